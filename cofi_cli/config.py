@@ -1,0 +1,127 @@
+"""The configuration of a run: frozen models that mirror the YAML, key for key.
+
+Every default of the project is decided here and nowhere else. The values with
+a source are named in the presets' comments.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+GateGroup = Literal["head", "attention", "ffn_dim", "ffn", "hidden"]
+ALL_GATES: tuple[GateGroup, ...] = ("head", "attention", "ffn_dim", "ffn", "hidden")
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TaskConfig(Section):
+    """What is learned: a built-in task by name, or the user's own files."""
+
+    name: str | None = None
+    """A built-in task (``cofi presets --tasks`` lists them); ``None`` with ``train`` set."""
+    data: str | None = None
+    """A local folder with ``train.tsv`` and ``dev.tsv`` for a GLUE task."""
+    train: str | None = None
+    validation: str | None = None
+    test: str | None = None
+    text: tuple[str, ...] = ()
+    """Text column or columns (two for a sentence pair); empty means guess."""
+    label: str | None = None
+    """Label column; ``None`` means guess."""
+    max_length: int = Field(128, ge=4)
+
+
+class TeacherConfig(Section):
+    """The dense model that is fine-tuned on the task and then imitated."""
+
+    path: str | None = None
+    """A fine-tuned model to use as it is; ``None`` trains one."""
+    epochs: float = Field(3, gt=0)
+    learning_rate: float = Field(5e-5, gt=0)
+    warmup_ratio: float = Field(0.06, ge=0, lt=1)
+    weight_decay: float = Field(0.01, ge=0)
+    batch_size: int = Field(32, ge=1)
+
+
+class DistillConfig(Section):
+    """Prediction and layerwise distillation (CoFi, section 2.3)."""
+
+    temperature: float = Field(2.0, gt=0)
+    prediction_weight: float = Field(0.1, ge=0)
+    layer_weight: float = Field(0.9, ge=0)
+    matching: Literal["nearest", "ordered", "none"] = "nearest"
+    mask_padding: bool = True
+    """Leave padding positions out of the layer loss (the reference keeps them in)."""
+
+
+class PruneConfig(Section):
+    """Gates, constraint and schedule of the pruning stage."""
+
+    sparsity: float = Field(0.95, ge=0, lt=1)
+    epochs: float = Field(20, gt=0)
+    """All epochs of the stage, the dense and the ramp epochs among them."""
+    dense_epochs: float = Field(1, ge=0)
+    """Distillation of the dense student before any gate may close."""
+    ramp_epochs: float = Field(2, ge=0)
+    """The target rises linearly from 0 to ``sparsity`` over these epochs."""
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(2e-5, gt=0)
+    gate_learning_rate: float = Field(0.01, gt=0)
+    multiplier_learning_rate: float = Field(0.01, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    gates: tuple[GateGroup, ...] = ALL_GATES
+    gate_init: Literal["open", "reference"] = "open"
+    constraint: Literal["held", "lagrangian"] = "held"
+    """``held`` keeps expected sparsity on target; ``lagrangian`` is the reference's pure ascent."""
+    eval_gates: Literal["hard", "soft"] = "hard"
+    """Whether kept gates are exactly 1 in the pruned model, or stay soft as in the reference."""
+    best: Literal["at_target", "reference"] = "at_target"
+    """``reference`` arms once the target was reached and then ignores sparsity."""
+    student_init: Literal["pretrained", "teacher"] = "pretrained"
+    freeze_embeddings: bool = True
+    teacher_cache_gb: float = Field(4.0, ge=0)
+    """Memory for kept teacher outputs; 0 runs the teacher at each step."""
+
+
+class RecoverConfig(Section):
+    """Fine-tuning of the compact model, still distilled."""
+
+    epochs: float = Field(20, ge=0)
+    learning_rate: float = Field(2e-5, gt=0)
+    schedule: Literal["constant", "linear"] = "constant"
+    batch_size: int = Field(32, ge=1)
+    weight_decay: float = Field(0.0, ge=0)
+
+
+class TrainConfig(Section):
+    """What all stages share."""
+
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """``auto`` times both where the hardware has bf16, per phase, and keeps the faster."""
+    grad_clip: float = Field(1.0, gt=0)
+    evals_per_epoch: float = Field(1.0, gt=0)
+    eval_batch_size: int = Field(64, ge=1)
+    checkpoint_steps: int = Field(250, ge=1)
+    group_by_length: bool = True
+    threads: int | None = Field(None, ge=1)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class RunConfig(Section):
+    """Everything that a run depends on; written to ``config.yaml`` of the run."""
+
+    model: str
+    """A hub id or a local folder."""
+    task: TaskConfig = TaskConfig()
+    seed: int = Field(57, ge=0)
+    teacher: TeacherConfig = TeacherConfig()
+    prune: PruneConfig = PruneConfig()
+    distill: DistillConfig = DistillConfig()
+    recover: RecoverConfig = RecoverConfig()
+    train: TrainConfig = TrainConfig()

@@ -1,0 +1,46 @@
+"""The only errors that a user sees without a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+OK = 0
+UNEXPECTED = 1
+USAGE = 2
+GATE = 3
+PARITY = 4
+ENVIRONMENT = 5
+UNREACHABLE = 6
+INTERRUPTED = 130
+
+
+class CofiError(Exception):
+    """A problem that the user can act on.
+
+    Args:
+        message: what is wrong: the field, the value, the choices.
+        hint: what to do next, often a command.
+        exit_code: the process's exit code; see the constants of this module.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, exit_code: int = USAGE) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.exit_code = exit_code
+
+
+def did_you_mean(value: str, choices: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the nearest choice, or an empty string."""
+    near = get_close_matches(value, list(choices), n=1, cutoff=0.5)
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def unknown(what: str, value: str, choices: Iterable[str], *, hint: str | None = None) -> CofiError:
+    """Build the error for a value that is not among its choices."""
+    known = sorted(choices)
+    return CofiError(
+        f"Unknown {what} '{value}'.{did_you_mean(value, known)} Choices: {', '.join(known)}.",
+        hint=hint,
+    )

@@ -1,0 +1,127 @@
+"""The run folder: the name of every artefact, and writes that are whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cofi_cli.errors import UNREACHABLE, CofiError
+
+RUNS = Path("runs")
+
+
+def _disk_error(path: Path, error: OSError) -> CofiError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return CofiError(
+            f"No space left on the device while writing {path}. Nothing half-written was kept.",
+            hint="Free some space, then run the same command with --resume.",
+            exit_code=UNREACHABLE,
+        )
+    return CofiError(
+        f"Cannot write {path}: {error.strerror or error}.",
+        hint="Choose another folder with --output.",
+        exit_code=UNREACHABLE,
+    )
+
+
+def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file or folder through ``write(temporary_path)``, then rename it into place.
+
+    A reader never sees a part of it, and a crash leaves the old version.
+
+    Raises:
+        CofiError: the disk is full or the place not writable (exit code 6).
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        if temporary.is_dir() and path.exists():
+            old = temporary.with_suffix(".old")
+            os.replace(path, old)
+            os.replace(temporary, path)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            os.replace(temporary, path)
+    except OSError as error:
+        raise _disk_error(path, error) from error
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8, whole or not at all."""
+    write_atomic(path, lambda temporary: _ignore(temporary.write_text(text, encoding="utf-8")))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write indented JSON, whole or not at all. NaN is refused."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; a broken file is a :class:`CofiError` that names it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CofiError(f"Cannot read {path}: {error}.", exit_code=UNREACHABLE) from error
+
+
+def _ignore(_: object) -> None:
+    return None
+
+
+class RunDir:
+    """One run's folder. Knows names, not contents."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self.config = self.root / "config.yaml"
+        self.env = self.root / "env.json"
+        self.metrics = self.root / "metrics.jsonl"
+        self.teacher = self.root / "teacher"
+        self.checkpoints = self.root / "checkpoints"
+        self.plan = self.root / "plan.json"
+        self.model = self.root / "model"
+        self.onnx = self.root / "onnx"
+        self.bench = self.root / "bench.json"
+        self.report_json = self.root / "report.json"
+        self.report_md = self.root / "report.md"
+        self.structure = self.root / "structure.svg"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether pruning ended: the compact model and its report are there."""
+        return self.report_json.exists() and (self.model / "config.json").exists()
+
+    @property
+    def exists(self) -> bool:
+        """Whether this folder holds a run, finished or not."""
+        return self.config.exists()
+
+    @staticmethod
+    def latest(runs: Path = RUNS) -> RunDir:
+        """Return the newest finished run below ``runs``.
+
+        Raises:
+            CofiError: there is none.
+        """
+        found = [RunDir(p) for p in runs.iterdir() if p.is_dir()] if runs.is_dir() else []
+        finished = [r for r in found if r.is_finished]
+        if not finished:
+            raise CofiError(
+                f"No finished run in {runs}/.",
+                hint="Prune a model first: cofi prune MODEL --task TASK, "
+                "or name a run, a model folder or an ONNX file.",
+                exit_code=UNREACHABLE,
+            )
+        return max(finished, key=lambda r: (r.report_json.stat().st_mtime, r.root.name))
