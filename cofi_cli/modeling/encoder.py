@@ -1,0 +1,325 @@
+"""The encoder in its three states: dense, masked and compact.
+
+Dense and compact differ only in their configuration. A masked pass takes a
+:class:`Masks` sample and computes either everything (``skip_closed=False``,
+the definition) or only what is open (``skip_closed=True``, same values and
+gradients at the open units' cost).
+"""
+
+from dataclasses import dataclass
+from typing import Any, Optional
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers.activations import ACT2FN
+
+from .configuration_cofi import CofiConfig
+from .masks import Masks
+
+
+@dataclass(frozen=True)
+class Select:
+    """The open units of one masked pass, on the encoder's device; ``None`` = all."""
+
+    hidden: Optional[Tensor]
+    hidden_gate: Tensor
+
+
+def _take(weight: Tensor, index: Optional[Tensor], dim: int) -> Tensor:
+    return weight if index is None else weight.index_select(dim, index)
+
+
+def _index(kept: list[int], size: int, device: torch.device) -> Optional[Tensor]:
+    return None if len(kept) == size else torch.tensor(kept, device=device)
+
+
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, bias: Optional[Tensor], *, dropout: float, eager: bool
+) -> Tensor:
+    """Scaled dot-product attention.
+
+    Args:
+        q, k, v: (B, h, T, dh).
+        bias: (B, 1, 1, T), added to the scores; ``None`` attends everywhere.
+        dropout: probability of dropping an attention weight.
+        eager: spell the operation out, for exporters.
+
+    Returns:
+        (B, h, T, dh).
+    """
+    if not eager:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
+    scores = torch.matmul(q, k.transpose(-1, -2)) * (q.shape[-1] ** -0.5)
+    if bias is not None:
+        scores = scores + bias
+    weights = F.dropout(scores.softmax(dim=-1), p=dropout, training=dropout > 0)
+    return torch.matmul(weights, v)
+
+
+def masked_layer_norm(x: Tensor, norm: nn.LayerNorm, gate: Tensor) -> Tensor:
+    """LayerNorm over the kept hidden dims only, times their gates.
+
+    Args:
+        x: (..., d). norm: its weight and bias, (d,). gate: (d,), 0 = dropped.
+
+    Returns:
+        (..., d), exactly 0 in the dropped dims.
+    """
+    kept = (gate > 0).to(x.dtype)
+    count = kept.sum()
+    centred = (x - (x * kept).sum(-1, keepdim=True) / count) * kept
+    variance = centred.square().sum(-1, keepdim=True) / count
+    return (centred * torch.rsqrt(variance + norm.eps) * norm.weight + norm.bias) * gate
+
+
+class Attention(nn.Module):
+    """Attention sub-layer: LN(x + O · concat_h softmax(q_h k_hᵀ / √dh) v_h)."""
+
+    def __init__(self, config: CofiConfig, heads: int) -> None:
+        super().__init__()
+        width = heads * config.head_dim
+        self.heads, self.head_dim = heads, config.head_dim
+        self.dropout, self.attention_dropout = (
+            config.hidden_dropout_prob,
+            config.attention_probs_dropout_prob,
+        )
+        self.query = nn.Linear(config.hidden_size, width)
+        self.key = nn.Linear(config.hidden_size, width)
+        self.value = nn.Linear(config.hidden_size, width)
+        self.output = nn.Linear(width, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+    def _context(self, x: Tensor, weight: list[Tensor], bias: list[Tensor], mask: Optional[Tensor],
+                 eager: bool) -> Tensor:
+        """Return the heads' contexts, (B, h, T, dh), for q, k, v weights of (h·dh, d)."""
+        batch, length = x.shape[:2]
+        heads = weight[0].shape[0] // self.head_dim
+        shape = (batch, length, heads, self.head_dim)
+        q, k, v = (F.linear(x, w, b).view(shape).transpose(1, 2) for w, b in zip(weight, bias))
+        dropout = self.attention_dropout if self.training else 0.0
+        return attend(q, k, v, mask, dropout=dropout, eager=eager)
+
+    def _join(self, context: Tensor) -> Tensor:
+        batch, heads, length, dim = context.shape
+        return context.transpose(1, 2).reshape(batch, length, heads * dim)
+
+    def forward(self, x: Tensor, mask: Optional[Tensor], eager: bool) -> Tensor:
+        """Dense and compact states; x is (B, T, d)."""
+        parts = (self.query, self.key, self.value)
+        context = self._context(x, [p.weight for p in parts], [p.bias for p in parts], mask, eager)
+        out = F.dropout(self.output(self._join(context)), self.dropout, self.training)
+        return self.norm(x + out)
+
+    def masked(self, x: Tensor, mask: Optional[Tensor], head: Tensor, layer: Tensor,
+               hidden: Tensor) -> Tensor:
+        """Masked state by definition: everything computed, then multiplied; x is (B, T, d)."""
+        parts = (self.query, self.key, self.value)
+        context = self._context(x, [p.weight for p in parts], [p.bias for p in parts], mask, False)
+        context = context * head.view(1, -1, 1, 1)
+        out = F.dropout(self.output(self._join(context)) * layer, self.dropout, self.training)
+        is_off = (layer <= 0) | (head <= 0).all()
+        return torch.where(is_off, x, masked_layer_norm(x + out, self.norm, hidden))
+
+    def open(self, x: Tensor, mask: Optional[Tensor], kept: list[int], head: Tensor,
+             layer: Tensor, select: Select) -> Tensor:
+        """Masked state, open units only; x is (B, T, k), head holds the open heads' gates."""
+        index = _index(kept, self.heads, x.device)
+        width = len(kept) * self.head_dim
+
+        def rows(tensor: Tensor) -> Tensor:
+            if index is None:
+                return tensor
+            by_head = tensor.view(self.heads, self.head_dim, *tensor.shape[1:])
+            return by_head.index_select(0, index).view(width, *tensor.shape[1:])
+
+        parts = (self.query, self.key, self.value)
+        weight = torch.cat([rows(p.weight) for p in parts])
+        bias = torch.cat([rows(p.bias) for p in parts])
+        joint = F.linear(x, _take(weight, select.hidden, 1), bias)
+        batch, length = x.shape[:2]
+        q, k, v = joint.view(batch, length, 3, len(kept), self.head_dim).permute(2, 0, 3, 1, 4)
+        dropout = self.attention_dropout if self.training else 0.0
+        context = self._join(attend(q, k, v, mask, dropout=dropout, eager=False))
+        out_weight = self.output.weight
+        if index is not None:
+            columns = out_weight.view(-1, self.heads, self.head_dim)
+            out_weight = columns.index_select(1, index).view(-1, width)
+        out_weight = _take(out_weight, select.hidden, 0) * (
+            head.repeat_interleave(self.head_dim) * layer
+        )
+        out = F.linear(context, out_weight, _take(self.output.bias, select.hidden, 0) * layer)
+        return open_layer_norm(
+            x + F.dropout(out, self.dropout, self.training), self.norm, select
+        )
+
+
+class FeedForward(nn.Module):
+    """FFN sub-layer: LN(x + W₂ · act(W₁x + b₁) + b₂)."""
+
+    def __init__(self, config: CofiConfig, width: int) -> None:
+        super().__init__()
+        self.width, self.dropout = width, config.hidden_dropout_prob
+        self.up = nn.Linear(config.hidden_size, width)
+        self.down = nn.Linear(width, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.activation = ACT2FN[config.hidden_act]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Dense and compact states; x is (B, T, d)."""
+        out = self.down(self.activation(self.up(x)))
+        return self.norm(x + F.dropout(out, self.dropout, self.training))
+
+    def masked(self, x: Tensor, dim: Tensor, layer: Tensor, hidden: Tensor) -> Tensor:
+        """Masked state by definition; x is (B, T, d)."""
+        out = self.down(self.activation(self.up(x)) * dim) * layer
+        out = F.dropout(out, self.dropout, self.training)
+        is_off = (layer <= 0) | (dim <= 0).all()
+        return torch.where(is_off, x, masked_layer_norm(x + out, self.norm, hidden))
+
+    def open(self, x: Tensor, kept: list[int], dim: Tensor, layer: Tensor,
+             select: Select) -> Tensor:
+        """Masked state, open units only; x is (B, T, k), dim holds the open dims' gates."""
+        index = _index(kept, self.width, x.device)
+        up = _take(_take(self.up.weight, index, 0), select.hidden, 1)
+        down = _take(_take(self.down.weight, select.hidden, 0), index, 1) * (dim * layer)
+        inner = self.activation(F.linear(x, up, _take(self.up.bias, index, 0)))
+        out = F.linear(inner, down, _take(self.down.bias, select.hidden, 0) * layer)
+        return open_layer_norm(
+            x + F.dropout(out, self.dropout, self.training), self.norm, select
+        )
+
+
+def open_layer_norm(x: Tensor, norm: nn.LayerNorm, select: Select) -> Tensor:
+    """LayerNorm of kept dims, (..., k), with the hidden gates folded into its γ and β."""
+    gate = select.hidden_gate
+    weight = _take(norm.weight, select.hidden, 0) * gate
+    return F.layer_norm(x, x.shape[-1:], weight, _take(norm.bias, select.hidden, 0) * gate, norm.eps)
+
+
+class Layer(nn.Module):
+    """One encoder layer; either sub-layer may be absent."""
+
+    def __init__(self, config: CofiConfig, index: int) -> None:
+        super().__init__()
+        heads, width = config.layer_heads[index], config.layer_ffn[index]
+        self.attention = Attention(config, heads) if heads else None
+        self.ffn = FeedForward(config, width) if width else None
+
+    def forward(self, x: Tensor, mask: Optional[Tensor], eager: bool) -> Tensor:
+        """Dense and compact states; x is (B, T, d)."""
+        if self.attention is not None:
+            x = self.attention(x, mask, eager)
+        return x if self.ffn is None else self.ffn(x)
+
+
+class Embeddings(nn.Module):
+    """Word, position and token-type embeddings, summed and normalised."""
+
+    def __init__(self, config: CofiConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.word = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id)
+        self.position = nn.Embedding(config.max_position_embeddings, width)
+        self.token_type = nn.Embedding(config.type_vocab_size, width)
+        self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.offset, self.dropout = config.position_offset, config.hidden_dropout_prob
+
+    def sum(self, input_ids: Tensor, token_type_ids: Optional[Tensor]) -> Tensor:
+        """Return the embeddings before LayerNorm, (B, T, d)."""
+        positions = torch.arange(input_ids.shape[1], device=input_ids.device) + self.offset
+        if token_type_ids is None:
+            token_type_ids = torch.zeros_like(input_ids)
+        x = self.word(input_ids) + self.token_type(token_type_ids)
+        return x + self.position(positions)[None]
+
+    def drop(self, x: Tensor) -> Tensor:
+        """Apply the embedding dropout."""
+        return F.dropout(x, self.dropout, self.training)
+
+
+class Encoder(nn.Module):
+    """Embeddings and layers."""
+
+    def __init__(self, config: CofiConfig) -> None:
+        super().__init__()
+        self.embeddings = Embeddings(config)
+        self.layers = nn.ModuleList(Layer(config, i) for i in range(config.num_hidden_layers))
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        bias: Optional[Tensor],
+        token_type_ids: Optional[Tensor],
+        *,
+        masks: Optional[Masks] = None,
+        skip_closed: bool = True,
+        eager: bool = False,
+    ) -> tuple[list[Tensor], Optional[Tensor]]:
+        """Run the encoder.
+
+        Args:
+            input_ids, token_type_ids: (B, T) int.
+            bias: (B, 1, 1, T) added to attention scores, or ``None``.
+            masks: gate values of a masked pass.
+            skip_closed: compute only what is open.
+            eager: spell attention out, for exporters.
+
+        Returns:
+            The embeddings' and each layer's output, L + 1 tensors of (B, T, k),
+            and the kept hidden dims, (k,), or ``None`` where k = d. An absent
+            sub-layer passes its input on, so equal neighbours may be one tensor.
+        """
+        x = self.embeddings.sum(input_ids, token_type_ids)
+        if masks is None:
+            x = self.embeddings.drop(self.embeddings.norm(x))
+            states = [x]
+            for layer in self.layers:
+                states.append(layer(states[-1], bias, eager))
+            return states, None
+        if skip_closed:
+            return self._open(x, bias, masks)
+        return self._masked(x, bias, masks), None
+
+    def _masked(self, x: Tensor, bias: Optional[Tensor], masks: Masks) -> list[Tensor]:
+        head, attention, dim, ffn, hidden = (
+            z.to(x.device)
+            for z in (masks.head, masks.attention, masks.ffn_dim, masks.ffn, masks.hidden)
+        )
+        states = [self.embeddings.drop(masked_layer_norm(x, self.embeddings.norm, hidden))]
+        for i, layer in enumerate(self.layers):
+            x = layer.attention.masked(states[-1], bias, head[i], attention[i], hidden)
+            states.append(layer.ffn.masked(x, dim[i], ffn[i], hidden))
+        return states
+
+    def _open(
+        self, x: Tensor, bias: Optional[Tensor], masks: Masks
+    ) -> tuple[list[Tensor], Optional[Tensor]]:
+        hidden = masks.kept_hidden()
+        gate = masks.hidden[torch.tensor(hidden, dtype=torch.long)].to(x.device)
+        select = Select(_index(hidden, masks.hidden.numel(), x.device), gate)
+        x = open_layer_norm(_take(x, select.hidden, 2), self.embeddings.norm, select)
+        states = [self.embeddings.drop(x)]
+        for i, layer in enumerate(self.layers):
+            x = states[-1]
+            heads, dims = masks.kept_heads(i), masks.kept_ffn(i)
+            if heads:
+                z, own = masks.head[i, heads].to(x.device), masks.attention[i].to(x.device)
+                x = layer.attention.open(x, bias, heads, z, own, select)
+            if dims:
+                z, own = masks.ffn_dim[i, dims].to(x.device), masks.ffn[i].to(x.device)
+                x = layer.ffn.open(x, dims, z, own, select)
+            states.append(x)
+        return states, select.hidden
+
+
+def init_weights(module: nn.Module, std: float = 0.02) -> None:
+    """BERT's initialisation: N(0, std) weights, zero biases."""
+    if isinstance(module, (nn.Linear, nn.Embedding)):
+        module.weight.data.normal_(mean=0.0, std=std)
+        bias: Any = getattr(module, "bias", None)
+        if bias is not None:
+            bias.data.zero_()
+    elif isinstance(module, nn.LayerNorm):
+        module.weight.data.fill_(1.0)
+        module.bias.data.zero_()

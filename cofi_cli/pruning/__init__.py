@@ -1,0 +1,1 @@
+"""Gates, constraint, distillation, plan and compact model."""

@@ -1,0 +1,124 @@
+"""Prediction and layerwise distillation (CoFi, section 2.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+N_TAPS = 4
+"""Teacher layers that are matched; CoFi, section 2.3."""
+
+
+def teacher_taps(n_layers: int) -> list[int]:
+    """Return the matched teacher layers, counted from 0: every L/4.
+
+    Twelve layers give 2, 5, 8, 11; six give 0, 2, 3, 5.
+    """
+    return sorted({max(0, (k * n_layers) // N_TAPS - 1) for k in range(1, N_TAPS + 1)})
+
+
+def prediction_loss(
+    student: Tensor, teacher: Tensor, *, temperature: float, regression: bool = False
+) -> Tensor:
+    """Return KL(teacher ‖ student)·T² over softened predictions, or MSE for a regression.
+
+    Args:
+        student, teacher: (B, C) logits.
+        temperature: T.
+        regression: one logit carries no distribution, so the values are matched.
+    """
+    if regression:
+        return F.mse_loss(student.float(), teacher.float())
+    log_p = F.log_softmax(teacher.float() / temperature, dim=-1)
+    log_q = F.log_softmax(student.float() / temperature, dim=-1)
+    return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True) * temperature**2
+
+
+def match_nearest(errors: Tensor) -> list[int | None]:
+    """Match each teacher layer to the student layer of least error.
+
+    Args:
+        errors: (taps, L) mean squared errors.
+    """
+    return list(errors.argmin(dim=1).tolist())
+
+
+def match_ordered(errors: Tensor, exists: Sequence[bool]) -> list[int | None]:
+    """The same among layers that still exist, top teacher first, strictly descending.
+
+    A teacher layer with nothing left below the last match has none.
+
+    Args:
+        errors: (taps, L) mean squared errors, taps ascending.
+        exists: for each student layer whether any of its sub-layers is open.
+    """
+    matches: list[int | None] = [None] * errors.shape[0]
+    below = errors.shape[1]
+    for tap in reversed(range(errors.shape[0])):
+        free = [layer for layer in range(below) if exists[layer]]
+        if not free:
+            break
+        below = min(free, key=lambda layer: float(errors[tap, layer]))
+        matches[tap] = below
+    return matches
+
+
+class LayerLoss(nn.Module):
+    """Σ over matched pairs of MSE(teacher_i, W·student_m(i)), W one shared (d, d) map.
+
+    Args:
+        hidden: d of the teacher and of the dense student.
+        matching: ``nearest`` or ``ordered``.
+    """
+
+    def __init__(self, hidden: int, *, matching: str) -> None:
+        super().__init__()
+        self.matching = matching
+        self.weight = nn.Parameter(torch.eye(hidden))
+        self.last_match: list[int | None] = []
+
+    def forward(
+        self,
+        states: Sequence[Tensor],
+        teacher: Tensor,
+        *,
+        exists: Sequence[bool],
+        kept: Tensor | None,
+    ) -> Tensor:
+        """Return the loss, a scalar.
+
+        Args:
+            states: L student layer outputs of real positions, (n, k); equal
+                neighbours may be one tensor and are then compared once.
+            teacher: (taps, n, d).
+            exists: as in :func:`match_ordered`.
+            kept: the k kept hidden dims, (k,); ``None`` when k = d.
+        """
+        weight = self.weight if kept is None else self.weight.index_select(1, kept)
+        with torch.no_grad():
+            errors = self._errors(states, teacher, weight)
+        if self.matching == "ordered":
+            self.last_match = match_ordered(errors, exists)
+        else:
+            self.last_match = match_nearest(errors)
+        projected: dict[int, Tensor] = {}
+        loss = teacher.new_zeros(())
+        for tap, layer in enumerate(self.last_match):
+            if layer is None:
+                continue
+            state = states[layer]
+            if id(state) not in projected:
+                projected[id(state)] = F.linear(state, weight).float()
+            loss = loss + F.mse_loss(projected[id(state)], teacher[tap])
+        return loss
+
+    def _errors(self, states: Sequence[Tensor], teacher: Tensor, weight: Tensor) -> Tensor:
+        columns: dict[int, Tensor] = {}
+        for state in states:
+            if id(state) not in columns:
+                projected = F.linear(state, weight).float()
+                columns[id(state)] = torch.stack([F.mse_loss(projected, t) for t in teacher])
+        return torch.stack([columns[id(state)] for state in states], dim=1)

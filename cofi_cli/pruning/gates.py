@@ -1,0 +1,114 @@
+"""The five groups of gates (CoFi, section 2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+from cofi_cli.modeling import Masks
+from cofi_cli.pruning import hard_concrete as hc
+from cofi_cli.pruning.sparsity import EncoderShape, sparsity
+
+GROUPS = ("head", "attention", "ffn_dim", "ffn", "hidden")
+INIT_STD = 0.01
+_BISECTIONS = 30
+
+
+class Gates(nn.Module):
+    """Log-alphas of all gates; lives on the CPU.
+
+    Args:
+        shape: the dense encoder's shape.
+        groups: which groups are learned; the others stay open.
+        init: ``open`` starts all gates at the upper bound; ``reference`` starts
+            the FFN dims at α = 0, as the CoFi code does.
+        seed: of the small initial noise.
+    """
+
+    def __init__(
+        self,
+        shape: EncoderShape,
+        *,
+        groups: Iterable[str] = GROUPS,
+        init: str = "open",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.shape = shape
+        self.learned = tuple(g for g in GROUPS if g in set(groups))
+        sizes = {
+            "head": (shape.n_layers, shape.n_heads),
+            "attention": (shape.n_layers,),
+            "ffn_dim": (shape.n_layers, shape.ffn),
+            "ffn": (shape.n_layers,),
+            "hidden": (shape.hidden,),
+        }
+        generator = torch.Generator().manual_seed(seed)
+        for name in GROUPS:
+            mean = 0.0 if init == "reference" and name == "ffn_dim" else hc.ALPHA_MAX
+            noise = torch.randn(sizes[name], generator=generator) * INIT_STD
+            alpha = (mean + noise).clamp(-hc.ALPHA_MAX, hc.ALPHA_MAX)
+            self.register_parameter(name, nn.Parameter(alpha, requires_grad=name in self.learned))
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> Masks:
+        """Apply a function to the learned groups; the others are 1."""
+        values = {
+            name: function(alpha) if name in self.learned else torch.ones_like(alpha)
+            for name, alpha in self.named_parameters()
+        }
+        return Masks(**values)
+
+    def sample(self, generator: torch.Generator) -> Masks:
+        """Draw one sample for a whole batch, with gradients to the log-alphas."""
+        return self._map(
+            lambda a: hc.sample(a, hc.draw_noise(a.numel(), generator).view_as(a))
+        )
+
+    def p_open(self) -> Masks:
+        """Return P(z > 0) of every gate."""
+        return self._map(hc.p_open)
+
+    def soft_values(self) -> Masks:
+        """Return the soft evaluation values of every gate."""
+        return self._map(hc.soft_value)
+
+    def expected_sparsity(self) -> Tensor:
+        """Return ŝ, a scalar with gradients."""
+        return sparsity(self.p_open(), self.shape)
+
+    @torch.no_grad()
+    def clamp(self) -> None:
+        """Bound the log-alphas, as after every optimiser step."""
+        for name in self.learned:
+            self.get_parameter(name).clamp_(-hc.ALPHA_MAX, hc.ALPHA_MAX)
+
+    @torch.no_grad()
+    def hold(self, target: float, *, tolerance: float = 1e-4) -> float:
+        """Shift all log-alphas by one constant so that ŝ meets the target.
+
+        ŝ falls monotonically in the shift, so bisection finds it. Adam moves
+        each gate by about one learning rate, hence the uniform direction.
+
+        Returns:
+            The shift that was applied, in units of α; 0 within the tolerance.
+        """
+        if abs(float(self.expected_sparsity()) - target) <= tolerance:
+            return 0.0
+        before = {name: self.get_parameter(name).clone() for name in self.learned}
+
+        def at(shift: float) -> float:
+            for name, alpha in before.items():
+                self.get_parameter(name).copy_(alpha + shift)
+            self.clamp()
+            return float(self.expected_sparsity())
+
+        low, high = -2 * hc.ALPHA_MAX, 2 * hc.ALPHA_MAX
+        for _ in range(_BISECTIONS):
+            shift = (low + high) / 2
+            error = at(shift) - target
+            if abs(error) <= tolerance / 4:
+                break
+            low, high = (shift, high) if error > 0 else (low, shift)
+        return shift

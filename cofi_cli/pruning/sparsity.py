@@ -1,0 +1,96 @@
+"""The size polynomial: one count for expectations, plans and compact models.
+
+Prunable are the weights and biases of attention and FFN. Embeddings,
+LayerNorm, pooler and task head are outside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+from cofi_cli.modeling import CofiConfig, Masks
+
+
+@dataclass(frozen=True)
+class EncoderShape:
+    """The dense shape: L layers of H heads of width dh, FFN width I, hidden width d."""
+
+    n_layers: int
+    n_heads: int
+    head_dim: int
+    ffn: int
+    hidden: int
+
+    @classmethod
+    def of(cls, config: CofiConfig) -> EncoderShape:
+        """Read the shape of a dense model's configuration."""
+        return cls(
+            n_layers=config.num_hidden_layers,
+            n_heads=max(config.layer_heads),
+            head_dim=config.head_dim,
+            ffn=max(config.layer_ffn),
+            hidden=config.hidden_size,
+        )
+
+    @property
+    def prunable(self) -> int:
+        """M, the prunable weights of the dense model."""
+        d, a, i = self.hidden, self.n_heads * self.head_dim, self.ffn
+        return self.n_layers * (4 * a * d + 3 * a + d + 2 * i * d + i + d)
+
+    @property
+    def max_sparsity(self) -> float:
+        """Sparsity that leaves one sub-layer with one unit, at full hidden width."""
+        per_head = (4 * self.hidden + 3) * self.head_dim
+        return 1 - (min(per_head, 2 * self.hidden + 1) + self.hidden) / self.prunable
+
+    def as_dict(self) -> dict[str, int]:
+        """Return plain numbers, for JSON."""
+        return asdict(self)
+
+
+def size(gates: Masks, shape: EncoderShape) -> Tensor:
+    """Return the (expected) number of prunable weights, a scalar.
+
+    With independent gates open with the given probabilities, K = Σ_k p_hid,k:
+
+        E = Σ_l p_att,l · [Σ_h p_head,lh · (4·dh·K + 3·dh) + P(any head) · K]
+          + Σ_l p_ffn,l · [Σ_i p_dim,li · (2·K + 1) + P(any dim) · K]
+
+    which is CoFi's expected size (section 2.2) with the biases counted. With
+    0 and 1 for probabilities it is the exact count of a compact model.
+
+    Args:
+        gates: probabilities in [0, 1], or 0 and 1; shapes as in :class:`Masks`.
+        shape: the dense shape.
+    """
+    dh = shape.head_dim
+    hidden = gates.hidden.sum()
+    any_head = 1 - (1 - gates.head).prod(-1)
+    any_dim = 1 - (1 - gates.ffn_dim).prod(-1)
+    attention = gates.head.sum(-1) * (4 * dh * hidden + 3 * dh) + any_head * hidden
+    ffn = gates.ffn_dim.sum(-1) * (2 * hidden + 1) + any_dim * hidden
+    return (gates.attention * attention).sum() + (gates.ffn * ffn).sum()
+
+
+def sparsity(gates: Masks, shape: EncoderShape) -> Tensor:
+    """Return 1 - E/M, a scalar in [0, 1]."""
+    return 1 - size(gates, shape) / shape.prunable
+
+
+def count_prunable(model: torch.nn.Module) -> int:
+    """Recount the prunable weights of a real model from its tensors."""
+    parts = ("query", "key", "value", "output", "up", "down")
+    return sum(
+        parameter.numel()
+        for name, parameter in model.named_parameters()
+        if name.split(".")[-2] in parts and ".layers." in name
+    )
+
+
+def count_encoder(model: torch.nn.Module) -> int:
+    """Count everything inside the encoder layers, LayerNorm included (as published)."""
+    return sum(p.numel() for name, p in model.named_parameters() if ".layers." in name)
