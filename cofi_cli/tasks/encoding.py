@@ -1,0 +1,180 @@
+"""From raw rows to tensors: tokenise once, then collate and batch by index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cofi_cli.errors import CofiError
+from cofi_cli.tasks.task import Split
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+_ROWS_AT_ONCE = 1000
+"""Rows a call to the tokenizer: enough for its threads, little memory for Python's lists."""
+
+GROUP_BATCHES = 50
+"""Batches that are sorted by length together. More pads less, but mixes rows less."""
+
+
+class Ragged(Sequence[Any]):
+    """Rows of unequal length in one flat int32 array: a tenth of the memory of lists."""
+
+    def __init__(self, rows: Iterator[Sequence[int]]) -> None:
+        """Take over the rows, each any sequence of integers."""
+        kept = [np.asarray(row, dtype=np.int32) for row in rows]
+        self.flat = np.concatenate(kept) if kept else np.empty(0, np.int32)
+        self.ends = np.cumsum([0, *map(len, kept)])
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.ends) - 1
+
+    def __getitem__(self, row: Any) -> Any:
+        """Return one row: an int32 array of shape (length,)."""
+        row = range(len(self))[row]
+        return self.flat[self.ends[row] : self.ends[row + 1]]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A tokenised split.
+
+    Attributes:
+        input_ids: token ids, a row an int32 array of its own length, special tokens included.
+        token_type_ids: as long as the ids; zeros where the tokenizer gives none.
+        labels: (rows,) int64 class indices or float32 numbers; ``None`` where not known.
+        lengths: (rows,) int64, tokens a row.
+    """
+
+    input_ids: Ragged
+    token_type_ids: Ragged
+    labels: NDArray[Any] | None
+    lengths: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.lengths)
+
+
+def encode(split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
+    """Tokenise a split; rows longer than ``max_length`` tokens are cut, the longer text first.
+
+    Raises:
+        CofiError: the tokenizer's model takes fewer tokens than ``max_length``.
+    """
+    if max_length > tokenizer.model_max_length:
+        raise CofiError(
+            f"task.max_length is {max_length}, but this model takes at most "
+            f"{tokenizer.model_max_length} tokens.",
+            hint=f"Add --set task.max_length={tokenizer.model_max_length}",
+        )
+    calls = [
+        tokenizer(
+            *(list(column) for column in zip(*rows, strict=True)),
+            truncation=True,
+            max_length=max_length,
+            return_attention_mask=False,
+        )
+        for start in range(0, len(split), _ROWS_AT_ONCE)
+        if (rows := split.texts[start : start + _ROWS_AT_ONCE])
+    ]
+    ids = Ragged(chain.from_iterable(call["input_ids"] for call in calls))
+    types = Ragged(
+        chain.from_iterable(
+            call.get("token_type_ids") or [[0] * len(row) for row in call["input_ids"]]
+            for call in calls
+        )
+    )
+    labels = None
+    if split.labels is not None:
+        integer = all(isinstance(label, int) for label in split.labels)
+        labels = np.asarray(split.labels, dtype=np.int64 if integer else np.float32)
+    return Encoded(ids, types, labels, np.diff(ids.ends).astype(np.int64))
+
+
+def collate(
+    encoded: Encoded,
+    indices: Sequence[int],
+    *,
+    pad_id: int,
+    device: torch.device | str | None = None,
+) -> dict[str, torch.Tensor]:
+    """Build one batch, padded on the right to its longest row.
+
+    Returns:
+        ``input_ids``, ``attention_mask`` and ``token_type_ids``, int64 of shape
+        (batch, length); ``labels`` (batch,) int64 or float32, if known; ``index`` (batch,)
+        int64, the rows' numbers in the split.
+    """
+    import torch
+
+    shape = (len(indices), int(encoded.lengths[list(indices)].max()))
+    ids = np.full(shape, pad_id, dtype=np.int64)
+    types = np.zeros(shape, dtype=np.int64)
+    mask = np.zeros(shape, dtype=np.int64)
+    for place, row in enumerate(indices):
+        length = int(encoded.lengths[row])
+        ids[place, :length] = encoded.input_ids[row]
+        types[place, :length] = encoded.token_type_ids[row]
+        mask[place, :length] = 1
+    arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+    if encoded.labels is not None:
+        arrays["labels"] = encoded.labels[list(indices)]
+    arrays["index"] = np.asarray(indices, dtype=np.int64)
+    return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+
+
+def batches(
+    lengths: NDArray[np.int64],
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    group_by_length: bool,
+    drop_last: bool = False,
+) -> list[list[int]]:
+    """Plan one epoch: every row once, in shuffled batches of row numbers.
+
+    Grouped by length, rows are shuffled, cut into chunks of :data:`GROUP_BATCHES` batches,
+    sorted by length inside their chunk, cut into batches, and the batches shuffled. So
+    padding is small, while which rows meet, and when, differs from epoch to epoch.
+
+    Args:
+        lengths: (rows,) tokens a row.
+        batch_size: rows a batch; the short one of the epoch may come at any place.
+        seed: of the run.
+        epoch: 0, 1, ...; each has its own order.
+        group_by_length: whether batches hold rows of similar length.
+        drop_last: leave out the rows, random ones, that do not fill a batch.
+
+    Returns:
+        A pure function of the arguments.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(len(lengths))
+    if drop_last:
+        order = order[: len(order) // batch_size * batch_size]
+    if group_by_length:
+        chunk = GROUP_BATCHES * batch_size
+        parts = [order[start : start + chunk] for start in range(0, len(order), chunk)]
+        order = np.concatenate([p[np.argsort(lengths[p], kind="stable")] for p in parts] or [order])
+    cut = _cut(order, batch_size)
+    return [cut[i] for i in rng.permutation(len(cut))] if group_by_length else cut
+
+
+def eval_batches(lengths: NDArray[np.int64], *, batch_size: int) -> list[list[int]]:
+    """Plan an evaluation: every row once, the longest first, so that memory peaks at once."""
+    return _cut(np.argsort(-np.asarray(lengths), kind="stable"), batch_size)
+
+
+def _cut(order: NDArray[np.int64], batch_size: int) -> list[list[int]]:
+    edges = [*range(0, len(order), batch_size), len(order)]
+    return [order[start:end].tolist() for start, end in pairwise(edges)]

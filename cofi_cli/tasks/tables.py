@@ -1,0 +1,199 @@
+"""Read csv, tsv, jsonl and parquet into columns; every fault names its file and line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cofi_cli.errors import UNREACHABLE, CofiError
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of one file.
+
+    Attributes:
+        path: where it came from.
+        columns: column name -> values, in the file's order; all equally long.
+        lines: for each row its line in the file (parquet: its row), counted from 1.
+        unit: what ``lines`` counts: ``line`` or ``row``.
+    """
+
+    path: Path
+    columns: dict[str, list[object]]
+    lines: list[int]
+    unit: str = "line"
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.lines)
+
+    def place(self, row: int) -> str:
+        """Return ``FILE, line N`` of a row counted from 0."""
+        return f"{self.path}, {self.unit} {self.lines[row]}"
+
+    def column(self, name: str, *, hint: str) -> list[object]:
+        """Return a column.
+
+        Raises:
+            CofiError: there is none of this name; the ones there are get listed.
+        """
+        if name not in self.columns:
+            raise CofiError(
+                f"{self.path} has no column '{name}'. Its columns: {', '.join(self.columns)}.",
+                hint=hint,
+            )
+        return self.columns[name]
+
+
+def read_text(path: Path) -> str:
+    """Read a UTF-8 file; a byte-order mark is dropped.
+
+    Raises:
+        CofiError: no such file or not readable (exit code 6), or not UTF-8 (which line).
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise _missing(path) from error
+    except OSError as error:
+        raise CofiError(
+            f"Cannot read {path}: {error.strerror or error}.", exit_code=UNREACHABLE
+        ) from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        # ``error.object`` may lack the byte-order mark, so lines are counted in it.
+        line = bytes(error.object).count(b"\n", 0, error.start) + 1
+        raise CofiError(
+            f"{path}, line {line}: byte 0x{error.object[error.start]:02x} is not UTF-8.",
+            hint=f"Convert it, for example: iconv -f latin1 -t utf-8 {path} > utf8{path.suffix}",
+        ) from error
+
+
+def _missing(path: Path) -> CofiError:
+    return CofiError(
+        f"No such file: {path}.",
+        hint="Check the path; it is taken from the folder where the command runs.",
+        exit_code=UNREACHABLE,
+    )
+
+
+def tsv_lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Split a TSV without quoting (a quote character is text), as GLUE's files are meant.
+
+    Yields:
+        The line's number from 1 and its fields; blank lines are left out.
+    """
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield number, line.removesuffix("\r").split("\t")
+
+
+def _csv_lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    start = 1
+    for fields in reader:
+        if fields:
+            yield start, fields
+        start = reader.line_num + 1
+
+
+def _delimited(path: Path, lines: Callable[[str], Iterator[tuple[int, list[str]]]]) -> Table:
+    rows = lines(read_text(path))
+    try:
+        first = next(rows, None)
+        if first is None:
+            return Table(path, {}, [])
+        header = [name.strip() for name in first[1]]
+        if len(set(header)) < len(header):
+            twice = next(name for name in header if header.count(name) > 1)
+            raise CofiError(f"{path}, line {first[0]}: the column '{twice}' is there twice.")
+        values: list[list[object]] = [[] for _ in header]
+        numbers: list[int] = []
+        for number, fields in rows:
+            if len(fields) != len(header):
+                raise CofiError(
+                    f"{path}, line {number}: {len(fields)} fields, but the header has "
+                    f"{len(header)}: {', '.join(header)}."
+                )
+            numbers.append(number)
+            for column, value in zip(values, fields, strict=True):
+                column.append(value)
+    except csv.Error as error:
+        raise CofiError(f"{path} is not valid CSV: {error}.") from error
+    return Table(path, dict(zip(header, values, strict=True)), numbers)
+
+
+def read_csv(path: Path) -> Table:
+    """Read a comma-separated file with a header; fields may be quoted."""
+    return _delimited(path, _csv_lines)
+
+
+def read_tsv(path: Path) -> Table:
+    """Read a tab-separated file with a header, without quoting."""
+    return _delimited(path, tsv_lines)
+
+
+def read_jsonl(path: Path) -> Table:
+    """Read one JSON object a line; a key that a line lacks is ``None`` there."""
+    records: list[dict[str, object]] = []
+    numbers: list[int] = []
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise CofiError(f"{path}, line {number} is not valid JSON: {error}.") from error
+        if not isinstance(record, dict):
+            raise CofiError(
+                f"{path}, line {number} is not a JSON object such as "
+                '{"text": "...", "label": "..."}.'
+            )
+        records.append(record)
+        numbers.append(number)
+    names = dict.fromkeys(name for record in records for name in record)
+    return Table(path, {name: [r.get(name) for r in records] for name in names}, numbers)
+
+
+def read_parquet(path: Path) -> Table:
+    """Read a parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        raise _missing(path)
+    try:
+        columns = pq.read_table(path).to_pydict()
+    except (pa.ArrowException, OSError) as error:
+        raise CofiError(f"{path} is not a readable parquet file: {error}.") from error
+    length = len(next(iter(columns.values()), []))
+    return Table(path, columns, list(range(1, length + 1)), unit="row")
+
+
+READERS: dict[str, Callable[[Path], Table]] = {
+    ".csv": read_csv,
+    ".tsv": read_tsv,
+    ".jsonl": read_jsonl,
+    ".parquet": read_parquet,
+}
+
+
+def read_table(path: Path) -> Table:
+    """Read a file by its extension.
+
+    Raises:
+        CofiError: an extension that is not among :data:`READERS`, or a fault in the file.
+    """
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise CofiError(
+            f"{path}: cannot read files of type '{path.suffix or 'none'}'. "
+            f"Choices: {', '.join(READERS)}.",
+        )
+    return reader(path)
