@@ -94,17 +94,18 @@ def everything(shape: EncoderShape) -> PrunePlan:
     )
 
 
-def decide(gates: Gates, target: float, *, soft: bool = False) -> PrunePlan:
+def decide(gates: Gates, target: float | None, *, soft: bool = False) -> PrunePlan:
     """Turn gate probabilities into a plan that realises the target.
 
-    Layers are kept where q ≥ 1/2; of the heads, FFN dims and hidden dims the
+    A layer is kept where q ≥ 1/2; of the heads, FFN dims and hidden dims the
     ``round(Σq)`` with the largest α. Rounding leaves an error of a point or two,
     which the finest unit absorbs: FFN dims are removed or restored across layers
     in the order of their α, then, only if those are used up, heads, then layers.
 
     Args:
         gates: after the optimiser step.
-        target: the realised sparsity to meet, from above.
+        target: the realised sparsity to meet, from above; ``None`` leaves the
+            rounding error in, as the reference does.
         soft: carry the soft values of the kept gates.
     """
     shape = gates.shape
@@ -116,7 +117,8 @@ def decide(gates: Gates, target: float, *, soft: bool = False) -> PrunePlan:
     head = torch.stack([_top(a, p) for a, p in zip(alphas["head"], p_open.head)])
     dim = torch.stack([_top(a, p) for a, p in zip(alphas["ffn_dim"], p_open.ffn_dim)])
     draft = _Draft(shape, head, attention, dim, ffn, hidden)
-    draft.meet(target, alphas)
+    if target is not None:
+        draft.meet(target, alphas)
     values = None
     if soft:
         soft_masks = gates.soft_values()

@@ -1,0 +1,50 @@
+"""Model folders that a run leaves: the dense teacher and the compact model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from transformers.utils import logging as transformers_logging
+
+from cofi_cli.architectures import save_dense
+from cofi_cli.modeling import CofiForSequenceClassification
+from cofi_cli.runs import read_json, write_atomic
+from cofi_cli.training.model_card import model_card
+from cofi_cli.training.session import Session
+
+PLAN = "plan.json"
+
+
+def save_dense_model(
+    session: Session, model: CofiForSequenceClassification, folder: Path, *, source: str
+) -> None:
+    """Write a dense model as an ordinary checkpoint with its tokenizer, whole or not at all."""
+
+    def write(temporary: Path) -> None:
+        save_dense(model, temporary, source=source)
+        session.tokenizer.save_pretrained(temporary)
+
+    write_atomic(folder, write)
+
+
+def save_compact(
+    session: Session,
+    model: CofiForSequenceClassification,
+    report: dict[str, Any],
+    *,
+    plan: dict[str, Any] | None = None,
+) -> None:
+    """Write ``model/``: weights, configuration, modeling code, tokenizer, plan, model card."""
+    plan = plan or (read_json(session.run.plan) if session.run.plan.exists() else None)
+
+    def write(temporary: Path) -> None:
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        model.cpu().eval().save_pretrained(temporary, safe_serialization=True)
+        session.tokenizer.save_pretrained(temporary)
+        if plan is not None:
+            (temporary / PLAN).write_text(json.dumps(plan) + "\n", encoding="utf-8")
+        (temporary / "README.md").write_text(model_card(report), encoding="utf-8")
+
+    write_atomic(session.run.model, write)

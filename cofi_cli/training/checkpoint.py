@@ -1,0 +1,33 @@
+"""Resumable state of a stage: one file, whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.runs import write_atomic
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors and plain values."""
+    write_atomic(path, lambda temporary: torch.save(state, temporary))
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read what :func:`save_state` wrote.
+
+    Raises:
+        CofiError: the file cannot be read.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        raise CofiError(
+            f"The checkpoint {path} cannot be read: {error}.",
+            hint=f"Delete {path} to start this stage again.",
+            exit_code=UNREACHABLE,
+        ) from error
+    return state

@@ -1,0 +1,75 @@
+"""What is checked before anything is loaded or written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from cofi_cli.architectures import adapter_for, load_config_dict, resolve
+from cofi_cli.config import RunConfig
+from cofi_cli.errors import CofiError
+from cofi_cli.modeling import CofiConfig
+from cofi_cli.pruning.sparsity import EncoderShape
+from cofi_cli.runs import RunDir
+
+
+def guard_folder(run: RunDir, config: RunConfig, *, resume: bool) -> None:
+    """Refuse to write over another run, or to resume one with another configuration.
+
+    Raises:
+        CofiError: naming the folder or the keys that differ.
+    """
+    if not run.exists:
+        return
+    if not resume:
+        raise CofiError(
+            f"{run.root} already holds a run.",
+            hint=f"Continue it with --resume -o {run.root}, or choose another folder with -o.",
+        )
+    saved = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+    changed = _differences(saved, config.model_dump(mode="json"))
+    if changed:
+        raise CofiError(
+            f"{run.root} was started with another configuration: {'; '.join(changed)}.",
+            hint=f"Resume it as it was: cofi prune --resume -o {run.root}",
+        )
+
+
+def _differences(saved: Any, now: Any, path: str = "") -> list[str]:
+    if isinstance(saved, dict) and isinstance(now, dict):
+        keys = list(dict.fromkeys([*saved, *now]))
+        found = [_differences(saved.get(k), now.get(k), f"{path}.{k}".strip(".")) for k in keys]
+        return [line for lines in found for line in lines]
+    return [] if saved == now else [f"{path} was {saved!r}, is {now!r}"]
+
+
+def load_shape(config: RunConfig) -> EncoderShape:
+    """Return the dense shape of the configured model, from its configuration alone.
+
+    Raises:
+        CofiError: not reachable, not supported, or compact already.
+    """
+    theirs = load_config_dict(resolve(config.model))
+    if theirs["model_type"] == CofiConfig.model_type:
+        raise CofiError(
+            f"'{config.model}' is a compact model; pruning starts from a dense one.",
+            hint=f"To train it further: cofi finetune {config.model} --task TASK",
+        )
+    adapter = adapter_for(config.model, theirs)
+    return EncoderShape.of(CofiConfig(**adapter.config_to_ours(theirs)))
+
+
+def check_target(config: RunConfig) -> EncoderShape:
+    """Return the shape when the configured sparsity can be reached.
+
+    Raises:
+        CofiError: stating the reachable range.
+    """
+    shape = load_shape(config)
+    if config.prune.sparsity > shape.max_sparsity:
+        raise CofiError(
+            f"prune.sparsity {config.prune.sparsity} cannot be reached: '{config.model}' has "
+            f"{shape.prunable:,} prunable weights; reachable is 0 to {shape.max_sparsity:.4f}.",
+        )
+    return shape

@@ -1,0 +1,88 @@
+"""The distillation loss of one step, shared by pruning and recovery."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from cofi_cli.config import DistillConfig
+from cofi_cli.modeling import MaskedOutput
+from cofi_cli.pruning.distillation import LayerLoss, prediction_loss
+from cofi_cli.training.teacher_outputs import (
+    TeacherOutputs,
+    real_positions,
+    select_positions,
+)
+
+
+class Distiller(nn.Module):
+    """a_pred · prediction loss + a_layer · layer loss; holds the shared layer map W.
+
+    Args:
+        outputs: the teacher's.
+        settings: weights, temperature, matching.
+        regression: whether the prediction is one number.
+    """
+
+    def __init__(
+        self, outputs: TeacherOutputs, settings: DistillConfig, *, regression: bool
+    ) -> None:
+        super().__init__()
+        self.outputs, self.settings, self.regression = outputs, settings, regression
+        self.layers: LayerLoss | None = None
+        if uses_layers(settings):
+            hidden = outputs.teacher.config.hidden_size
+            self.layers = LayerLoss(hidden, matching=settings.matching)
+
+    def forward(
+        self,
+        out: MaskedOutput,
+        batch: dict[str, Tensor],
+        indices: list[int],
+        *,
+        exists: Sequence[bool],
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Return the loss, a scalar, and its terms for the log.
+
+        Args:
+            out: of the student.
+            batch: of T columns, B rows.
+            indices: the rows' numbers.
+            exists: for each layer whether any sub-layer is open.
+        """
+        logits, taps = self.outputs.get(batch, indices)
+        settings = self.settings
+        prediction = prediction_loss(
+            out.logits, logits, temperature=settings.temperature, regression=self.regression
+        )
+        loss, row = settings.prediction_weight * prediction, {"prediction_loss": prediction.item()}
+        if self.layers is not None:
+            positions = real_positions(batch["attention_mask"]) if settings.mask_padding else None
+            chosen: dict[int, Tensor] = {}
+            for state in out.states[1:]:
+                if id(state) not in chosen:
+                    chosen[id(state)] = select_positions(state, positions)
+            states = [chosen[id(state)] for state in out.states[1:]]
+            layer = self.layers(states, taps, exists=exists, kept=out.kept)
+            loss = loss + settings.layer_weight * layer
+            row["layer_loss"] = layer.item()
+        return loss, row
+
+
+def uses_layers(settings: DistillConfig) -> bool:
+    """Whether hidden states are distilled at all."""
+    return settings.matching != "none" and settings.layer_weight > 0
+
+
+def existing_layers(kept: Sequence[tuple[int, int]]) -> list[bool]:
+    """Turn (heads, FFN dims) a layer into whether the layer exists."""
+    return [heads > 0 or dims > 0 for heads, dims in kept]
+
+
+def load_layer_map(distiller: Distiller, weight: Tensor | None) -> None:
+    """Continue with the layer map of an earlier stage."""
+    if distiller.layers is not None and weight is not None:
+        with torch.no_grad():
+            distiller.layers.weight.copy_(weight)

@@ -1,0 +1,56 @@
+"""``--dry-run``: everything checked, nothing trained or written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cofi_cli.architectures import has_head, load_tokenizer
+from cofi_cli.config import RunConfig
+from cofi_cli.errors import CofiError
+from cofi_cli.pruning.distillation import teacher_taps
+from cofi_cli.tasks import load_task
+from cofi_cli.training.checks import check_target
+from cofi_cli.training.loop import total_steps
+
+
+def dry_run(config: RunConfig) -> dict[str, Any]:
+    """Validate a configuration against its model and data; return what would happen.
+
+    Raises:
+        CofiError: whatever :func:`~cofi_cli.training.pipeline.prune` would raise at its start.
+    """
+    shape = check_target(config)
+    task = load_task(config.task)
+    load_tokenizer(config.model)
+    given = config.teacher.path
+    if given is not None and not has_head(given, num_labels=task.num_labels):
+        raise CofiError(
+            f"The teacher '{given}' has no classifier with {task.num_labels} outputs "
+            f"for task '{task.name}'.",
+            hint=f"Fine-tune it first: cofi finetune {given} --task {task.name}",
+        )
+    rows = len(task.splits["train"])
+    stages = []
+    if given is None:
+        stages.append(_stage("teacher", rows, config.teacher))
+    stages.append(_stage("prune", rows, config.prune))
+    if config.recover.epochs:
+        stages.append(_stage("recover", rows, config.recover))
+    return {
+        "model": config.model,
+        "task": task.name,
+        "rows": {name: len(split) for name, split in task.splits.items()},
+        "labels": list(task.labels),
+        "metric": task.metrics[0],
+        "shape": shape.as_dict(),
+        "prunable_weights": shape.prunable,
+        "kept_weights": round(shape.prunable * (1 - config.prune.sparsity)),
+        "reachable_sparsity": [0.0, shape.max_sparsity],
+        "teacher_layers": teacher_taps(shape.n_layers),
+        "stages": stages,
+    }
+
+
+def _stage(name: str, rows: int, settings: Any) -> dict[str, Any]:
+    steps = total_steps(rows, batch_size=settings.batch_size, epochs=settings.epochs)
+    return {"name": name, "epochs": settings.epochs, "steps": steps}

@@ -1,0 +1,70 @@
+"""Predictions and scores of a model on a tokenised split."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cofi_cli.modeling import CofiForSequenceClassification, Masks
+from cofi_cli.tasks import Encoded, collate, eval_batches
+from cofi_cli.training.session import Session
+
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+@torch.no_grad()
+def predict(
+    model: CofiForSequenceClassification,
+    encoded: Encoded,
+    *,
+    batch_size: int,
+    pad_id: int,
+    device: torch.device,
+    masks: Masks | None = None,
+) -> NDArray[Any]:
+    """Return logits in the split's order, (rows, num_labels), fp32."""
+    was_training = model.training
+    model.eval()
+    logits: NDArray[Any] | None = None
+    for indices in eval_batches(encoded.lengths, batch_size=batch_size):
+        batch = collate(encoded, indices, pad_id=pad_id, device=device)
+        out = model.run(**{k: batch[k] for k in INPUTS}, masks=masks).logits
+        if logits is None:
+            logits = np.zeros((len(encoded), out.shape[1]), dtype=np.float32)
+        logits[indices] = out.float().cpu().numpy()
+    model.train(was_training)
+    assert logits is not None
+    return logits
+
+
+def evaluate(
+    session: Session,
+    model: CofiForSequenceClassification,
+    *,
+    split: str = "validation",
+    masks: Masks | None = None,
+) -> dict[str, float]:
+    """Return the task's metrics of a model on a split, in points."""
+    encoded = session.splits[split]
+    logits = predict(
+        model,
+        encoded,
+        batch_size=session.config.train.eval_batch_size,
+        pad_id=session.pad_id,
+        device=session.device,
+        masks=masks,
+    )
+    assert encoded.labels is not None
+    return session.task.score(logits, encoded.labels)
+
+
+def score_all(session: Session, model: CofiForSequenceClassification) -> dict[str, Any]:
+    """Return the metrics on every labelled split but ``train``, in points."""
+    return {
+        name: evaluate(session, model, split=name)
+        for name, encoded in session.splits.items()
+        if name != "train" and encoded.labels is not None
+    }

@@ -1,0 +1,112 @@
+"""``finetune``: a dense model on labels, or more recovery of a compact one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cofi_cli.architectures import load_config_dict, resolve
+from cofi_cli.config import RunConfig, TeacherConfig
+from cofi_cli.modeling import CofiConfig, CofiForSequenceClassification
+from cofi_cli.pruning.plan import PrunePlan
+from cofi_cli.runs import RunDir, read_json, write_json
+from cofi_cli.training.artefacts import PLAN, save_compact, save_dense_model
+from cofi_cli.training.checks import guard_folder
+from cofi_cli.training.dense_stage import DenseStage
+from cofi_cli.training.distiller import Distiller
+from cofi_cli.training.evaluation import evaluate
+from cofi_cli.training.interrupts import stop_flag
+from cofi_cli.training.loop import StageTime, run_stage
+from cofi_cli.training.progress import Progress
+from cofi_cli.training.recover_stage import RecoverStage
+from cofi_cli.training.results import finetune_report
+from cofi_cli.training.session import Session, open_session
+from cofi_cli.training.teacher import load_for_task, make_teacher_outputs, prepare_outputs
+
+_STAGE = "finetune"
+
+
+def finetune(
+    config: RunConfig, run: RunDir, *, resume: bool = False, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Fine-tune a model; the callable twin of ``cofi finetune``.
+
+    A dense model is trained on labels with the ``teacher`` section. A compact
+    one uses the ``recover`` section: distilled when ``teacher.path`` names a
+    teacher, on labels otherwise.
+
+    Returns:
+        The report, as in ``report.json``: scores before and after, stage time.
+    """
+    guard_folder(run, config, resume=resume)
+    command = f"cofi finetune --resume -o {run.root}"
+    with stop_flag() as flag:
+        session = open_session(config, run, progress=progress, flag=flag, command=command)
+        model = load_for_task(session, config.model).to(session.device)
+        before = evaluate(session, model)
+        theirs = load_config_dict(resolve(config.model))
+        is_compact = theirs["model_type"] == CofiConfig.model_type
+        if is_compact and config.teacher.path is not None:
+            used = _distil(session, model)
+        else:
+            used = _fit(session, model, _settings(config, is_compact=is_compact))
+        report = finetune_report(session, model=model, before=before, time=used.summary())
+        if is_compact:
+            plan = Path(config.model) / PLAN
+            save_compact(session, model, report, plan=read_json(plan) if plan.exists() else None)
+        else:
+            save_dense_model(session, model, run.model, source=config.model)
+        write_json(run.report_json, report)
+        return report
+
+
+def _settings(config: RunConfig, *, is_compact: bool) -> TeacherConfig:
+    if not is_compact:
+        return config.teacher
+    fields = ("epochs", "learning_rate", "batch_size", "weight_decay")
+    return config.teacher.model_copy(update={k: getattr(config.recover, k) for k in fields})
+
+
+def _fit(
+    session: Session, model: CofiForSequenceClassification, settings: TeacherConfig
+) -> StageTime:
+    stage = DenseStage(session, model, settings, name=_STAGE)
+    used = run_stage(session, stage)
+    model.load_state_dict(stage.best.load()["model"])
+    return used
+
+
+def _distil(session: Session, model: CofiForSequenceClassification) -> StageTime:
+    config = session.config
+    assert config.teacher.path is not None
+    teacher = load_for_task(session, config.teacher.path)
+    kept = kept_hidden(Path(config.model), model, teacher)
+    distill = config.distill
+    if kept is None:
+        session.progress.message(
+            f"{config.model} has no {PLAN}, so hidden states are not distilled."
+        )
+        distill = distill.model_copy(update={"matching": "none"})
+        kept = torch.arange(teacher.config.hidden_size)
+    outputs = make_teacher_outputs(session, teacher, distill)
+    spent = prepare_outputs(session, outputs)
+    distiller = Distiller(outputs, distill, regression=session.regression)
+    stage = RecoverStage(session, model, distiller, config.recover, kept=kept, name=_STAGE)
+    stage.best.offer(evaluate(session, model)[session.task.metrics[0]], 0, model)
+    used = run_stage(session, stage)
+    used.extra["teacher_seconds"] = spent
+    model.load_state_dict(stage.best.load()["model"])
+    return used
+
+
+def kept_hidden(
+    folder: Path, model: CofiForSequenceClassification, teacher: CofiForSequenceClassification
+) -> Tensor | None:
+    """Return the teacher's hidden dims that a compact model kept, (k,), if known."""
+    if model.config.hidden_size == teacher.config.hidden_size:
+        return torch.arange(model.config.hidden_size)
+    plan = folder / PLAN
+    return torch.tensor(PrunePlan(**read_json(plan)).hidden) if plan.exists() else None

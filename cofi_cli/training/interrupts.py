@@ -1,0 +1,62 @@
+"""Ctrl-C and SIGTERM end a run between two steps, with its state saved."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from cofi_cli.errors import INTERRUPTED, UNEXPECTED, CofiError
+
+
+class Interrupted(CofiError):
+    """The user stopped the run; its state is saved."""
+
+    def __init__(self, where: str, resume: str) -> None:
+        super().__init__(
+            f"Interrupted {where}; the state is saved.", hint=resume, exit_code=INTERRUPTED
+        )
+
+
+class Diverged(CofiError):
+    """The loss is not a number; the last good checkpoint is kept."""
+
+    def __init__(self, stage: str, step: int, kept: str) -> None:
+        super().__init__(
+            f"The loss of stage '{stage}' became NaN or infinite at step {step}. "
+            f"Stopped; kept: {kept}.",
+            hint="Lower the stage's learning rate (--set prune.learning_rate=1e-5, "
+            "teacher.learning_rate, recover.learning_rate) or use --precision fp32, "
+            "and write to a new folder.",
+            exit_code=UNEXPECTED,
+        )
+
+
+class StopFlag:
+    """Set by the first signal; the second one raises KeyboardInterrupt at once."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.is_set:
+            raise KeyboardInterrupt
+        self.is_set = True
+
+
+@contextmanager
+def stop_flag() -> Iterator[StopFlag]:
+    """Catch SIGINT and SIGTERM for the time of a run (main thread only)."""
+    flag = StopFlag()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, flag._handle) for number in signals}
+    try:
+        yield flag
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,127 @@
+"""The loop that all stages run in: batches, log, evaluation, checkpoints, interruption."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from cofi_cli.tasks import batches, collate
+from cofi_cli.training.checkpoint import load_state, save_state
+from cofi_cli.training.interrupts import Diverged, Interrupted
+from cofi_cli.training.seeding import derive, seed_global
+from cofi_cli.training.session import Session
+
+
+class Stage(Protocol):
+    """One stage's own part of the loop. Its state is all that a checkpoint needs."""
+
+    name: str
+    epochs: float
+    batch_size: int
+
+    def step(self, batch: dict[str, Tensor], indices: list[int], step: int) -> dict[str, float]:
+        """Take one optimiser step; return what to log, ``loss`` among it."""
+
+    def evaluate(self, step: int) -> dict[str, float] | None:
+        """Evaluate after ``step`` steps and keep the best; ``None`` when it is too early."""
+
+    def state(self) -> dict[str, Any]:
+        """Return the resumable state."""
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state."""
+
+
+@dataclass
+class StageTime:
+    """Cost of a stage; seconds without evaluation and checkpoints."""
+
+    seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+    examples: int = 0
+    steps: int = 0
+    extra: dict[str, float] = field(default_factory=dict)
+
+    def summary(self) -> dict[str, float]:
+        """Return the numbers of the report."""
+        row = {k: v for k, v in asdict(self).items() if k != "extra"}
+        row["examples_per_second"] = self.examples / self.seconds if self.seconds else 0.0
+        return row | self.extra
+
+
+def total_steps(rows: int, *, batch_size: int, epochs: float) -> int:
+    """Return the steps of a stage; a fractional epoch is rounded up to whole steps."""
+    return math.ceil(epochs * math.ceil(rows / batch_size))
+
+
+def run_stage(session: Session, stage: Stage) -> StageTime:
+    """Run a stage to its end, from its checkpoint if there is one.
+
+    Raises:
+        Interrupted: a signal came; the state is saved.
+        Diverged: the loss is not finite; the last checkpoint is kept.
+    """
+    train = session.config.train
+    encoded = session.splits["train"]
+    per_epoch = math.ceil(len(encoded) / stage.batch_size)
+    total = total_steps(len(encoded), batch_size=stage.batch_size, epochs=stage.epochs)
+    path = session.run.checkpoints / stage.name / "latest.pt"
+    used, done = StageTime(), 0
+    if path.exists():
+        state = load_state(path)
+        stage.load_state(state["stage"])
+        used, done = StageTime(**state["time"]), int(state["step"])
+    session.metrics.rewind(stage.name, done)
+    session.progress.stage(stage.name, total, done)
+
+    def save() -> None:
+        session.metrics.flush()
+        state = {"step": done, "time": asdict(used), "stage": stage.state()}
+        save_state(path, state)
+
+    eval_every = max(1, round(per_epoch / train.evals_per_epoch))
+    epoch, plan = -1, []
+    while done < total:
+        if done // per_epoch != epoch:
+            epoch = done // per_epoch
+            plan = batches(
+                encoded.lengths,
+                batch_size=stage.batch_size,
+                seed=derive(session.config.seed, stage.name, "order"),
+                epoch=epoch,
+                group_by_length=train.group_by_length,
+            )
+        indices = plan[done % per_epoch]
+        began = time.perf_counter()
+        batch = collate(encoded, indices, pad_id=session.pad_id, device=session.device)
+        seed_global(session.config.seed, stage.name, done)
+        row: dict[str, Any] = {"stage": stage.name, "step": done + 1, "epoch": done / per_epoch}
+        row |= stage.step(batch, indices, done)
+        seconds = time.perf_counter() - began
+        if not math.isfinite(row["loss"]):
+            session.metrics.flush()
+            kept = f"{path} (step {load_state(path)['step']})" if path.exists() else "nothing yet"
+            raise Diverged(stage.name, done + 1, kept)
+        done += 1
+        used.seconds += seconds
+        used.examples += len(indices)
+        used.steps = done
+        row["examples_per_second"] = len(indices) / seconds
+        if done % eval_every == 0 or done == total:
+            began = time.perf_counter()
+            row |= stage.evaluate(done) or {}
+            used.evaluation_seconds += time.perf_counter() - began
+        session.metrics.add(row)
+        session.progress.step(row)
+        if session.flag.is_set and done < total:
+            save()
+            raise Interrupted(f"in stage '{stage.name}', step {done}", session.resume_command)
+        if done % train.checkpoint_steps == 0 or done == total:
+            save()
+    session.metrics.flush()
+    return used

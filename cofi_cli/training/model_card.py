@@ -1,0 +1,55 @@
+"""The README.md beside a compact model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_CARD = """---
+library_name: transformers
+pipeline_tag: text-classification
+tags: [pruning, cofi]
+---
+
+# {name}, pruned for {task}
+
+{summary}
+
+```python
+import cofi_cli  # or trust_remote_code=True below
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+model = AutoModelForSequenceClassification.from_pretrained("PATH")
+tokenizer = AutoTokenizer.from_pretrained("PATH")
+```
+
+{table}
+
+{note}
+
+Made with [cofi](https://pypi.org/project/cofi-cli/), which implements CoFi structured pruning
+(Xia, Zhong, Chen, ACL 2022).
+"""
+
+
+def model_card(report: dict[str, Any]) -> str:
+    """Return the card of a report."""
+    model, metric = report["model"], report["metric"]
+    rows = [
+        f"| {metric}, validation | {model['score']:.1f} |",
+        f"| encoder weights | {model['encoder_params']:,} |",
+        f"| all weights | {model['total_params']:,} |",
+    ]
+    summary = f"Fine-tuned from `{report['model_name']}`."
+    if "sparsity" in report:
+        summary = (
+            f"{report['sparsity']['realised']:.1%} of the encoder's prunable weights of "
+            f"`{report['model_name']}` are removed."
+        )
+        rows.insert(1, f"| {metric} of the dense teacher | {report['teacher']['score']:.1f} |")
+    return _CARD.format(
+        name=report["model_name"].rstrip("/").split("/")[-1],
+        task=report["task"],
+        summary=summary,
+        table="\n".join(["| | |", "|---|---|", *rows]),
+        note=report["note"],
+    )

@@ -1,0 +1,49 @@
+"""Optimisers and learning-rate schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+from torch.optim import AdamW, Optimizer
+
+
+def weight_optimizer(
+    modules: Iterable[nn.Module], *, lr: float, weight_decay: float
+) -> Optimizer:
+    """Return AdamW over trainable weights; biases and LayerNorm are not decayed."""
+    decayed, plain = [], []
+    for module in modules:
+        for name, parameter in module.named_parameters():
+            if parameter.requires_grad:
+                is_plain = name.endswith(".bias") or ".norm." in name
+                (plain if is_plain else decayed).append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    return AdamW([g for g in groups if g["params"]], lr=lr, fused=True)
+
+
+def scalar_optimizer(parameters: Iterable[nn.Parameter], *, lr: float, ascend: bool) -> Optimizer:
+    """Return AdamW without decay for gates, or ascending for multipliers."""
+    return AdamW(list(parameters), lr=lr, weight_decay=0.0, maximize=ascend)
+
+
+def set_lr(optimizer: Optimizer, lr: float) -> None:
+    """Set the learning rate of all groups."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+def linear_decay(step: int, total: int, *, warmup: int = 0) -> float:
+    """Return the factor at a step (from 0): linear warm-up, then linear decay to 0."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return max(0.0, (total - step) / max(1, total - warmup))
+
+
+def clip_gradients(parameters: Iterable[torch.Tensor], bound: float) -> None:
+    """Clip the joint norm."""
+    torch.nn.utils.clip_grad_norm_(list(parameters), bound, foreach=True)

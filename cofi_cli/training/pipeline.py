@@ -1,0 +1,132 @@
+"""``prune``: teacher, gates, plan, compact model, recovery, report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from cofi_cli.config import RunConfig
+from cofi_cli.modeling import CofiForSequenceClassification
+from cofi_cli.pruning.compact import compact
+from cofi_cli.pruning.plan import PrunePlan
+from cofi_cli.runs import RunDir, write_json, write_text
+from cofi_cli.training.artefacts import save_compact
+from cofi_cli.training.checkpoint import load_state, save_state
+from cofi_cli.training.distiller import Distiller, load_layer_map
+from cofi_cli.training.checks import check_target, guard_folder
+from cofi_cli.training.evaluation import evaluate
+from cofi_cli.training.interrupts import stop_flag
+from cofi_cli.training.loop import run_stage
+from cofi_cli.training.parity import assert_parity
+from cofi_cli.training.progress import Progress
+from cofi_cli.training.prune_stage import PruneStage
+from cofi_cli.training.recover_stage import RecoverStage
+from cofi_cli.training.results import Pruned, build_report
+from cofi_cli.training.session import Session, open_session
+from cofi_cli.training.student import make_student
+from cofi_cli.training.teacher import make_teacher_outputs, obtain_teacher, prepare_outputs
+from cofi_cli.training.teacher_outputs import TeacherOutputs
+
+
+def prune(
+    config: RunConfig, run: RunDir, *, resume: bool = False, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Prune a model from beginning to end; the callable twin of ``cofi prune``.
+
+    Stages that ended in an earlier, interrupted call are not run again.
+
+    Args:
+        config: what to do.
+        run: where; a folder that holds a run needs ``resume``.
+        resume: continue that run.
+        progress: a watcher.
+
+    Returns:
+        The report, as in ``report.json``.
+
+    Raises:
+        CofiError: bad input, an interruption, a diverged loss or broken parity.
+    """
+    guard_folder(run, config, resume=resume)
+    command = f"cofi prune --resume -o {run.root}"
+    with stop_flag() as flag:
+        check_target(config)
+        session = open_session(config, run, progress=progress, flag=flag, command=command)
+        times: dict[str, dict[str, float]] = {}
+        teacher = obtain_teacher(session, times)
+        outputs = make_teacher_outputs(session, teacher)
+        pruned = _pruned(session, outputs, times)
+        model = _recovered(session, outputs, pruned, times)
+        report = build_report(session, teacher=teacher, model=model, pruned=pruned, times=times)
+        save_compact(session, model, report)
+        write_json(run.report_json, report)
+        return report
+
+
+def _pruned(session: Session, outputs: TeacherOutputs, times: dict[str, dict[str, float]]) -> Pruned:
+    """Run the pruning stage and build the compact model, or load what an earlier call made."""
+    path = session.run.checkpoints / "pruned.pt"
+    config = session.config
+    student = make_student(session, outputs.teacher)
+    if not path.exists():
+        spent = prepare_outputs(session, outputs)
+        distiller = Distiller(outputs, config.distill, regression=session.regression)
+        stage = PruneStage(session, student, distiller)
+        used = run_stage(session, stage)
+        used.extra["teacher_seconds"] = spent
+        result = stage.result()
+        student.load_state_dict(result["model"])
+        plan = PrunePlan(**result["plan"])
+        small = compact(student, plan)
+        delta = assert_parity(session, student, small, plan)
+        score = evaluate(session, small)[session.task.metrics[0]]
+        write_text(session.run.plan, plan.model_dump_json(indent=1) + "\n")
+        state = {
+            "compact": small.state_dict(),
+            "plan": plan.model_dump(),
+            "layer_map": result["layer_map"],
+            "expected": result["expected"],
+            "parity": delta,
+            "score": score,
+            "time": used.summary(),
+        }
+        save_state(path, state)
+    state = load_state(path)
+    times["prune"] = state["time"]
+    plan = PrunePlan(**state["plan"])
+    small = compact(student, plan)
+    small.load_state_dict(state["compact"])
+    return Pruned(
+        model=small,
+        plan=plan,
+        layer_map=state["layer_map"],
+        expected=state["expected"],
+        parity=state["parity"],
+        score=state["score"],
+    )
+
+
+def _recovered(
+    session: Session, outputs: TeacherOutputs, pruned: Pruned, times: dict[str, dict[str, float]]
+) -> CofiForSequenceClassification:
+    """Recover the compact model; the better of before and after is returned."""
+    config, model = session.config, pruned.model
+    if config.recover.epochs == 0:
+        return model
+    path = session.run.checkpoints / "recovered.pt"
+    if not path.exists():
+        spent = prepare_outputs(session, outputs)
+        distiller = Distiller(outputs, config.distill, regression=session.regression)
+        load_layer_map(distiller, pruned.layer_map)
+        kept = torch.tensor(pruned.plan.hidden)
+        stage = RecoverStage(session, model, distiller, config.recover, kept=kept)
+        stage.best.offer(pruned.score, 0, model)
+        used = run_stage(session, stage)
+        used.extra["teacher_seconds"] = spent
+        best = stage.best.load()
+        save_state(path, {"model": best["model"], "time": used.summary()})
+    state = load_state(path)
+    times["recover"] = state["time"]
+    model.load_state_dict(state["model"])
+    return model.eval()

@@ -1,0 +1,45 @@
+"""Where bf16 autocast pays.
+
+The choice is a rule, not a stopwatch, so that two runs with one seed are equal.
+benchmarks/precision.py holds the measurements behind it.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import torch
+
+_CPU_FLAGS = ("avx512_bf16", "amx_bf16")
+MIN_WIDTH = 256
+"""Hidden width under which bf16 products on a CPU lose to fp32 ones."""
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the processor multiplies bf16 matrices in hardware."""
+    info = Path("/proc/cpuinfo")
+    return info.exists() and any(flag in info.read_text() for flag in _CPU_FLAGS)
+
+
+def resolve_precision(choice: str, *, device: torch.device, hidden: int, dense: bool) -> str:
+    """Return ``fp32`` or ``bf16`` for a phase.
+
+    Args:
+        choice: ``auto``, ``fp32`` or ``bf16``.
+        device: where the phase runs.
+        hidden: hidden width.
+        dense: whether all units are computed; bf16 loses on a CPU once many are closed.
+    """
+    if choice != "auto":
+        return choice
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    return "bf16" if dense and hidden >= MIN_WIDTH and cpu_has_bf16() else "fp32"
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """Return the autocast context of a precision."""
+    if precision == "bf16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()

@@ -1,0 +1,228 @@
+"""Learn what to keep: gates, weights and multipliers in one loop (CoFi, section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cofi_cli.modeling import CofiForSequenceClassification, Masks
+from cofi_cli.pruning.gates import Gates
+from cofi_cli.pruning.lagrangian import Lagrangian, ramped_target
+from cofi_cli.pruning.plan import PrunePlan, decide
+from cofi_cli.pruning.sparsity import EncoderShape
+from cofi_cli.training.best import Best
+from cofi_cli.training.distiller import Distiller, existing_layers
+from cofi_cli.training.evaluation import INPUTS, evaluate
+from cofi_cli.training.loop import total_steps
+from cofi_cli.training.optim import (
+    clip_gradients,
+    linear_decay,
+    scalar_optimizer,
+    set_lr,
+    weight_optimizer,
+)
+from cofi_cli.training.precision import autocast, resolve_precision
+from cofi_cli.training.seeding import derive, generator
+from cofi_cli.training.session import Session
+
+REACHED = 0.001
+"""A plan counts as on target when it misses by no more than this."""
+
+
+class PruneStage:
+    """Dense distillation, then a ramp of the target, then pruning at the target."""
+
+    name = "prune"
+
+    def __init__(
+        self, session: Session, student: CofiForSequenceClassification, distiller: Distiller
+    ) -> None:
+        settings = session.config.prune
+        self.session, self.settings = session, settings
+        self.epochs, self.batch_size = settings.epochs, settings.batch_size
+        self.student = student.to(session.device).train()
+        self.distiller = distiller.to(session.device)
+        self.shape = EncoderShape.of(student.config)
+        self.gates = Gates(
+            self.shape,
+            groups=settings.gates,
+            init=settings.gate_init,
+            seed=derive(session.config.seed, "gates"),
+        )
+        self.lagrangian = Lagrangian()
+        if settings.freeze_embeddings:
+            self.student.model.encoder.embeddings.requires_grad_(False)
+        self.optimizer = weight_optimizer(
+            [self.student, self.distiller],
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+        )
+        learned = [p for p in self.gates.parameters() if p.requires_grad]
+        self.gate_optimizer = scalar_optimizer(
+            learned, lr=settings.gate_learning_rate, ascend=False
+        )
+        self.multiplier_optimizer = scalar_optimizer(
+            self.lagrangian.parameters(), lr=settings.multiplier_learning_rate, ascend=True
+        )
+        rows = len(session.splits["train"])
+        steps_of = {
+            epochs: total_steps(rows, batch_size=self.batch_size, epochs=epochs)
+            for epochs in (self.epochs, settings.dense_epochs, settings.ramp_epochs)
+        }
+        self.total = steps_of[self.epochs]
+        self.dense_steps = steps_of[settings.dense_epochs]
+        self.ramp_steps = steps_of[settings.ramp_epochs]
+        self.best = Best(session.run.checkpoints / self.name / "best.pt")
+        self.armed = False
+
+    def target(self, step: int) -> float:
+        """Return the sparsity asked for at a step."""
+        return ramped_target(
+            step,
+            start=self.dense_steps,
+            ramp_steps=self.ramp_steps,
+            target=self.settings.sparsity,
+        )
+
+    def step(self, batch: dict[str, Tensor], indices: list[int], step: int) -> dict[str, float]:
+        """One step of weights, gates and multipliers."""
+        dense = step < self.dense_steps
+        masks = None
+        if not dense:
+            seed = self.session.config.seed
+            masks = self.gates.sample(generator(seed, self.name, "gates", step))
+        device = self.session.device
+        precision = resolve_precision(
+            self.session.config.train.precision,
+            device=device,
+            hidden=self.shape.hidden,
+            dense=dense,
+        )
+        lr = self.settings.learning_rate * linear_decay(step, self.total)
+        set_lr(self.optimizer, lr)
+        with autocast(precision, device):
+            out = self.student.run(**{k: batch[k] for k in INPUTS}, masks=masks)
+            loss, row = self.distiller(out, batch, indices, exists=self._exists(masks))
+        target = self.target(step)
+        if not dense:
+            penalty = self.lagrangian(self.gates.expected_sparsity(), target)
+            row["penalty"] = penalty.item()
+            loss = loss + penalty.to(device)
+        self._zero_grad()
+        self.session.accelerator.backward(loss)
+        clip_gradients(self._weights(), self.session.config.train.grad_clip)
+        self.optimizer.step()
+        if not dense:
+            row |= self._constrain(target)
+        row |= {"loss": loss.item(), "learning_rate": lr, "target_sparsity": target}
+        return row
+
+    def _constrain(self, target: float) -> dict[str, float]:
+        self.gate_optimizer.step()
+        self.gates.clamp()
+        before = self.gates.expected_sparsity()
+        if self.settings.constraint == "held":
+            # The multipliers see where the gates went on their own.
+            self.lagrangian.zero_grad()
+            self.lagrangian(before.detach(), target).backward()
+            shift = self.gates.hold(target)
+        else:
+            shift = 0.0
+        self.multiplier_optimizer.step()
+        return {
+            "expected_sparsity": self.gates.expected_sparsity().item(),
+            "lambda1": self.lagrangian.lambda1.item(),
+            "lambda2": self.lagrangian.lambda2.item(),
+            "shift": shift,
+        }
+
+    def _exists(self, masks: Masks | None) -> list[bool]:
+        layers = range(self.shape.n_layers)
+        if masks is None:
+            return [True] * self.shape.n_layers
+        return existing_layers(
+            [(len(masks.kept_heads(i)), len(masks.kept_ffn(i))) for i in layers]
+        )
+
+    def _weights(self) -> list[Tensor]:
+        return [p for g in self.optimizer.param_groups for p in g["params"]]
+
+    def _zero_grad(self) -> None:
+        for optimizer in (self.optimizer, self.gate_optimizer, self.multiplier_optimizer):
+            optimizer.zero_grad(set_to_none=True)
+
+    def plan(self) -> PrunePlan:
+        """Return the plan that the gates stand for now."""
+        settings = self.settings
+        target = settings.sparsity if settings.constraint == "held" else None
+        return decide(self.gates, target, soft=settings.eval_gates == "soft")
+
+    def evaluate(self, step: int) -> dict[str, float] | None:
+        """Score the plan's model; keep the best among those on target."""
+        if step < min(self.dense_steps + self.ramp_steps, self.total):
+            return None
+        plan = self.plan()
+        scores = evaluate(self.session, self.student, masks=plan.masks())
+        row = {f"validation_{k}": v for k, v in scores.items()}
+        row["realised_sparsity"] = plan.sparsity
+        reached = plan.sparsity >= self.settings.sparsity - REACHED
+        if reached and not self.armed:
+            self.armed = True
+        counts = self.armed if self.settings.best == "reference" else reached
+        if counts:
+            self.best.offer(
+                scores[self.session.task.metrics[0]],
+                step,
+                self.student,
+                plan=plan.model_dump(),
+                layer_map=self._layer_map(),
+                expected=self.gates.expected_sparsity().item(),
+            )
+        return row
+
+    def result(self) -> dict[str, Any]:
+        """Return the best kept state, or the last one when none was on target."""
+        if self.best.score is not None:
+            return self.best.load()
+        return {
+            "model": {k: v.detach().cpu() for k, v in self.student.state_dict().items()},
+            "plan": self.plan().model_dump(),
+            "layer_map": self._layer_map(),
+            "expected": self.gates.expected_sparsity().item(),
+            "step": self.total,
+        }
+
+    def _layer_map(self) -> Tensor | None:
+        layers = self.distiller.layers
+        return None if layers is None else layers.weight.detach().cpu().clone()
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the next step depends on."""
+        return {
+            "student": self.student.state_dict(),
+            "gates": self.gates.state_dict(),
+            "lagrangian": self.lagrangian.state_dict(),
+            "layer_map": self._layer_map(),
+            "optimizers": [o.state_dict() for o in self._optimizers()],
+            "best": self.best.state(),
+            "armed": self.armed,
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from :meth:`state`."""
+        self.student.load_state_dict(state["student"])
+        self.gates.load_state_dict(state["gates"])
+        self.lagrangian.load_state_dict(state["lagrangian"])
+        if self.distiller.layers is not None:
+            with torch.no_grad():
+                self.distiller.layers.weight.copy_(state["layer_map"])
+        for optimizer, saved in zip(self._optimizers(), state["optimizers"]):
+            optimizer.load_state_dict(saved)
+        self.best.load_from(state["best"])
+        self.armed = state["armed"]
+
+    def _optimizers(self) -> list[torch.optim.Optimizer]:
+        return [self.optimizer, self.gate_optimizer, self.multiplier_optimizer]

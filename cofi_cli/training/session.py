@@ -1,0 +1,118 @@
+"""What all stages of a run share: configuration, device, data, log, progress."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import yaml
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+
+from cofi_cli.architectures import load_tokenizer
+from cofi_cli.config import RunConfig
+from cofi_cli.errors import ENVIRONMENT, CofiError
+from cofi_cli.runs import RunDir, write_json, write_text
+from cofi_cli.tasks import Encoded, Task, encode, load_task
+from cofi_cli.training.environment import describe_environment
+from cofi_cli.training.interrupts import StopFlag
+from cofi_cli.training.metrics_log import MetricsLog
+from cofi_cli.training.progress import Progress, Silent
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Session:
+    """An open run.
+
+    Attributes:
+        splits: the task's splits, tokenised.
+        resume_command: what to type after an interruption.
+    """
+
+    config: RunConfig
+    run: RunDir
+    task: Task
+    tokenizer: Any
+    splits: dict[str, Encoded]
+    accelerator: Accelerator
+    metrics: MetricsLog
+    progress: Progress
+    flag: StopFlag
+    resume_command: str
+
+    @property
+    def device(self) -> torch.device:
+        """Where models run."""
+        device: torch.device = self.accelerator.device
+        return device
+
+    @property
+    def pad_id(self) -> int:
+        """The tokenizer's padding id."""
+        return int(self.tokenizer.pad_token_id or 0)
+
+    @property
+    def regression(self) -> bool:
+        """Whether the task predicts one number."""
+        return self.task.kind == "regression"
+
+
+def open_session(
+    config: RunConfig, run: RunDir, *, progress: Progress | None, flag: StopFlag, command: str
+) -> Session:
+    """Load the task, choose the device, record configuration and environment.
+
+    Raises:
+        CofiError: data not reachable, CUDA asked for and absent, several processes.
+    """
+    if config.train.threads:
+        torch.set_num_threads(config.train.threads)
+    accelerator = make_accelerator(config.train.device)
+    set_seed(config.seed)
+    task = load_task(config.task)
+    tokenizer = load_tokenizer(config.model)
+    splits = {
+        name: encode(split, tokenizer, task.max_length) for name, split in task.splits.items()
+    }
+    run.root.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    write_text(run.config, text)
+    write_json(run.env, describe_environment(config, task, accelerator.device))
+    return Session(
+        config=config,
+        run=run,
+        task=task,
+        tokenizer=tokenizer,
+        splits=splits,
+        accelerator=accelerator,
+        metrics=MetricsLog(run.metrics),
+        progress=progress or Silent(),
+        flag=flag,
+        resume_command=command,
+    )
+
+
+def make_accelerator(device: str) -> Accelerator:
+    """Return the accelerator of one process.
+
+    Raises:
+        CofiError: CUDA is asked for and absent, or several processes were launched.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise CofiError(
+            "train.device is 'cuda', but torch sees no CUDA device.",
+            hint="Install a CUDA build of torch, or use --set train.device=cpu.",
+            exit_code=ENVIRONMENT,
+        )
+    accelerator = Accelerator(cpu=device == "cpu" or not torch.cuda.is_available())
+    if accelerator.num_processes > 1:
+        raise CofiError(
+            f"Launched in {accelerator.num_processes} processes; a run uses one.",
+            hint="Start cofi directly, without accelerate launch or torchrun.",
+            exit_code=ENVIRONMENT,
+        )
+    return accelerator

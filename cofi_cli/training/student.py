@@ -1,0 +1,19 @@
+"""Where the student starts."""
+
+from __future__ import annotations
+
+from cofi_cli.modeling import CofiForSequenceClassification
+from cofi_cli.training.session import Session
+from cofi_cli.training.teacher import load_for_task
+
+
+def make_student(
+    session: Session, teacher: CofiForSequenceClassification
+) -> CofiForSequenceClassification:
+    """Return the dense student: the pretrained model, or a copy of the teacher."""
+    if session.config.prune.student_init == "teacher":
+        return load_for_task(session, str(session.run.teacher))
+    student = load_for_task(session, session.config.model)
+    student.config.id2label = dict(teacher.config.id2label)
+    student.config.label2id = dict(teacher.config.label2id)
+    return student

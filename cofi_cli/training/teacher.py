@@ -1,0 +1,122 @@
+"""The teacher: found, given or trained; and its outputs."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from cofi_cli.architectures import has_head, load_dense
+from cofi_cli.config import DistillConfig
+from cofi_cli.errors import CofiError
+from cofi_cli.modeling import CofiForSequenceClassification
+from cofi_cli.pruning.distillation import teacher_taps
+from cofi_cli.training.artefacts import save_dense_model
+from cofi_cli.training.checkpoint import load_state, save_state
+from cofi_cli.training.dense_stage import DenseStage
+from cofi_cli.training.distiller import uses_layers
+from cofi_cli.training.interrupts import Interrupted
+from cofi_cli.training.loop import run_stage
+from cofi_cli.training.precision import resolve_precision
+from cofi_cli.training.seeding import seed_global
+from cofi_cli.training.session import Session
+from cofi_cli.training.teacher_outputs import TeacherOutputs
+
+
+def load_for_task(session: Session, name: str) -> CofiForSequenceClassification:
+    """Load a dense or compact model with a head for the session's task."""
+    task = session.task
+    seed_global(session.config.seed, "head")
+    return load_dense(
+        name,
+        num_labels=task.num_labels,
+        labels=task.labels,
+        problem_type="regression" if session.regression else "single_label_classification",
+    )
+
+
+def obtain_teacher(session: Session, times: dict[str, Any]) -> CofiForSequenceClassification:
+    """Return the fine-tuned teacher; ``teacher/`` holds it afterwards.
+
+    Raises:
+        CofiError: a given teacher has no head for the task.
+    """
+    config, folder = session.config, session.run.teacher
+    record = session.run.checkpoints / "teacher.pt"
+    if not folder.exists():
+        given = config.teacher.path
+        if given is not None:
+            if not has_head(given, num_labels=session.task.num_labels):
+                raise CofiError(
+                    f"The teacher '{given}' has no classifier with {session.task.num_labels} "
+                    f"outputs for task '{session.task.name}'.",
+                    hint=f"Fine-tune it first: cofi finetune {given} --task {session.task.name}",
+                )
+            teacher = load_for_task(session, given)
+            save_state(record, {"time": None})
+            save_dense_model(session, teacher, folder, source=given)
+        else:
+            teacher = load_for_task(session, config.model)
+            stage = DenseStage(session, teacher, config.teacher)
+            used = run_stage(session, stage)
+            teacher.load_state_dict(stage.best.load()["model"])
+            save_state(record, {"time": used.summary()})
+            save_dense_model(session, teacher, folder, source=config.model)
+    spent = load_state(record)["time"]
+    if spent is not None:
+        times["teacher"] = spent
+    return load_for_task(session, str(folder)).to(session.device)
+
+
+def make_teacher_outputs(
+    session: Session,
+    teacher: CofiForSequenceClassification,
+    distill: DistillConfig | None = None,
+) -> TeacherOutputs:
+    """Return the teacher's outputs on the training split, not computed yet."""
+    config = session.config
+    distill = distill or config.distill
+    taps = teacher_taps(teacher.config.num_hidden_layers) if uses_layers(distill) else []
+    return TeacherOutputs(
+        teacher,
+        session.splits["train"],
+        taps=taps,
+        pad_id=session.pad_id,
+        device=session.device,
+        batch_size=config.train.eval_batch_size,
+        budget_gb=config.prune.teacher_cache_gb,
+        mask_padding=distill.mask_padding,
+        precision=resolve_precision(
+            config.train.precision,
+            device=session.device,
+            hidden=teacher.config.hidden_size,
+            dense=True,
+        ),
+    )
+
+
+def prepare_outputs(session: Session, outputs: TeacherOutputs) -> float:
+    """Compute the kept outputs, showing progress; return the seconds spent.
+
+    Raises:
+        Interrupted: a signal came.
+    """
+    if not outputs.is_kept:
+        if session.config.prune.teacher_cache_gb > 0:
+            session.progress.message(
+                f"Teacher outputs need {outputs.needed_gb:.1f} GB, more than "
+                f"--teacher-cache-gb {session.config.prune.teacher_cache_gb:g}: "
+                "the teacher runs at each step."
+            )
+        return 0.0
+    if outputs.is_ready:
+        return 0.0
+    began = time.perf_counter()
+    session.progress.stage("teacher outputs", len(outputs.encoded))
+
+    def tick(done: int) -> None:
+        session.progress.step({"stage": "teacher outputs", "step": done})
+        if session.flag.is_set:
+            raise Interrupted("while computing the teacher's outputs", session.resume_command)
+
+    outputs.prepare(tick)
+    return time.perf_counter() - began
