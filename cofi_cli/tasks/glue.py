@@ -8,6 +8,7 @@ Language Understanding*. Label names and their order are those of the hub's
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -171,17 +172,19 @@ def _find(path: Path, header: list[str], names: tuple[str, ...]) -> int:
 
 def _label(value: str, spec: GlueTask, path: Path, line: int) -> float:
     """Turn a label's name or index into its index, or a score into a number."""
-    try:
-        if not spec.labels:
-            return float(value)
-        return (
-            spec.labels.index(value)
-            if value in spec.labels
-            else range(len(spec.labels))[int(value) if value.isdecimal() else len(spec.labels)]
-        )
-    except (ValueError, IndexError) as error:
+    if spec.labels:
+        if value in spec.labels:
+            return spec.labels.index(value)
+        if value.isdecimal() and int(value) < len(spec.labels):
+            return int(value)
         choices = ", ".join(f"{i} or {label}" for i, label in enumerate(spec.labels))
-        raise CofiError(
-            f"{path}, line {line}: label '{value}' is not "
-            + (f"among the task's: {choices}." if spec.labels else "a number.")
-        ) from error
+        wanted = f"among the task's: {choices}."
+    else:
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if math.isfinite(number):
+            return number
+        wanted = "a number."
+    raise CofiError(f"{path}, line {line}: label '{value}' is not {wanted}")

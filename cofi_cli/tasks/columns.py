@@ -1,0 +1,94 @@
+"""Which columns of a user's file are the text and the label: as told, or a good guess."""
+
+from __future__ import annotations
+
+from cofi_cli.errors import CofiError
+from cofi_cli.tasks.tables import Table
+
+PAIRS = (
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("text1", "text2"),
+    ("text_a", "text_b"),
+    ("text", "text_pair"),
+    ("question", "sentence"),
+    ("question", "context"),
+    ("question", "passage"),
+    ("question", "answer"),
+    ("query", "passage"),
+    ("query", "document"),
+)
+"""Sentence pairs, tried first, as a pair's columns can also look like a single text's."""
+
+TEXTS = (
+    *("text", "sentence", "content", "document", "review", "body", "comment", "message"),
+    *("tweet", "utterance", "question", "query", "title", "headline"),
+)
+LABELS = (
+    *("label", "labels", "class", "target", "category", "score", "gold_label", "sentiment"),
+    *("intent", "topic", "rating", "similarity"),
+)
+
+_TEXT_HINT = "Name the text column with --text COLUMN (twice for a sentence pair)."
+_LABEL_HINT = "Name the label column with --label COLUMN."
+
+
+def choose_columns(
+    table: Table, text: tuple[str, ...], label: str | None
+) -> tuple[tuple[str, ...], str]:
+    """Return the text column or columns, and the label column.
+
+    A guess ignores case. Failing the known names, a file of two columns has one text and one
+    label, and either is clear once the other is.
+
+    Args:
+        table: the training file.
+        text: what the user named; empty means guess.
+        label: what the user named; ``None`` means guess.
+
+    Raises:
+        CofiError: a named column is not there, or there is no good guess; lists the columns.
+    """
+    for name in text:
+        table.column(name, hint=_TEXT_HINT)
+    if len(text) > 2:
+        raise CofiError(f"task.text names {len(text)} columns: {', '.join(text)}. At most two.")
+    if label is not None:
+        table.column(label, hint=_LABEL_HINT)
+    by_lower = {name.lower(): name for name in reversed(table.columns)}
+    free = {lower: name for lower, name in by_lower.items() if name not in (*text, label)}
+    if label is None:
+        label = next((free.pop(name) for name in LABELS if name in free), None)
+    if not text:
+        text = _guess_text(table, free)
+    if label is None and text:
+        others = [name for name in table.columns if name not in text]
+        label = others[0] if len(others) == 1 else None
+    if not text:
+        raise _no_guess(table, "text", _TEXT_HINT)
+    if label is None:
+        raise _no_guess(table, "label", _LABEL_HINT)
+    return text, label
+
+
+def _guess_text(table: Table, free: dict[str, str]) -> tuple[str, ...]:
+    for pair in PAIRS:
+        if all(name in free for name in pair):
+            return tuple(free[name] for name in pair)
+    for name in TEXTS:
+        if name in free:
+            return (free[name],)
+    strings = [name for name in free.values() if all(_is_text(v) for v in table.columns[name])]
+    return (strings[0],) if len(strings) == 1 else ()
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and not value.strip().lstrip("-").replace(".", "", 1).isdecimal()
+
+
+def _no_guess(table: Table, what: str, hint: str) -> CofiError:
+    columns = ", ".join(table.columns)
+    return CofiError(
+        f"{table.path}: which column is the {what}? Its columns: {columns}.", hint=hint
+    )

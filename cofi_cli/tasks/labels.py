@@ -1,0 +1,118 @@
+"""Labels of a user's file: names to class indices, or numbers for a regression."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from cofi_cli.errors import CofiError, did_you_mean
+from cofi_cli.tasks.tables import Table
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_WHOLE = re.compile(r"[+-]?\d+")
+
+
+def read_labels(table: Table, column: str) -> list[object]:
+    """Return a label column's values.
+
+    Raises:
+        CofiError: one is empty or NaN; names its row.
+    """
+    values = table.columns[column]
+    for row, value in enumerate(values):
+        if is_empty(value):
+            raise CofiError(
+                f"{table.place(row)}: the label (column '{column}') is empty.",
+                hint="Fill it in, or leave the row out.",
+            )
+        if isinstance(value, list | dict):
+            raise CofiError(
+                f"{table.place(row)}: the label (column '{column}') is a {type(value).__name__}, "
+                "but one class or number is needed."
+            )
+    return values
+
+
+def is_empty(value: object) -> bool:
+    """Whether a cell holds nothing: null, NaN, or only spaces."""
+    if isinstance(value, str):
+        return value.strip().lower() in ("", "nan")
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def is_regression(table: Table, column: str) -> bool:
+    """Whether training labels are numbers to be predicted: at least one has a fraction.
+
+    Whole numbers are names of classes, also when written as ``0.0`` and ``1.0``, as
+    dataframes do; ``2.5`` among them makes all of them numbers.
+
+    Raises:
+        CofiError: some values have a fraction and another is no number; names its row.
+    """
+    values = table.columns[column]
+    fractions = [row for row, value in enumerate(values) if _has_fraction(value)]
+    if not fractions:
+        return False
+    to_numbers(table, column, because=f"others are, such as {values[fractions[0]]}")
+    return True
+
+
+def to_numbers(table: Table, column: str, *, because: str) -> list[float]:
+    """Return a label column as numbers.
+
+    Raises:
+        CofiError: one is not a finite number; names its row, and says ``because``.
+    """
+    numbers: list[float] = []
+    for row, value in enumerate(table.columns[column]):
+        text = str(value).strip()
+        number = float(text) if _NUMBER.fullmatch(text) else math.nan
+        if not math.isfinite(number):
+            raise CofiError(
+                f"{table.place(row)}: label '{text}' is not a finite number, but {because}."
+            )
+        numbers.append(number)
+    return numbers
+
+
+def class_name(value: object) -> str:
+    """Return the name of a class: the same for ``1``, ``1.0``, ``"1"`` and ``"1.0"``."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value).strip()
+    return re.sub(r"\.0+$", "", text) if _NUMBER.fullmatch(text) else text
+
+
+def class_names(values: Sequence[object]) -> tuple[str, ...]:
+    """Return the sorted names of the classes, as numbers if all are whole numbers."""
+    names = {class_name(value) for value in values}
+    if all(_WHOLE.fullmatch(name) for name in names):
+        return tuple(sorted(names, key=int))
+    return tuple(sorted(names))
+
+
+def to_classes(table: Table, column: str, names: tuple[str, ...], training: Table) -> list[int]:
+    """Return a label column as class indices.
+
+    Raises:
+        CofiError: a label that the training file does not have; names its row.
+    """
+    index = {name: i for i, name in enumerate(names)}
+    classes: list[int] = []
+    for row, value in enumerate(table.columns[column]):
+        name = class_name(value)
+        if name not in index:
+            some = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+            raise CofiError(
+                f"{table.place(row)}: label '{name}' never occurs in {training.path}."
+                f"{did_you_mean(name, names)} Labels there: {some}.",
+                hint="Correct the label, or add rows with it to the training file.",
+            )
+        classes.append(index[name])
+    return classes
+
+
+def _has_fraction(value: object) -> bool:
+    text = str(value).strip()
+    return _NUMBER.fullmatch(text) is not None and not float(text).is_integer()
