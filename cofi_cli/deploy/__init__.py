@@ -1,0 +1,1 @@
+"""Export to ONNX, benchmark, report. Nothing heavy is loaded until a function needs it."""

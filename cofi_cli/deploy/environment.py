@@ -1,0 +1,131 @@
+"""The machine that a figure was measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+CPUINFO = Path("/proc/cpuinfo")
+FLAGS = (
+    "avx",
+    "avx2",
+    "fma",
+    "f16c",
+    "avx_vnni",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "avx512_fp16",
+    "amx_bf16",
+    "amx_int8",
+    "asimd",
+    "asimddp",
+    "i8mm",
+    "sve",
+)
+"""The instruction sets that decide how fast matrix products run."""
+
+
+def describe_machine() -> dict[str, Any]:
+    """Return processor, cores, memory, load, system and GPU (``None`` where unknown)."""
+    info = _cpuinfo()
+    flags = set((info.get("flags") or info.get("Features") or "").split())
+    return {
+        "cpu": info.get("model name") or platform.processor() or platform.machine(),
+        "flags": [flag for flag in FLAGS if flag in flags],
+        "cores": physical_cores(),
+        "logical_cores": available_cpus(),
+        "memory_gb": _memory_gb(),
+        "load_1min": _load(),
+        "os": platform.platform(),
+        "python": platform.python_version(),
+        "gpu": _gpu("name"),
+        "driver": _gpu("driver_version"),
+    }
+
+
+def available_cpus() -> int:
+    """Return how many logical processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def physical_cores() -> int:
+    """Return how many cores this process may use, two hyper-threads counted as one."""
+    cores: set[tuple[str, str]] = set()
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    for block in _blocks():
+        if "core id" not in block:
+            continue
+        if allowed is None or int(block.get("processor", -1)) in allowed:
+            cores.add((block.get("physical id", "0"), block["core id"]))
+    return len(cores) or available_cpus()
+
+
+def versions(*packages: str) -> dict[str, str | None]:
+    """Return the installed version of each distribution, ``None`` when absent."""
+    return {package: _version(package) for package in packages}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _blocks() -> list[dict[str, str]]:
+    try:
+        text = CPUINFO.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    blocks = []
+    for paragraph in text.strip().split("\n\n"):
+        pairs = (line.partition(":") for line in paragraph.splitlines())
+        blocks.append({key.strip(): value.strip() for key, _, value in pairs})
+    return blocks
+
+
+def _cpuinfo() -> dict[str, str]:
+    blocks = _blocks()
+    return blocks[0] if blocks else {}
+
+
+def _memory_gb() -> float | None:
+    try:
+        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+    return round(pages / 2**30, 1)
+
+
+def _load() -> float | None:
+    try:
+        return round(os.getloadavg()[0], 2)
+    except (AttributeError, OSError):
+        return None
+
+
+def _gpu(field: str) -> str | None:
+    """Ask the driver's own tool; a machine without one has no GPU for us."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None
+    try:
+        answer = subprocess.run(
+            [tool, f"--query-gpu={field}", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    lines = answer.stdout.strip().splitlines()
+    return lines[0].strip() if lines else None

@@ -1,0 +1,76 @@
+"""What an ONNX file says about itself, read without running it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cofi_cli.errors import ENVIRONMENT, UNREACHABLE, CofiError
+
+_INT8_OPS = {"DynamicQuantizeLinear", "QuantizeLinear", "MatMulInteger", "DynamicQuantizeMatMul"}
+_WRAPPERS = {"Cast", "Identity"}
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Facts of one file.
+
+    Attributes:
+        nodes: how many nodes of each operator.
+        precision: ``fp32``, ``fp16`` or ``int8``: that of its matrix products.
+        vocab: rows of the table that ``input_ids`` look up, ``None`` when not found.
+        opset: version of the standard operators.
+    """
+
+    nodes: dict[str, int]
+    precision: str
+    vocab: int | None
+    opset: int
+
+
+def inspect(path: Path) -> Graph:
+    """Read a graph, weights' values aside.
+
+    Raises:
+        CofiError: the file is missing or not ONNX (exit code 6).
+    """
+    try:
+        import onnx
+        from google.protobuf.message import DecodeError  # comes with onnx
+    except ImportError as error:
+        raise CofiError(
+            f"onnx is not installed: {error}.", hint="pip install onnx", exit_code=ENVIRONMENT
+        ) from error
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except (OSError, DecodeError) as error:
+        raise CofiError(
+            f"Cannot read {path} as ONNX: {error}.",
+            hint="Export it again: cofi export --onnx.",
+            exit_code=UNREACHABLE,
+        ) from error
+    nodes = Counter(node.op_type for node in model.graph.node)
+    types = Counter(tensor.data_type for tensor in model.graph.initializer)
+    halves = types[onnx.TensorProto.FLOAT16] > types[onnx.TensorProto.FLOAT]
+    is_int8 = any(op in _INT8_OPS for op in nodes)
+    return Graph(
+        nodes=dict(sorted(nodes.items(), key=lambda item: (-item[1], item[0]))),
+        precision="int8" if is_int8 else "fp16" if halves else "fp32",
+        vocab=_vocab(model.graph),
+        opset=next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0),
+    )
+
+
+def _vocab(graph: Any) -> int | None:
+    rows = {tensor.name: tensor.dims[0] for tensor in graph.initializer if len(tensor.dims) == 2}
+    ids = {"input_ids"}
+    for node in graph.node:
+        if node.op_type in _WRAPPERS and node.input[0] in ids:
+            ids.update(node.output)
+        elif node.op_type == "Gather" and node.input[1] in ids and node.input[0] in rows:
+            return int(rows[node.input[0]])
+        elif node.op_type == "EmbedLayerNormalization" and node.input[0] in ids:
+            return next((int(rows[name]) for name in node.input if name in rows), None)
+    return None

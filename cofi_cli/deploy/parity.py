@@ -1,0 +1,108 @@
+"""Is an ONNX file the same function as the torch model that it was exported from?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cofi_cli.deploy.samples import Rows, by_length, pad
+from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TOLERANCE = 1e-4
+"""Largest difference of a logit between ONNX and torch, fp32."""
+
+
+def check_parity(
+    model: nn.Module, file: Path, rows: Rows, *, name: str, tolerance: float = TOLERANCE
+) -> dict[str, Any]:
+    """Compare logits over several batch sizes and lengths, padded and not.
+
+    Args:
+        model: in eval mode; returns ``.logits``; its config names the padding id.
+        file: the exported file.
+        rows: what to feed both.
+        name: what messages call it.
+        tolerance: the largest absolute difference that passes.
+
+    Returns:
+        ``max_abs_delta``, ``tolerance``, ``inputs`` and a row per case.
+
+    Raises:
+        CofiError: a logit differs by more, or is not a number (exit code 4).
+    """
+    session = _session(file)
+    cases = []
+    for indices in parity_batches(rows):
+        batch = pad(rows, indices, pad_id=_pad_id(model))
+        theirs = session.run(["logits"], batch)[0]
+        ours = _torch_logits(model, batch)
+        if theirs.shape != ours.shape:
+            raise _differs(name, f"shapes {theirs.shape} and {ours.shape}")
+        delta = float(np.abs(theirs - ours).max())
+        size, length = batch["input_ids"].shape
+        is_padded = bool((batch["attention_mask"] == 0).any())
+        if not delta <= tolerance:
+            where = f"batch {size}, length {length}, {'padded' if is_padded else 'no padding'}"
+            raise _differs(name, f"a logit by {delta:.2e} ({where}); allowed is {tolerance:.0e}")
+        cases.append(
+            {"batch": size, "seq_len": length, "padded": is_padded, "max_abs_delta": delta}
+        )
+    return {
+        "max_abs_delta": max(case["max_abs_delta"] for case in cases),
+        "tolerance": tolerance,
+        "inputs": rows.origin,
+        "cases": cases,
+    }
+
+
+def parity_batches(rows: Rows) -> list[list[int]]:
+    """Choose the batches: single rows, the most padding, and batches of 4 and 16 as they come."""
+    order = by_length(rows, len(rows))[0]
+    shortest, longest, middle = order[0], order[-1], order[len(order) // 2]
+    chosen = [[shortest], [middle], [longest], [shortest, longest], *(order[:4], order[-4:])]
+    chosen.append(list(range(min(16, len(rows)))))
+    unique: list[list[int]] = []
+    for batch in chosen:
+        if batch not in unique:
+            unique.append(batch)
+    return unique
+
+
+def _session(file: Path) -> Any:
+    try:
+        import onnxruntime as ort
+    except ImportError as error:
+        raise CofiError(
+            f"onnxruntime is not installed, and the export is checked with it: {error}.",
+            hint="pip install onnxruntime",
+            exit_code=ENVIRONMENT,
+        ) from error
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    return ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+
+def _torch_logits(model: Any, batch: dict[str, np.ndarray]) -> np.ndarray:
+    import torch
+
+    with torch.inference_mode():
+        out = model(**{key: torch.from_numpy(value) for key, value in batch.items()})
+    logits: np.ndarray = out.logits.numpy()
+    return logits
+
+
+def _pad_id(model: Any) -> int:
+    return int(model.config.pad_token_id or 0)
+
+
+def _differs(name: str, how: str) -> CofiError:
+    return CofiError(
+        f"ONNX and torch disagree on {name}: {how}.",
+        hint="Nothing was written. Try another --opset, or another version of torch.",
+        exit_code=PARITY,
+    )

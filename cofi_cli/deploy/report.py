@@ -1,0 +1,156 @@
+"""report.md and structure.svg, drawn from the run's JSON files as often as they change."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Any
+
+from cofi_cli.deploy import text
+from cofi_cli.deploy.plots import structure_svg
+from cofi_cli.deploy.structure import structure_lines
+from cofi_cli.deploy.tables import (
+    case_table,
+    gate_table,
+    score_table,
+    stage_table,
+    summary_table,
+)
+from cofi_cli.deploy.text import Table, get
+from cofi_cli.runs import RunDir, read_json, write_json, write_text
+
+Json = dict[str, Any]
+
+
+def render_report(
+    report: Json, bench: Json | None = None, export: Json | None = None, env: Json | None = None
+) -> str:
+    """Return the report as Markdown.
+
+    Args:
+        report: report.json; sections that it lacks are left out.
+        bench: bench.json, if there is one.
+        export: onnx/export.json, if there is one.
+        env: env.json, if there is one.
+    """
+    parts = [f"# {_title(report)}"]
+    if report.get("missed"):
+        parts.append(f"**The target was missed:** {report['missed']}")
+    if report.get("note"):
+        parts.append(str(report["note"]))
+    parts.append(summary_table(report, bench).markdown())
+    parts += _section("Sparsity", _sparsity(report, export))
+    if report.get("structure"):
+        drawn = "\n".join(structure_lines(report["structure"]))
+        parts += _section("Structure", f"```text\n{drawn}\n```\n\n![structure](structure.svg)")
+    parts += _section("Stages", _table(stage_table(report)))
+    if bench:
+        parts += _section("Latency", _table(case_table(bench)) + "\n\n" + _conditions(bench))
+        parts += _section("ONNX files", _table(score_table(bench)))
+        parts += _section("Gates", _table(gate_table(bench)))
+    parts += _section("Environment", _environment(env))
+    return "\n\n".join(parts) + "\n"
+
+
+def write_report(run: RunDir) -> None:
+    """Draw report.md and structure.svg again from what the run's folder holds.
+
+    Raises:
+        CofiError: there is no report.json, or a file is broken (exit code 6).
+    """
+    report = read_json(run.report_json)
+    export, bench, env = (
+        read_json(path) if path.exists() else None
+        for path in (run.onnx / "export.json", run.bench, run.env)
+    )
+    write_text(run.report_md, render_report(report, bench, export, env))
+    if report.get("structure"):
+        subtitle = _sparsity_words(report)
+        drawn = structure_svg(report["structure"], title=_title(report), subtitle=subtitle)
+        write_text(run.structure, drawn)
+
+
+def add_section(run: RunDir, name: str, section: Json) -> None:
+    """Put a section into report.json and redraw; a run without a report stays without."""
+    if not run.report_json.exists():
+        return
+    report = read_json(run.report_json)
+    report[name] = section
+    write_json(run.report_json, report)
+    write_report(run)
+
+
+def _title(report: Json) -> str:
+    model, task = _short(report.get("model_name") or "model"), report.get("task") or "task"
+    realised = get(report, "sparsity.realised")
+    return f"{model} on {task}" + (f", {text.percent(realised)} pruned" if realised else "")
+
+
+def _short(name: str) -> str:
+    """A hub id as it is, a folder by its last part."""
+    is_folder = name.count("/") > 1 or name.startswith(("/", "."))
+    return PurePath(name).name if is_folder else name
+
+
+def _sparsity_words(report: Json) -> str:
+    realised, target = get(report, "sparsity.realised"), get(report, "sparsity.target")
+    if realised is None:
+        return ""
+    words = f"{text.percent(realised, 2)} of the prunable weights removed"
+    return words + (f" (target {text.percent(target, 2)})" if target is not None else "")
+
+
+def _sparsity(report: Json, export: Json | None) -> str:
+    lines = []
+    if words := _sparsity_words(report):
+        lines.append(f"- {words}, recounted from the saved tensors.")
+    expected = get(report, "sparsity.expected")
+    if expected is not None:
+        lines.append(f"- Expected by the gates: {text.percent(expected, 2)}.")
+    masked = get(report, "parity.masked_vs_compact")
+    if masked is not None:
+        lines.append(
+            f"- Masked against compact model, largest difference of a logit: {masked:.1e}."
+        )
+    if export:
+        parity = export["parity"]
+        lines.append(
+            f"- ONNX ({export['precision']}, opset {export['opset']}) against torch: "
+            f"{parity['max_abs_delta']:.1e}, on {parity['inputs']} rows."
+        )
+    return "\n".join(lines)
+
+
+def _conditions(bench: Json) -> str:
+    """Say what the latencies were measured on; without it they mean nothing."""
+    env = bench["env"]
+    threads = f"{env['threads']} thread{'s' if env['threads'] != 1 else ''}"
+    flags = ", ".join(env.get("flags") or [])
+    gpu = f"; GPU {env['gpu']}, driver {env['driver']}" if env.get("gpu") else ""
+    return (
+        f"Measured with onnxruntime {env['onnxruntime']} on {env['providers'][0]}, {threads}, "
+        f"each model in its own process, in turn over {env['rounds']} rounds after "
+        f"{env['warmup']} warm-up runs. {env['cpu']} ({env['cores']} cores; {flags}){gpu}; "
+        f"{env['os']}."
+    )
+
+
+def _environment(env: Json | None) -> str:
+    return "\n".join(f"- {key}: {_flat(value)}" for key, value in (env or {}).items())
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_flat(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(_flat(item) for item in value)
+    words = str(value)
+    is_digest = len(words) == 64 and all(c in "0123456789abcdef" for c in words)
+    return f"{words[:12]}…" if is_digest else words
+
+
+def _table(table: Table) -> str:
+    return table.markdown() if table.rows else ""
+
+
+def _section(title: str, body: str) -> list[str]:
+    return [f"## {title}", body] if body.strip() else []

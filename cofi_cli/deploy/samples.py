@@ -1,0 +1,68 @@
+"""Inputs that models are checked and scored on: the task's own rows, or synthetic ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from cofi_cli.tasks import Task
+
+Batch = dict[str, np.ndarray]
+"""input_ids, attention_mask, token_type_ids; int64, (batch, length)."""
+
+SYNTHETIC_LENGTHS = (8, 1, 64, 3, 24, 2, 48, 5)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Tokenised rows of uneven lengths, and where they came from."""
+
+    input_ids: Sequence[Sequence[int]]
+    token_type_ids: Sequence[Sequence[int]]
+    origin: str
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+
+def task_rows(task: Task, tokenizer: Any, *, limit: int | None = None) -> Rows:
+    """Tokenise the first ``limit`` rows of a task's dev set (the validation split)."""
+    from cofi_cli.tasks import Split
+    from cofi_cli.tasks.encoding import encode
+
+    split = task.splits["validation"]
+    texts = split.texts if limit is None else split.texts[:limit]
+    encoded = encode(Split(texts=texts, labels=None), tokenizer, task.max_length)
+    return Rows(encoded.input_ids, encoded.token_type_ids, f"{task.name} validation")
+
+
+def synthetic_rows(*, vocab: int, longest: int, seed: int = 0) -> Rows:
+    """Return random valid rows of assorted lengths, the longest that the model takes among them."""
+    rng = np.random.default_rng(seed)
+    lengths = [min(length, longest) for length in SYNTHETIC_LENGTHS] + [longest]
+    ids = [rng.integers(vocab, size=length).tolist() for length in lengths]
+    return Rows(ids, [[0] * length for length in lengths], "synthetic")
+
+
+def pad(rows: Rows, indices: Sequence[int], *, pad_id: int) -> Batch:
+    """Return the rows named, padded to the longest of them."""
+    length = max(len(rows.input_ids[i]) for i in indices)
+    shape = (len(indices), length)
+    ids = np.full(shape, pad_id, dtype=np.int64)
+    mask, types = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+    for row, i in enumerate(indices):
+        own = len(rows.input_ids[i])
+        ids[row, :own] = rows.input_ids[i]
+        types[row, :own] = rows.token_type_ids[i]
+        mask[row, :own] = 1
+    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+
+
+def by_length(rows: Rows, batch_size: int) -> list[list[int]]:
+    """Cut all rows into batches of similar lengths."""
+    order = sorted(range(len(rows)), key=lambda i: (len(rows.input_ids[i]), i))
+    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]

@@ -1,0 +1,145 @@
+"""What there is to export behind a path: a run, a model folder, or a hub id."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cofi_cli.config import RunConfig, TaskConfig
+from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.runs import RunDir
+
+if TYPE_CHECKING:
+    from cofi_cli.modeling import CofiForSequenceClassification
+
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is exported from where.
+
+    Attributes:
+        models: file stem of the ONNX file -> folder or hub id of the checkpoint.
+        run: the run that it belongs to, if any.
+        output: where the ONNX folder goes unless told otherwise; ``None`` for a hub id.
+    """
+
+    models: dict[str, str]
+    run: RunDir | None
+    output: Path | None
+
+
+def find_source(place: Path | str) -> Source:
+    """Return what ``place`` holds.
+
+    Raises:
+        CofiError: an unfinished run, or a folder that holds no model.
+    """
+    path = Path(place)
+    run = RunDir(path)
+    if run.exists or (run.model / "config.json").exists():
+        if not (run.model / "config.json").exists():
+            raise CofiError(
+                f"{path} holds a run that has no model yet.",
+                hint="Finish it first: repeat its command with --resume.",
+                exit_code=UNREACHABLE,
+            )
+        models = {"model": str(run.model)}
+        if (run.teacher / "config.json").exists():
+            models["dense"] = str(run.teacher)
+        return Source(models, run, run.onnx)
+    if path.is_dir() and not (path / "config.json").exists():
+        raise CofiError(
+            f"{path} holds neither a run nor a model: there is no config.yaml and no config.json.",
+            hint="Name a folder that cofi prune wrote, or a Hugging Face model folder.",
+            exit_code=UNREACHABLE,
+        )
+    return Source({"model": str(place)}, None, path / "onnx" if path.is_dir() else None)
+
+
+def run_of(path: Path) -> RunDir | None:
+    """Return the run that a path is, or lies in: runs/X, runs/X/onnx, runs/X/onnx/model.onnx."""
+    path = path.resolve()
+    for folder in (path, *list(path.parents)[:2]):
+        if RunDir(folder).exists:
+            return RunDir(folder)
+    return None
+
+
+def task_of(run: RunDir) -> TaskConfig | None:
+    """Return the task in a run's configuration, ``None`` when it names none.
+
+    Raises:
+        CofiError: the configuration cannot be read (exit code 6).
+    """
+    if not run.exists:
+        return None
+    import yaml
+
+    try:
+        values = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+        task = RunConfig.model_validate(values).task
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise CofiError(f"Cannot read {run.config}: {error}.", exit_code=UNREACHABLE) from error
+    return task if task.name or task.train else None
+
+
+def load_model(name: str) -> CofiForSequenceClassification:
+    """Load a checkpoint, dense or compact, with the task head that it carries.
+
+    Raises:
+        CofiError: it cannot be loaded, or carries no task head to export.
+    """
+    from cofi_cli.architectures import has_head, load_config_dict, load_dense, resolve
+    from cofi_cli.modeling import CofiConfig
+
+    config = load_config_dict(resolve(name))
+    labels = _labels(config)
+    num_labels = len(labels) or int(config.get("num_labels", 2))
+    if config["model_type"] != CofiConfig.model_type and not has_head(name, num_labels=num_labels):
+        raise CofiError(
+            f"'{name}' has no classification head: its answers would be random.",
+            hint="Fine-tune it on a task first: cofi finetune MODEL --task TASK.",
+        )
+    model = load_dense(
+        name, num_labels=num_labels, labels=labels, problem_type=config.get("problem_type")
+    )
+    model.config._attn_implementation = "eager"
+    model.train(False)
+    return model
+
+
+def copy_config(name: str, folder: Path) -> None:
+    """Write the checkpoint's config.json, and the code files that it refers to, into ``folder``."""
+    from cofi_cli.architectures import load_config_dict, resolve
+
+    source = resolve(name)
+    config = load_config_dict(source)
+    config.pop("_commit_hash", None)
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    if "auto_map" in config and Path(source).is_dir():
+        for file in sorted(Path(source).glob("*.py")):
+            shutil.copyfile(file, folder / file.name)
+
+
+def weights_digest(name: str) -> str | None:
+    """Return the sha256 of a local checkpoint's weights, ``None`` when it is not local."""
+    for file in WEIGHTS:
+        path = Path(name) / file
+        if path.is_file():
+            with path.open("rb") as stream:
+                digest = hashlib.sha256()
+                while block := stream.read(1 << 22):
+                    digest.update(block)
+                return digest.hexdigest()
+    return None
+
+
+def _labels(config: dict[str, Any]) -> tuple[str, ...]:
+    names = config.get("id2label") or {}
+    return tuple(names[key] for key in sorted(names, key=int))

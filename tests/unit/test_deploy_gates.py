@@ -1,0 +1,97 @@
+import pytest
+
+from cofi_cli.deploy.gates import check_gates, drop_gates, gate_error, speedup_gates
+from cofi_cli.errors import GATE, CofiError
+
+
+def row(case, ratio, verdict="faster", model="model"):
+    return {"model": model, "case": case, "ratio": ratio, "verdict": verdict}
+
+
+ROWS = [row("b1-s128", 9.0), row("b32-s128", 7.5)]
+
+
+def test_the_worst_case_is_judged():
+    (gate,) = speedup_gates(ROWS, 8)
+    assert gate == {
+        "name": "min_speedup",
+        "model": "model",
+        "case": "b32-s128",
+        "threshold": 8,
+        "value": 7.5,
+        "passed": False,
+    }
+
+
+def test_a_named_case_is_judged_alone():
+    (gate,) = speedup_gates(ROWS, 8, case="b1-s128")
+    assert gate["passed"]
+    assert gate["value"] == 9.0
+
+
+def test_a_threshold_that_is_just_met_passes():
+    assert speedup_gates(ROWS, 7.5)[0]["passed"]
+
+
+def test_a_speedup_that_is_none_counts_as_one():
+    (gate,) = speedup_gates([row("b1-s8", 1.4, verdict="none")], 1.2)
+    assert gate["value"] == 1.0
+    assert not gate["passed"]
+
+
+def test_each_model_is_judged():
+    rows = speedup_gates([*ROWS, row("b1-s128", 20.0, model="other")], 8)
+    assert [(r["model"], r["passed"]) for r in rows] == [("model", False), ("other", True)]
+
+
+def test_drop_is_in_points_and_a_gain_passes():
+    rows = drop_gates({"dense": 90.0, "a": 88.5, "b": 91.0}, "dense", 1.0)
+    assert [(r["model"], r["value"], r["passed"]) for r in rows] == [
+        ("a", 1.5, False),
+        ("b", -1.0, True),
+    ]
+
+
+def test_the_error_names_every_gate_that_failed():
+    gates = speedup_gates(ROWS, 8) + drop_gates({"dense": 90.0, "model": 88.5}, "dense", 1.0)
+    error = gate_error(gates)
+    assert error is not None
+    assert error.exit_code == GATE
+    assert error.message == (
+        "Gate failed: model has a speedup of 7.50 in case b32-s128, needed is 8; "
+        "model loses 1.50 points of score, allowed is 1."
+    )
+
+
+def test_no_error_when_all_passed():
+    assert gate_error(speedup_gates(ROWS, 2)) is None
+
+
+def check(min_speedup=None, max_drop=None, case=None, has_baseline=True, has_task=True):
+    check_gates(
+        min_speedup,
+        max_drop,
+        case=case,
+        cases=["b1-s128"],
+        has_baseline=has_baseline,
+        has_task=has_task,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"min_speedup": 2, "has_baseline": False}, "min_speedup needs a baseline to compare with"),
+        ({"max_drop": 2, "has_baseline": False}, "max_drop needs a baseline to compare with"),
+        ({"max_drop": 2, "has_task": False}, "max_drop needs scores, and there is no task"),
+        (
+            {"min_speedup": 2, "case": "b1-s12"},
+            "Unknown gate case 'b1-s12'. Did you mean 'b1-s128'? Choices: b1-s128.",
+        ),
+    ],
+)
+def test_a_gate_without_a_measure_is_refused_beforehand(arguments, message):
+    with pytest.raises(CofiError) as caught:
+        check(**arguments)
+    assert message in caught.value.message
+    assert caught.value.exit_code == 2

@@ -1,0 +1,168 @@
+from pathlib import Path
+
+import pytest
+
+from cofi_cli.deploy.export import export
+from cofi_cli.deploy.providers import provider_name, require_provider
+from cofi_cli.deploy.source import find_source, run_of
+from cofi_cli.deploy.targets import resolve_targets, unique_names
+from cofi_cli.deploy.timing import Schedule, cross
+from cofi_cli.errors import CofiError
+
+helper = pytest.importorskip("onnx").helper
+TensorProto = pytest.importorskip("onnx").TensorProto
+
+
+def tiny_onnx(path, *, vocab=7, dtype=TensorProto.FLOAT):
+    """A table that input_ids look up: enough to be inspected."""
+    import onnx
+
+    table = helper.make_tensor("table", dtype, [vocab, 2], [0.0] * 2 * vocab)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["input_ids"], ["ids"], to=TensorProto.INT32),
+            helper.make_node("Gather", ["table", "ids"], ["logits"]),
+        ],
+        "g",
+        [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["b", "l"])],
+        [helper.make_tensor_value_info("logits", dtype, ["b", "l", 2])],
+        [table],
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), str(path))
+    return path
+
+
+def resolve(targets, baseline=None):
+    exported = []
+    found = resolve_targets(
+        targets, baseline=baseline, is_fresh=lambda *_: False, exporter=exported.append
+    )
+    return [m.name for m in found.models], found.baseline, found
+
+
+def test_a_file_alone_has_no_baseline(tmp_path):
+    names, baseline, found = resolve([tiny_onnx(tmp_path / "a.onnx")])
+    assert (names, baseline, found.run) == (["a"], None, None)
+    graph = found.models[0].graph
+    assert (graph.vocab, graph.precision, graph.opset) == (7, "fp32", 18)
+    assert graph.nodes == {"Cast": 1, "Gather": 1}
+
+
+def test_half_precision_is_seen(tmp_path):
+    _, _, found = resolve([tiny_onnx(tmp_path / "a.onnx", dtype=TensorProto.FLOAT16)])
+    assert found.models[0].graph.precision == "fp16"
+
+
+def test_the_first_of_several_is_the_baseline(tmp_path):
+    paths = [tiny_onnx(tmp_path / f"{name}.onnx") for name in "ab"]
+    assert resolve(paths)[:2] == (["a", "b"], "a")
+
+
+def test_a_named_baseline_comes_first_and_once(tmp_path):
+    a, b = (tiny_onnx(tmp_path / f"{name}.onnx") for name in "ab")
+    assert resolve([a, b], baseline=b)[:2] == (["b", "a"], "b")
+
+
+def test_a_folder_stands_for_its_model(tmp_path):
+    tiny_onnx(tmp_path / "x" / "model.onnx")
+    assert resolve([tmp_path / "x"])[0] == ["model"]
+
+
+def test_names_grow_until_they_differ():
+    paths = [Path("r/x/onnx/model.onnx"), Path("r/y/onnx/model.onnx")]
+    assert unique_names(paths) == ["x/onnx/model", "y/onnx/model"]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: [], "Nothing to benchmark."),
+        (lambda p: [p / "absent"], "absent' does not exist."),
+        (lambda p: [p], "holds neither a run nor a model: there is no config.yaml"),
+    ],
+)
+def test_nothing_to_benchmark(tmp_path, make, message):
+    with pytest.raises(CofiError) as caught:
+        resolve(make(tmp_path))
+    assert message in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_file_that_is_not_onnx(tmp_path):
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"\xff\xff not onnx")
+    with pytest.raises(CofiError, match=r"Cannot read .*a\.onnx as ONNX") as caught:
+        resolve([path])
+    assert caught.value.exit_code == 6
+
+
+def test_an_unfinished_run(tmp_path):
+    (tmp_path / "config.yaml").write_text("model: x\n", encoding="utf-8")
+    with pytest.raises(CofiError, match="holds a run that has no model yet") as caught:
+        find_source(tmp_path)
+    assert "--resume" in (caught.value.hint or "")
+
+
+def test_the_run_of_a_file_in_it(tmp_path):
+    (tmp_path / "config.yaml").write_text("model: x\n", encoding="utf-8")
+    found = run_of(tmp_path / "onnx" / "model.onnx")
+    assert found is not None
+    assert found.root == tmp_path.resolve()
+    assert run_of(Path("/model.onnx")) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"precision": "fp31"}, "Unknown precision 'fp31'. Did you mean 'fp32'? Choices: fp32."),
+        ({"opset": 11}, "opset is 11; supported are 17 to 20."),
+    ],
+)
+def test_wrong_export_arguments(tmp_path, arguments, message):
+    with pytest.raises(CofiError) as caught:
+        export(tmp_path, **arguments)
+    assert caught.value.message == message
+
+
+def test_a_folder_with_other_things_is_not_overwritten(tmp_path):
+    model, other = tmp_path / "model", tmp_path / "other"
+    for folder in (model, other):
+        folder.mkdir()
+    (model / "config.json").write_text("{}", encoding="utf-8")
+    (other / "thesis.txt").write_text("years of work", encoding="utf-8")
+    with pytest.raises(CofiError, match="holds something that is not an export"):
+        export(model, output=other)
+    assert (other / "thesis.txt").exists()
+
+
+def test_providers():
+    assert provider_name("cuda") == "CUDAExecutionProvider"
+    require_provider("cpu", ["CPUExecutionProvider"])
+    with pytest.raises(CofiError, match=r"Unknown provider 'cud'\. Did you mean 'cuda'"):
+        provider_name("cud")
+    with pytest.raises(CofiError) as caught:
+        require_provider("cuda", ["CPUExecutionProvider"])
+    assert caught.value.exit_code == 5
+    assert caught.value.message == (
+        "Provider 'cuda' was asked for, but onnxruntime runs on CPUExecutionProvider."
+    )
+    assert "pip uninstall -y onnxruntime && pip install onnxruntime-gpu" in caught.value.hint
+
+
+def test_schedule_splits_runs_over_turns():
+    assert Schedule(runs=7, rounds=3).turns() == [3, 2, 2]
+    assert Schedule(runs=2, rounds=10).turns() == [1, 1]
+    with pytest.raises(CofiError, match="runs is 0; it must be at least 1"):
+        Schedule(runs=0)
+
+
+def test_cases_are_crossed():
+    assert [case.name for case in cross((1, 32), (64, 128))] == [
+        "b1-s64",
+        "b32-s64",
+        "b1-s128",
+        "b32-s128",
+    ]
+    with pytest.raises(CofiError, match=r"batch is \[0\]; it takes numbers of at least 1"):
+        cross((0,), (8,))

@@ -1,0 +1,62 @@
+import io
+import json
+import sys
+
+import pytest
+
+from cofi_cli.deploy.client import WorkerClient
+from cofi_cli.deploy.environment import describe_machine, physical_cores
+from cofi_cli.deploy.worker import ModelWorker, answer, peak_bytes, random_inputs, serve
+from cofi_cli.errors import CofiError
+
+
+def test_random_inputs_are_valid_and_repeatable():
+    first, again = (random_inputs(3, 5, vocab=11, seed=2) for _ in range(2))
+    assert {key: value.shape for key, value in first.items()} == dict.fromkeys(first, (3, 5))
+    assert all((first[key] == again[key]).all() for key in first)
+    assert first["input_ids"].max() < 11
+    assert first["input_ids"].min() >= 0
+    assert first["attention_mask"].all()
+    assert not first["token_type_ids"].any()
+
+
+def test_a_request_that_fails_is_answered():
+    assert answer(ModelWorker(), {"do": "nothing"}) == {"error": "KeyError: 'nothing'"}
+    assert "unexpected keyword" in answer(ModelWorker(), {"do": "memory", "x": 1})["error"]
+
+
+def test_serving_answers_line_by_line():
+    replies = io.StringIO()
+    serve(['{"do": "memory"}\n', '{"do": "memory"}\n'], replies)
+    lines = [json.loads(line) for line in replies.getvalue().splitlines()]
+    assert len(lines) == 2
+    assert all(line["peak_bytes"] == pytest.approx(peak_bytes(), rel=0.5) for line in lines)
+
+
+def test_a_worker_has_its_own_peak_not_its_parents(tmp_path):
+    """A forked child's rusage starts at the parent's peak; ours must not."""
+    code = (
+        "import subprocess, sys; ballast = b'x' * 300_000_000;"
+        "print(subprocess.run([sys.executable, '-c',"
+        " 'from cofi_cli.deploy.worker import peak_bytes; print(peak_bytes())'],"
+        " capture_output=True, text=True, check=True).stdout)"
+    )
+    import subprocess
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 250_000_000
+
+
+def test_a_file_that_does_not_open(tmp_path):
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(b"not onnx")
+    with pytest.raises(CofiError) as caught:
+        WorkerClient(path, name="broken", provider="cpu", threads=1)
+    assert "onnxruntime cannot open" in caught.value.message
+    assert caught.value.exit_code == 6
+
+
+def test_the_machine_is_described():
+    machine = describe_machine()
+    assert machine["cpu"]
+    assert 1 <= physical_cores() <= machine["logical_cores"]
