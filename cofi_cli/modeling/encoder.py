@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from transformers.activations import ACT2FN
 
 from .configuration_cofi import CofiConfig
+from .dropout import dropout as drop
 from .masks import Masks
 
 
@@ -48,12 +49,13 @@ def attend(
     Returns:
         (B, h, T, dh).
     """
-    if not eager:
+    # With dropout torch spells attention out on a CPU too, with a slower dropout.
+    if not eager and (dropout == 0.0 or q.device.type != "cpu"):
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
     scores = torch.matmul(q, k.transpose(-1, -2)) * (q.shape[-1] ** -0.5)
     if bias is not None:
         scores = scores + bias
-    weights = F.dropout(scores.softmax(dim=-1), p=dropout, training=dropout > 0)
+    weights = drop(scores.softmax(dim=-1), dropout, dropout > 0)
     return torch.matmul(weights, v)
 
 
@@ -108,7 +110,7 @@ class Attention(nn.Module):
         """Dense and compact states; x is (B, T, d)."""
         parts = (self.query, self.key, self.value)
         context = self._context(x, [p.weight for p in parts], [p.bias for p in parts], mask, eager)
-        out = F.dropout(self.output(self._join(context)), self.dropout, self.training)
+        out = drop(self.output(self._join(context)), self.dropout, self.training)
         return self.norm(x + out)
 
     def masked(self, x: Tensor, mask: Optional[Tensor], head: Tensor, layer: Tensor,
@@ -117,7 +119,7 @@ class Attention(nn.Module):
         parts = (self.query, self.key, self.value)
         context = self._context(x, [p.weight for p in parts], [p.bias for p in parts], mask, False)
         context = context * head.view(1, -1, 1, 1)
-        out = F.dropout(self.output(self._join(context)) * layer, self.dropout, self.training)
+        out = drop(self.output(self._join(context)) * layer, self.dropout, self.training)
         is_off = (layer <= 0) | (head <= 0).all()
         return torch.where(is_off, x, masked_layer_norm(x + out, self.norm, hidden))
 
@@ -150,7 +152,7 @@ class Attention(nn.Module):
         )
         out = F.linear(context, out_weight, _take(self.output.bias, select.hidden, 0) * layer)
         return open_layer_norm(
-            x + F.dropout(out, self.dropout, self.training), self.norm, select
+            x + drop(out, self.dropout, self.training), self.norm, select
         )
 
 
@@ -168,12 +170,12 @@ class FeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Dense and compact states; x is (B, T, d)."""
         out = self.down(self.activation(self.up(x)))
-        return self.norm(x + F.dropout(out, self.dropout, self.training))
+        return self.norm(x + drop(out, self.dropout, self.training))
 
     def masked(self, x: Tensor, dim: Tensor, layer: Tensor, hidden: Tensor) -> Tensor:
         """Masked state by definition; x is (B, T, d)."""
         out = self.down(self.activation(self.up(x)) * dim) * layer
-        out = F.dropout(out, self.dropout, self.training)
+        out = drop(out, self.dropout, self.training)
         is_off = (layer <= 0) | (dim <= 0).all()
         return torch.where(is_off, x, masked_layer_norm(x + out, self.norm, hidden))
 
@@ -186,7 +188,7 @@ class FeedForward(nn.Module):
         inner = self.activation(F.linear(x, up, _take(self.up.bias, index, 0)))
         out = F.linear(inner, down, _take(self.down.bias, select.hidden, 0) * layer)
         return open_layer_norm(
-            x + F.dropout(out, self.dropout, self.training), self.norm, select
+            x + drop(out, self.dropout, self.training), self.norm, select
         )
 
 
@@ -235,7 +237,7 @@ class Embeddings(nn.Module):
 
     def drop(self, x: Tensor) -> Tensor:
         """Apply the embedding dropout."""
-        return F.dropout(x, self.dropout, self.training)
+        return drop(x, self.dropout, self.training)
 
 
 class Encoder(nn.Module):

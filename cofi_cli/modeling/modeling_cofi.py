@@ -13,6 +13,7 @@ from transformers.modeling_outputs import (
 )
 
 from .configuration_cofi import CofiConfig
+from .dropout import dropout as drop
 from .encoder import Encoder, init_weights
 from .masks import Masks
 
@@ -136,7 +137,7 @@ class CofiForSequenceClassification(CofiPreTrainedModel):
             input_ids, attention_mask, token_type_ids, masks=masks, skip_closed=skip_closed
         )
         pooled = self.model.pool(states[-1], kept)
-        logits = self.classifier(F.dropout(pooled, self.dropout, self.training))
+        logits = self.classifier(drop(pooled, self.dropout, self.training))
         return MaskedOutput(logits=logits, states=states, kept=kept)
 
     def forward(

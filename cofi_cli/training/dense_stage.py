@@ -36,7 +36,6 @@ class DenseStage:
             session.config.train.precision,
             device=session.device,
             hidden=model.config.hidden_size,
-            dense=True,
         )
         self.optimizer = weight_optimizer(
             [self.model], lr=settings.learning_rate, weight_decay=settings.weight_decay

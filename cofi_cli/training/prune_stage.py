@@ -94,19 +94,18 @@ class PruneStage:
         if not dense:
             seed = self.session.config.seed
             masks = self.gates.sample(generator(seed, self.name, "gates", step))
-        device = self.session.device
+        target, device = self.target(step), self.session.device
         precision = resolve_precision(
             self.session.config.train.precision,
             device=device,
             hidden=self.shape.hidden,
-            dense=dense,
+            sparsity=target,
         )
         lr = self.settings.learning_rate * linear_decay(step, self.total)
         set_lr(self.optimizer, lr)
         with autocast(precision, device):
             out = self.student.run(**{k: batch[k] for k in INPUTS}, masks=masks)
             loss, row = self.distiller(out, batch, indices, exists=self._exists(masks))
-        target = self.target(step)
         if not dense:
             penalty = self.lagrangian(self.gates.expected_sparsity(), target)
             row["penalty"] = penalty.item()

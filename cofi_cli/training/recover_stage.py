@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cofi_cli.config import RecoverConfig
 from cofi_cli.modeling import CofiForSequenceClassification, MaskedOutput
+from cofi_cli.pruning.sparsity import count_prunable
 from cofi_cli.training.best import Best
 from cofi_cli.training.distiller import Distiller, existing_layers
 from cofi_cli.training.evaluation import INPUTS, evaluate
@@ -49,7 +50,7 @@ class RecoverStage:
             session.config.train.precision,
             device=session.device,
             hidden=config.hidden_size,
-            dense=False,
+            sparsity=1 - count_prunable(model) / count_prunable(distiller.outputs.teacher),
         )
         self.optimizer = weight_optimizer(
             [self.model, self.distiller],

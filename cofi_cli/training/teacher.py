@@ -89,7 +89,6 @@ def make_teacher_outputs(
             config.train.precision,
             device=session.device,
             hidden=teacher.config.hidden_size,
-            dense=True,
         ),
     )
 
