@@ -45,13 +45,10 @@ class ModelWorker:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
-        available = ort.get_available_providers()
+        wanted = dict.fromkeys((provider, "CPUExecutionProvider"))
+        usable = [name for name in wanted if name in ort.get_available_providers()]
         started = time.perf_counter()
-        self._session = ort.InferenceSession(
-            model,
-            options,
-            providers=[p for p in (provider, "CPUExecutionProvider") if p in available],
-        )
+        self._session = ort.InferenceSession(model, options, providers=usable)
         self._ort = ort
         running = list(self._session.get_providers())
         self._on_gpu = running[0] == "CUDAExecutionProvider"
