@@ -23,8 +23,13 @@ BERT = Adapter(
     fixed={"position_embedding_type": "absolute", "is_decoder": False},
     renames=(
         Rename("bert.embeddings.word_embeddings", "model.encoder.embeddings.word"),
-        Rename("bert.embeddings.position_embeddings", "model.encoder.embeddings.position"),
-        Rename("bert.embeddings.token_type_embeddings", "model.encoder.embeddings.token_type"),
+        Rename(
+            "bert.embeddings.position_embeddings", "model.encoder.embeddings.position"
+        ),
+        Rename(
+            "bert.embeddings.token_type_embeddings",
+            "model.encoder.embeddings.token_type",
+        ),
         Rename("bert.embeddings.LayerNorm", "model.encoder.embeddings.norm"),
         Rename(_THEIRS + "attention.self.query", _OURS + "attention.query"),
         Rename(_THEIRS + "attention.self.key", _OURS + "attention.key"),

@@ -35,12 +35,18 @@ def adapter_for(name: str, config: Mapping[str, Any]) -> Adapter:
     adapter = ADAPTERS[model_type]
     for key, needed in adapter.fixed.items():
         if config.get(key, needed) != needed:
-            raise CofiError(f"'{name}' has {key}={config[key]!r}; supported is only {needed!r}.")
+            raise CofiError(
+                f"'{name}' has {key}={config[key]!r}; supported is only {needed!r}."
+            )
     return adapter
 
 
 def load_dense(
-    name: str, *, num_labels: int, labels: tuple[str, ...] = (), problem_type: str | None = None
+    name: str,
+    *,
+    num_labels: int,
+    labels: tuple[str, ...] = (),
+    problem_type: str | None = None,
 ) -> CofiForSequenceClassification:
     """Load a folder or hub id: a Hugging Face checkpoint or a compact model of ours.
 
@@ -65,7 +71,10 @@ def load_dense(
     model = CofiForSequenceClassification(config)
     found = adapter.to_ours(load_weights(source))
     own = model.state_dict()
-    if "classifier.weight" in found and found["classifier.weight"].shape[0] != num_labels:
+    if (
+        "classifier.weight" in found
+        and found["classifier.weight"].shape[0] != num_labels
+    ):
         found = {k: v for k, v in found.items() if not k.startswith("classifier.")}
     missing = [k for k in own if k not in found and not k.startswith(_HEAD)]
     if missing:
@@ -86,10 +95,15 @@ def load_dense(
 def has_head(name: str, *, num_labels: int) -> bool:
     """Whether a checkpoint carries a classifier of ``num_labels`` outputs."""
     weights = load_weights(resolve(name))
-    return "classifier.weight" in weights and weights["classifier.weight"].shape[0] == num_labels
+    return (
+        "classifier.weight" in weights
+        and weights["classifier.weight"].shape[0] == num_labels
+    )
 
 
-def save_dense(model: CofiForSequenceClassification, folder: Path, *, source: str) -> None:
+def save_dense(
+    model: CofiForSequenceClassification, folder: Path, *, source: str
+) -> None:
     """Write a dense model as an ordinary checkpoint of its own architecture.
 
     Args:
@@ -106,9 +120,15 @@ def save_dense(model: CofiForSequenceClassification, folder: Path, *, source: st
         "problem_type": model.config.problem_type,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    (folder / "config.json").write_text(
+        json.dumps(config, indent=2) + "\n", encoding="utf-8"
+    )
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    save_file(adapter.to_theirs(state), folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(
+        adapter.to_theirs(state),
+        folder / "model.safetensors",
+        metadata={"format": "pt"},
+    )
 
 
 def _label_maps(labels: tuple[str, ...]) -> dict[str, Any]:

@@ -122,7 +122,9 @@ def bench(
     pinned = threads if threads is not None else environment.physical_cores()
     if pinned < 1:
         raise CofiError(f"threads is {pinned}; it must be at least 1.")
-    found = resolve_targets(targets, baseline=baseline, is_fresh=is_fresh, exporter=export)
+    found = resolve_targets(
+        targets, baseline=baseline, is_fresh=is_fresh, exporter=export
+    )
     known = _task(task, targets, is_needed=max_drop is not None) if score else None
     check_gates(
         min_speedup,
@@ -163,13 +165,20 @@ def bench(
         for case in cases
         for m in found.models
     ]
-    result = BenchResult(env, models, rows, speedups, scores, gates, found.baseline, found.run)
+    result = BenchResult(
+        env, models, rows, speedups, scores, gates, found.baseline, found.run
+    )
     if found.run is not None:
         result.write(found.run.bench)
         add_section(
             found.run,
             "bench",
-            {"provider": provider, "threads": pinned, "speedups": speedups, "gates": gates},
+            {
+                "provider": provider,
+                "threads": pinned,
+                "speedups": speedups,
+                "gates": gates,
+            },
         )
     return result
 
@@ -192,12 +201,18 @@ def _time(
             report(f"{name} {case.name}", done, total)
 
         timed[case.name] = time_case(
-            workers, case, schedule, vocab={m.name: m.vocab for m in models}, progress=turn_over
+            workers,
+            case,
+            schedule,
+            vocab={m.name: m.vocab for m in models},
+            progress=turn_over,
         )
     return timed
 
 
-def _task(task: Task | None, targets: Sequence[Path], *, is_needed: bool) -> Task | None:
+def _task(
+    task: Task | None, targets: Sequence[Path], *, is_needed: bool
+) -> Task | None:
     """Return the task given, else that of the first target that is a run or lies in one.
 
     A task whose data is not reachable costs the scores, not the benchmark,

@@ -27,7 +27,8 @@ def check_gates(
     for name, value in (("min_speedup", min_speedup), ("max_drop", max_drop)):
         if value is not None and not has_baseline:
             raise CofiError(
-                f"{name} needs a baseline to compare with.", hint="Add --baseline FILE.onnx."
+                f"{name} needs a baseline to compare with.",
+                hint="Add --baseline FILE.onnx.",
             )
     if case is not None and case not in cases:
         raise unknown("gate case", case, cases)
@@ -64,7 +65,9 @@ def speedup_gates(
     return rows
 
 
-def drop_gates(scores: Mapping[str, float], baseline: str, threshold: float) -> list[Row]:
+def drop_gates(
+    scores: Mapping[str, float], baseline: str, threshold: float
+) -> list[Row]:
     """Judge how many points of score each model has lost against the baseline.
 
     Args:

@@ -48,9 +48,16 @@ def check_parity(
         is_padded = bool((batch["attention_mask"] == 0).any())
         if not delta <= tolerance:
             where = f"batch {size}, length {length}, {'padded' if is_padded else 'no padding'}"
-            raise _differs(name, f"a logit by {delta:.2e} ({where}); allowed is {tolerance:.0e}")
+            raise _differs(
+                name, f"a logit by {delta:.2e} ({where}); allowed is {tolerance:.0e}"
+            )
         cases.append(
-            {"batch": size, "seq_len": length, "padded": is_padded, "max_abs_delta": delta}
+            {
+                "batch": size,
+                "seq_len": length,
+                "padded": is_padded,
+                "max_abs_delta": delta,
+            }
         )
     return {
         "max_abs_delta": max(case["max_abs_delta"] for case in cases),
@@ -64,7 +71,13 @@ def parity_batches(rows: Rows) -> list[list[int]]:
     """Choose the batches: single rows, the most padding, and batches of 4 and 16 as they come."""
     order = by_length(rows, len(rows))[0]
     shortest, longest, middle = order[0], order[-1], order[len(order) // 2]
-    chosen = [[shortest], [middle], [longest], [shortest, longest], *(order[:4], order[-4:])]
+    chosen = [
+        [shortest],
+        [middle],
+        [longest],
+        [shortest, longest],
+        *(order[:4], order[-4:]),
+    ]
     chosen.append(list(range(min(16, len(rows)))))
     unique: list[list[int]] = []
     for batch in chosen:

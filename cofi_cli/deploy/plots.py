@@ -64,7 +64,9 @@ def structure_svg(structure: dict[str, Any], *, title: str, subtitle: str = "") 
     )
 
 
-def _bar(x: float, y: float, kept: int, of: int, color: str, *, width: float) -> list[str]:
+def _bar(
+    x: float, y: float, kept: int, of: int, color: str, *, width: float
+) -> list[str]:
     """Kept units in colour, lost ones in grey; nothing kept is a dashed outline."""
     if kept == 0:
         return [
@@ -75,13 +77,13 @@ def _bar(x: float, y: float, kept: int, of: int, color: str, *, width: float) ->
         filled = max(1.0, width * kept / of)
         return [_rect(x, y, width, LOST), _rect(x, y, filled, color)]
     cell = width / of
-    return [_rect(x + i * cell, y, cell - 2, color if i < kept else LOST) for i in range(of)]
+    return [
+        _rect(x + i * cell, y, cell - 2, color if i < kept else LOST) for i in range(of)
+    ]
 
 
 def _rect(x: float, y: float, width: float, color: str) -> str:
-    return (
-        f"<rect x='{x:.1f}' y='{y:.1f}' width='{width:.1f}' height='{BAR}' rx='2' fill='{color}'/>"
-    )
+    return f"<rect x='{x:.1f}' y='{y:.1f}' width='{width:.1f}' height='{BAR}' rx='2' fill='{color}'/>"
 
 
 def _number(x: float, y: float, kept: int, of: int) -> str:
@@ -91,7 +93,13 @@ def _number(x: float, y: float, kept: int, of: int) -> str:
 
 
 def _text(
-    x: float, y: float, words: str, *, size: int = 12, color: str = INK, weight: str = "400"
+    x: float,
+    y: float,
+    words: str,
+    *,
+    size: int = 12,
+    color: str = INK,
+    weight: str = "400",
 ) -> str:
     return (
         f"<text x='{x}' y='{y}' {FONT} font-size='{size}' font-weight='{weight}' "

@@ -19,12 +19,19 @@ class Table:
 
     def markdown(self) -> str:
         """Return it as a Markdown table, without the title."""
-        head = [_line(self.columns), _line(["---", *["---:"] * (len(self.columns) - 1)])]
+        head = [
+            _line(self.columns),
+            _line(["---", *["---:"] * (len(self.columns) - 1)]),
+        ]
         return "\n".join([*head, *(_line(row) for row in self.rows)])
 
 
 def _line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+    return (
+        "| "
+        + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells)
+        + " |"
+    )
 
 
 def get(value: Any, path: str) -> Any:

@@ -7,4 +7,10 @@ from .configuration_cofi import CofiConfig
 from .masks import Masks
 from .modeling_cofi import CofiForSequenceClassification, CofiModel, MaskedOutput
 
-__all__ = ["CofiConfig", "CofiForSequenceClassification", "CofiModel", "MaskedOutput", "Masks"]
+__all__ = [
+    "CofiConfig",
+    "CofiForSequenceClassification",
+    "CofiModel",
+    "MaskedOutput",
+    "Masks",
+]

@@ -36,7 +36,14 @@ def _index(kept: list[int], size: int, device: torch.device) -> Optional[Tensor]
 
 
 def attend(
-    q: Tensor, k: Tensor, v: Tensor, bias: Optional[Tensor], *, dropout: float, eager: bool
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    bias: Optional[Tensor],
+    *,
+    dropout: float,
+    head_dim: int,
+    eager: bool,
 ) -> Tensor:
     """Scaled dot-product attention.
 
@@ -44,6 +51,7 @@ def attend(
         q, k, v: (B, h, T, dh).
         bias: (B, 1, 1, T), added to the scores; ``None`` attends everywhere.
         dropout: probability of dropping an attention weight.
+        head_dim: dh as a plain number, so that a traced graph holds a constant.
         eager: spell the operation out, for exporters.
 
     Returns:
@@ -51,8 +59,10 @@ def attend(
     """
     # With dropout torch spells attention out on a CPU too, with a slower dropout.
     if not eager and (dropout == 0.0 or q.device.type != "cpu"):
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
-    scores = torch.matmul(q, k.transpose(-1, -2)) * (q.shape[-1] ** -0.5)
+        return F.scaled_dot_product_attention(
+            q, k, v, attn_mask=bias, dropout_p=dropout
+        )
+    scores = torch.matmul(q, k.transpose(-1, -2)) * head_dim**-0.5
     if bias is not None:
         scores = scores + bias
     weights = drop(scores.softmax(dim=-1), dropout, dropout > 0)
@@ -92,15 +102,25 @@ class Attention(nn.Module):
         self.output = nn.Linear(width, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
-    def _context(self, x: Tensor, weight: list[Tensor], bias: list[Tensor], mask: Optional[Tensor],
-                 eager: bool) -> Tensor:
+    def _context(
+        self,
+        x: Tensor,
+        weight: list[Tensor],
+        bias: list[Tensor],
+        mask: Optional[Tensor],
+        eager: bool,
+    ) -> Tensor:
         """Return the heads' contexts, (B, h, T, dh), for q, k, v weights of (h·dh, d)."""
         batch, length = x.shape[:2]
         heads = weight[0].shape[0] // self.head_dim
         shape = (batch, length, heads, self.head_dim)
-        q, k, v = (F.linear(x, w, b).view(shape).transpose(1, 2) for w, b in zip(weight, bias))
+        q, k, v = (
+            F.linear(x, w, b).view(shape).transpose(1, 2) for w, b in zip(weight, bias)
+        )
         dropout = self.attention_dropout if self.training else 0.0
-        return attend(q, k, v, mask, dropout=dropout, eager=eager)
+        return attend(
+            q, k, v, mask, dropout=dropout, head_dim=self.head_dim, eager=eager
+        )
 
     def _join(self, context: Tensor) -> Tensor:
         batch, heads, length, dim = context.shape
@@ -109,22 +129,41 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, mask: Optional[Tensor], eager: bool) -> Tensor:
         """Dense and compact states; x is (B, T, d)."""
         parts = (self.query, self.key, self.value)
-        context = self._context(x, [p.weight for p in parts], [p.bias for p in parts], mask, eager)
+        context = self._context(
+            x, [p.weight for p in parts], [p.bias for p in parts], mask, eager
+        )
         out = drop(self.output(self._join(context)), self.dropout, self.training)
         return self.norm(x + out)
 
-    def masked(self, x: Tensor, mask: Optional[Tensor], head: Tensor, layer: Tensor,
-               hidden: Tensor) -> Tensor:
+    def masked(
+        self,
+        x: Tensor,
+        mask: Optional[Tensor],
+        head: Tensor,
+        layer: Tensor,
+        hidden: Tensor,
+    ) -> Tensor:
         """Masked state by definition: everything computed, then multiplied; x is (B, T, d)."""
         parts = (self.query, self.key, self.value)
-        context = self._context(x, [p.weight for p in parts], [p.bias for p in parts], mask, False)
+        context = self._context(
+            x, [p.weight for p in parts], [p.bias for p in parts], mask, False
+        )
         context = context * head.view(1, -1, 1, 1)
-        out = drop(self.output(self._join(context)) * layer, self.dropout, self.training)
+        out = drop(
+            self.output(self._join(context)) * layer, self.dropout, self.training
+        )
         is_off = (layer <= 0) | (head <= 0).all()
         return torch.where(is_off, x, masked_layer_norm(x + out, self.norm, hidden))
 
-    def open(self, x: Tensor, mask: Optional[Tensor], kept: list[int], head: Tensor,
-             layer: Tensor, select: Select) -> Tensor:
+    def open(
+        self,
+        x: Tensor,
+        mask: Optional[Tensor],
+        kept: list[int],
+        head: Tensor,
+        layer: Tensor,
+        select: Select,
+    ) -> Tensor:
         """Masked state, open units only; x is (B, T, k), head holds the open heads' gates."""
         index = _index(kept, self.heads, x.device)
         width = len(kept) * self.head_dim
@@ -140,9 +179,13 @@ class Attention(nn.Module):
         bias = torch.cat([rows(p.bias) for p in parts])
         joint = F.linear(x, _take(weight, select.hidden, 1), bias)
         batch, length = x.shape[:2]
-        q, k, v = joint.view(batch, length, 3, len(kept), self.head_dim).permute(2, 0, 3, 1, 4)
+        q, k, v = joint.view(batch, length, 3, len(kept), self.head_dim).permute(
+            2, 0, 3, 1, 4
+        )
         dropout = self.attention_dropout if self.training else 0.0
-        context = self._join(attend(q, k, v, mask, dropout=dropout, eager=False))
+        context = self._join(
+            attend(q, k, v, mask, dropout=dropout, head_dim=self.head_dim, eager=False)
+        )
         out_weight = self.output.weight
         if index is not None:
             columns = out_weight.view(-1, self.heads, self.head_dim)
@@ -150,7 +193,9 @@ class Attention(nn.Module):
         out_weight = _take(out_weight, select.hidden, 0) * (
             head.repeat_interleave(self.head_dim) * layer
         )
-        out = F.linear(context, out_weight, _take(self.output.bias, select.hidden, 0) * layer)
+        out = F.linear(
+            context, out_weight, _take(self.output.bias, select.hidden, 0) * layer
+        )
         return open_layer_norm(
             x + drop(out, self.dropout, self.training), self.norm, select
         )
@@ -179,12 +224,15 @@ class FeedForward(nn.Module):
         is_off = (layer <= 0) | (dim <= 0).all()
         return torch.where(is_off, x, masked_layer_norm(x + out, self.norm, hidden))
 
-    def open(self, x: Tensor, kept: list[int], dim: Tensor, layer: Tensor,
-             select: Select) -> Tensor:
+    def open(
+        self, x: Tensor, kept: list[int], dim: Tensor, layer: Tensor, select: Select
+    ) -> Tensor:
         """Masked state, open units only; x is (B, T, k), dim holds the open dims' gates."""
         index = _index(kept, self.width, x.device)
         up = _take(_take(self.up.weight, index, 0), select.hidden, 1)
-        down = _take(_take(self.down.weight, select.hidden, 0), index, 1) * (dim * layer)
+        down = _take(_take(self.down.weight, select.hidden, 0), index, 1) * (
+            dim * layer
+        )
         inner = self.activation(F.linear(x, up, _take(self.up.bias, index, 0)))
         out = F.linear(inner, down, _take(self.down.bias, select.hidden, 0) * layer)
         return open_layer_norm(
@@ -196,7 +244,9 @@ def open_layer_norm(x: Tensor, norm: nn.LayerNorm, select: Select) -> Tensor:
     """LayerNorm of kept dims, (..., k), with the hidden gates folded into its γ and β."""
     gate = select.hidden_gate
     weight = _take(norm.weight, select.hidden, 0) * gate
-    return F.layer_norm(x, x.shape[-1:], weight, _take(norm.bias, select.hidden, 0) * gate, norm.eps)
+    return F.layer_norm(
+        x, x.shape[-1:], weight, _take(norm.bias, select.hidden, 0) * gate, norm.eps
+    )
 
 
 class Layer(nn.Module):
@@ -221,7 +271,9 @@ class Embeddings(nn.Module):
     def __init__(self, config: CofiConfig) -> None:
         super().__init__()
         width = config.hidden_size
-        self.word = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id)
+        self.word = nn.Embedding(
+            config.vocab_size, width, padding_idx=config.pad_token_id
+        )
         self.position = nn.Embedding(config.max_position_embeddings, width)
         self.token_type = nn.Embedding(config.type_vocab_size, width)
         self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
@@ -229,7 +281,9 @@ class Embeddings(nn.Module):
 
     def sum(self, input_ids: Tensor, token_type_ids: Optional[Tensor]) -> Tensor:
         """Return the embeddings before LayerNorm, (B, T, d)."""
-        positions = torch.arange(input_ids.shape[1], device=input_ids.device) + self.offset
+        positions = (
+            torch.arange(input_ids.shape[1], device=input_ids.device) + self.offset
+        )
         if token_type_ids is None:
             token_type_ids = torch.zeros_like(input_ids)
         x = self.word(input_ids) + self.token_type(token_type_ids)
@@ -246,7 +300,9 @@ class Encoder(nn.Module):
     def __init__(self, config: CofiConfig) -> None:
         super().__init__()
         self.embeddings = Embeddings(config)
-        self.layers = nn.ModuleList(Layer(config, i) for i in range(config.num_hidden_layers))
+        self.layers = nn.ModuleList(
+            Layer(config, i) for i in range(config.num_hidden_layers)
+        )
 
     def forward(
         self,
@@ -286,9 +342,17 @@ class Encoder(nn.Module):
     def _masked(self, x: Tensor, bias: Optional[Tensor], masks: Masks) -> list[Tensor]:
         head, attention, dim, ffn, hidden = (
             z.to(x.device)
-            for z in (masks.head, masks.attention, masks.ffn_dim, masks.ffn, masks.hidden)
+            for z in (
+                masks.head,
+                masks.attention,
+                masks.ffn_dim,
+                masks.ffn,
+                masks.hidden,
+            )
         )
-        states = [self.embeddings.drop(masked_layer_norm(x, self.embeddings.norm, hidden))]
+        states = [
+            self.embeddings.drop(masked_layer_norm(x, self.embeddings.norm, hidden))
+        ]
         for i, layer in enumerate(self.layers):
             x = layer.attention.masked(states[-1], bias, head[i], attention[i], hidden)
             states.append(layer.ffn.masked(x, dim[i], ffn[i], hidden))
@@ -306,7 +370,10 @@ class Encoder(nn.Module):
             x = states[-1]
             heads, dims = masks.kept_heads(i), masks.kept_ffn(i)
             if heads:
-                z, own = masks.head[i, heads].to(x.device), masks.attention[i].to(x.device)
+                z, own = (
+                    masks.head[i, heads].to(x.device),
+                    masks.attention[i].to(x.device),
+                )
                 x = layer.attention.open(x, bias, heads, z, own, select)
             if dims:
                 z, own = masks.ffn_dim[i, dims].to(x.device), masks.ffn[i].to(x.device)

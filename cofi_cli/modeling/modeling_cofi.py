@@ -44,12 +44,16 @@ class CofiPreTrainedModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         init_weights(module)
 
-    def _bias(self, attention_mask: Optional[Tensor], dtype: torch.dtype) -> Optional[Tensor]:
+    def _bias(
+        self, attention_mask: Optional[Tensor], dtype: torch.dtype
+    ) -> Optional[Tensor]:
         """Turn a 0/1 mask, (B, T), into what is added to the scores, (B, 1, 1, T)."""
         if attention_mask is None:
             return None
         off = torch.finfo(torch.float32).min / 2
-        return ((1.0 - attention_mask[:, None, None, :].to(torch.float32)) * off).to(dtype)
+        return ((1.0 - attention_mask[:, None, None, :].to(torch.float32)) * off).to(
+            dtype
+        )
 
     @property
     def _eager(self) -> bool:
@@ -63,7 +67,9 @@ class CofiModel(CofiPreTrainedModel):
         super().__init__(config)
         self.encoder = Encoder(config)
         self.pooler = (
-            nn.Linear(config.hidden_size, config.pooler_size) if add_pooling_layer else None
+            nn.Linear(config.hidden_size, config.pooler_size)
+            if add_pooling_layer
+            else None
         )
         self.post_init()
 
@@ -85,14 +91,23 @@ class CofiModel(CofiPreTrainedModel):
         """Return all hidden states and the kept hidden dims; see :class:`Encoder`."""
         bias = self._bias(attention_mask, torch.float32)
         return self.encoder(
-            input_ids, bias, token_type_ids, masks=masks, skip_closed=skip_closed, eager=self._eager
+            input_ids,
+            bias,
+            token_type_ids,
+            masks=masks,
+            skip_closed=skip_closed,
+            eager=self._eager,
         )
 
     def pool(self, last: Tensor, kept: Optional[Tensor]) -> Tensor:
         """Return tanh(W x_[CLS] + b), (B, pooler_size), for the last state, (B, T, k)."""
         if self.pooler is None:
             raise ValueError("this model was built without a pooler")
-        weight = self.pooler.weight if kept is None else self.pooler.weight.index_select(1, kept)
+        weight = (
+            self.pooler.weight
+            if kept is None
+            else self.pooler.weight.index_select(1, kept)
+        )
         return torch.tanh(F.linear(last[:, 0], weight, self.pooler.bias))
 
     def forward(
@@ -134,7 +149,11 @@ class CofiForSequenceClassification(CofiPreTrainedModel):
     ) -> MaskedOutput:
         """Run with all hidden states, masked or not. Inputs are (B, T)."""
         states, kept = self.model.states(
-            input_ids, attention_mask, token_type_ids, masks=masks, skip_closed=skip_closed
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            masks=masks,
+            skip_closed=skip_closed,
         )
         pooled = self.model.pool(states[-1], kept)
         logits = self.classifier(drop(pooled, self.dropout, self.training))
@@ -159,10 +178,14 @@ class CofiForSequenceClassification(CofiPreTrainedModel):
         return SequenceClassifierOutput(
             loss=loss,
             logits=out.logits,
-            hidden_states=tuple(out.states) if kwargs.get("output_hidden_states") else None,
+            hidden_states=tuple(out.states)
+            if kwargs.get("output_hidden_states")
+            else None,
         )
 
 
 CofiConfig.register_for_auto_class()
 CofiModel.register_for_auto_class("AutoModel")
-CofiForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")
+CofiForSequenceClassification.register_for_auto_class(
+    "AutoModelForSequenceClassification"
+)

@@ -34,7 +34,9 @@ def prediction_loss(
         return F.mse_loss(student.float(), teacher.float())
     log_p = F.log_softmax(teacher.float() / temperature, dim=-1)
     log_q = F.log_softmax(student.float() / temperature, dim=-1)
-    return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True) * temperature**2
+    return (
+        F.kl_div(log_q, log_p, reduction="batchmean", log_target=True) * temperature**2
+    )
 
 
 def match_nearest(errors: Tensor) -> list[int | None]:
@@ -115,10 +117,14 @@ class LayerLoss(nn.Module):
             loss = loss + F.mse_loss(projected[id(state)], teacher[tap])
         return loss
 
-    def _errors(self, states: Sequence[Tensor], teacher: Tensor, weight: Tensor) -> Tensor:
+    def _errors(
+        self, states: Sequence[Tensor], teacher: Tensor, weight: Tensor
+    ) -> Tensor:
         columns: dict[int, Tensor] = {}
         for state in states:
             if id(state) not in columns:
                 projected = F.linear(state, weight).float()
-                columns[id(state)] = torch.stack([F.mse_loss(projected, t) for t in teacher])
+                columns[id(state)] = torch.stack(
+                    [F.mse_loss(projected, t) for t in teacher]
+                )
         return torch.stack([columns[id(state)] for state in states], dim=1)

@@ -50,7 +50,9 @@ class Gates(nn.Module):
             mean = 0.0 if init == "reference" and name == "ffn_dim" else hc.ALPHA_MAX
             noise = torch.randn(sizes[name], generator=generator) * INIT_STD
             alpha = (mean + noise).clamp(-hc.ALPHA_MAX, hc.ALPHA_MAX)
-            self.register_parameter(name, nn.Parameter(alpha, requires_grad=name in self.learned))
+            self.register_parameter(
+                name, nn.Parameter(alpha, requires_grad=name in self.learned)
+            )
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> Masks:
         """Apply a function to the learned groups; the others are 1."""

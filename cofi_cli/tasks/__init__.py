@@ -38,7 +38,10 @@ def load_task(config: TaskConfig) -> Task:
     name, files = config.name, (config.train, config.validation, config.test)
     if name is not None and name not in task_names():
         raise unknown(
-            "task", name, task_names(), hint="For your own files: --train and --validation"
+            "task",
+            name,
+            task_names(),
+            hint="For your own files: --train and --validation",
         )
     if name is None:
         from cofi_cli.tasks.files import task_from_files
@@ -51,7 +54,9 @@ def load_task(config: TaskConfig) -> Task:
         )
     if name == "demo":
         if config.data:
-            raise CofiError("The task 'demo' takes no --data: it reads this Python's own library.")
+            raise CofiError(
+                "The task 'demo' takes no --data: it reads this Python's own library."
+            )
         from cofi_cli.tasks.demo import demo_task
 
         return demo_task(max_length=config.max_length)

@@ -99,8 +99,14 @@ def glue_from_folder(name: str, folder: Path, *, max_length: int) -> Task:
     """
     spec = GLUE[name]
     if not folder.is_dir():
-        raise CofiError(f"No such folder: {folder}.", hint=_layout(spec), exit_code=UNREACHABLE)
-    files = {"train": ("train",), **dict(spec.validations), "test": ("test", "test_matched")}
+        raise CofiError(
+            f"No such folder: {folder}.", hint=_layout(spec), exit_code=UNREACHABLE
+        )
+    files = {
+        "train": ("train",),
+        **dict(spec.validations),
+        "test": ("test", "test_matched"),
+    }
     splits: dict[str, Split] = {}
     for split, stems in files.items():
         path = next((p for s in stems if (p := folder / f"{s}.tsv").is_file()), None)

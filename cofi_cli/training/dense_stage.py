@@ -13,7 +13,12 @@ from cofi_cli.modeling import CofiForSequenceClassification
 from cofi_cli.training.best import Best
 from cofi_cli.training.evaluation import INPUTS, evaluate
 from cofi_cli.training.loop import total_steps
-from cofi_cli.training.optim import clip_gradients, linear_decay, set_lr, weight_optimizer
+from cofi_cli.training.optim import (
+    clip_gradients,
+    linear_decay,
+    set_lr,
+    weight_optimizer,
+)
 from cofi_cli.training.precision import autocast, resolve_precision
 from cofi_cli.training.session import Session
 
@@ -29,7 +34,11 @@ class DenseStage:
         *,
         name: str = "teacher",
     ) -> None:
-        self.name, self.epochs, self.batch_size = name, settings.epochs, settings.batch_size
+        self.name, self.epochs, self.batch_size = (
+            name,
+            settings.epochs,
+            settings.batch_size,
+        )
         self.session, self.settings = session, settings
         self.model = model.to(session.device).train()
         self.precision = resolve_precision(
@@ -45,7 +54,9 @@ class DenseStage:
         )
         self.best = Best(session.run.checkpoints / name / "best.pt")
 
-    def step(self, batch: dict[str, Tensor], indices: list[int], step: int) -> dict[str, float]:
+    def step(
+        self, batch: dict[str, Tensor], indices: list[int], step: int
+    ) -> dict[str, float]:
         """One step on labels."""
         warmup = round(self.settings.warmup_ratio * self.total)
         lr = self.settings.learning_rate * linear_decay(step, self.total, warmup=warmup)

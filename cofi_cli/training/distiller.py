@@ -55,11 +55,21 @@ class Distiller(nn.Module):
         logits, taps = self.outputs.get(batch, indices)
         settings = self.settings
         prediction = prediction_loss(
-            out.logits, logits, temperature=settings.temperature, regression=self.regression
+            out.logits,
+            logits,
+            temperature=settings.temperature,
+            regression=self.regression,
         )
-        loss, row = settings.prediction_weight * prediction, {"prediction_loss": prediction.item()}
+        loss, row = (
+            settings.prediction_weight * prediction,
+            {"prediction_loss": prediction.item()},
+        )
         if self.layers is not None:
-            positions = real_positions(batch["attention_mask"]) if settings.mask_padding else None
+            positions = (
+                real_positions(batch["attention_mask"])
+                if settings.mask_padding
+                else None
+            )
             chosen: dict[int, Tensor] = {}
             for state in out.states[1:]:
                 if id(state) not in chosen:

@@ -13,10 +13,20 @@ import torch
 from cofi_cli.config import RunConfig
 from cofi_cli.tasks import Task
 
-_PACKAGES = ("cofi-cli", "torch", "transformers", "accelerate", "tokenizers", "numpy", "datasets")
+_PACKAGES = (
+    "cofi-cli",
+    "torch",
+    "transformers",
+    "accelerate",
+    "tokenizers",
+    "numpy",
+    "datasets",
+)
 
 
-def describe_environment(config: RunConfig, task: Task, device: torch.device) -> dict[str, Any]:
+def describe_environment(
+    config: RunConfig, task: Task, device: torch.device
+) -> dict[str, Any]:
     """Return versions, hardware, threads, seed and data fingerprints."""
     return {
         "python": platform.python_version(),

@@ -24,13 +24,21 @@ from cofi_cli.training.progress import Progress
 from cofi_cli.training.recover_stage import RecoverStage
 from cofi_cli.training.results import finetune_report
 from cofi_cli.training.session import Session, open_session
-from cofi_cli.training.teacher import load_for_task, make_teacher_outputs, prepare_outputs
+from cofi_cli.training.teacher import (
+    load_for_task,
+    make_teacher_outputs,
+    prepare_outputs,
+)
 
 _STAGE = "finetune"
 
 
 def finetune(
-    config: RunConfig, run: RunDir, *, resume: bool = False, progress: Progress | None = None
+    config: RunConfig,
+    run: RunDir,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Fine-tune a model; the callable twin of ``cofi finetune``.
 
@@ -44,7 +52,9 @@ def finetune(
     guard_folder(run, config, resume=resume)
     command = f"cofi finetune --resume -o {run.root}"
     with stop_flag() as flag:
-        session = open_session(config, run, progress=progress, flag=flag, command=command)
+        session = open_session(
+            config, run, progress=progress, flag=flag, command=command
+        )
         model = load_for_task(session, config.model).to(session.device)
         before = evaluate(session, model)
         theirs = load_config_dict(resolve(config.model))
@@ -53,10 +63,14 @@ def finetune(
             used = _distil(session, model)
         else:
             used = _fit(session, model, _settings(config, is_compact=is_compact))
-        report = finetune_report(session, model=model, before=before, time=used.summary())
+        report = finetune_report(
+            session, model=model, before=before, time=used.summary()
+        )
         if is_compact:
             plan = Path(config.model) / PLAN
-            save_compact(session, model, report, plan=read_json(plan) if plan.exists() else None)
+            save_compact(
+                session, model, report, plan=read_json(plan) if plan.exists() else None
+            )
         else:
             save_dense_model(session, model, run.model, source=config.model)
         write_json(run.report_json, report)
@@ -67,7 +81,9 @@ def _settings(config: RunConfig, *, is_compact: bool) -> TeacherConfig:
     if not is_compact:
         return config.teacher
     fields = ("epochs", "learning_rate", "batch_size", "weight_decay")
-    return config.teacher.model_copy(update={k: getattr(config.recover, k) for k in fields})
+    return config.teacher.model_copy(
+        update={k: getattr(config.recover, k) for k in fields}
+    )
 
 
 def _fit(
@@ -94,7 +110,9 @@ def _distil(session: Session, model: CofiForSequenceClassification) -> StageTime
     outputs = make_teacher_outputs(session, teacher, distill)
     spent = prepare_outputs(session, outputs)
     distiller = Distiller(outputs, distill, regression=session.regression)
-    stage = RecoverStage(session, model, distiller, config.recover, kept=kept, name=_STAGE)
+    stage = RecoverStage(
+        session, model, distiller, config.recover, kept=kept, name=_STAGE
+    )
     stage.best.offer(evaluate(session, model)[session.task.metrics[0]], 0, model)
     used = run_stage(session, stage)
     used.extra["teacher_seconds"] = spent
@@ -103,7 +121,9 @@ def _distil(session: Session, model: CofiForSequenceClassification) -> StageTime
 
 
 def kept_hidden(
-    folder: Path, model: CofiForSequenceClassification, teacher: CofiForSequenceClassification
+    folder: Path,
+    model: CofiForSequenceClassification,
+    teacher: CofiForSequenceClassification,
 ) -> Tensor | None:
     """Return the teacher's hidden dims that a compact model kept, (k,), if known."""
     if model.config.hidden_size == teacher.config.hidden_size:

@@ -24,7 +24,9 @@ class Stage(Protocol):
     epochs: float
     batch_size: int
 
-    def step(self, batch: dict[str, Tensor], indices: list[int], step: int) -> dict[str, float]:
+    def step(
+        self, batch: dict[str, Tensor], indices: list[int], step: int
+    ) -> dict[str, float]:
         """Take one optimiser step; return what to log, ``loss`` among it."""
 
     def evaluate(self, step: int) -> dict[str, float] | None:
@@ -50,7 +52,9 @@ class StageTime:
     def summary(self) -> dict[str, float]:
         """Return the numbers of the report."""
         row = {k: v for k, v in asdict(self).items() if k != "extra"}
-        row["examples_per_second"] = self.examples / self.seconds if self.seconds else 0.0
+        row["examples_per_second"] = (
+            self.examples / self.seconds if self.seconds else 0.0
+        )
         return row | self.extra
 
 
@@ -100,12 +104,20 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
         began = time.perf_counter()
         batch = collate(encoded, indices, pad_id=session.pad_id, device=session.device)
         seed_global(session.config.seed, stage.name, done)
-        row: dict[str, Any] = {"stage": stage.name, "step": done + 1, "epoch": done / per_epoch}
+        row: dict[str, Any] = {
+            "stage": stage.name,
+            "step": done + 1,
+            "epoch": done / per_epoch,
+        }
         row |= stage.step(batch, indices, done)
         seconds = time.perf_counter() - began
         if not math.isfinite(row["loss"]):
             session.metrics.flush()
-            kept = f"{path} (step {load_state(path)['step']})" if path.exists() else "nothing yet"
+            kept = (
+                f"{path} (step {load_state(path)['step']})"
+                if path.exists()
+                else "nothing yet"
+            )
             raise Diverged(stage.name, done + 1, kept)
         done += 1
         used.seconds += seconds
@@ -120,7 +132,9 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
         session.progress.step(row)
         if session.flag.is_set and done < total:
             save()
-            raise Interrupted(f"in stage '{stage.name}', step {done}", session.resume_command)
+            raise Interrupted(
+                f"in stage '{stage.name}', step {done}", session.resume_command
+            )
         if done % train.checkpoint_steps == 0 or done == total:
             save()
     session.metrics.flush()

@@ -26,7 +26,9 @@ def weight_optimizer(
     return AdamW([g for g in groups if g["params"]], lr=lr, fused=True)
 
 
-def scalar_optimizer(parameters: Iterable[nn.Parameter], *, lr: float, ascend: bool) -> Optimizer:
+def scalar_optimizer(
+    parameters: Iterable[nn.Parameter], *, lr: float, ascend: bool
+) -> Optimizer:
     """Return AdamW without decay for gates, or ascending for multipliers."""
     return AdamW(list(parameters), lr=lr, weight_decay=0.0, maximize=ascend)
 

@@ -25,12 +25,20 @@ from cofi_cli.training.recover_stage import RecoverStage
 from cofi_cli.training.results import Pruned, build_report
 from cofi_cli.training.session import Session, open_session
 from cofi_cli.training.student import make_student
-from cofi_cli.training.teacher import make_teacher_outputs, obtain_teacher, prepare_outputs
+from cofi_cli.training.teacher import (
+    make_teacher_outputs,
+    obtain_teacher,
+    prepare_outputs,
+)
 from cofi_cli.training.teacher_outputs import TeacherOutputs
 
 
 def prune(
-    config: RunConfig, run: RunDir, *, resume: bool = False, progress: Progress | None = None
+    config: RunConfig,
+    run: RunDir,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Prune a model from beginning to end; the callable twin of ``cofi prune``.
 
@@ -52,19 +60,25 @@ def prune(
     command = f"cofi prune --resume -o {run.root}"
     with stop_flag() as flag:
         check_target(config)
-        session = open_session(config, run, progress=progress, flag=flag, command=command)
+        session = open_session(
+            config, run, progress=progress, flag=flag, command=command
+        )
         times: dict[str, dict[str, float]] = {}
         teacher = obtain_teacher(session, times)
         outputs = make_teacher_outputs(session, teacher)
         pruned = _pruned(session, outputs, times)
         model = _recovered(session, outputs, pruned, times)
-        report = build_report(session, teacher=teacher, model=model, pruned=pruned, times=times)
+        report = build_report(
+            session, teacher=teacher, model=model, pruned=pruned, times=times
+        )
         save_compact(session, model, report)
         write_json(run.report_json, report)
         return report
 
 
-def _pruned(session: Session, outputs: TeacherOutputs, times: dict[str, dict[str, float]]) -> Pruned:
+def _pruned(
+    session: Session, outputs: TeacherOutputs, times: dict[str, dict[str, float]]
+) -> Pruned:
     """Run the pruning stage and build the compact model, or load what an earlier call made."""
     path = session.run.checkpoints / "pruned.pt"
     config = session.config
@@ -108,7 +122,10 @@ def _pruned(session: Session, outputs: TeacherOutputs, times: dict[str, dict[str
 
 
 def _recovered(
-    session: Session, outputs: TeacherOutputs, pruned: Pruned, times: dict[str, dict[str, float]]
+    session: Session,
+    outputs: TeacherOutputs,
+    pruned: Pruned,
+    times: dict[str, dict[str, float]],
 ) -> CofiForSequenceClassification:
     """Recover the compact model; the better of before and after is returned."""
     config, model = session.config, pruned.model

@@ -26,7 +26,9 @@ def cpu_has_bf16() -> bool:
     return info.exists() and any(flag in info.read_text() for flag in _CPU_FLAGS)
 
 
-def resolve_precision(choice: str, *, device: torch.device, hidden: int, sparsity: float = 0.0) -> str:
+def resolve_precision(
+    choice: str, *, device: torch.device, hidden: int, sparsity: float = 0.0
+) -> str:
     """Return ``fp32`` or ``bf16`` for a phase.
 
     Args:

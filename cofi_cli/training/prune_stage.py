@@ -38,7 +38,10 @@ class PruneStage:
     name = "prune"
 
     def __init__(
-        self, session: Session, student: CofiForSequenceClassification, distiller: Distiller
+        self,
+        session: Session,
+        student: CofiForSequenceClassification,
+        distiller: Distiller,
     ) -> None:
         settings = session.config.prune
         self.session, self.settings = session, settings
@@ -65,7 +68,9 @@ class PruneStage:
             learned, lr=settings.gate_learning_rate, ascend=False
         )
         self.multiplier_optimizer = scalar_optimizer(
-            self.lagrangian.parameters(), lr=settings.multiplier_learning_rate, ascend=True
+            self.lagrangian.parameters(),
+            lr=settings.multiplier_learning_rate,
+            ascend=True,
         )
         rows = len(session.splits["train"])
         steps_of = {
@@ -87,7 +92,9 @@ class PruneStage:
             target=self.settings.sparsity,
         )
 
-    def step(self, batch: dict[str, Tensor], indices: list[int], step: int) -> dict[str, float]:
+    def step(
+        self, batch: dict[str, Tensor], indices: list[int], step: int
+    ) -> dict[str, float]:
         """One step of weights, gates and multipliers."""
         dense = step < self.dense_steps
         masks = None
@@ -150,7 +157,11 @@ class PruneStage:
         return [p for g in self.optimizer.param_groups for p in g["params"]]
 
     def _zero_grad(self) -> None:
-        for optimizer in (self.optimizer, self.gate_optimizer, self.multiplier_optimizer):
+        for optimizer in (
+            self.optimizer,
+            self.gate_optimizer,
+            self.multiplier_optimizer,
+        ):
             optimizer.zero_grad(set_to_none=True)
 
     def plan(self) -> PrunePlan:
@@ -187,7 +198,9 @@ class PruneStage:
         if self.best.score is not None:
             return self.best.load()
         return {
-            "model": {k: v.detach().cpu() for k, v in self.student.state_dict().items()},
+            "model": {
+                k: v.detach().cpu() for k, v in self.student.state_dict().items()
+            },
             "plan": self.plan().model_dump(),
             "layer_map": self._layer_map(),
             "expected": self.gates.expected_sparsity().item(),

@@ -14,7 +14,12 @@ from cofi_cli.training.best import Best
 from cofi_cli.training.distiller import Distiller, existing_layers
 from cofi_cli.training.evaluation import INPUTS, evaluate
 from cofi_cli.training.loop import total_steps
-from cofi_cli.training.optim import clip_gradients, linear_decay, set_lr, weight_optimizer
+from cofi_cli.training.optim import (
+    clip_gradients,
+    linear_decay,
+    set_lr,
+    weight_optimizer,
+)
 from cofi_cli.training.precision import autocast, resolve_precision
 from cofi_cli.training.session import Session
 
@@ -36,7 +41,11 @@ class RecoverStage:
         kept: Tensor,
         name: str = "recover",
     ) -> None:
-        self.name, self.epochs, self.batch_size = name, settings.epochs, settings.batch_size
+        self.name, self.epochs, self.batch_size = (
+            name,
+            settings.epochs,
+            settings.batch_size,
+        )
         self.session, self.settings = session, settings
         self.model = model.to(session.device).train()
         self.distiller = distiller.to(session.device)
@@ -50,7 +59,8 @@ class RecoverStage:
             session.config.train.precision,
             device=session.device,
             hidden=config.hidden_size,
-            sparsity=1 - count_prunable(model) / count_prunable(distiller.outputs.teacher),
+            sparsity=1
+            - count_prunable(model) / count_prunable(distiller.outputs.teacher),
         )
         self.optimizer = weight_optimizer(
             [self.model, self.distiller],
@@ -62,7 +72,9 @@ class RecoverStage:
         )
         self.best = Best(session.run.checkpoints / name / "best.pt")
 
-    def step(self, batch: dict[str, Tensor], indices: list[int], step: int) -> dict[str, float]:
+    def step(
+        self, batch: dict[str, Tensor], indices: list[int], step: int
+    ) -> dict[str, float]:
         """One distilled step."""
         lr = self.settings.learning_rate
         if self.settings.schedule == "linear":

@@ -37,7 +37,9 @@ class Pruned:
     score: float
 
 
-def describe_model(session: Session, model: CofiForSequenceClassification) -> dict[str, Any]:
+def describe_model(
+    session: Session, model: CofiForSequenceClassification
+) -> dict[str, Any]:
     """Return scores by split and sizes of a model."""
     scores = score_all(session, model.to(session.device))
     return {
@@ -82,7 +84,11 @@ def build_report(
         "teacher": describe_model(session, teacher),
         "model": describe_model(session, model),
         "before_recovery": {"score": pruned.score},
-        "sparsity": {"target": target, "realised": realised, "expected": pruned.expected},
+        "sparsity": {
+            "target": target,
+            "realised": realised,
+            "expected": pruned.expected,
+        },
         "structure": pruned.plan.summary(),
         "parity": {"masked_vs_compact": pruned.parity},
         "missed": missed,

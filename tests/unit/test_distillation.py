@@ -1,0 +1,80 @@
+"""Losses against their definitions, and both matchings."""
+
+import pytest
+import torch
+
+from cofi_cli.pruning.distillation import (
+    LayerLoss,
+    match_nearest,
+    match_ordered,
+    prediction_loss,
+    teacher_taps,
+)
+
+
+@pytest.mark.parametrize(
+    ("layers", "taps"), [(12, [2, 5, 8, 11]), (6, [0, 2, 3, 5]), (4, [0, 1, 2, 3]), (2, [0, 1])]
+)
+def test_teacher_layers(layers: int, taps: list[int]) -> None:
+    assert teacher_taps(layers) == taps
+
+
+def test_prediction_loss_is_the_softened_divergence() -> None:
+    student, teacher = torch.randn(5, 3), torch.randn(5, 3)
+    p, q = torch.softmax(teacher / 2, -1), torch.softmax(student / 2, -1)
+    expected = (p * (p / q).log()).sum(-1).mean() * 4
+    assert torch.allclose(prediction_loss(student, teacher, temperature=2.0), expected)
+
+
+def test_prediction_loss_of_a_regression_carries_signal() -> None:
+    """A divergence over one logit is 0 whatever the student says."""
+    student = torch.tensor([[1.0], [2.0]], requires_grad=True)
+    loss = prediction_loss(student, torch.tensor([[0.0], [4.0]]), temperature=2, regression=True)
+    loss.backward()
+    assert loss.item() == pytest.approx(2.5)
+    assert student.grad is not None and student.grad.flatten().tolist() == [1.0, -2.0]
+
+
+def test_nearest_may_repeat_a_layer() -> None:
+    errors = torch.tensor([[3.0, 1.0, 2.0], [9.0, 0.5, 7.0]])
+    assert match_nearest(errors) == [1, 1]
+
+
+def test_ordered_descends_strictly_among_existing_layers() -> None:
+    errors = torch.tensor([[1.0, 5.0, 9.0], [1.0, 0.1, 9.0], [1.0, 0.2, 0.9]])
+    assert match_ordered(errors, [True, True, True]) == [None, 0, 1]
+    assert match_ordered(errors, [True, False, True])[2] == 2
+
+
+def test_ordered_skips_pairs_when_nothing_is_left() -> None:
+    errors = torch.rand(4, 3)
+    assert match_ordered(errors, [False] * 3) == [None] * 4
+    assert match_ordered(errors, [True, False, False]) == [None, None, None, 0]
+
+
+@pytest.mark.parametrize("matching", ["nearest", "ordered"])
+def test_layer_loss_starts_as_plain_mse(matching: str) -> None:
+    states = [torch.randn(7, 4) for _ in range(3)]
+    teacher = torch.stack([states[0] + 0.1, states[2] + 0.2])
+    loss = LayerLoss(4, matching=matching)
+    value = loss(states, teacher, exists=[True] * 3, kept=None)
+    assert loss.last_match == [0, 2]
+    assert value.item() == pytest.approx(0.01 + 0.04, rel=1e-4)
+
+
+def test_layer_loss_of_a_narrower_student_reads_the_kept_dims() -> None:
+    kept = torch.tensor([0, 2])
+    full = torch.randn(5, 4) * torch.tensor([1.0, 0.0, 1.0, 0.0])
+    teacher = torch.randn(1, 5, 4)
+    loss = LayerLoss(4, matching="nearest")
+    wide = loss([full], teacher, exists=[True], kept=None)
+    narrow = loss([full[:, kept]], teacher, exists=[True], kept=kept)
+    assert torch.allclose(wide, narrow)
+
+
+def test_layer_loss_compares_a_passed_on_state_once() -> None:
+    state = torch.randn(5, 4, requires_grad=True)
+    teacher = torch.randn(2, 5, 4)
+    loss = LayerLoss(4, matching="nearest")
+    loss([state, state, state], teacher, exists=[True, False, False], kept=None).backward()
+    assert loss.last_match == [0, 0] and state.grad is not None
