@@ -27,7 +27,7 @@ def bert_config(**changes: object) -> BertConfig:
         "num_attention_heads": SHAPE.n_heads,
         "intermediate_size": SHAPE.ffn,
         "max_position_embeddings": 48,
-        "initializer_range": 0.3,
+        "initializer_range": 0.15,
     }
     return BertConfig(**(values | changes))
 
@@ -47,15 +47,16 @@ def save_bert(folder: Path, *, seed: int = 0, num_labels: int = 2) -> Path:
     return folder
 
 
-def save_reviews(folder: Path, *, rows: int = 96) -> Path:
+def save_reviews(folder: Path, *, rows: int = 128) -> Path:
     """Write train.tsv and dev.tsv of a learnable two-class task."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = random.Random(0)
     for name, count in (("train", rows), ("dev", rows // 2)):
         lines = ["sentence\tlabel"]
         for i in range(count):
-            words = rng.choices(FILLER, k=rng.randint(2, 9))
-            words.insert(rng.randint(0, len(words)), rng.choice((BAD, GOOD)[i % 2]))
+            words = rng.choices(FILLER, k=rng.randint(1, 6))
+            for _ in range(3):
+                words.insert(rng.randint(0, len(words)), rng.choice((BAD, GOOD)[i % 2]))
             lines.append(f"{' '.join(words)}\t{i % 2}")
         (folder / f"{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
@@ -64,18 +65,18 @@ def save_reviews(folder: Path, *, rows: int = 96) -> Path:
 def quick_config(model: Path, data: Path, **changes: dict[str, object]) -> RunConfig:
     """Return a configuration that runs through all stages in seconds."""
     values: dict[str, dict[str, object]] = {
-        "teacher": {"epochs": 2, "learning_rate": 1e-3, "batch_size": 8},
+        "teacher": {"epochs": 3, "learning_rate": 5e-3, "batch_size": 8},
         "prune": {
             "sparsity": 0.6,
             "epochs": 4,
             "dense_epochs": 1,
             "ramp_epochs": 1,
             "batch_size": 8,
-            "learning_rate": 1e-3,
+            "learning_rate": 3e-3,
             "gate_learning_rate": 0.3,
             "multiplier_learning_rate": 0.3,
         },
-        "recover": {"epochs": 2, "learning_rate": 1e-3, "batch_size": 8},
+        "recover": {"epochs": 2, "learning_rate": 3e-3, "batch_size": 8},
         "train": {
             "precision": "fp32",
             "checkpoint_steps": 7,

@@ -100,31 +100,28 @@ class LayerLoss(nn.Module):
             kept: the k kept hidden dims, (k,); ``None`` when k = d.
         """
         weight = self.weight if kept is None else self.weight.index_select(1, kept)
+        projected: dict[int, Tensor] = {}
+        for state in states:
+            if id(state) not in projected:
+                projected[id(state)] = F.linear(state, weight).float()
+        places = {key: place for place, key in enumerate(projected)}
         with torch.no_grad():
-            errors = self._errors(states, teacher, weight)
+            distinct = _mean_squared_errors(teacher, list(projected.values()))
+            errors = distinct[:, [places[id(state)] for state in states]]
         if self.matching == "ordered":
             self.last_match = match_ordered(errors, exists)
         else:
             self.last_match = match_nearest(errors)
-        projected: dict[int, Tensor] = {}
         loss = teacher.new_zeros(())
         for tap, layer in enumerate(self.last_match):
-            if layer is None:
-                continue
-            state = states[layer]
-            if id(state) not in projected:
-                projected[id(state)] = F.linear(state, weight).float()
-            loss = loss + F.mse_loss(projected[id(state)], teacher[tap])
+            if layer is not None:
+                loss = loss + F.mse_loss(projected[id(states[layer])], teacher[tap])
         return loss
 
-    def _errors(
-        self, states: Sequence[Tensor], teacher: Tensor, weight: Tensor
-    ) -> Tensor:
-        columns: dict[int, Tensor] = {}
-        for state in states:
-            if id(state) not in columns:
-                projected = F.linear(state, weight).float()
-                columns[id(state)] = torch.stack(
-                    [F.mse_loss(projected, t) for t in teacher]
-                )
-        return torch.stack([columns[id(state)] for state in states], dim=1)
+
+def _mean_squared_errors(teacher: Tensor, students: Sequence[Tensor]) -> Tensor:
+    """Return all pairs' errors, (taps, S), by |t|² + |s|² - 2·t·s in one matrix product."""
+    t = teacher.flatten(1)
+    s = torch.stack(list(students)).flatten(1)
+    squares = t.square().sum(1)[:, None] + s.square().sum(1)[None]
+    return (squares - 2 * (t @ s.T)) / t.shape[1]

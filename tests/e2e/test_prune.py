@@ -1,0 +1,312 @@
+"""A whole run on a tiny model: artefacts, determinism, and nothing lost when it is stopped."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification, BertForSequenceClassification
+
+import cofi_cli  # noqa: F401  (registers the model type)
+from cofi_cli import runs
+from cofi_cli.config import RunConfig
+from cofi_cli.errors import CofiError
+from cofi_cli.pruning.plan import PrunePlan
+from cofi_cli.pruning.sparsity import count_prunable
+from cofi_cli.runs import RunDir, read_json
+from cofi_cli.training import Diverged, Interrupted, dry_run, finetune, prune
+from cofi_cli.training.progress import Silent
+from tests.tiny import SHAPE, quick_config
+
+CHILD = """
+import sys, torch
+from pathlib import Path
+from cofi_cli.config import RunConfig
+from cofi_cli.runs import RunDir
+from cofi_cli.training import prune
+config = RunConfig.model_validate_json(Path(sys.argv[1]).read_text())
+prune(config, RunDir(Path(sys.argv[2])), resume=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def config(bert_folder: Path, reviews: Path) -> RunConfig:
+    return quick_config(bert_folder, reviews)
+
+
+@pytest.fixture(scope="module")
+def finished(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    run = RunDir(tmp_path_factory.mktemp("finished") / "run")
+    prune(config, run)
+    return run
+
+
+def weights(run: RunDir) -> dict[str, torch.Tensor]:
+    return load_file(run.model / "model.safetensors")
+
+
+def assert_same_weights(left: RunDir, right: RunDir) -> None:
+    one, other = weights(left), weights(right)
+    assert one.keys() == other.keys()
+    assert [k for k in one if not torch.equal(one[k], other[k])] == []
+
+
+def test_report_and_artefacts_agree(finished: RunDir) -> None:
+    report = read_json(finished.report_json)
+    plan = PrunePlan(**read_json(finished.plan))
+    model = AutoModelForSequenceClassification.from_pretrained(finished.model)
+    realised = 1 - count_prunable(model) / SHAPE.prunable
+    assert report["sparsity"]["realised"] == pytest.approx(realised)
+    assert plan.sparsity == pytest.approx(realised)
+    assert report["missed"] is None and realised >= 0.6 - 0.001
+    assert report["structure"]["ffn"] == model.config.layer_ffn
+    assert report["parity"]["masked_vs_compact"] <= 1e-5 * 10
+    assert {"teacher", "prune", "recover"} == set(report["stages"])
+    assert all(stage["examples_per_second"] > 0 for stage in report["stages"].values())
+    teacher = BertForSequenceClassification.from_pretrained(finished.teacher)
+    assert teacher.config.id2label == {0: "negative", 1: "positive"} or teacher.config.id2label
+    assert report["teacher"]["score"] > 80, "the task is easy, so the teacher must learn it"
+
+
+def test_metrics_hold_the_constraint_past_the_ramp(finished: RunDir, config: RunConfig) -> None:
+    rows = [json.loads(line) for line in finished.metrics.read_text().splitlines()]
+    pruning = [row for row in rows if row["stage"] == "prune"]
+    assert [row["step"] for row in pruning] == list(range(1, len(pruning) + 1))
+    held = [row for row in pruning if row.get("target_sparsity") == config.prune.sparsity]
+    assert len(held) >= 20
+    assert max(abs(row["expected_sparsity"] - config.prune.sparsity) for row in held) < 0.01
+    assert {"loss", "prediction_loss", "layer_loss", "lambda1", "lambda2"} <= held[0].keys()
+
+
+def test_one_seed_gives_one_model(finished: RunDir, config: RunConfig, tmp_path: Path) -> None:
+    again = RunDir(tmp_path / "again")
+    prune(config, again)
+    assert_same_weights(finished, again)
+
+
+def test_another_seed_gives_another_model(
+    finished: RunDir, config: RunConfig, tmp_path: Path
+) -> None:
+    other = RunDir(tmp_path / "other")
+    prune(config.model_copy(update={"seed": 58}), other)
+    assert read_json(other.plan) != read_json(finished.plan)
+
+
+def test_keeping_teacher_outputs_changes_little(
+    config: RunConfig, finished: RunDir, tmp_path: Path
+) -> None:
+    """Kept or recomputed, the teacher says the same; only padding's rounding differs."""
+    live = RunDir(tmp_path / "live")
+    settings = config.prune.model_copy(update={"teacher_cache_gb": 0.0})
+    prune(config.model_copy(update={"prune": settings}), live)
+
+    def first_losses(run: RunDir) -> list[float]:
+        rows = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+        return [row["loss"] for row in rows if row["stage"] == "prune"][:10]
+
+    assert first_losses(live) == pytest.approx(first_losses(finished), rel=1e-3)
+
+
+@pytest.mark.parametrize("stage", ["teacher", "prune", "recover"])
+def test_killed_and_resumed_gives_the_same_bits(
+    stage: str, config: RunConfig, finished: RunDir, tmp_path: Path
+) -> None:
+    """SIGKILL of a real process in the middle of each stage."""
+    run = RunDir(tmp_path / "killed")
+    file = tmp_path / "config.json"
+    file.write_text(config.model_dump_json())
+    command = [sys.executable, "-c", CHILD, str(file), str(run.root)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    child = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+    waiting_for = run.checkpoints / stage / "latest.pt"
+    deadline = time.monotonic() + 60
+    while not waiting_for.exists():
+        assert child.poll() is None, child.stderr and child.stderr.read().decode()[-2000:]
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert not run.is_finished, "killed too late to prove anything"
+    prune(config, run, resume=True)
+    assert_same_weights(finished, run)
+    steps = [
+        (row["stage"], row["step"])
+        for row in map(json.loads, run.metrics.read_text().splitlines())
+    ]
+    assert len(steps) == len(set(steps)), "no step is logged twice"
+
+
+class StopAt(Silent):
+    """Sends this process a SIGINT at a step of a stage."""
+
+    def __init__(self, stage: str, step: int) -> None:
+        self.at = (stage, step)
+
+    def step(self, row: object) -> None:
+        if (row["stage"], row["step"]) == self.at:  # type: ignore[index]
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_interrupted_says_how_to_go_on_and_goes_on(
+    config: RunConfig, finished: RunDir, tmp_path: Path
+) -> None:
+    run = RunDir(tmp_path / "stopped")
+    with pytest.raises(Interrupted) as caught:
+        prune(config, run, progress=StopAt("prune", 30))
+    assert caught.value.exit_code == 130
+    assert "stage 'prune', step 31" in caught.value.message or "step 30" in caught.value.message
+    assert caught.value.hint == f"cofi prune --resume -o {run.root}"
+    prune(config, run, resume=True)
+    assert_same_weights(finished, run)
+
+
+def test_a_folder_that_holds_a_run_is_refused(config: RunConfig, finished: RunDir) -> None:
+    with pytest.raises(CofiError, match="already holds a run") as caught:
+        prune(config, finished)
+    assert caught.value.exit_code == 2 and "--resume" in (caught.value.hint or "")
+
+
+def test_resuming_with_another_configuration_names_what_changed(
+    config: RunConfig, finished: RunDir
+) -> None:
+    changed = config.model_copy(update={"seed": 3})
+    with pytest.raises(CofiError, match="seed was 57, is 3"):
+        prune(changed, finished, resume=True)
+
+
+def test_a_diverging_run_stops_and_keeps_the_last_good_state(
+    bert_folder: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cofi_cli.training.dense_stage import DenseStage
+
+    honest = DenseStage.step
+    monkeypatch.setattr(
+        DenseStage,
+        "step",
+        lambda self, batch, indices, step: honest(self, batch, indices, step)
+        | ({"loss": float("nan")} if step == 16 else {}),
+    )
+    run = RunDir(tmp_path / "nan")
+    with pytest.raises(Diverged) as caught:
+        prune(quick_config(bert_folder, reviews), run)
+    assert "stage 'teacher'" in caught.value.message and "step 17" in caught.value.message
+    assert "latest.pt (step 14)" in caught.value.message
+    assert "learning rate" in (caught.value.hint or "")
+    assert (run.checkpoints / "teacher" / "latest.pt").exists()
+
+
+def test_a_full_disk_leaves_no_part_of_a_file(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cofi_cli.training import checkpoint
+
+    def full(state: object, path: Path) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.torch, "save", full)
+    run = RunDir(tmp_path / "full")
+    with pytest.raises(CofiError, match="No space left") as caught:
+        prune(config, run)
+    assert caught.value.exit_code == 6
+    assert [p.name for p in run.root.rglob("*") if "tmp" in p.name or p.suffix == ".pt"] == []
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    runs.write_atomic(folder, lambda p: (p.mkdir(), (p / "a").write_text("1"))[0])
+
+    def broken(path: Path) -> None:
+        path.mkdir()
+        (path / "a").write_text("2")
+        raise OSError(errno.EIO, "broken")
+
+    with pytest.raises(CofiError):
+        runs.write_atomic(folder, broken)
+    assert (folder / "a").read_text() == "1"
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("matching", ["ordered", "none"])
+def test_other_distillations_run(
+    matching: str, bert_folder: Path, reviews: Path, tmp_path: Path
+) -> None:
+    config = quick_config(bert_folder, reviews, distill={"matching": matching})
+    report = prune(config, RunDir(tmp_path / "run"))
+    assert report["missed"] is None
+
+
+def test_the_reference_recipe_runs_and_says_when_it_misses(
+    bert_folder: Path, reviews: Path, tmp_path: Path
+) -> None:
+    """Pure ascent with a slow gate rate cannot close enough gates in so few steps."""
+    config = quick_config(
+        bert_folder,
+        reviews,
+        prune={
+            "sparsity": 0.9,
+            "constraint": "lagrangian",
+            "eval_gates": "soft",
+            "best": "reference",
+            "gate_init": "reference",
+            "gate_learning_rate": 0.01,
+        },
+        distill={"mask_padding": False},
+    )
+    report = prune(config, RunDir(tmp_path / "run"))
+    assert report["sparsity"]["realised"] < 0.9
+    assert "missed" in report["missed"] and "points below 0.9" in report["missed"]
+
+
+def test_given_teacher_is_used(
+    finished: RunDir, bert_folder: Path, reviews: Path, tmp_path: Path
+) -> None:
+    config = quick_config(bert_folder, reviews, teacher={"path": str(finished.teacher)})
+    report = prune(config, RunDir(tmp_path / "run"))
+    assert "teacher" not in report["stages"]
+    assert report["teacher"]["score"] == read_json(finished.report_json)["teacher"]["score"]
+
+
+def test_finetune_dense_and_compact(
+    finished: RunDir, bert_folder: Path, reviews: Path, tmp_path: Path
+) -> None:
+    dense = RunDir(tmp_path / "dense")
+    report = finetune(quick_config(bert_folder, reviews), dense)
+    assert report["model"]["score"] > 80
+    BertForSequenceClassification.from_pretrained(dense.model)
+    for name, teacher in (("labels", None), ("distilled", str(finished.teacher))):
+        compacted = RunDir(tmp_path / name)
+        config = quick_config(finished.model, reviews, teacher={"path": teacher})
+        report = finetune(config, compacted)
+        assert report["before"]["accuracy"] == read_json(finished.report_json)["model"]["score"]
+        again = AutoModelForSequenceClassification.from_pretrained(compacted.model)
+        assert again.config.layer_ffn == read_json(finished.report_json)["structure"]["ffn"]
+
+
+def test_dry_run_counts_and_writes_nothing(config: RunConfig, tmp_path: Path) -> None:
+    os.chdir(tmp_path)
+    plan = dry_run(config)
+    assert plan["prunable_weights"] == SHAPE.prunable
+    assert plan["stages"][1] == {"name": "prune", "epochs": 4.0, "steps": 64}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unreachable_sparsity_states_the_range(bert_folder: Path, reviews: Path) -> None:
+    config = quick_config(bert_folder, reviews, prune={"sparsity": 0.9999})
+    with pytest.raises(CofiError, match=r"0\.9999 cannot be reached.*reachable is 0 to 0\.9"):
+        dry_run(config)
+
+
+def test_a_compact_model_is_not_pruned_again(finished: RunDir, reviews: Path) -> None:
+    with pytest.raises(CofiError, match="is a compact model") as caught:
+        dry_run(quick_config(finished.model, reviews))
+    assert "cofi finetune" in (caught.value.hint or "")
