@@ -24,9 +24,7 @@ class CofiError(Exception):
         exit_code: the process's exit code; see the constants of this module.
     """
 
-    def __init__(
-        self, message: str, *, hint: str | None = None, exit_code: int = USAGE
-    ) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, exit_code: int = USAGE) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -39,9 +37,7 @@ def did_you_mean(value: str, choices: Iterable[str]) -> str:
     return f" Did you mean '{near[0]}'?" if near else ""
 
 
-def unknown(
-    what: str, value: str, choices: Iterable[str], *, hint: str | None = None
-) -> CofiError:
+def unknown(what: str, value: str, choices: Iterable[str], *, hint: str | None = None) -> CofiError:
     """Build the error for a value that is not among its choices."""
     known = sorted(choices)
     return CofiError(

@@ -60,9 +60,7 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write text as UTF-8, whole or not at all."""
-    write_atomic(
-        path, lambda temporary: _ignore(temporary.write_text(text, encoding="utf-8"))
-    )
+    write_atomic(path, lambda temporary: _ignore(temporary.write_text(text, encoding="utf-8")))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -75,9 +73,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CofiError(
-            f"Cannot read {path}: {error}.", exit_code=UNREACHABLE
-        ) from error
+        raise CofiError(f"Cannot read {path}: {error}.", exit_code=UNREACHABLE) from error
 
 
 def _ignore(_: object) -> None:
@@ -119,9 +115,7 @@ class RunDir:
         Raises:
             CofiError: there is none.
         """
-        found = (
-            [RunDir(p) for p in runs.iterdir() if p.is_dir()] if runs.is_dir() else []
-        )
+        found = [RunDir(p) for p in runs.iterdir() if p.is_dir()] if runs.is_dir() else []
         finished = [r for r in found if r.is_finished]
         if not finished:
             raise CofiError(

@@ -93,19 +93,13 @@ def quick_config(model: Path, data: Path, **changes: dict[str, object]) -> RunCo
     )
 
 
-def random_masks(
-    shape: EncoderShape, seed: int, *, soft: bool, closed: float = 0.5
-) -> Masks:
+def random_masks(shape: EncoderShape, seed: int, *, soft: bool, closed: float = 0.5) -> Masks:
     """Return gate values of which a share is exactly 0, the rest 1 or fractions."""
     generator = torch.Generator().manual_seed(seed)
 
     def values(*size: int, share: float = closed) -> torch.Tensor:
         is_open = (torch.rand(size, generator=generator) >= share).float()
-        value = (
-            torch.rand(size, generator=generator) * 0.9 + 0.1
-            if soft
-            else torch.ones(size)
-        )
+        value = torch.rand(size, generator=generator) * 0.9 + 0.1 if soft else torch.ones(size)
         return is_open * value
 
     hidden = values(shape.hidden, share=closed / 2)
@@ -119,9 +113,7 @@ def random_masks(
     )
 
 
-def batch(
-    *, rows: int = 3, length: int = 11, vocabulary: int = 40
-) -> dict[str, torch.Tensor]:
+def batch(*, rows: int = 3, length: int = 11, vocabulary: int = 40) -> dict[str, torch.Tensor]:
     """Return random inputs with padding and two segments."""
     generator = torch.Generator().manual_seed(1)
     ids = torch.randint(5, vocabulary, (rows, length), generator=generator)

@@ -65,9 +65,7 @@ class Adapter:
                 if key.endswith(old):
                     key = key[: -len(old)] + new
             for candidate in (key, self.prefix + key):
-                ours = next(
-                    filter(None, (r.forward(candidate) for r in self.renames)), None
-                )
+                ours = next(filter(None, (r.forward(candidate) for r in self.renames)), None)
                 if ours is not None:
                     found[ours] = tensor
                     break
@@ -89,9 +87,7 @@ class Adapter:
 
     def config_to_ours(self, theirs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments of a dense :class:`CofiConfig`."""
-        ours = {
-            own: theirs[their] for own, their in self.config.items() if their in theirs
-        }
+        ours = {own: theirs[their] for own, their in self.config.items() if their in theirs}
         layers, heads = theirs["num_hidden_layers"], theirs["num_attention_heads"]
         return ours | {
             "source_model_type": self.model_type,

@@ -23,9 +23,7 @@ BERT = Adapter(
     fixed={"position_embedding_type": "absolute", "is_decoder": False},
     renames=(
         Rename("bert.embeddings.word_embeddings", "model.encoder.embeddings.word"),
-        Rename(
-            "bert.embeddings.position_embeddings", "model.encoder.embeddings.position"
-        ),
+        Rename("bert.embeddings.position_embeddings", "model.encoder.embeddings.position"),
         Rename(
             "bert.embeddings.token_type_embeddings",
             "model.encoder.embeddings.token_type",

@@ -35,9 +35,7 @@ def adapter_for(name: str, config: Mapping[str, Any]) -> Adapter:
     adapter = ADAPTERS[model_type]
     for key, needed in adapter.fixed.items():
         if config.get(key, needed) != needed:
-            raise CofiError(
-                f"'{name}' has {key}={config[key]!r}; supported is only {needed!r}."
-            )
+            raise CofiError(f"'{name}' has {key}={config[key]!r}; supported is only {needed!r}.")
     return adapter
 
 
@@ -71,10 +69,7 @@ def load_dense(
     model = CofiForSequenceClassification(config)
     found = adapter.to_ours(load_weights(source))
     own = model.state_dict()
-    if (
-        "classifier.weight" in found
-        and found["classifier.weight"].shape[0] != num_labels
-    ):
+    if "classifier.weight" in found and found["classifier.weight"].shape[0] != num_labels:
         found = {k: v for k, v in found.items() if not k.startswith("classifier.")}
     missing = [k for k in own if k not in found and not k.startswith(_HEAD)]
     if missing:
@@ -95,15 +90,10 @@ def load_dense(
 def has_head(name: str, *, num_labels: int) -> bool:
     """Whether a checkpoint carries a classifier of ``num_labels`` outputs."""
     weights = load_weights(resolve(name))
-    return (
-        "classifier.weight" in weights
-        and weights["classifier.weight"].shape[0] == num_labels
-    )
+    return "classifier.weight" in weights and weights["classifier.weight"].shape[0] == num_labels
 
 
-def save_dense(
-    model: CofiForSequenceClassification, folder: Path, *, source: str
-) -> None:
+def save_dense(model: CofiForSequenceClassification, folder: Path, *, source: str) -> None:
     """Write a dense model as an ordinary checkpoint of its own architecture.
 
     Args:
@@ -120,9 +110,7 @@ def save_dense(
         "problem_type": model.config.problem_type,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(
-        json.dumps(config, indent=2) + "\n", encoding="utf-8"
-    )
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     save_file(
         adapter.to_theirs(state),

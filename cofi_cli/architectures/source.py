@@ -37,9 +37,7 @@ def resolve(name: str) -> str:
     if name == DEMO:
         return str(_demo_folder())
     path = Path(name)
-    if not path.exists() and (
-        path.is_absolute() or name.startswith(".") or name.count("/") > 1
-    ):
+    if not path.exists() and (path.is_absolute() or name.startswith(".") or name.count("/") > 1):
         raise CofiError(
             f"Model folder '{name}' does not exist.",
             hint=_UNREACHABLE_HINT,
@@ -72,11 +70,7 @@ def _reachable(what: str, name: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        first = (
-            str(error).strip().splitlines()[0]
-            if str(error).strip()
-            else type(error).__name__
-        )
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CofiError(
             f"Cannot load the {what} of '{name}': {first}",
             hint=_UNREACHABLE_HINT,
@@ -112,9 +106,7 @@ def load_weights(name: str) -> dict[str, Tensor]:
         try:
             if file.endswith(".safetensors"):
                 return load_file(path)
-            loaded: dict[str, Tensor] = torch.load(
-                path, map_location="cpu", weights_only=True
-            )
+            loaded: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
             return loaded
         except (SafetensorError, OSError, RuntimeError, EOFError) as error:
             raise CofiError(

@@ -122,9 +122,7 @@ def bench(
     pinned = threads if threads is not None else environment.physical_cores()
     if pinned < 1:
         raise CofiError(f"threads is {pinned}; it must be at least 1.")
-    found = resolve_targets(
-        targets, baseline=baseline, is_fresh=is_fresh, exporter=export
-    )
+    found = resolve_targets(targets, baseline=baseline, is_fresh=is_fresh, exporter=export)
     known = _task(task, targets, is_needed=max_drop is not None) if score else None
     check_gates(
         min_speedup,
@@ -165,9 +163,7 @@ def bench(
         for case in cases
         for m in found.models
     ]
-    result = BenchResult(
-        env, models, rows, speedups, scores, gates, found.baseline, found.run
-    )
+    result = BenchResult(env, models, rows, speedups, scores, gates, found.baseline, found.run)
     if found.run is not None:
         result.write(found.run.bench)
         add_section(
@@ -210,9 +206,7 @@ def _time(
     return timed
 
 
-def _task(
-    task: Task | None, targets: Sequence[Path], *, is_needed: bool
-) -> Task | None:
+def _task(task: Task | None, targets: Sequence[Path], *, is_needed: bool) -> Task | None:
     """Return the task given, else that of the first target that is a run or lies in one.
 
     A task whose data is not reachable costs the scores, not the benchmark,

@@ -17,9 +17,7 @@ from cofi_cli.errors import ENVIRONMENT, UNREACHABLE, CofiError
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
-TOO_LONG_HINT = (
-    "A length beyond the model's positions fails like this: try a smaller --seq-len."
-)
+TOO_LONG_HINT = "A length beyond the model's positions fails like this: try a smaller --seq-len."
 
 
 class WorkerClient:
@@ -50,9 +48,7 @@ class WorkerClient:
         )
         try:
             path = str(model.resolve())
-            self.info = self._ask(
-                "open", {"model": path, "provider": wanted, "threads": threads}
-            )
+            self.info = self._ask("open", {"model": path, "provider": wanted, "threads": threads})
             if "error" in self.info:
                 raise _cannot_open(model, self.info["error"])
             require_provider(provider, self.info["providers"])
@@ -119,9 +115,7 @@ class WorkerClient:
     def _gone(self) -> CofiError:
         code = self._process.wait()
         self._log.seek(0)
-        last = (
-            self._log.read().decode("utf-8", errors="replace").strip().splitlines()[-1:]
-        )
+        last = self._log.read().decode("utf-8", errors="replace").strip().splitlines()[-1:]
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         return CofiError(
             f"The process that ran {self.name} ended ({how}). {' '.join(last)}".rstrip(),

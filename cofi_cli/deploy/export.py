@@ -72,9 +72,7 @@ def export(
     folder = _output(found, output)
     report = _build(source, found, folder, opset=opset, task=task, tolerance=tolerance)
     if found.run is not None:
-        add_section(
-            found.run, "onnx", {k: report[k] for k in ("precision", "opset", "parity")}
-        )
+        add_section(found.run, "onnx", {k: report[k] for k in ("precision", "opset", "parity")})
     return report
 
 
@@ -106,11 +104,7 @@ def _build(
     report: dict[str, Any] = {}
     started = time.perf_counter()
     tokenizer = load_tokenizer(found.models["model"])
-    known = (
-        task_rows(task, tokenizer, limit=PARITY_ROWS)
-        if task
-        else _run_rows(found, tokenizer)
-    )
+    known = task_rows(task, tokenizer, limit=PARITY_ROWS) if task else _run_rows(found, tokenizer)
 
     def write(temporary: Path) -> None:
         temporary.mkdir(parents=True)
@@ -120,9 +114,7 @@ def _build(
             file = temporary / f"{name}.onnx"
             write_onnx(model, file, opset=opset)
             inputs = known or _synthetic(model)
-            parity = check_parity(
-                model, file, inputs, name=f"{name}.onnx", tolerance=tolerance
-            )
+            parity = check_parity(model, file, inputs, name=f"{name}.onnx", tolerance=tolerance)
             nodes = inspect(file).nodes
             rows[name] = {
                 "file": file.name,
@@ -144,9 +136,7 @@ def _build(
                 "exporter": "torchscript",
                 "inputs": list(INPUTS),
                 "parity": {
-                    "max_abs_delta": max(
-                        r["parity"]["max_abs_delta"] for r in rows.values()
-                    ),
+                    "max_abs_delta": max(r["parity"]["max_abs_delta"] for r in rows.values()),
                     "tolerance": tolerance,
                     "inputs": next(iter(rows.values()))["parity"]["inputs"],
                 },
@@ -175,12 +165,9 @@ def _output(found: Source, output: Path | None) -> Path:
     """Choose the folder; one that holds anything but an earlier export is not touched."""
     folder = output or found.output
     if folder is None:
-        raise CofiError(
-            "A hub model needs a folder to be exported to.", hint="Add --output DIR."
-        )
+        raise CofiError("A hub model needs a folder to be exported to.", hint="Add --output DIR.")
     is_other = folder.exists() and (
-        not folder.is_dir()
-        or (any(folder.iterdir()) and not (folder / EXPORT_JSON).exists())
+        not folder.is_dir() or (any(folder.iterdir()) and not (folder / EXPORT_JSON).exists())
     )
     if is_other:
         raise CofiError(

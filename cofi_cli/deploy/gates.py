@@ -65,9 +65,7 @@ def speedup_gates(
     return rows
 
 
-def drop_gates(
-    scores: Mapping[str, float], baseline: str, threshold: float
-) -> list[Row]:
+def drop_gates(scores: Mapping[str, float], baseline: str, threshold: float) -> list[Row]:
     """Judge how many points of score each model has lost against the baseline.
 
     Args:

@@ -66,25 +66,17 @@ def inspect(path: Path) -> Graph:
         nodes=dict(sorted(nodes.items(), key=lambda item: (-item[1], item[0]))),
         precision="int8" if is_int8 else "fp16" if halves else "fp32",
         vocab=_vocab(model.graph),
-        opset=next(
-            (o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0
-        ),
+        opset=next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0),
     )
 
 
 def _vocab(graph: Any) -> int | None:
-    rows = {
-        tensor.name: tensor.dims[0]
-        for tensor in graph.initializer
-        if len(tensor.dims) == 2
-    }
+    rows = {tensor.name: tensor.dims[0] for tensor in graph.initializer if len(tensor.dims) == 2}
     ids = {"input_ids"}
     for node in graph.node:
         if node.op_type in _WRAPPERS and node.input[0] in ids:
             ids.update(node.output)
-        elif (
-            node.op_type == "Gather" and node.input[1] in ids and node.input[0] in rows
-        ):
+        elif node.op_type == "Gather" and node.input[1] in ids and node.input[0] in rows:
             return int(rows[node.input[0]])
         elif node.op_type == "EmbedLayerNormalization" and node.input[0] in ids:
             return next((int(rows[name]) for name in node.input if name in rows), None)

@@ -48,9 +48,7 @@ def check_parity(
         is_padded = bool((batch["attention_mask"] == 0).any())
         if not delta <= tolerance:
             where = f"batch {size}, length {length}, {'padded' if is_padded else 'no padding'}"
-            raise _differs(
-                name, f"a logit by {delta:.2e} ({where}); allowed is {tolerance:.0e}"
-            )
+            raise _differs(name, f"a logit by {delta:.2e} ({where}); allowed is {tolerance:.0e}")
         cases.append(
             {
                 "batch": size,

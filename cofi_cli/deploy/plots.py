@@ -64,9 +64,7 @@ def structure_svg(structure: dict[str, Any], *, title: str, subtitle: str = "") 
     )
 
 
-def _bar(
-    x: float, y: float, kept: int, of: int, color: str, *, width: float
-) -> list[str]:
+def _bar(x: float, y: float, kept: int, of: int, color: str, *, width: float) -> list[str]:
     """Kept units in colour, lost ones in grey; nothing kept is a dashed outline."""
     if kept == 0:
         return [
@@ -77,13 +75,13 @@ def _bar(
         filled = max(1.0, width * kept / of)
         return [_rect(x, y, width, LOST), _rect(x, y, filled, color)]
     cell = width / of
-    return [
-        _rect(x + i * cell, y, cell - 2, color if i < kept else LOST) for i in range(of)
-    ]
+    return [_rect(x + i * cell, y, cell - 2, color if i < kept else LOST) for i in range(of)]
 
 
 def _rect(x: float, y: float, width: float, color: str) -> str:
-    return f"<rect x='{x:.1f}' y='{y:.1f}' width='{width:.1f}' height='{BAR}' rx='2' fill='{color}'/>"
+    return (
+        f"<rect x='{x:.1f}' y='{y:.1f}' width='{width:.1f}' height='{BAR}' rx='2' fill='{color}'/>"
+    )
 
 
 def _number(x: float, y: float, kept: int, of: int) -> str:

@@ -44,14 +44,10 @@ def render_report(
     parts += _section("Sparsity", _sparsity(report, export))
     if report.get("structure"):
         drawn = "\n".join(structure_lines(report["structure"]))
-        parts += _section(
-            "Structure", f"```text\n{drawn}\n```\n\n![structure](structure.svg)"
-        )
+        parts += _section("Structure", f"```text\n{drawn}\n```\n\n![structure](structure.svg)")
     parts += _section("Stages", _table(stage_table(report)))
     if bench:
-        parts += _section(
-            "Latency", _table(case_table(bench)) + "\n\n" + _conditions(bench)
-        )
+        parts += _section("Latency", _table(case_table(bench)) + "\n\n" + _conditions(bench))
         parts += _section("ONNX files", _table(score_table(bench)))
         parts += _section("Gates", _table(gate_table(bench)))
     parts += _section("Environment", _environment(env))
@@ -72,9 +68,7 @@ def write_report(run: RunDir) -> None:
     write_text(run.report_md, render_report(report, bench, export, env))
     if report.get("structure"):
         subtitle = _sparsity_words(report)
-        drawn = structure_svg(
-            report["structure"], title=_title(report), subtitle=subtitle
-        )
+        drawn = structure_svg(report["structure"], title=_title(report), subtitle=subtitle)
         write_text(run.structure, drawn)
 
 
@@ -94,9 +88,7 @@ def _title(report: Json) -> str:
         report.get("task") or "task",
     )
     realised = get(report, "sparsity.realised")
-    return f"{model} on {task}" + (
-        f", {text.percent(realised)} pruned" if realised else ""
-    )
+    return f"{model} on {task}" + (f", {text.percent(realised)} pruned" if realised else "")
 
 
 def _short(name: str) -> str:
@@ -110,9 +102,7 @@ def _sparsity_words(report: Json) -> str:
     if realised is None:
         return ""
     words = f"{text.percent(realised, 2)} of the prunable weights removed"
-    return words + (
-        f" (target {text.percent(target, 2)})" if target is not None else ""
-    )
+    return words + (f" (target {text.percent(target, 2)})" if target is not None else "")
 
 
 def _sparsity(report: Json, export: Json | None) -> str:

@@ -25,9 +25,7 @@ def speedup_rows(
         for model in found.models:
             if model.name == found.baseline:
                 continue
-            of = stats.speedup(
-                timed[case.name][found.baseline], timed[case.name][model.name]
-            )
+            of = stats.speedup(timed[case.name][found.baseline], timed[case.name][model.name])
             rows.append(
                 {
                     "model": model.name,
@@ -35,8 +33,7 @@ def speedup_rows(
                     "case": case.name,
                     "batch": case.batch,
                     "seq_len": case.seq_len,
-                    "equal_precision": precision[model.name]
-                    == precision[found.baseline],
+                    "equal_precision": precision[model.name] == precision[found.baseline],
                     "ratio": of.ratio,
                     "interval": [of.low, of.high],
                     "verdict": of.verdict,
@@ -78,9 +75,7 @@ def model_row(worker: WorkerClient, model: Model) -> Row:
     }
 
 
-def session_env(
-    worker: WorkerClient, provider: str, threads: int, schedule: Schedule
-) -> Row:
+def session_env(worker: WorkerClient, provider: str, threads: int, schedule: Schedule) -> Row:
     """Return what was fixed while measuring."""
     return {
         "onnxruntime": worker.info["onnxruntime"],

@@ -38,9 +38,7 @@ def score_model(
 
     labels = task.splits["validation"].labels
     if labels is None:
-        raise CofiError(
-            f"The validation split of task '{task.name}' has no labels to score with."
-        )
+        raise CofiError(f"The validation split of task '{task.name}' has no labels to score with.")
     tokenizer = load_tokenizer(str(model.path.parent))
     rows = task_rows(task, tokenizer, limit=limit)
     logits = np.empty((len(rows), task.num_labels), dtype=np.float32)

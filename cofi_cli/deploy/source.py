@@ -85,9 +85,7 @@ def task_of(run: RunDir) -> TaskConfig | None:
         values = yaml.safe_load(run.config.read_text(encoding="utf-8"))
         task = RunConfig.model_validate(values).task
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise CofiError(
-            f"Cannot read {run.config}: {error}.", exit_code=UNREACHABLE
-        ) from error
+        raise CofiError(f"Cannot read {run.config}: {error}.", exit_code=UNREACHABLE) from error
     return task if task.name or task.train else None
 
 
@@ -103,9 +101,7 @@ def load_model(name: str) -> CofiForSequenceClassification:
     config = load_config_dict(resolve(name))
     labels = _labels(config)
     num_labels = len(labels) or int(config.get("num_labels", 2))
-    if config["model_type"] != CofiConfig.model_type and not has_head(
-        name, num_labels=num_labels
-    ):
+    if config["model_type"] != CofiConfig.model_type and not has_head(name, num_labels=num_labels):
         raise CofiError(
             f"'{name}' has no classification head: its answers would be random.",
             hint="Fine-tune it on a task first: cofi finetune MODEL --task TASK.",
@@ -128,9 +124,7 @@ def copy_config(name: str, folder: Path) -> None:
     source = resolve(name)
     config = load_config_dict(source)
     config.pop("_commit_hash", None)
-    (folder / "config.json").write_text(
-        json.dumps(config, indent=2) + "\n", encoding="utf-8"
-    )
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     if "auto_map" in config and Path(source).is_dir():
         for file in sorted(Path(source).glob("*.py")):
             shutil.copyfile(file, folder / file.name)

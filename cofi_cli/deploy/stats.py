@@ -73,17 +73,13 @@ def speedup(baseline: Turns, model: Turns, *, seed: int = 0) -> Speedup:
     rng = np.random.default_rng(seed)
     ratio = float(np.median(_flat(baseline)) / np.median(_flat(model)))
     drawn = rng.integers(len(baseline), size=(RESAMPLES, len(baseline)))
-    ratios = _resampled_medians(baseline, drawn, rng) / _resampled_medians(
-        model, drawn, rng
-    )
+    ratios = _resampled_medians(baseline, drawn, rng) / _resampled_medians(model, drawn, rng)
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = (float(v) for v in np.percentile(ratios, (tail, 100 - tail)))
     return Speedup(ratio, min(low, ratio), max(high, ratio))
 
 
-def _resampled_medians(
-    turns: Turns, drawn: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def _resampled_medians(turns: Turns, drawn: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return the median of each resample, (resamples,), for turns drawn, (resamples, turns)."""
     counts = np.asarray([len(turn) for turn in turns])
     table = np.full((len(turns), counts.max()), np.inf)
@@ -93,13 +89,9 @@ def _resampled_medians(
     places = np.arange(counts.max())
     picked = (rng.random((*drawn.shape, counts.max())) * sizes).astype(np.int64)
     runs = np.where(places < sizes, table[drawn[..., None], picked], np.inf)
-    ordered = np.sort(
-        runs.reshape(len(drawn), -1), axis=1
-    )  # what is missing comes last
+    ordered = np.sort(runs.reshape(len(drawn), -1), axis=1)  # what is missing comes last
     total, every = sizes.sum(axis=(1, 2)), np.arange(len(drawn))
-    medians: np.ndarray = (
-        ordered[every, (total - 1) // 2] + ordered[every, total // 2]
-    ) / 2
+    medians: np.ndarray = (ordered[every, (total - 1) // 2] + ordered[every, total // 2]) / 2
     return medians
 
 

@@ -16,9 +16,7 @@ def summary_table(report: Json, bench: Json | None = None) -> Table:
     teacher, model = report.get("teacher") or {}, report.get("model") or {}
     metric = report.get("metric") or "score"
     scores = [metric] + [k for k in (model.get("scores") or {}) if k != metric]
-    rows = [
-        _score_row(name, teacher, model, headline=name == metric) for name in scores
-    ]
+    rows = [_score_row(name, teacher, model, headline=name == metric) for name in scores]
     for label, key in (
         ("encoder weights", "encoder_params"),
         ("all weights", "total_params"),
@@ -107,14 +105,10 @@ def gate_table(bench: Json) -> Table:
         )
         for gate in bench.get("gates", [])
     ]
-    return Table(
-        "Gates", ("gate", "threshold", "value", "result", "found"), tuple(rows)
-    )
+    return Table("Gates", ("gate", "threshold", "value", "result", "found"), tuple(rows))
 
 
-def _score_row(
-    name: str, teacher: Json, model: Json, *, headline: bool
-) -> tuple[str, ...]:
+def _score_row(name: str, teacher: Json, model: Json, *, headline: bool) -> tuple[str, ...]:
     before = teacher.get("score") if headline else get(teacher, f"scores.{name}")
     after = model.get("score") if headline else get(model, f"scores.{name}")
     change = MISSING if before is None or after is None else f"{after - before:+.2f}"

@@ -62,9 +62,7 @@ def resolve_targets(
         CofiError: nothing named, a path that does not exist, or nothing in it.
     """
     if not targets:
-        raise CofiError(
-            "Nothing to benchmark.", hint="Name a run, a model folder or an ONNX file."
-        )
+        raise CofiError("Nothing to benchmark.", hint="Name a run, a model folder or an ONNX file.")
     files: list[Path] = []
     first: Path | None = None
     if baseline is not None:
@@ -97,9 +95,7 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def _files(
-    target: Path, is_fresh: Callable[[Path, Path], bool], exporter: Exporter
-) -> list[Path]:
+def _files(target: Path, is_fresh: Callable[[Path, Path], bool], exporter: Exporter) -> list[Path]:
     """Return the file that a target stands for, then its dense baseline if it has one."""
     if target.is_file():
         return [target]
@@ -111,9 +107,7 @@ def _files(
         )
     if (target / "model.onnx").is_file():
         own_run = run_of(target)
-        is_run_export = (
-            own_run is not None and own_run.onnx.resolve() == target.resolve()
-        )
+        is_run_export = own_run is not None and own_run.onnx.resolve() == target.resolve()
         return _with_dense(target) if is_run_export else [target / "model.onnx"]
     source = find_source(target)
     assert source.output is not None  # a folder always has one

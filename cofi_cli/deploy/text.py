@@ -27,11 +27,7 @@ class Table:
 
 
 def _line(cells: Iterable[str]) -> str:
-    return (
-        "| "
-        + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells)
-        + " |"
-    )
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
 def get(value: Any, path: str) -> Any:

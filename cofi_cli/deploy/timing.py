@@ -39,9 +39,7 @@ def cross(batch: Sequence[int], seq_len: Sequence[int]) -> list[Case]:
     """
     for name, values in (("batch", batch), ("seq_len", seq_len)):
         if not values or min(values) < 1:
-            raise CofiError(
-                f"{name} is {list(values)}; it takes numbers of at least 1."
-            )
+            raise CofiError(f"{name} is {list(values)}; it takes numbers of at least 1.")
     return [Case(b, s) for s in dict.fromkeys(seq_len) for b in dict.fromkeys(batch)]
 
 

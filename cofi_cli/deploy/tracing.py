@@ -40,9 +40,7 @@ def write_onnx(model: CofiForSequenceClassification, file: Path, *, opset: int) 
             return logits
 
     ids = torch.ones((2, 8), dtype=torch.int64)
-    axes = {name: {0: "batch", 1: "length"} for name in INPUTS} | {
-        "logits": {0: "batch"}
-    }
+    axes = {name: {0: "batch", 1: "length"} for name in INPUTS} | {"logits": {0: "batch"}}
     with _quiet(), torch.inference_mode():
         torch.onnx.export(
             Logits().eval(),

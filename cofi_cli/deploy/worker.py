@@ -87,14 +87,8 @@ class ModelWorker:
 
     def logits(self, **inputs: list[list[int]]) -> Answer:
         """Return the logits of a batch given as lists."""
-        arrays = {
-            name: np.asarray(value, dtype=np.int64) for name, value in inputs.items()
-        }
-        return {
-            "logits": self._session.run(None, self._feed(arrays))[0]
-            .astype(float)
-            .tolist()
-        }
+        arrays = {name: np.asarray(value, dtype=np.int64) for name, value in inputs.items()}
+        return {"logits": self._session.run(None, self._feed(arrays))[0].astype(float).tolist()}
 
     def memory(self) -> Answer:
         """Return the largest resident size so far, in bytes (``None`` where unknown)."""
@@ -102,13 +96,9 @@ class ModelWorker:
 
     def _feed(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Keep what the graph takes, in the integer type that it takes."""
-        wanted = {
-            i.name: DTYPES.get(i.type, np.int64) for i in self._session.get_inputs()
-        }
+        wanted = {i.name: DTYPES.get(i.type, np.int64) for i in self._session.get_inputs()}
         return {
-            name: arrays[name].astype(dtype)
-            for name, dtype in wanted.items()
-            if name in arrays
+            name: arrays[name].astype(dtype) for name, dtype in wanted.items() if name in arrays
         }
 
     def _prepared(self, arrays: dict[str, np.ndarray]) -> Callable[[], object]:
@@ -132,15 +122,11 @@ class ModelWorker:
         return call
 
 
-def random_inputs(
-    batch: int, seq_len: int, *, vocab: int, seed: int
-) -> dict[str, np.ndarray]:
+def random_inputs(batch: int, seq_len: int, *, vocab: int, seed: int) -> dict[str, np.ndarray]:
     """Return valid random ids, a mask of ones and zeros for the types; each (batch, seq_len)."""
     shape = (batch, seq_len)
     return {
-        "input_ids": np.random.default_rng(seed).integers(
-            vocab, size=shape, dtype=np.int64
-        ),
+        "input_ids": np.random.default_rng(seed).integers(vocab, size=shape, dtype=np.int64),
         "attention_mask": np.ones(shape, dtype=np.int64),
         "token_type_ids": np.zeros(shape, dtype=np.int64),
     }

@@ -1,16 +1,24 @@
 """The encoder and its configuration; travels inside checkpoints.
 
-Imports nothing of the rest of the package.
+Imports nothing of the rest of the package. Names are loaded on first use: the
+configuration alone can then be had while transformers itself is being imported.
 """
 
-from .configuration_cofi import CofiConfig
-from .masks import Masks
-from .modeling_cofi import CofiForSequenceClassification, CofiModel, MaskedOutput
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "CofiConfig",
-    "CofiForSequenceClassification",
-    "CofiModel",
-    "MaskedOutput",
-    "Masks",
-]
+if TYPE_CHECKING:
+    from .configuration_cofi import CofiConfig
+    from .masks import Masks
+    from .modeling_cofi import CofiForSequenceClassification, CofiModel, MaskedOutput
+
+__all__ = ["CofiConfig", "CofiForSequenceClassification", "CofiModel", "MaskedOutput", "Masks"]
+
+_HOME = {"CofiConfig": ".configuration_cofi", "Masks": ".masks"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module on first use (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME.get(name, ".modeling_cofi"), __name__), name)

@@ -59,9 +59,7 @@ def attend(
     """
     # With dropout torch spells attention out on a CPU too, with a slower dropout.
     if not eager and (dropout == 0.0 or q.device.type != "cpu"):
-        return F.scaled_dot_product_attention(
-            q, k, v, attn_mask=bias, dropout_p=dropout
-        )
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
     scores = torch.matmul(q, k.transpose(-1, -2)) * head_dim**-0.5
     if bias is not None:
         scores = scores + bias
@@ -114,13 +112,9 @@ class Attention(nn.Module):
         batch, length = x.shape[:2]
         heads = weight[0].shape[0] // self.head_dim
         shape = (batch, length, heads, self.head_dim)
-        q, k, v = (
-            F.linear(x, w, b).view(shape).transpose(1, 2) for w, b in zip(weight, bias)
-        )
+        q, k, v = (F.linear(x, w, b).view(shape).transpose(1, 2) for w, b in zip(weight, bias))
         dropout = self.attention_dropout if self.training else 0.0
-        return attend(
-            q, k, v, mask, dropout=dropout, head_dim=self.head_dim, eager=eager
-        )
+        return attend(q, k, v, mask, dropout=dropout, head_dim=self.head_dim, eager=eager)
 
     def _join(self, context: Tensor) -> Tensor:
         batch, heads, length, dim = context.shape
@@ -129,9 +123,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, mask: Optional[Tensor], eager: bool) -> Tensor:
         """Dense and compact states; x is (B, T, d)."""
         parts = (self.query, self.key, self.value)
-        context = self._context(
-            x, [p.weight for p in parts], [p.bias for p in parts], mask, eager
-        )
+        context = self._context(x, [p.weight for p in parts], [p.bias for p in parts], mask, eager)
         out = drop(self.output(self._join(context)), self.dropout, self.training)
         return self.norm(x + out)
 
@@ -145,13 +137,9 @@ class Attention(nn.Module):
     ) -> Tensor:
         """Masked state by definition: everything computed, then multiplied; x is (B, T, d)."""
         parts = (self.query, self.key, self.value)
-        context = self._context(
-            x, [p.weight for p in parts], [p.bias for p in parts], mask, False
-        )
+        context = self._context(x, [p.weight for p in parts], [p.bias for p in parts], mask, False)
         context = context * head.view(1, -1, 1, 1)
-        out = drop(
-            self.output(self._join(context)) * layer, self.dropout, self.training
-        )
+        out = drop(self.output(self._join(context)) * layer, self.dropout, self.training)
         is_off = (layer <= 0) | (head <= 0).all()
         return torch.where(is_off, x, masked_layer_norm(x + out, self.norm, hidden))
 
@@ -179,9 +167,7 @@ class Attention(nn.Module):
         bias = torch.cat([rows(p.bias) for p in parts])
         joint = F.linear(x, _take(weight, select.hidden, 1), bias)
         batch, length = x.shape[:2]
-        q, k, v = joint.view(batch, length, 3, len(kept), self.head_dim).permute(
-            2, 0, 3, 1, 4
-        )
+        q, k, v = joint.view(batch, length, 3, len(kept), self.head_dim).permute(2, 0, 3, 1, 4)
         dropout = self.attention_dropout if self.training else 0.0
         context = self._join(
             attend(q, k, v, mask, dropout=dropout, head_dim=self.head_dim, eager=False)
@@ -193,12 +179,8 @@ class Attention(nn.Module):
         out_weight = _take(out_weight, select.hidden, 0) * (
             head.repeat_interleave(self.head_dim) * layer
         )
-        out = F.linear(
-            context, out_weight, _take(self.output.bias, select.hidden, 0) * layer
-        )
-        return open_layer_norm(
-            x + drop(out, self.dropout, self.training), self.norm, select
-        )
+        out = F.linear(context, out_weight, _take(self.output.bias, select.hidden, 0) * layer)
+        return open_layer_norm(x + drop(out, self.dropout, self.training), self.norm, select)
 
 
 class FeedForward(nn.Module):
@@ -230,14 +212,10 @@ class FeedForward(nn.Module):
         """Masked state, open units only; x is (B, T, k), dim holds the open dims' gates."""
         index = _index(kept, self.width, x.device)
         up = _take(_take(self.up.weight, index, 0), select.hidden, 1)
-        down = _take(_take(self.down.weight, select.hidden, 0), index, 1) * (
-            dim * layer
-        )
+        down = _take(_take(self.down.weight, select.hidden, 0), index, 1) * (dim * layer)
         inner = self.activation(F.linear(x, up, _take(self.up.bias, index, 0)))
         out = F.linear(inner, down, _take(self.down.bias, select.hidden, 0) * layer)
-        return open_layer_norm(
-            x + drop(out, self.dropout, self.training), self.norm, select
-        )
+        return open_layer_norm(x + drop(out, self.dropout, self.training), self.norm, select)
 
 
 def open_layer_norm(x: Tensor, norm: nn.LayerNorm, select: Select) -> Tensor:
@@ -271,9 +249,7 @@ class Embeddings(nn.Module):
     def __init__(self, config: CofiConfig) -> None:
         super().__init__()
         width = config.hidden_size
-        self.word = nn.Embedding(
-            config.vocab_size, width, padding_idx=config.pad_token_id
-        )
+        self.word = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id)
         self.position = nn.Embedding(config.max_position_embeddings, width)
         self.token_type = nn.Embedding(config.type_vocab_size, width)
         self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
@@ -281,9 +257,7 @@ class Embeddings(nn.Module):
 
     def sum(self, input_ids: Tensor, token_type_ids: Optional[Tensor]) -> Tensor:
         """Return the embeddings before LayerNorm, (B, T, d)."""
-        positions = (
-            torch.arange(input_ids.shape[1], device=input_ids.device) + self.offset
-        )
+        positions = torch.arange(input_ids.shape[1], device=input_ids.device) + self.offset
         if token_type_ids is None:
             token_type_ids = torch.zeros_like(input_ids)
         x = self.word(input_ids) + self.token_type(token_type_ids)
@@ -300,9 +274,7 @@ class Encoder(nn.Module):
     def __init__(self, config: CofiConfig) -> None:
         super().__init__()
         self.embeddings = Embeddings(config)
-        self.layers = nn.ModuleList(
-            Layer(config, i) for i in range(config.num_hidden_layers)
-        )
+        self.layers = nn.ModuleList(Layer(config, i) for i in range(config.num_hidden_layers))
 
     def forward(
         self,
@@ -350,9 +322,7 @@ class Encoder(nn.Module):
                 masks.hidden,
             )
         )
-        states = [
-            self.embeddings.drop(masked_layer_norm(x, self.embeddings.norm, hidden))
-        ]
+        states = [self.embeddings.drop(masked_layer_norm(x, self.embeddings.norm, hidden))]
         for i, layer in enumerate(self.layers):
             x = layer.attention.masked(states[-1], bias, head[i], attention[i], hidden)
             states.append(layer.ffn.masked(x, dim[i], ffn[i], hidden))

@@ -41,9 +41,7 @@ class Masks:
 
     def detach(self) -> "Masks":
         """Return the same values without their graph."""
-        values = {
-            name: getattr(self, name).detach() for name in self.__dataclass_fields__
-        }
+        values = {name: getattr(self, name).detach() for name in self.__dataclass_fields__}
         return replace(self, **values)
 
 

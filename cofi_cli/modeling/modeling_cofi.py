@@ -44,16 +44,12 @@ class CofiPreTrainedModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         init_weights(module)
 
-    def _bias(
-        self, attention_mask: Optional[Tensor], dtype: torch.dtype
-    ) -> Optional[Tensor]:
+    def _bias(self, attention_mask: Optional[Tensor], dtype: torch.dtype) -> Optional[Tensor]:
         """Turn a 0/1 mask, (B, T), into what is added to the scores, (B, 1, 1, T)."""
         if attention_mask is None:
             return None
         off = torch.finfo(torch.float32).min / 2
-        return ((1.0 - attention_mask[:, None, None, :].to(torch.float32)) * off).to(
-            dtype
-        )
+        return ((1.0 - attention_mask[:, None, None, :].to(torch.float32)) * off).to(dtype)
 
     @property
     def _eager(self) -> bool:
@@ -67,9 +63,7 @@ class CofiModel(CofiPreTrainedModel):
         super().__init__(config)
         self.encoder = Encoder(config)
         self.pooler = (
-            nn.Linear(config.hidden_size, config.pooler_size)
-            if add_pooling_layer
-            else None
+            nn.Linear(config.hidden_size, config.pooler_size) if add_pooling_layer else None
         )
         self.post_init()
 
@@ -103,11 +97,7 @@ class CofiModel(CofiPreTrainedModel):
         """Return tanh(W x_[CLS] + b), (B, pooler_size), for the last state, (B, T, k)."""
         if self.pooler is None:
             raise ValueError("this model was built without a pooler")
-        weight = (
-            self.pooler.weight
-            if kept is None
-            else self.pooler.weight.index_select(1, kept)
-        )
+        weight = self.pooler.weight if kept is None else self.pooler.weight.index_select(1, kept)
         return torch.tanh(F.linear(last[:, 0], weight, self.pooler.bias))
 
     def forward(
@@ -178,9 +168,7 @@ class CofiForSequenceClassification(CofiPreTrainedModel):
         return SequenceClassifierOutput(
             loss=loss,
             logits=out.logits,
-            hidden_states=tuple(out.states)
-            if kwargs.get("output_hidden_states")
-            else None,
+            hidden_states=tuple(out.states) if kwargs.get("output_hidden_states") else None,
         )
 
 

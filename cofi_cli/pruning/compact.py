@@ -21,9 +21,7 @@ def compact_config(config: CofiConfig, plan: PrunePlan) -> CofiConfig:
 
 
 @torch.no_grad()
-def compact(
-    model: CofiForSequenceClassification, plan: PrunePlan
-) -> CofiForSequenceClassification:
+def compact(model: CofiForSequenceClassification, plan: PrunePlan) -> CofiForSequenceClassification:
     """Return a compact copy that computes what ``model`` computes under the plan's masks.
 
     Head and attention gates go into the output projection, FFN gates into the
@@ -68,16 +66,12 @@ def compact(
             norm(f"{prefix}.attention.norm")
         if dims:
             index, own = torch.tensor(dims), masks.ffn[i]
-            new[f"{prefix}.ffn.up.weight"] = state[f"{prefix}.ffn.up.weight"][index][
-                :, hidden
-            ]
+            new[f"{prefix}.ffn.up.weight"] = state[f"{prefix}.ffn.up.weight"][index][:, hidden]
             new[f"{prefix}.ffn.up.bias"] = state[f"{prefix}.ffn.up.bias"][index]
             scale = masks.ffn_dim[i, dims] * own
             down = state[f"{prefix}.ffn.down.weight"][hidden][:, index]
             new[f"{prefix}.ffn.down.weight"] = down * scale
-            new[f"{prefix}.ffn.down.bias"] = (
-                state[f"{prefix}.ffn.down.bias"][hidden] * own
-            )
+            new[f"{prefix}.ffn.down.bias"] = state[f"{prefix}.ffn.down.bias"][hidden] * own
             norm(f"{prefix}.ffn.norm")
     small.load_state_dict({k: v.clone().contiguous() for k, v in new.items()})
     return small.to(next(model.parameters()).device).train(model.training)

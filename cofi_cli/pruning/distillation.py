@@ -34,9 +34,7 @@ def prediction_loss(
         return F.mse_loss(student.float(), teacher.float())
     log_p = F.log_softmax(teacher.float() / temperature, dim=-1)
     log_q = F.log_softmax(student.float() / temperature, dim=-1)
-    return (
-        F.kl_div(log_q, log_p, reduction="batchmean", log_target=True) * temperature**2
-    )
+    return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True) * temperature**2
 
 
 def match_nearest(errors: Tensor) -> list[int | None]:

@@ -27,9 +27,7 @@ SOFT_SLOPE = 1.2
 
 def sample(log_alpha: Tensor, noise: Tensor) -> Tensor:
     """Return z for u in (0, 1) of the same shape; differentiable in α where 0 < z < 1."""
-    concrete = torch.sigmoid(
-        (torch.log(noise) - torch.log1p(-noise) + log_alpha) / BETA
-    )
+    concrete = torch.sigmoid((torch.log(noise) - torch.log1p(-noise) + log_alpha) / BETA)
     return (concrete * (ZETA - GAMMA) + GAMMA).clamp(0.0, 1.0)
 
 

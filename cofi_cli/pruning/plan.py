@@ -184,9 +184,7 @@ class _Draft:
             return
         live = coarse[:, None].expand_as(fine)
         # Kept before removed at equal α, so that a fit that is met changes nothing.
-        order = torch.argsort(
-            (alpha + fine.float() * 1e-3)[live], descending=True, stable=True
-        )
+        order = torch.argsort((alpha + fine.float() * 1e-3)[live], descending=True, stable=True)
         n_live, was = order.numel(), fine.clone()
         low, high = 0, n_live
 

@@ -54,9 +54,7 @@ def load_task(config: TaskConfig) -> Task:
         )
     if name == "demo":
         if config.data:
-            raise CofiError(
-                "The task 'demo' takes no --data: it reads this Python's own library."
-            )
+            raise CofiError("The task 'demo' takes no --data: it reads this Python's own library.")
         from cofi_cli.tasks.demo import demo_task
 
         return demo_task(max_length=config.max_length)

@@ -71,15 +71,11 @@ def choose_columns(
     for name in text:
         table.column(name, hint=_TEXT_HINT)
     if len(text) > 2:
-        raise CofiError(
-            f"task.text names {len(text)} columns: {', '.join(text)}. At most two."
-        )
+        raise CofiError(f"task.text names {len(text)} columns: {', '.join(text)}. At most two.")
     if label is not None:
         table.column(label, hint=_LABEL_HINT)
     by_lower = {name.lower(): name for name in reversed(table.columns)}
-    free = {
-        lower: name for lower, name in by_lower.items() if name not in (*text, label)
-    }
+    free = {lower: name for lower, name in by_lower.items() if name not in (*text, label)}
     if label is None:
         label = next((free.pop(name) for name in LABELS if name in free), None)
     if not text:
@@ -101,17 +97,12 @@ def _guess_text(table: Table, free: dict[str, str]) -> tuple[str, ...]:
     for name in TEXTS:
         if name in free:
             return (free[name],)
-    strings = [
-        name for name in free.values() if all(_is_text(v) for v in table.columns[name])
-    ]
+    strings = [name for name in free.values() if all(_is_text(v) for v in table.columns[name])]
     return (strings[0],) if len(strings) == 1 else ()
 
 
 def _is_text(value: object) -> bool:
-    return (
-        isinstance(value, str)
-        and not value.strip().lstrip("-").replace(".", "", 1).isdecimal()
-    )
+    return isinstance(value, str) and not value.strip().lstrip("-").replace(".", "", 1).isdecimal()
 
 
 def _no_guess(table: Table, what: str, hint: str) -> CofiError:

@@ -84,15 +84,11 @@ def demo_task(*, max_length: int, library: Path | None = None) -> Task:
         )
     for label in CLASSES:
         if label not in labels:
-            logger.warning(
-                "demo: only %d docstrings for '%s'; left out.", sizes[label], label
-            )
+            logger.warning("demo: only %d docstrings for '%s'; left out.", sizes[label], label)
     texts = sorted(text for text, label in classes.items() if label in labels)
     normalised = [normalise(text) for text in texts]
     groups = [_hash(normalised[first]) for first in group_near_duplicates(normalised)]
-    chosen: dict[str, list[tuple[str, int]]] = {
-        name: [] for name in dict.fromkeys(_SPLITS)
-    }
+    chosen: dict[str, list[tuple[str, int]]] = {name: [] for name in dict.fromkeys(_SPLITS)}
     kept: Counter[str] = Counter()
     # In the order of the hashes, thinning a class takes rows at random and groups whole.
     for group, text in sorted(zip(groups, texts, strict=True)):
@@ -140,9 +136,7 @@ def _docstrings(library: Path, module: str) -> Iterator[str]:
             logger.info("demo: passed over %s: %s", path, error)
             continue
         for node in _statements(tree):
-            if isinstance(
-                node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-            ):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 text = _excerpt(ast.get_docstring(node) or "")
                 if len(normalise(text).split()) >= MIN_WORDS:
                     yield text

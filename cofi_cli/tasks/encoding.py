@@ -64,9 +64,7 @@ class Encoded:
         return len(self.lengths)
 
 
-def encode(
-    split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int
-) -> Encoded:
+def encode(split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
     """Tokenise a split; rows longer than ``max_length`` tokens are cut, the longer text first.
 
     Raises:
@@ -167,9 +165,7 @@ def batches(
     if group_by_length:
         chunk = GROUP_BATCHES * batch_size
         parts = [order[start : start + chunk] for start in range(0, len(order), chunk)]
-        order = np.concatenate(
-            [p[np.argsort(lengths[p], kind="stable")] for p in parts] or [order]
-        )
+        order = np.concatenate([p[np.argsort(lengths[p], kind="stable")] for p in parts] or [order])
     cut = _cut(order, batch_size)
     return [cut[i] for i in rng.permutation(len(cut))] if group_by_length else cut
 

@@ -38,17 +38,13 @@ def task_from_files(config: TaskConfig) -> Task:
     if config.validation is None:
         raise CofiError("--train needs --validation FILE as well.", hint=_EXAMPLE)
     if config.data is not None:
-        raise CofiError(
-            "--data DIR is for GLUE tasks; it does not go with --train.", hint=_EXAMPLE
-        )
+        raise CofiError("--data DIR is for GLUE tasks; it does not go with --train.", hint=_EXAMPLE)
     paths = {
         "train": config.train,
         "validation": config.validation,
         "test": config.test,
     }
-    tables = {
-        split: _read(Path(path)) for split, path in paths.items() if path is not None
-    }
+    tables = {split: _read(Path(path)) for split, path in paths.items() if path is not None}
     training = tables["train"]
     text, label = choose_columns(training, config.text, config.label)
     values = read_labels(training, label)
@@ -85,24 +81,18 @@ def task_from_files(config: TaskConfig) -> Task:
 def _read(path: Path) -> Table:
     table = read_table(path)
     if not len(table):
-        raise CofiError(
-            f"{path} has no rows.", hint="Each file needs at least one labelled row."
-        )
+        raise CofiError(f"{path} has no rows.", hint="Each file needs at least one labelled row.")
     return table
 
 
 def _texts(table: Table, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
     found: list[list[str]] = []
     for column in columns:
-        values = table.column(
-            column, hint=f"All files need the training file's column '{column}'."
-        )
+        values = table.column(column, hint=f"All files need the training file's column '{column}'.")
         for row, value in enumerate(values):
             if value is None or isinstance(value, list | dict):
                 what = "empty" if value is None else f"a {type(value).__name__}"
-                raise CofiError(
-                    f"{table.place(row)}: the text (column '{column}') is {what}."
-                )
+                raise CofiError(f"{table.place(row)}: the text (column '{column}') is {what}.")
         found.append([str(value) for value in values])
     return list(zip(*found, strict=True))
 

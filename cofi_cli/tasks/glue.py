@@ -99,9 +99,7 @@ def glue_from_folder(name: str, folder: Path, *, max_length: int) -> Task:
     """
     spec = GLUE[name]
     if not folder.is_dir():
-        raise CofiError(
-            f"No such folder: {folder}.", hint=_layout(spec), exit_code=UNREACHABLE
-        )
+        raise CofiError(f"No such folder: {folder}.", hint=_layout(spec), exit_code=UNREACHABLE)
     files = {
         "train": ("train",),
         **dict(spec.validations),

@@ -46,9 +46,7 @@ def glue_from_hub(name: str, *, max_length: int) -> Task:
         with _offline(not _reachable()):
             found = datasets.load_dataset(DATASET, name)
     except Exception as error:  # the hub's clients raise a dozen unrelated types
-        reason = (
-            str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        )
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise CofiError(
             f"Cannot load task '{name}' from the hub ({DATASET}), and it is not in the cache: "
             f"{reason}",
@@ -58,9 +56,7 @@ def glue_from_hub(name: str, *, max_length: int) -> Task:
     return task_from_hub_splits(name, found, max_length=max_length)
 
 
-def task_from_hub_splits(
-    name: str, found: Mapping[str, Any], *, max_length: int
-) -> Task:
+def task_from_hub_splits(name: str, found: Mapping[str, Any], *, max_length: int) -> Task:
     """Turn the hub's splits of a GLUE task into a :class:`Task`; a label of -1 means unknown."""
     spec = GLUE[name]
     splits: dict[str, Split] = {}
@@ -69,14 +65,10 @@ def task_from_hub_splits(
         if source is None:
             continue
         columns: dict[str, list[Any]] = source[:]
-        texts = [
-            next(columns[n] for n in names if n in columns) for names in spec.texts
-        ]
+        texts = [next(columns[n] for n in names if n in columns) for names in spec.texts]
         labels = columns["label"]
         unknown = all(label == -1 for label in labels)
-        splits[split] = Split(
-            list(zip(*texts, strict=True)), None if unknown else labels
-        )
+        splits[split] = Split(list(zip(*texts, strict=True)), None if unknown else labels)
     return Task(name, spec.kind, spec.labels, spec.metrics, splits, max_length)
 
 
@@ -89,9 +81,7 @@ def _reachable() -> bool:
         return False
     try:
         huggingface_hub.HfApi().dataset_info(DATASET, timeout=_PROBE_SECONDS)
-    except (
-        Exception
-    ) as error:  # connection, proxy, TLS, HTTP: each client has its own types
+    except Exception as error:  # connection, proxy, TLS, HTTP: each client has its own types
         logger.info("The hub does not answer (%s); trying the cache.", error)
         return False
     return True

@@ -92,9 +92,7 @@ def class_names(values: Sequence[object]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def to_classes(
-    table: Table, column: str, names: tuple[str, ...], training: Table
-) -> list[int]:
+def to_classes(table: Table, column: str, names: tuple[str, ...], training: Table) -> list[int]:
     """Return a label column as class indices.
 
     Raises:

@@ -31,9 +31,7 @@ def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
     return shared / (len(a) + len(b) - shared) if a or b else 1.0
 
 
-def group_near_duplicates(
-    texts: Sequence[str], *, threshold: float = THRESHOLD
-) -> list[int]:
+def group_near_duplicates(texts: Sequence[str], *, threshold: float = THRESHOLD) -> list[int]:
     """Give each text the number of its group.
 
     Two texts are in one group if their similarity reaches the threshold, or if a chain of

@@ -103,9 +103,7 @@ def _csv_lines(text: str) -> Iterator[tuple[int, list[str]]]:
         start = reader.line_num + 1
 
 
-def _delimited(
-    path: Path, lines: Callable[[str], Iterator[tuple[int, list[str]]]]
-) -> Table:
+def _delimited(path: Path, lines: Callable[[str], Iterator[tuple[int, list[str]]]]) -> Table:
     rows = lines(read_text(path))
     try:
         first = next(rows, None)
@@ -114,9 +112,7 @@ def _delimited(
         header = [name.strip() for name in first[1]]
         if len(set(header)) < len(header):
             twice = next(name for name in header if header.count(name) > 1)
-            raise CofiError(
-                f"{path}, line {first[0]}: the column '{twice}' is there twice."
-            )
+            raise CofiError(f"{path}, line {first[0]}: the column '{twice}' is there twice.")
         values: list[list[object]] = [[] for _ in header]
         numbers: list[int] = []
         for number, fields in rows:
@@ -153,9 +149,7 @@ def read_jsonl(path: Path) -> Table:
         try:
             record = json.loads(line)
         except ValueError as error:
-            raise CofiError(
-                f"{path}, line {number} is not valid JSON: {error}."
-            ) from error
+            raise CofiError(f"{path}, line {number} is not valid JSON: {error}.") from error
         if not isinstance(record, dict):
             raise CofiError(
                 f"{path}, line {number} is not a JSON object such as "
@@ -164,9 +158,7 @@ def read_jsonl(path: Path) -> Table:
         records.append(record)
         numbers.append(number)
     names = dict.fromkeys(name for record in records for name in record)
-    return Table(
-        path, {name: [r.get(name) for r in records] for name in names}, numbers
-    )
+    return Table(path, {name: [r.get(name) for r in records] for name in names}, numbers)
 
 
 def read_parquet(path: Path) -> Table:

@@ -100,17 +100,9 @@ class Task:
         logits = np.asarray(logits, dtype=np.float64).reshape(-1, self.num_labels)
         labels = np.asarray(labels).reshape(-1)
         if len(logits) != len(labels):
-            raise ValueError(
-                f"{len(logits)} rows of logits against {len(labels)} labels."
-            )
+            raise ValueError(f"{len(logits)} rows of logits against {len(labels)} labels.")
         if not np.isfinite(logits).all():
             bad = int((~np.isfinite(logits).all(axis=1)).sum())
-            raise ValueError(
-                f"The model's output is not finite in {bad} of {len(logits)} rows."
-            )
-        predictions = (
-            logits.argmax(1) if self.kind == "classification" else logits[:, 0]
-        )
-        return {
-            name: 100.0 * METRICS[name](labels, predictions) for name in self.metrics
-        }
+            raise ValueError(f"The model's output is not finite in {bad} of {len(logits)} rows.")
+        predictions = logits.argmax(1) if self.kind == "classification" else logits[:, 0]
+        return {name: 100.0 * METRICS[name](labels, predictions) for name in self.metrics}

@@ -39,10 +39,7 @@ def guard_folder(run: RunDir, config: RunConfig, *, resume: bool) -> None:
 def _differences(saved: Any, now: Any, path: str = "") -> list[str]:
     if isinstance(saved, dict) and isinstance(now, dict):
         keys = list(dict.fromkeys([*saved, *now]))
-        found = [
-            _differences(saved.get(k), now.get(k), f"{path}.{k}".strip("."))
-            for k in keys
-        ]
+        found = [_differences(saved.get(k), now.get(k), f"{path}.{k}".strip(".")) for k in keys]
         return [line for lines in found for line in lines]
     return [] if saved == now else [f"{path} was {saved!r}, is {now!r}"]
 

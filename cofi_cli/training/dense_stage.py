@@ -54,9 +54,7 @@ class DenseStage:
         )
         self.best = Best(session.run.checkpoints / name / "best.pt")
 
-    def step(
-        self, batch: dict[str, Tensor], indices: list[int], step: int
-    ) -> dict[str, float]:
+    def step(self, batch: dict[str, Tensor], indices: list[int], step: int) -> dict[str, float]:
         """One step on labels."""
         warmup = round(self.settings.warmup_ratio * self.total)
         lr = self.settings.learning_rate * linear_decay(step, self.total, warmup=warmup)

@@ -65,11 +65,7 @@ class Distiller(nn.Module):
             {"prediction_loss": prediction.item()},
         )
         if self.layers is not None:
-            positions = (
-                real_positions(batch["attention_mask"])
-                if settings.mask_padding
-                else None
-            )
+            positions = real_positions(batch["attention_mask"]) if settings.mask_padding else None
             chosen: dict[int, Tensor] = {}
             for state in out.states[1:]:
                 if id(state) not in chosen:

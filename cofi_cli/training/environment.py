@@ -24,9 +24,7 @@ _PACKAGES = (
 )
 
 
-def describe_environment(
-    config: RunConfig, task: Task, device: torch.device
-) -> dict[str, Any]:
+def describe_environment(config: RunConfig, task: Task, device: torch.device) -> dict[str, Any]:
     """Return versions, hardware, threads, seed and data fingerprints."""
     return {
         "python": platform.python_version(),

@@ -52,9 +52,7 @@ def finetune(
     guard_folder(run, config, resume=resume)
     command = f"cofi finetune --resume -o {run.root}"
     with stop_flag() as flag:
-        session = open_session(
-            config, run, progress=progress, flag=flag, command=command
-        )
+        session = open_session(config, run, progress=progress, flag=flag, command=command)
         model = load_for_task(session, config.model).to(session.device)
         before = evaluate(session, model)
         theirs = load_config_dict(resolve(config.model))
@@ -63,14 +61,10 @@ def finetune(
             used = _distil(session, model)
         else:
             used = _fit(session, model, _settings(config, is_compact=is_compact))
-        report = finetune_report(
-            session, model=model, before=before, time=used.summary()
-        )
+        report = finetune_report(session, model=model, before=before, time=used.summary())
         if is_compact:
             plan = Path(config.model) / PLAN
-            save_compact(
-                session, model, report, plan=read_json(plan) if plan.exists() else None
-            )
+            save_compact(session, model, report, plan=read_json(plan) if plan.exists() else None)
         else:
             save_dense_model(session, model, run.model, source=config.model)
         write_json(run.report_json, report)
@@ -81,9 +75,7 @@ def _settings(config: RunConfig, *, is_compact: bool) -> TeacherConfig:
     if not is_compact:
         return config.teacher
     fields = ("epochs", "learning_rate", "batch_size", "weight_decay")
-    return config.teacher.model_copy(
-        update={k: getattr(config.recover, k) for k in fields}
-    )
+    return config.teacher.model_copy(update={k: getattr(config.recover, k) for k in fields})
 
 
 def _fit(
@@ -110,9 +102,7 @@ def _distil(session: Session, model: CofiForSequenceClassification) -> StageTime
     outputs = make_teacher_outputs(session, teacher, distill)
     spent = prepare_outputs(session, outputs)
     distiller = Distiller(outputs, distill, regression=session.regression)
-    stage = RecoverStage(
-        session, model, distiller, config.recover, kept=kept, name=_STAGE
-    )
+    stage = RecoverStage(session, model, distiller, config.recover, kept=kept, name=_STAGE)
     stage.best.offer(evaluate(session, model)[session.task.metrics[0]], 0, model)
     used = run_stage(session, stage)
     used.extra["teacher_seconds"] = spent

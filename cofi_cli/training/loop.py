@@ -24,9 +24,7 @@ class Stage(Protocol):
     epochs: float
     batch_size: int
 
-    def step(
-        self, batch: dict[str, Tensor], indices: list[int], step: int
-    ) -> dict[str, float]:
+    def step(self, batch: dict[str, Tensor], indices: list[int], step: int) -> dict[str, float]:
         """Take one optimiser step; return what to log, ``loss`` among it."""
 
     def evaluate(self, step: int) -> dict[str, float] | None:
@@ -52,9 +50,7 @@ class StageTime:
     def summary(self) -> dict[str, float]:
         """Return the numbers of the report."""
         row = {k: v for k, v in asdict(self).items() if k != "extra"}
-        row["examples_per_second"] = (
-            self.examples / self.seconds if self.seconds else 0.0
-        )
+        row["examples_per_second"] = self.examples / self.seconds if self.seconds else 0.0
         return row | self.extra
 
 
@@ -113,11 +109,7 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
         seconds = time.perf_counter() - began
         if not math.isfinite(row["loss"]):
             session.metrics.flush()
-            kept = (
-                f"{path} (step {load_state(path)['step']})"
-                if path.exists()
-                else "nothing yet"
-            )
+            kept = f"{path} (step {load_state(path)['step']})" if path.exists() else "nothing yet"
             raise Diverged(stage.name, done + 1, kept)
         done += 1
         used.seconds += seconds
@@ -132,9 +124,7 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
         session.progress.step(row)
         if session.flag.is_set and done < total:
             save()
-            raise Interrupted(
-                f"in stage '{stage.name}', step {done}", session.resume_command
-            )
+            raise Interrupted(f"in stage '{stage.name}', step {done}", session.resume_command)
         if done % train.checkpoint_steps == 0 or done == total:
             save()
     session.metrics.flush()

@@ -38,9 +38,7 @@ class MetricsLog:
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Add a row; floats are shortened to six digits."""
-        short = {
-            k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in row.items()
-        }
+        short = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in row.items()}
         self._pending.append(json.dumps(short) + "\n")
         if len(self._pending) >= 50:
             self.flush()

@@ -45,9 +45,7 @@ def model_card(report: dict[str, Any]) -> str:
             f"{report['sparsity']['realised']:.1%} of the encoder's prunable weights of "
             f"`{report['model_name']}` are removed."
         )
-        rows.insert(
-            1, f"| {metric} of the dense teacher | {report['teacher']['score']:.1f} |"
-        )
+        rows.insert(1, f"| {metric} of the dense teacher | {report['teacher']['score']:.1f} |")
     return _CARD.format(
         name=report["model_name"].rstrip("/").split("/")[-1],
         task=report["task"],

@@ -9,9 +9,7 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 
 
-def weight_optimizer(
-    modules: Iterable[nn.Module], *, lr: float, weight_decay: float
-) -> Optimizer:
+def weight_optimizer(modules: Iterable[nn.Module], *, lr: float, weight_decay: float) -> Optimizer:
     """Return AdamW over trainable weights; biases and LayerNorm are not decayed."""
     decayed, plain = [], []
     for module in modules:
@@ -26,9 +24,7 @@ def weight_optimizer(
     return AdamW([g for g in groups if g["params"]], lr=lr, fused=True)
 
 
-def scalar_optimizer(
-    parameters: Iterable[nn.Parameter], *, lr: float, ascend: bool
-) -> Optimizer:
+def scalar_optimizer(parameters: Iterable[nn.Parameter], *, lr: float, ascend: bool) -> Optimizer:
     """Return AdamW without decay for gates, or ascending for multipliers."""
     return AdamW(list(parameters), lr=lr, weight_decay=0.0, maximize=ascend)
 

@@ -13,8 +13,8 @@ from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.runs import RunDir, write_json, write_text
 from cofi_cli.training.artefacts import save_compact
 from cofi_cli.training.checkpoint import load_state, save_state
-from cofi_cli.training.distiller import Distiller, load_layer_map
 from cofi_cli.training.checks import check_target, guard_folder
+from cofi_cli.training.distiller import Distiller, load_layer_map
 from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.interrupts import stop_flag
 from cofi_cli.training.loop import run_stage
@@ -60,17 +60,13 @@ def prune(
     command = f"cofi prune --resume -o {run.root}"
     with stop_flag() as flag:
         check_target(config)
-        session = open_session(
-            config, run, progress=progress, flag=flag, command=command
-        )
+        session = open_session(config, run, progress=progress, flag=flag, command=command)
         times: dict[str, dict[str, float]] = {}
         teacher = obtain_teacher(session, times)
         outputs = make_teacher_outputs(session, teacher)
         pruned = _pruned(session, outputs, times)
         model = _recovered(session, outputs, pruned, times)
-        report = build_report(
-            session, teacher=teacher, model=model, pruned=pruned, times=times
-        )
+        report = build_report(session, teacher=teacher, model=model, pruned=pruned, times=times)
         save_compact(session, model, report)
         write_json(run.report_json, report)
         return report

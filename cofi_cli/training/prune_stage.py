@@ -92,9 +92,7 @@ class PruneStage:
             target=self.settings.sparsity,
         )
 
-    def step(
-        self, batch: dict[str, Tensor], indices: list[int], step: int
-    ) -> dict[str, float]:
+    def step(self, batch: dict[str, Tensor], indices: list[int], step: int) -> dict[str, float]:
         """One step of weights, gates and multipliers."""
         dense = step < self.dense_steps
         masks = None
@@ -149,9 +147,7 @@ class PruneStage:
         layers = range(self.shape.n_layers)
         if masks is None:
             return [True] * self.shape.n_layers
-        return existing_layers(
-            [(len(masks.kept_heads(i)), len(masks.kept_ffn(i))) for i in layers]
-        )
+        return existing_layers([(len(masks.kept_heads(i)), len(masks.kept_ffn(i))) for i in layers])
 
     def _weights(self) -> list[Tensor]:
         return [p for g in self.optimizer.param_groups for p in g["params"]]
@@ -198,9 +194,7 @@ class PruneStage:
         if self.best.score is not None:
             return self.best.load()
         return {
-            "model": {
-                k: v.detach().cpu() for k, v in self.student.state_dict().items()
-            },
+            "model": {k: v.detach().cpu() for k, v in self.student.state_dict().items()},
             "plan": self.plan().model_dump(),
             "layer_map": self._layer_map(),
             "expected": self.gates.expected_sparsity().item(),

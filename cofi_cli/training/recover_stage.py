@@ -59,8 +59,7 @@ class RecoverStage:
             session.config.train.precision,
             device=session.device,
             hidden=config.hidden_size,
-            sparsity=1
-            - count_prunable(model) / count_prunable(distiller.outputs.teacher),
+            sparsity=1 - count_prunable(model) / count_prunable(distiller.outputs.teacher),
         )
         self.optimizer = weight_optimizer(
             [self.model, self.distiller],
@@ -72,9 +71,7 @@ class RecoverStage:
         )
         self.best = Best(session.run.checkpoints / name / "best.pt")
 
-    def step(
-        self, batch: dict[str, Tensor], indices: list[int], step: int
-    ) -> dict[str, float]:
+    def step(self, batch: dict[str, Tensor], indices: list[int], step: int) -> dict[str, float]:
         """One distilled step."""
         lr = self.settings.learning_rate
         if self.settings.schedule == "linear":

@@ -37,9 +37,7 @@ class Pruned:
     score: float
 
 
-def describe_model(
-    session: Session, model: CofiForSequenceClassification
-) -> dict[str, Any]:
+def describe_model(session: Session, model: CofiForSequenceClassification) -> dict[str, Any]:
     """Return scores by split and sizes of a model."""
     scores = score_all(session, model.to(session.device))
     return {

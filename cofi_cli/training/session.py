@@ -81,8 +81,7 @@ def open_session(
     task = load_task(config.task)
     tokenizer = load_tokenizer(config.model)
     splits = {
-        name: encode(split, tokenizer, task.max_length)
-        for name, split in task.splits.items()
+        name: encode(split, tokenizer, task.max_length) for name, split in task.splits.items()
     }
     run.root.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)

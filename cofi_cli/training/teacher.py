@@ -30,15 +30,11 @@ def load_for_task(session: Session, name: str) -> CofiForSequenceClassification:
         name,
         num_labels=task.num_labels,
         labels=task.labels,
-        problem_type="regression"
-        if session.regression
-        else "single_label_classification",
+        problem_type="regression" if session.regression else "single_label_classification",
     )
 
 
-def obtain_teacher(
-    session: Session, times: dict[str, Any]
-) -> CofiForSequenceClassification:
+def obtain_teacher(session: Session, times: dict[str, Any]) -> CofiForSequenceClassification:
     """Return the fine-tuned teacher; ``teacher/`` holds it afterwards.
 
     Raises:
@@ -79,9 +75,7 @@ def make_teacher_outputs(
     """Return the teacher's outputs on the training split, not computed yet."""
     config = session.config
     distill = distill or config.distill
-    taps = (
-        teacher_taps(teacher.config.num_hidden_layers) if uses_layers(distill) else []
-    )
+    taps = teacher_taps(teacher.config.num_hidden_layers) if uses_layers(distill) else []
     return TeacherOutputs(
         teacher,
         session.splits["train"],
@@ -121,9 +115,7 @@ def prepare_outputs(session: Session, outputs: TeacherOutputs) -> float:
     def tick(done: int) -> None:
         session.progress.step({"stage": "teacher outputs", "step": done})
         if session.flag.is_set:
-            raise Interrupted(
-                "while computing the teacher's outputs", session.resume_command
-            )
+            raise Interrupted("while computing the teacher's outputs", session.resume_command)
 
     outputs.prepare(tick)
     return time.perf_counter() - began

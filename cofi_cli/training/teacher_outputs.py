@@ -74,12 +74,7 @@ class TeacherOutputs:
         )
         tokens, hidden = int(encoded.lengths.sum()), teacher.config.hidden_size
         self.needed_gb = (
-            (
-                tokens * len(self.taps) * hidden
-                + len(encoded) * teacher.config.num_labels
-            )
-            * 4
-            / _GB
+            (tokens * len(self.taps) * hidden + len(encoded) * teacher.config.num_labels) * 4 / _GB
         )
         self.is_kept = mask_padding and 0 < self.needed_gb <= budget_gb
         self._logits: Tensor | None = None
@@ -100,9 +95,7 @@ class TeacherOutputs:
         states = torch.empty(int(self._starts[-1]), len(self.taps), hidden)
         done = 0
         for indices in eval_batches(self.encoded.lengths, batch_size=self.batch_size):
-            batch = collate(
-                self.encoded, indices, pad_id=self.pad_id, device=self.device
-            )
+            batch = collate(self.encoded, indices, pad_id=self.pad_id, device=self.device)
             out_logits, out_states = self._run(batch)
             logits[indices] = out_logits.cpu()
             if self.taps:
@@ -121,19 +114,12 @@ class TeacherOutputs:
     def _run(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         with autocast(self.precision, self.device):
             out = self.teacher.run(**{k: batch[k] for k in INPUTS})
-        positions = (
-            real_positions(batch["attention_mask"]) if self.mask_padding else None
-        )
-        states = [
-            select_positions(out.states[tap + 1], positions).float()
-            for tap in self.taps
-        ]
+        positions = real_positions(batch["attention_mask"]) if self.mask_padding else None
+        states = [select_positions(out.states[tap + 1], positions).float() for tap in self.taps]
         logits = out.logits.float()
         return logits, torch.stack(states) if states else logits.new_zeros(0)
 
-    def get(
-        self, batch: dict[str, Tensor], indices: Sequence[int]
-    ) -> tuple[Tensor, Tensor]:
+    def get(self, batch: dict[str, Tensor], indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return logits, (B, C), and tapped states of the batch's positions, (taps, n, d)."""
         if self._logits is None or self._states is None:
             return self._run(batch)

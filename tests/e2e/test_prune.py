@@ -139,8 +139,7 @@ def test_killed_and_resumed_gives_the_same_bits(
     prune(config, run, resume=True)
     assert_same_weights(finished, run)
     steps = [
-        (row["stage"], row["step"])
-        for row in map(json.loads, run.metrics.read_text().splitlines())
+        (row["stage"], row["step"]) for row in map(json.loads, run.metrics.read_text().splitlines())
     ]
     assert len(steps) == len(set(steps)), "no step is logged twice"
 
@@ -192,8 +191,9 @@ def test_a_diverging_run_stops_and_keeps_the_last_good_state(
     monkeypatch.setattr(
         DenseStage,
         "step",
-        lambda self, batch, indices, step: honest(self, batch, indices, step)
-        | ({"loss": float("nan")} if step == 16 else {}),
+        lambda self, batch, indices, step: (
+            honest(self, batch, indices, step) | ({"loss": float("nan")} if step == 16 else {})
+        ),
     )
     run = RunDir(tmp_path / "nan")
     with pytest.raises(Diverged) as caught:

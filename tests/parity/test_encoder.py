@@ -25,9 +25,7 @@ def model(bert_folder: Path) -> CofiForSequenceClassification:
 def plan_of(masks: Masks, *, soft: bool) -> PrunePlan:
     """Write masks down as a plan: what training does, by another way."""
     shape = SHAPE.as_dict()
-    values = {
-        name: getattr(masks, name).tolist() for name in masks.__dataclass_fields__
-    }
+    values = {name: getattr(masks, name).tolist() for name in masks.__dataclass_fields__}
     return PrunePlan(
         shape=shape,
         heads=[masks.kept_heads(i) for i in range(SHAPE.n_layers)],
@@ -61,9 +59,7 @@ def special_masks() -> dict[str, Masks]:
         "one head and one FFN dim a layer": closed(
             head=(slice(None), slice(1, None)), ffn_dim=(slice(None), slice(1, None))
         ),
-        "everything but the embeddings gone": closed(
-            attention=slice(None), ffn=slice(None)
-        ),
+        "everything but the embeddings gone": closed(attention=slice(None), ffn=slice(None)),
     }
 
 
@@ -111,9 +107,7 @@ def test_an_absent_sub_layer_leaves_no_tensor(
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_skipping_closed_units_keeps_value_and_gradient(
-    bert_folder: Path, seed: int
-) -> None:
+def test_skipping_closed_units_keeps_value_and_gradient(bert_folder: Path, seed: int) -> None:
     """The cheap step is the fully masked step, for weights and for gates."""
     results = []
     for skip in (True, False):
@@ -125,11 +119,7 @@ def test_skipping_closed_units_keeps_value_and_gradient(
         }
         out = model.run(**INPUTS, masks=Masks(**leaves), skip_closed=skip)
         hidden = out.states[-1]
-        states = (
-            hidden.square().sum()
-            if skip
-            else hidden[..., masks.kept_hidden()].square().sum()
-        )
+        states = hidden.square().sum() if skip else hidden[..., masks.kept_hidden()].square().sum()
         (out.logits.square().sum() + 0.1 * states).backward()
         grads = {n: p.grad for n, p in model.named_parameters()}
         results.append((out.logits, grads, leaves))
@@ -144,9 +134,7 @@ def test_skipping_closed_units_keeps_value_and_gradient(
         expected = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
         found = leaves[name].grad
         found = torch.zeros_like(leaf) if found is None else found
-        torch.testing.assert_close(
-            found[is_open], expected[is_open], atol=1e-9, rtol=1e-7
-        )
+        torch.testing.assert_close(found[is_open], expected[is_open], atol=1e-9, rtol=1e-7)
 
 
 def test_a_closed_sub_layer_is_not_computed(
@@ -178,22 +166,16 @@ def test_round_trip_to_hugging_face(bert_folder: Path, tmp_path: Path) -> None:
     ours = load_dense(str(bert_folder), num_labels=2).eval()
     save_dense(ours, tmp_path / "back", source=str(bert_folder))
     before = BertForSequenceClassification.from_pretrained(bert_folder).state_dict()
-    after = BertForSequenceClassification.from_pretrained(
-        tmp_path / "back"
-    ).state_dict()
+    after = BertForSequenceClassification.from_pretrained(tmp_path / "back").state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[k], after[k]) for k in before)
 
 
-def test_loads_a_bare_encoder_and_old_parameter_names(
-    bert_folder: Path, tmp_path: Path
-) -> None:
+def test_loads_a_bare_encoder_and_old_parameter_names(bert_folder: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     state = load_file(bert_folder / "model.safetensors")
-    bare = {
-        k.removeprefix("bert."): v for k, v in state.items() if k.startswith("bert.")
-    }
+    bare = {k.removeprefix("bert."): v for k, v in state.items() if k.startswith("bert.")}
     old = {
         k.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
             "LayerNorm.bias", "LayerNorm.beta"
@@ -222,10 +204,7 @@ def test_expected_size_is_the_mean_of_sampled_sizes(seed: int) -> None:
     total, draws = 0.0, 4000
     for _ in range(draws):
         hard = {
-            n: (
-                torch.rand(getattr(like, n).shape, generator=generator)
-                < getattr(like, n)
-            ).float()
+            n: (torch.rand(getattr(like, n).shape, generator=generator) < getattr(like, n)).float()
             for n in names
         }
         total += float(size(Masks(**hard), shape))

@@ -39,11 +39,7 @@ def test_real_encoder_equals_hugging_face_and_its_compact_forms() -> None:
                 gates.hold(target)
                 plan = decide(gates, target, soft=soft)
                 small = compact(ours, plan)
-                masked = ours.run(
-                    **inputs, masks=plan.masks(), skip_closed=False
-                ).logits
-                torch.testing.assert_close(
-                    small.run(**inputs).logits, masked, atol=1e-5, rtol=1e-5
-                )
+                masked = ours.run(**inputs, masks=plan.masks(), skip_closed=False).logits
+                torch.testing.assert_close(small.run(**inputs).logits, masked, atol=1e-5, rtol=1e-5)
                 assert count_prunable(small) == plan.kept_size
                 assert target - 1e-6 <= plan.sparsity <= target + 0.005

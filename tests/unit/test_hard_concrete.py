@@ -23,7 +23,7 @@ def test_share_of_open_samples_is_q(alpha: float) -> None:
     z = hc.sample(torch.full_like(noise, alpha), noise)
     expected = torch.sigmoid(torch.tensor(alpha) - hc.BETA * math.log(0.1 / 1.1)).item()
     assert (z > 0).float().mean().item() == pytest.approx(expected, abs=0.004)
-    assert 0.0 <= z.min() and z.max() <= 1.0
+    assert z.min() >= 0.0 and z.max() <= 1.0
 
 
 def test_median_sample_in_closed_form() -> None:
@@ -73,7 +73,9 @@ def test_hold_meets_the_target(target: float) -> None:
 
 def test_hold_keeps_the_order_of_gates() -> None:
     gates = Gates(SHAPE)
-    gates.ffn_dim.data = torch.randn(gates.ffn_dim.shape, generator=torch.Generator().manual_seed(3))
+    gates.ffn_dim.data = torch.randn(
+        gates.ffn_dim.shape, generator=torch.Generator().manual_seed(3)
+    )
     before = gates.ffn_dim.detach().clone().flatten()
     gates.hold(0.5)
     after = gates.ffn_dim.detach().flatten()
