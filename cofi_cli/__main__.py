@@ -1,4 +1,6 @@
-"""``python -m cofi_cli`` is ``cofi``."""
+"""``python -m cofi_cli``, and the entry point of the command ``cofi``."""
+
+from __future__ import annotations
 
 from cofi_cli.cli.main import main
 

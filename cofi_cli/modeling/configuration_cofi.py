@@ -1,6 +1,6 @@
 """Configuration of the encoder: a width for each layer."""
 
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from transformers import PretrainedConfig
 
@@ -22,6 +22,11 @@ class CofiConfig(PretrainedConfig):
     """
 
     model_type = "cofi"
+    if TYPE_CHECKING:
+        # transformers allows None, for models without a head; here they are always set.
+        id2label: dict[int, str]
+        label2id: dict[str, int]
+        num_labels: int
 
     def __init__(
         self,
@@ -65,4 +70,5 @@ class CofiConfig(PretrainedConfig):
         self.type_vocab_size = type_vocab_size
         self.layer_norm_eps = layer_norm_eps
         self.source_model_type = source_model_type
-        super().__init__(pad_token_id=pad_token_id, **kwargs)
+        kwargs["pad_token_id"] = pad_token_id
+        super().__init__(**kwargs)

@@ -7,7 +7,7 @@ gradients at the open units' cost).
 """
 
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, Optional, cast
 
 import torch
 from torch import Tensor, nn
@@ -125,7 +125,8 @@ class Attention(nn.Module):
         parts = (self.query, self.key, self.value)
         context = self._context(x, [p.weight for p in parts], [p.bias for p in parts], mask, eager)
         out = drop(self.output(self._join(context)), self.dropout, self.training)
-        return self.norm(x + out)
+        y: Tensor = self.norm(x + out)
+        return y
 
     def masked(
         self,
@@ -197,7 +198,8 @@ class FeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Dense and compact states; x is (B, T, d)."""
         out = self.down(self.activation(self.up(x)))
-        return self.norm(x + drop(out, self.dropout, self.training))
+        y: Tensor = self.norm(x + drop(out, self.dropout, self.training))
+        return y
 
     def masked(self, x: Tensor, dim: Tensor, layer: Tensor, hidden: Tensor) -> Tensor:
         """Masked state by definition; x is (B, T, d)."""
@@ -243,6 +245,13 @@ class Layer(nn.Module):
         return x if self.ffn is None else self.ffn(x)
 
 
+class WholeLayer(Layer):
+    """What a dense encoder's layers are known to be: neither sub-layer absent."""
+
+    attention: Attention
+    ffn: FeedForward
+
+
 class Embeddings(nn.Module):
     """Word, position and token-type embeddings, summed and normalised."""
 
@@ -260,8 +269,9 @@ class Embeddings(nn.Module):
         positions = torch.arange(input_ids.shape[1], device=input_ids.device) + self.offset
         if token_type_ids is None:
             token_type_ids = torch.zeros_like(input_ids)
-        x = self.word(input_ids) + self.token_type(token_type_ids)
-        return x + self.position(positions)[None]
+        x: Tensor = self.word(input_ids) + self.token_type(token_type_ids)
+        x = x + self.position(positions)[None]
+        return x
 
     def drop(self, x: Tensor) -> Tensor:
         """Apply the embedding dropout."""
@@ -311,6 +321,9 @@ class Encoder(nn.Module):
             return self._open(x, bias, masks)
         return self._masked(x, bias, masks), None
 
+    def _whole_layers(self) -> "list[WholeLayer]":
+        return cast("list[WholeLayer]", list(self.layers))
+
     def _masked(self, x: Tensor, bias: Optional[Tensor], masks: Masks) -> list[Tensor]:
         head, attention, dim, ffn, hidden = (
             z.to(x.device)
@@ -323,7 +336,7 @@ class Encoder(nn.Module):
             )
         )
         states = [self.embeddings.drop(masked_layer_norm(x, self.embeddings.norm, hidden))]
-        for i, layer in enumerate(self.layers):
+        for i, layer in enumerate(self._whole_layers()):
             x = layer.attention.masked(states[-1], bias, head[i], attention[i], hidden)
             states.append(layer.ffn.masked(x, dim[i], ffn[i], hidden))
         return states
@@ -336,7 +349,7 @@ class Encoder(nn.Module):
         select = Select(_index(hidden, masks.hidden.numel(), x.device), gate)
         x = open_layer_norm(_take(x, select.hidden, 2), self.embeddings.norm, select)
         states = [self.embeddings.drop(x)]
-        for i, layer in enumerate(self.layers):
+        for i, layer in enumerate(self._whole_layers()):
             x = states[-1]
             heads, dims = masks.kept_heads(i), masks.kept_ffn(i)
             if heads:

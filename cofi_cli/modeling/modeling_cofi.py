@@ -1,7 +1,7 @@
 """The encoder as transformers models, with task heads."""
 
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ from .configuration_cofi import CofiConfig
 from .dropout import dropout as drop
 from .encoder import Encoder, init_weights
 from .masks import Masks
+
+Own = TypeVar("Own", bound="CofiPreTrainedModel")
 
 
 @dataclass
@@ -36,10 +38,15 @@ class MaskedOutput:
 class CofiPreTrainedModel(PreTrainedModel):
     """Loading, saving and initialisation."""
 
+    config: CofiConfig
     config_class = CofiConfig
     base_model_prefix = "model"
     _supports_sdpa = True
-    _tied_weights_keys = None
+
+    if TYPE_CHECKING:
+
+        def to(self: Own, device: torch.device | str) -> Own:  # type: ignore[override]
+            """Move to a device; torch's own ``to`` with the type that is used here."""
 
     def _init_weights(self, module: nn.Module) -> None:
         init_weights(module)
@@ -53,7 +60,7 @@ class CofiPreTrainedModel(PreTrainedModel):
 
     @property
     def _eager(self) -> bool:
-        return self.config._attn_implementation == "eager"
+        return bool(self.config._attn_implementation == "eager")
 
 
 class CofiModel(CofiPreTrainedModel):
@@ -68,9 +75,11 @@ class CofiModel(CofiPreTrainedModel):
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
+        """Return the word embeddings, (vocabulary, d)."""
         return self.encoder.embeddings.word
 
-    def set_input_embeddings(self, value: nn.Module) -> None:
+    def set_input_embeddings(self, value: nn.Embedding) -> None:  # type: ignore[override]
+        """Replace the word embeddings, (vocabulary, d)."""
         self.encoder.embeddings.word = value
 
     def states(
@@ -84,7 +93,7 @@ class CofiModel(CofiPreTrainedModel):
     ) -> tuple[list[Tensor], Optional[Tensor]]:
         """Return all hidden states and the kept hidden dims; see :class:`Encoder`."""
         bias = self._bias(attention_mask, torch.float32)
-        return self.encoder(
+        result: tuple[list[Tensor], Optional[Tensor]] = self.encoder(
             input_ids,
             bias,
             token_type_ids,
@@ -92,6 +101,7 @@ class CofiModel(CofiPreTrainedModel):
             skip_closed=skip_closed,
             eager=self._eager,
         )
+        return result
 
     def pool(self, last: Tensor, kept: Optional[Tensor]) -> Tensor:
         """Return tanh(W x_[CLS] + b), (B, pooler_size), for the last state, (B, T, k)."""

@@ -74,7 +74,8 @@ def compact(model: CofiForSequenceClassification, plan: PrunePlan) -> CofiForSeq
             new[f"{prefix}.ffn.down.bias"] = state[f"{prefix}.ffn.down.bias"][hidden] * own
             norm(f"{prefix}.ffn.norm")
     small.load_state_dict({k: v.clone().contiguous() for k, v in new.items()})
-    return small.to(next(model.parameters()).device).train(model.training)
+    small.train(model.training)
+    return small.to(next(model.parameters()).device)
 
 
 def _head_rows(heads: list[int], head_dim: int) -> Tensor:

@@ -40,7 +40,7 @@ def save_compact(
     plan = plan or (read_json(session.run.plan) if session.run.plan.exists() else None)
 
     def write(temporary: Path) -> None:
-        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        transformers_logging.disable_progress_bar()
         model.cpu().eval().save_pretrained(temporary, safe_serialization=True)
         session.tokenizer.save_pretrained(temporary)
         if plan is not None:

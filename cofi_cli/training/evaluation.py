@@ -31,7 +31,8 @@ def predict(
     logits: NDArray[Any] | None = None
     for indices in eval_batches(encoded.lengths, batch_size=batch_size):
         batch = collate(encoded, indices, pad_id=pad_id, device=device)
-        out = model.run(**{k: batch[k] for k in INPUTS}, masks=masks).logits
+        inputs: dict[str, Any] = {k: batch[k] for k in INPUTS}
+        out = model.run(**inputs, masks=masks).logits
         if logits is None:
             logits = np.zeros((len(encoded), out.shape[1]), dtype=np.float32)
         logits[indices] = out.float().cpu().numpy()

@@ -11,7 +11,8 @@ from torch.optim import AdamW, Optimizer
 
 def weight_optimizer(modules: Iterable[nn.Module], *, lr: float, weight_decay: float) -> Optimizer:
     """Return AdamW over trainable weights; biases and LayerNorm are not decayed."""
-    decayed, plain = [], []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     for module in modules:
         for name, parameter in module.named_parameters():
             if parameter.requires_grad:

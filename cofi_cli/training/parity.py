@@ -37,7 +37,7 @@ def assert_parity(
     inputs = {k: batch[k] for k in INPUTS}
     masked = student.eval().run(**inputs, masks=plan.masks(), skip_closed=False).logits
     compacted = small.eval().run(**inputs).logits
-    delta = (masked - compacted).abs().max().item()
+    delta: float = (masked - compacted).abs().max().item()
     bound = TOLERANCE * max(1.0, masked.abs().max().item())
     if not delta <= bound:
         raise CofiError(

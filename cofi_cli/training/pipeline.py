@@ -142,4 +142,5 @@ def _recovered(
     state = load_state(path)
     times["recover"] = state["time"]
     model.load_state_dict(state["model"])
-    return model.eval()
+    model.eval()
+    return model

@@ -110,6 +110,7 @@ class PruneStage:
         set_lr(self.optimizer, lr)
         with autocast(precision, device):
             out = self.student.run(**{k: batch[k] for k in INPUTS}, masks=masks)
+            row: dict[str, float]
             loss, row = self.distiller(out, batch, indices, exists=self._exists(masks))
         if not dense:
             penalty = self.lagrangian(self.gates.expected_sparsity(), target)

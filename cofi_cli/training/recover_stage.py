@@ -80,6 +80,7 @@ class RecoverStage:
         with autocast(self.precision, self.session.device):
             out = self.model.run(**{k: batch[k] for k in INPUTS})
             out = MaskedOutput(logits=out.logits, states=out.states, kept=self.kept)
+            row: dict[str, float]
             loss, row = self.distiller(out, batch, indices, exists=self.exists)
         self.optimizer.zero_grad(set_to_none=True)
         self.session.accelerator.backward(loss)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -21,8 +22,7 @@ def _here(tmp_path, monkeypatch):
 
 
 def write(name, content):
-    with open(name, "wb") as file:
-        file.write(content if isinstance(content, bytes) else content.encode())
+    Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
     return name
 
 
