@@ -1,0 +1,177 @@
+"""Configuration values that pydantic refused, told to the user: all of them at once."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from cofi_cli.config import RunConfig
+from cofi_cli.errors import CofiError, did_you_mean
+
+_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    type(None): "null",
+}
+_HINT = "cofi presets NAME prints a preset with every key explained."
+
+
+def config_keys(model: type[BaseModel] = RunConfig, prefix: str = "") -> Iterator[str]:
+    """Yield the dotted path of every key: ``model``, ``task.name``, ``prune.sparsity``, ..."""
+    for name, field in model.model_fields.items():
+        section = _section(field)
+        if section is None:
+            yield prefix + name
+        else:
+            yield from config_keys(section, f"{prefix}{name}.")
+
+
+def explain(error: ValidationError, origins: Mapping[str, str]) -> CofiError:
+    """Turn pydantic's findings into one error that names every field, value and expectation.
+
+    Args:
+        error: raised by ``RunConfig.model_validate``.
+        origins: dotted path -> where its value came from, such as ``--sparsity``.
+    """
+    found: dict[str, str] = {}
+    for item in error.errors(include_url=False):
+        path = _dotted(item["loc"])
+        found.setdefault(path, _describe(item, path, _origin(path, origins)))
+    lines = list(found.values())
+    if len(lines) == 1:
+        return CofiError(lines[0], hint=_hint(list(found)))
+    listed = "\n".join(f"  - {line}" for line in lines)
+    return CofiError(f"{len(lines)} problems in the configuration:\n{listed}", hint=_HINT)
+
+
+def unknown_key(path: str) -> str:
+    """Say that a key is unknown, and which one was meant: a sibling first, else any."""
+    *parents, last = path.split(".")
+    prefix = "".join(f"{p}." for p in parents)
+    keys = list(config_keys())
+    siblings = sorted({k[len(prefix) :].split(".")[0] for k in keys if k.startswith(prefix)})
+    near = get_close_matches(last, siblings, n=1, cutoff=0.6)
+    same = [k for k in keys if k.split(".")[-1] == last]
+    if near:
+        meant = f" Did you mean '{prefix}{near[0]}'?"
+    elif same:
+        meant = f" Did you mean {' or '.join(repr(k) for k in same)}?"
+    else:
+        meant = did_you_mean(path, keys)
+    known = f" Keys of '{'.'.join(parents)}': {', '.join(siblings)}." if parents else ""
+    return f"Unknown key '{path}'.{meant}{known if siblings else ''}"
+
+
+def _describe(item: Any, path: str, origin: str) -> str:
+    if item["type"] == "extra_forbidden":
+        return unknown_key(path) + (f" ({origin})" if origin else "")
+    if item["type"] == "missing":
+        return f"No {path} given."
+    expected = _expected_at(item["loc"]) or item["msg"]
+    where = f" ({origin})" if origin else ""
+    value = item["input"]
+    near = ""
+    field = _field_at(item["loc"])
+    if field is not None and isinstance(value, str):
+        near = did_you_mean(value, [c for c in _choices(field.annotation) if isinstance(c, str)])
+    return f"{path} is {value!r}{where}; expected {expected}.{near}"
+
+
+def _hint(paths: list[str]) -> str:
+    if paths == ["model"]:
+        return (
+            "Name a hub id or a local folder: cofi prune bert-base-uncased --task sst2, "
+            "or try cofi prune --task demo."
+        )
+    if paths == ["prune.sparsity"]:
+        return "Sparsity is the share of prunable weights to remove: 0.95 for 95 %."
+    return _HINT
+
+
+def _dotted(loc: tuple[int | str, ...]) -> str:
+    path = ""
+    for part in loc:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return path.lstrip(".")
+
+
+def _origin(path: str, origins: Mapping[str, str]) -> str:
+    path = path.split("[")[0]
+    while path:
+        if path in origins:
+            return origins[path]
+        path = path.rpartition(".")[0]
+    return ""
+
+
+def _section(field: FieldInfo) -> type[BaseModel] | None:
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _field_at(loc: tuple[int | str, ...]) -> FieldInfo | None:
+    model: type[BaseModel] | None = RunConfig
+    field = None
+    for part in loc:
+        if isinstance(part, int) or model is None:
+            break
+        field = model.model_fields.get(part)
+        if field is None:
+            return None
+        model = _section(field)
+    return field
+
+
+def _expected_at(loc: tuple[int | str, ...]) -> str:
+    field = _field_at(loc)
+    if field is None:
+        return ""
+    section = _section(field)
+    if section is not None:
+        return f"a section with the keys {', '.join(section.model_fields)}"
+    return _type_words(field.annotation) + _range_words(field)
+
+
+def _type_words(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(map(str, get_args(kind)))}"
+    if get_origin(kind) is tuple:
+        return f"a list, each item {_type_words(get_args(kind)[0])}"
+    if get_origin(kind) in (Union, types.UnionType):
+        return " or ".join(_type_words(k) for k in get_args(kind))
+    return _WORDS.get(kind, str(kind))
+
+
+def _choices(kind: Any) -> tuple[Any, ...]:
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return tuple(c for inner in get_args(kind) for c in _choices(inner))
+
+
+def _range_words(field: FieldInfo) -> str:
+    words = []
+    for limit in _limits(field):
+        if isinstance(limit, Ge):
+            words.append(f"at least {limit.ge}")
+        elif isinstance(limit, Gt):
+            words.append(f"greater than {limit.gt}")
+        elif isinstance(limit, Le):
+            words.append(f"at most {limit.le}")
+        elif isinstance(limit, Lt):
+            words.append(f"less than {limit.lt}")
+    return ", " + " and ".join(words) if words else ""
+
+
+def _limits(field: FieldInfo) -> Iterator[Any]:
+    """Yield the limits of a field, those inside ``int | None`` too."""
+    yield from field.metadata
+    for kind in get_args(field.annotation):
+        yield from getattr(kind, "__metadata__", ())

@@ -1,0 +1,178 @@
+"""Presets, and how a configuration is put together: defaults < preset < file < flags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from cofi_cli.config import RunConfig
+from cofi_cli.config_errors import explain
+from cofi_cli.errors import UNREACHABLE, CofiError, unknown
+
+SMALL_GLUE = ("cola", "stsb", "mrpc", "rte", "wnli")
+"""Sets of some thousand rows; the paper trains them longer (and leaves wnli out)."""
+LARGE_GLUE = ("sst2", "mnli", "qqp", "qnli")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Values of one origin.
+
+    Attributes:
+        values: nested as in YAML.
+        origin: what an error calls it: ``preset quick``, ``--sparsity``.
+    """
+
+    values: Mapping[str, Any]
+    origin: str
+
+
+def presets_folder() -> Path:
+    """Return the folder of presets: beside the package in a wheel, above it in a checkout."""
+    package = Path(__file__).resolve().parent
+    shipped = package / "_presets"
+    return shipped if shipped.is_dir() else package.parent / "presets"
+
+
+def preset_names() -> list[str]:
+    """Return the names of all presets."""
+    return sorted(path.stem for path in presets_folder().glob("*.yaml"))
+
+
+def preset_path(name: str) -> Path:
+    """Return a preset's file.
+
+    Raises:
+        CofiError: there is none of this name.
+    """
+    if name not in preset_names():
+        raise unknown(
+            "preset", name, preset_names(), hint="For a file of your own: --config FILE."
+        )
+    return presets_folder() / f"{name}.yaml"
+
+
+def preset_text(name: str) -> str:
+    """Return a preset as written, comments and all."""
+    return preset_path(name).read_text(encoding="utf-8")
+
+
+def preset_summary(name: str) -> str:
+    """Return the first line of a preset's comment: what it is for."""
+    return preset_text(name).split("\n", 1)[0].lstrip("# ").rstrip()
+
+
+def choose_preset(task: str | None) -> str | None:
+    """Return the preset that fits a task as the paper sorts them; ``None`` for own files."""
+    if task == "demo":
+        return "demo"
+    if task in SMALL_GLUE:
+        return "glue-small"
+    return "glue-large" if task in LARGE_GLUE else None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a configuration file.
+
+    Raises:
+        CofiError: not there (6), not UTF-8, not YAML, or not a mapping (2).
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CofiError(
+            f"Cannot read {path}: {error.strerror or error}.", exit_code=UNREACHABLE
+        ) from error
+    except UnicodeDecodeError as error:
+        raise CofiError(f"{path} is not UTF-8 (byte {error.start}).") from error
+    except yaml.YAMLError as error:
+        raise CofiError(f"{path} is not YAML: {_one_line(error)}.") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise CofiError(f"{path} holds {type(values).__name__}; expected keys with values.")
+    return values
+
+
+def _one_line(error: yaml.YAMLError) -> str:
+    return " ".join(str(error).split())
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``over`` laid on it, section by section."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[key] = merge(below, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def nested(path: str, value: Any) -> dict[str, Any]:
+    """Return ``{"a": {"b": value}}`` for ``a.b``."""
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    return dict(value)
+
+
+def parse_override(text: str) -> Layer:
+    """Read ``prune.sparsity=0.9``; the value is YAML.
+
+    Raises:
+        CofiError: not of this form.
+    """
+    path, equals, value = text.partition("=")
+    path = path.strip()
+    if not equals or not all(path.split(".")):
+        raise CofiError(
+            f"--set takes KEY=VALUE, got '{text}'.", hint="For example: --set prune.sparsity=0.9"
+        )
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise CofiError(f"--set {path}: '{value}' is not YAML: {_one_line(error)}.") from error
+    return Layer(nested(path, parsed), f"--set {path}")
+
+
+def preset_layer(name: str) -> Layer:
+    """Return a preset's values."""
+    return Layer(read_yaml(preset_path(name)), f"preset {name}")
+
+
+def file_layer(path: Path) -> Layer:
+    """Return a configuration file's values."""
+    return Layer(read_yaml(path), str(path))
+
+
+def resolve_config(layers: Iterable[Layer]) -> RunConfig:
+    """Lay the layers on each other, the last on top, over the defaults, and validate.
+
+    Raises:
+        CofiError: naming every unknown key and every bad value at once.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for layer in layers:
+        values = merge(values, layer.values)
+        origins |= dict.fromkeys(_paths(layer.values), layer.origin)
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise explain(error, origins) from None
+
+
+def _paths(values: Mapping[str, Any], prefix: str = "") -> list[str]:
+    paths = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            paths += _paths(value, f"{prefix}{key}.")
+        else:
+            paths.append(f"{prefix}{key}")
+    return paths
