@@ -1,0 +1,60 @@
+"""The configuration mirrors the YAML: frozen, complete, and the same after a round trip."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from cofi_cli.config import RunConfig
+from cofi_cli.config_errors import config_keys, unknown_key
+
+
+def test_it_survives_its_own_yaml() -> None:
+    config = RunConfig.model_validate(
+        {"model": "m", "task": {"name": "sst2", "text": ["a"]}, "prune": {"gates": ["head"]}}
+    )
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    assert RunConfig.model_validate(yaml.safe_load(text)) == config
+
+
+def test_it_is_frozen() -> None:
+    config = RunConfig(model="m")
+    with pytest.raises(ValidationError, match="frozen"):
+        config.seed = 1  # type: ignore[misc]
+
+
+def test_only_the_model_has_no_default() -> None:
+    with pytest.raises(ValidationError) as caught:
+        RunConfig.model_validate({})
+    assert [(e["loc"], e["type"]) for e in caught.value.errors()] == [(("model",), "missing")]
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.95, 0.999])
+def test_sparsity_inside_its_range(sparsity: float) -> None:
+    assert RunConfig(model="m", prune={"sparsity": sparsity}).prune.sparsity == sparsity
+
+
+@pytest.mark.parametrize("sparsity", [-0.1, 1.0, 95, float("nan")])
+def test_sparsity_outside_its_range(sparsity: float) -> None:
+    with pytest.raises(ValidationError, match="sparsity"):
+        RunConfig(model="m", prune={"sparsity": sparsity})
+
+
+def test_keys_are_dotted_and_complete() -> None:
+    keys = set(config_keys())
+    assert {"model", "seed", "task.name", "prune.sparsity", "train.precision"} <= keys
+    assert "prune" not in keys
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("prune.sparsty", "prune.sparsity"),
+        ("sparsity", "prune.sparsity"),
+        ("trian.precision", "train.precision"),
+        ("distill.temprature", "distill.temperature"),
+    ],
+)
+def test_an_unknown_key_is_guessed(given: str, meant: str) -> None:
+    assert f"Did you mean '{meant}'" in unknown_key(given)

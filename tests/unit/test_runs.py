@@ -1,0 +1,93 @@
+"""Run folders: whole writes or none, the latest run, and what a full disk says."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.runs import RunDir, read_json, write_atomic, write_json, write_text
+
+
+def finish(root: Path, *, at: float) -> RunDir:
+    run = RunDir(root)
+    write_json(run.model / "config.json", {})
+    write_json(run.report_json, {})
+    os.utime(run.report_json, (at, at))
+    return run
+
+
+def test_json_survives_the_way_there_and_back(tmp_path: Path) -> None:
+    write_json(tmp_path / "deep" / "a.json", {"b": [1, None, "ü"]})
+    assert read_json(tmp_path / "deep" / "a.json") == {"b": [1, None, "ü"]}
+
+
+def test_nan_is_refused_and_the_old_file_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"old": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"new": float("nan")})
+    assert read_json(path) == {"old": 1}
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_trace(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+
+    def fail(temporary: Path) -> None:
+        temporary.write_text("half", encoding="utf-8")
+        raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        write_atomic(path, fail)
+    assert path.read_text(encoding="utf-8") == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    write_text(folder / "old.txt", "old")
+
+    def build(temporary: Path) -> None:
+        temporary.mkdir()
+        (temporary / "new.txt").write_text("new", encoding="utf-8")
+
+    write_atomic(folder, build)
+    assert [p.name for p in folder.iterdir()] == ["new.txt"]
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    def fail(_: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(CofiError) as caught:
+        write_atomic(tmp_path / "a.bin", fail)
+    assert caught.value.message.startswith("No space left on the device while writing")
+    assert "--resume" in str(caught.value.hint)
+    assert caught.value.exit_code == UNREACHABLE
+
+
+def test_broken_json_names_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text("{", encoding="utf-8")
+    with pytest.raises(CofiError, match=r"Cannot read .*report\.json"):
+        read_json(path)
+
+
+def test_latest_is_the_newest_finished_run(tmp_path: Path) -> None:
+    finish(tmp_path / "b", at=1_000)
+    newest = finish(tmp_path / "a", at=2_000)
+    write_text(RunDir(tmp_path / "unfinished").config, "model: x\n")
+    assert RunDir.latest(tmp_path).root == newest.root
+    assert not RunDir(tmp_path / "unfinished").is_finished
+
+
+def test_without_a_finished_run_there_is_advice(tmp_path: Path) -> None:
+    with pytest.raises(CofiError, match="No finished run") as caught:
+        RunDir.latest(tmp_path / "runs")
+    assert caught.value.exit_code == UNREACHABLE
+    assert "cofi prune MODEL --task TASK" in str(caught.value.hint)
