@@ -1,0 +1,100 @@
+"""Where the command line writes: results to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+from cofi_cli.errors import CofiError
+
+if TYPE_CHECKING:
+    from cofi_cli.deploy.text import Table
+
+_FILE_WIDTH = 200
+"""Columns of a table that does not go to a terminal."""
+
+
+def stdout() -> Console:
+    """Return the console for results. Made anew, so that tests may replace sys.stdout."""
+    width = None if sys.stdout.isatty() else _FILE_WIDTH
+    return Console(file=sys.stdout, width=width, highlight=False)
+
+
+def stderr() -> Console:
+    """Return the console for progress, logs and errors."""
+    width = None if sys.stderr.isatty() else _FILE_WIDTH
+    return Console(file=sys.stderr, width=width, highlight=False)
+
+
+def prepare(*, quiet: bool = False, debug: bool = False) -> None:
+    """Route our log to stderr and quieten the libraries below us.
+
+    Call it before torch or transformers is imported.
+    """
+    level = logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO
+    handler = RichHandler(
+        console=stderr(), show_time=False, show_level=debug, show_path=False, markup=False
+    )
+    logger = logging.getLogger("cofi_cli")
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(level)
+    if debug:
+        return
+    warnings.filterwarnings("ignore")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if quiet or not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+
+
+def say(text: str, *, quiet: bool = False) -> None:
+    """Write a line to stderr."""
+    if not quiet:
+        stderr().print(text, markup=False, soft_wrap=True)
+
+
+def show_error(error: CofiError) -> None:
+    """Write what is wrong and what to do next to stderr."""
+    console = stderr()
+    console.print(f"[bold red]Error:[/] {escape(error.message)}", soft_wrap=True)
+    if error.hint:
+        console.print(f"[dim]Hint:[/] {escape(error.hint)}", soft_wrap=True)
+
+
+def show_tables(tables: Sequence[Table]) -> None:
+    """Draw tables on stdout; those without rows are left out."""
+    console = stdout()
+    for table in tables:
+        if not table.rows:
+            continue
+        drawn = RichTable(title=table.title, box=SIMPLE_HEAD, title_justify="left")
+        for i, name in enumerate(table.columns):
+            drawn.add_column(name, justify="right" if i else "left")
+        for row in table.rows:
+            drawn.add_row(*map(escape, row))
+        console.print(drawn)
+
+
+def show_lines(lines: Sequence[str]) -> None:
+    """Write plain lines to stdout."""
+    console = stdout()
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def show_json(value: Any) -> None:
+    """Write JSON, and nothing else, to stdout."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+    sys.stdout.flush()

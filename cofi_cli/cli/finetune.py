@@ -1,0 +1,43 @@
+"""``cofi finetune``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cofi_cli.cli import options as o
+from cofi_cli.cli.console import prepare, say
+from cofi_cli.cli.training import Request, open_request, run_training
+
+
+def finetune(
+    model: o.Model = None,
+    task: o.TaskName = None,
+    teacher: o.Teacher = None,
+    preset: o.Preset = None,
+    config: o.ConfigFile = None,
+    overrides: o.Set = None,
+    output: o.Output = None,
+    resume: o.Resume = False,
+    data: o.Data = None,
+    train: o.TrainFile = None,
+    validation: o.ValidationFile = None,
+    test: o.TestFile = None,
+    text: o.Text = None,
+    label: o.Label = None,
+    max_length: o.MaxLength = None,
+    seed: o.Seed = None,
+    precision: o.Precision = None,
+    threads: o.Threads = None,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Train a dense teacher, or go on with a compact model.
+
+    A dense MODEL is trained on labels with the configuration's section teacher, a
+    compact one with its section recover, distilled where --teacher names a teacher.
+    """
+    given: dict[str, Any] = {k: v for k, v in locals().items() if k in o.KEYS}
+    prepare(quiet=quiet)
+    request = Request("finetune", given, preset, config, overrides, output, resume)
+    resolved, run = open_request(request, announce=lambda text: say(text, quiet=quiet))
+    run_training("finetune", resolved, run, resume=resume, as_json=as_json, quiet=quiet)

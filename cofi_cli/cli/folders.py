@@ -1,0 +1,75 @@
+"""Which folder a run gets, and which run is resumed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from cofi_cli.config import RunConfig
+from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.runs import RUNS, RunDir
+
+FINETUNE = "finetune"
+
+
+def run_name(config: RunConfig, *, command: str) -> str:
+    """Return ``bert-base-uncased-sst2-0.95``, or with ``-finetune`` at its end."""
+    task = config.task.name or Path(config.task.train or "task").stem
+    last = FINETUNE if command == FINETUNE else f"{config.prune.sparsity:g}"
+    model = Path(config.model.rstrip("/")).name or config.model
+    return re.sub(r"[^\w.-]+", "-", f"{model}-{task}-{last}").strip("-")
+
+
+def free_folder(name: str, runs: Path = RUNS) -> Path:
+    """Return ``runs/name``, with a number at its end when it is taken."""
+    folder, number = runs / name, 2
+    while folder.exists():
+        folder, number = runs / f"{name}-{number}", number + 1
+    return folder
+
+
+def output_folder(
+    output: Path | None, config: RunConfig, *, command: str, resume: bool = False
+) -> RunDir:
+    """Return the folder of a run.
+
+    Raises:
+        CofiError: it holds another run and is not resumed, or it is a file.
+    """
+    if output is None:
+        return RunDir(free_folder(run_name(config, command=command)))
+    run = RunDir(output)
+    if output.exists() and not output.is_dir():
+        raise CofiError(f"{output} is a file; a run needs a folder.", hint="Choose another -o.")
+    if run.exists and not resume:
+        raise CofiError(
+            f"{output} already holds a run.",
+            hint=f"Continue it with: cofi {command} --resume -o {output}, "
+            "or choose another folder with -o.",
+        )
+    return run
+
+
+def unfinished_run(*, command: str, runs: Path = RUNS) -> RunDir:
+    """Return the latest unfinished run of a command.
+
+    Raises:
+        CofiError: there is none.
+    """
+    found = [RunDir(p) for p in runs.iterdir() if p.is_dir()] if runs.is_dir() else []
+    open_runs = [
+        run
+        for run in found
+        if run.exists and not run.is_finished and _is_finetune(run) == (command == FINETUNE)
+    ]
+    if not open_runs:
+        raise CofiError(
+            f"No unfinished run in {runs}/ to resume.",
+            hint=f"Name it: cofi {command} --resume -o RUN",
+            exit_code=UNREACHABLE,
+        )
+    return max(open_runs, key=lambda run: run.config.stat().st_mtime)
+
+
+def _is_finetune(run: RunDir) -> bool:
+    return (run.checkpoints / FINETUNE).exists() or run.root.name.endswith(f"-{FINETUNE}")

@@ -1,0 +1,193 @@
+"""Flags that commands share, and the configuration that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cofi_cli.config import RunConfig
+from cofi_cli.errors import CofiError, unknown
+from cofi_cli.presets import (
+    Layer,
+    choose_preset,
+    file_layer,
+    merge,
+    nested,
+    parse_override,
+    preset_layer,
+    resolve_config,
+)
+
+_TASK, _DATA, _TRAIN = "Task and data", "Task and data", "Training"
+
+Model = Annotated[
+    str | None,
+    typer.Argument(help="A hub id or a local folder; optional where a preset or file names it."),
+]
+TaskName = Annotated[
+    str | None,
+    typer.Option("--task", help="cofi presets --tasks lists them.", rich_help_panel=_TASK),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder with the task's train.tsv and dev.tsv; the hub otherwise.",
+        rich_help_panel=_DATA,
+    ),
+]
+TrainFile = Annotated[
+    str | None,
+    typer.Option("--train", help="Your own rows: csv, tsv, jsonl, parquet.", rich_help_panel=_DATA),
+]
+ValidationFile = Annotated[
+    str | None,
+    typer.Option("--validation", help="Rows that scores are taken on.", rich_help_panel=_DATA),
+]
+TestFile = Annotated[
+    str | None,
+    typer.Option("--test", help="Rows that decide nothing.", rich_help_panel=_DATA),
+]
+Text = Annotated[
+    list[str] | None,
+    typer.Option(help="Text column; twice for sentence pairs.", rich_help_panel=_DATA),
+]
+Label = Annotated[str | None, typer.Option(help="Label column.", rich_help_panel=_DATA)]
+MaxLength = Annotated[
+    str | None, typer.Option(metavar="N", help="Tokens a row.", rich_help_panel=_DATA)
+]
+Sparsity = Annotated[
+    str | None,
+    typer.Option(metavar="S", help="Share of the prunable weights to remove, in [0, 1)."),
+]
+Teacher = Annotated[str | None, typer.Option(metavar="DIR", help="A fine-tuned model to imitate.")]
+Preset = Annotated[
+    str | None, typer.Option(help="cofi presets lists them; by default the task's own.")
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="YAML, such as a run's config.yaml.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any key: --set prune.epochs=5. Repeatable."),
+]
+Seed = Annotated[str | None, typer.Option(metavar="N", rich_help_panel=_TRAIN)]
+CacheGb = Annotated[
+    str | None,
+    typer.Option(
+        "--teacher-cache-gb",
+        metavar="GB",
+        help="Memory for kept teacher outputs; 0 for none.",
+        rich_help_panel=_TRAIN,
+    ),
+]
+Precision = Annotated[str | None, typer.Option(help="auto, fp32 or bf16.", rich_help_panel=_TRAIN)]
+Threads = Annotated[str | None, typer.Option(metavar="N", rich_help_panel=_TRAIN)]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Run folder; by default runs/MODEL-TASK-SPARSITY."),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Continue the run in -o, or the latest unfinished one.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything; train nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout instead of a table.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+
+KEYS = {
+    "model": ("MODEL", "model"),
+    "task": ("--task", "task.name"),
+    "data": ("--data", "task.data"),
+    "train": ("--train", "task.train"),
+    "validation": ("--validation", "task.validation"),
+    "test": ("--test", "task.test"),
+    "text": ("--text", "task.text"),
+    "label": ("--label", "task.label"),
+    "max_length": ("--max-length", "task.max_length"),
+    "sparsity": ("--sparsity", "prune.sparsity"),
+    "teacher": ("--teacher", "teacher.path"),
+    "seed": ("--seed", "seed"),
+    "teacher_cache_gb": ("--teacher-cache-gb", "prune.teacher_cache_gb"),
+    "precision": ("--precision", "train.precision"),
+    "threads": ("--threads", "train.threads"),
+}
+"""Parameter of a command -> its flag and the key that it sets."""
+_TEXTS = ("model", "task", "data", "train", "validation", "test", "text", "label", "teacher")
+"""Flags that stay text; the others are read as YAML, so that the key's own type judges them."""
+
+
+def flag_layers(flags: Mapping[str, Any]) -> list[Layer]:
+    """Return a layer for each flag that was given."""
+    layers = []
+    for name, value in flags.items():
+        if value is None or value == []:
+            continue
+        flag, path = KEYS[name]
+        layer = parse_override(f"{path}={value}") if name not in _TEXTS else None
+        values = layer.values if layer is not None else nested(path, value)
+        layers.append(Layer(values, flag))
+    return layers
+
+
+def build_config(
+    flags: Mapping[str, Any],
+    *,
+    preset: str | None,
+    config: Path | None,
+    overrides: Sequence[str] | None,
+    saved: Path | None = None,
+    announce: Callable[[str], None],
+) -> RunConfig:
+    """Put the configuration together: defaults < preset < file < --set and flags.
+
+    Args:
+        flags: parameter -> value, of those in :data:`KEYS`.
+        preset, config, overrides: what was given on the command line.
+        saved: config.yaml of a run to resume; takes the place of an automatic preset.
+        announce: told which preset was taken when none was named.
+
+    Raises:
+        CofiError: unknown keys, bad values, no model, no task, an unknown task.
+    """
+    top = [parse_override(text) for text in overrides or ()] + flag_layers(flags)
+    layers = [file_layer(saved)] if saved is not None else []
+    if preset is None and config is None and saved is None:
+        preset = choose_preset(_task_of(top))
+        if preset is not None:
+            announce(f"Preset {preset} (cofi presets {preset} explains it)")
+    if preset is not None:
+        layers.append(preset_layer(preset))
+    if config is not None:
+        layers.append(file_layer(config))
+    resolved = resolve_config([*layers, *top])
+    check_task(resolved)
+    return resolved
+
+
+def _task_of(layers: Sequence[Layer]) -> str | None:
+    values: Mapping[str, Any] = {}
+    for layer in layers:
+        values = merge(values, layer.values)
+    task = values.get("task")
+    name = task.get("name") if isinstance(task, Mapping) else None
+    return name if isinstance(name, str) else None
+
+
+def check_task(config: RunConfig) -> None:
+    """Refuse a missing or unknown task before anything is loaded or downloaded.
+
+    Raises:
+        CofiError: with the choices.
+    """
+    from cofi_cli.tasks import task_names
+
+    name = config.task.name
+    if name is None and config.task.train is None:
+        raise CofiError(
+            f"No task given. Choices: {', '.join(task_names())}.",
+            hint="--task NAME, or your own files: --train FILE --validation FILE.",
+        )
+    if name is not None and name not in task_names():
+        raise unknown("task", name, task_names(), hint="For your own files: --train, --validation.")

@@ -1,0 +1,48 @@
+"""``cofi prune``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cofi_cli.cli import options as o
+from cofi_cli.cli.console import prepare, say
+from cofi_cli.cli.training import Request, open_request, run_training, show_plan
+
+
+def prune(
+    model: o.Model = None,
+    task: o.TaskName = None,
+    sparsity: o.Sparsity = None,
+    teacher: o.Teacher = None,
+    preset: o.Preset = None,
+    config: o.ConfigFile = None,
+    overrides: o.Set = None,
+    output: o.Output = None,
+    resume: o.Resume = False,
+    dry_run: o.DryRun = False,
+    data: o.Data = None,
+    train: o.TrainFile = None,
+    validation: o.ValidationFile = None,
+    test: o.TestFile = None,
+    text: o.Text = None,
+    label: o.Label = None,
+    max_length: o.MaxLength = None,
+    seed: o.Seed = None,
+    precision: o.Precision = None,
+    threads: o.Threads = None,
+    teacher_cache_gb: o.CacheGb = None,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Prune a model: teacher, gates, compact model, recovery, report.
+
+    [bold]cofi prune bert-base-uncased --task sst2 --sparsity 0.95[/bold]
+    """
+    given: dict[str, Any] = {k: v for k, v in locals().items() if k in o.KEYS}
+    prepare(quiet=quiet)
+    request = Request("prune", given, preset, config, overrides, output, resume)
+    resolved, run = open_request(request, announce=lambda text: say(text, quiet=quiet))
+    if dry_run:
+        show_plan(resolved, run, as_json=as_json)
+        return
+    run_training("prune", resolved, run, resume=resume, as_json=as_json, quiet=quiet)

@@ -1,0 +1,139 @@
+"""What ``prune`` and ``finetune`` share: the request, the run, what is shown at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from cofi_cli.cli.console import say, show_json, show_lines, show_tables
+from cofi_cli.cli.folders import output_folder, unfinished_run
+from cofi_cli.cli.options import build_config
+from cofi_cli.cli.progress import make_progress
+from cofi_cli.config import RunConfig
+from cofi_cli.runs import RunDir
+
+Command = Literal["prune", "finetune"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user typed."""
+
+    command: Command
+    flags: Mapping[str, Any]
+    preset: str | None
+    config: Path | None
+    overrides: Sequence[str] | None
+    output: Path | None
+    resume: bool
+
+
+def open_request(request: Request, *, announce: Callable[[str], None]) -> tuple[RunConfig, RunDir]:
+    """Return the validated configuration and the folder.
+
+    A resumed run starts from the configuration that it was started with; what is
+    given beside ``--resume`` is compared with it by the training.
+
+    Raises:
+        CofiError: bad input, a folder that is taken, or nothing to resume.
+    """
+    output, saved = request.output, None
+    if request.resume:
+        run = RunDir(output) if output else unfinished_run(command=request.command)
+        output = run.root
+        if run.exists:
+            announce(f"Resuming {run.root}")
+            saved = run.config
+        else:
+            announce(f"{run.root} holds no run yet; starting one")
+    config = build_config(
+        request.flags,
+        preset=request.preset,
+        config=request.config,
+        overrides=request.overrides,
+        saved=saved,
+        announce=announce,
+    )
+    run = output_folder(output, config, command=request.command, resume=request.resume)
+    return config, run
+
+
+def run_training(
+    command: Command,
+    config: RunConfig,
+    run: RunDir,
+    *,
+    resume: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Train, draw the report, show it."""
+    from cofi_cli import training
+    from cofi_cli.deploy.report import write_report
+
+    say(f"Run folder: {run.root}", quiet=quiet)
+    progress = make_progress(quiet=quiet)
+    work = training.prune if command == "prune" else training.finetune
+    try:
+        report = work(config, run, resume=resume, progress=progress)
+    finally:
+        progress.close()
+    write_report(run)
+    if as_json:
+        show_json(report)
+    else:
+        show_report(report, run)
+    if report.get("missed"):
+        say(f"Warning: {report['missed']}")
+
+
+def show_report(report: Mapping[str, Any], run: RunDir) -> None:
+    """Write the report's tables, the structure and what to type next to stdout."""
+    from cofi_cli.deploy.structure import structure_lines
+    from cofi_cli.deploy.tables import stage_table, summary_table
+
+    show_tables([summary_table(dict(report)), stage_table(dict(report))])
+    lines = []
+    if report.get("structure"):
+        lines += [*structure_lines(report["structure"]), ""]
+    if report.get("note"):
+        lines += [str(report["note"]), ""]
+    lines += [f"model   {run.model}", f"report  {run.report_md}"]
+    if run.structure.exists():
+        lines.append(f"picture {run.structure}")
+    show_lines([*lines, f"next    cofi export {run.root} --onnx && cofi bench {run.root}"])
+
+
+def show_plan(config: RunConfig, run: RunDir, *, as_json: bool) -> None:
+    """``--dry-run``: check everything; say what would happen."""
+    from cofi_cli.deploy.text import Table
+    from cofi_cli.training import dry_run
+
+    plan = dry_run(config) | {"output": str(run.root)}
+    resolved = config.model_dump(mode="json")
+    if as_json:
+        show_json({"config": resolved, **plan})
+        return
+    low, high = plan["reachable_sparsity"]
+    facts = (
+        ("model", str(plan["model"])),
+        ("task", f"{plan['task']} ({plan['metric']})"),
+        ("rows", ", ".join(f"{name} {count:,}" for name, count in plan["rows"].items())),
+        ("prunable weights", f"{plan['prunable_weights']:,}"),
+        ("kept at the target", f"{plan['kept_weights']:,}"),
+        ("reachable sparsity", f"{low:g} to {high:.4f}"),
+        ("run folder", plan["output"]),
+    )
+    stages = tuple((s["name"], f"{s['epochs']:g}", f"{s['steps']:,}") for s in plan["stages"])
+    show_lines(["# Resolved configuration", yaml.safe_dump(resolved, sort_keys=False).rstrip()])
+    show_tables(
+        [
+            Table("What would happen", ("", ""), facts),
+            Table("Stages", ("stage", "epochs", "steps"), stages),
+        ]
+    )
+    show_lines(["Dry run: everything was checked, nothing was trained or written."])
