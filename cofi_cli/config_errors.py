@@ -104,12 +104,14 @@ def _dotted(loc: tuple[int | str, ...]) -> str:
 
 
 def _origin(path: str, origins: Mapping[str, str]) -> str:
+    """Return the origin of a key, of the section it is in, or of the first key below it."""
     path = path.split("[")[0]
-    while path:
-        if path in origins:
-            return origins[path]
-        path = path.rpartition(".")[0]
-    return ""
+    above = path
+    while above:
+        if above in origins:
+            return origins[above]
+        above = above.rpartition(".")[0]
+    return next((o for key, o in origins.items() if key.startswith(f"{path}.")), "")
 
 
 def _section(field: FieldInfo) -> type[BaseModel] | None:
@@ -137,7 +139,10 @@ def _expected_at(loc: tuple[int | str, ...]) -> str:
     section = _section(field)
     if section is not None:
         return f"a section with the keys {', '.join(section.model_fields)}"
-    return _type_words(field.annotation) + _range_words(field)
+    kind = field.annotation
+    if isinstance(loc[-1], int) and get_origin(kind) is tuple:
+        kind = get_args(kind)[0]
+    return _type_words(kind) + _range_words(field)
 
 
 def _type_words(kind: Any) -> str:

@@ -51,9 +51,7 @@ def preset_path(name: str) -> Path:
         CofiError: there is none of this name.
     """
     if name not in preset_names():
-        raise unknown(
-            "preset", name, preset_names(), hint="For a file of your own: --config FILE."
-        )
+        raise unknown("preset", name, preset_names(), hint="For a file of your own: --config FILE.")
     return presets_folder() / f"{name}.yaml"
 
 
