@@ -15,14 +15,25 @@ if TYPE_CHECKING:
     from cofi_cli.config import RunConfig
     from cofi_cli.deploy.bench import bench
     from cofi_cli.deploy.export import export
+    from cofi_cli.runs import RunDir
     from cofi_cli.tasks import load_task
     from cofi_cli.training import finetune, prune
 
 __version__ = "0.1.0"
-__all__ = ["RunConfig", "__version__", "bench", "export", "finetune", "load_task", "prune"]
+__all__ = [
+    "RunConfig",
+    "RunDir",
+    "__version__",
+    "bench",
+    "export",
+    "finetune",
+    "load_task",
+    "prune",
+]
 
 _HOME = {
     "RunConfig": "cofi_cli.config",
+    "RunDir": "cofi_cli.runs",
     "bench": "cofi_cli.deploy.bench",
     "export": "cofi_cli.deploy.export",
     "finetune": "cofi_cli.training",
