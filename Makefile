@@ -1,47 +1,52 @@
-# Two commands do everything: `make demo` and `make test`. They need Python 3.10+ and make.
+# Everything here needs only Python 3.10 or newer and make.
+#
+#   make demo      the whole chain on an embedded model and text, within minutes on two cores
+#   make test      the tests
+#   make check     format, lint, types
+#   make test-457  the fast tests on the 4.57 line of transformers
+
 PYTHON ?= python3
-WORKERS ?= 2
-BIN := .venv/bin
-BIN_457 := .venv-457/bin
-STAMP := .installed
+DEMO_RUN := runs/demo
 
-.PHONY: help demo test check format test-457 clean
+# One thread per test process: two of them on two cores.
+TEST_ENV := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
+PYTEST := -m pytest -q -n 2
 
-help:  ## list the targets
-	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+.PHONY: demo test test-457 check format clean
+.DEFAULT_GOAL := test
 
-demo: .venv/$(STAMP)  ## the whole main job on a real encoder and text that every Python has
-	$(BIN)/cofi prune demo --task demo --preset demo
-	$(BIN)/cofi export --onnx
-	$(BIN)/cofi bench
+# $(call environment,FOLDER,CONSTRAINTS): install again only when what is asked for has changed.
+define environment
+$(1)/.installed: pyproject.toml $(2)
+	@$$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "cofi needs Python 3.10 or newer: make PYTHON=python3.12")'
+	$$(PYTHON) -m venv $(1)
+	$(1)/bin/python -m pip install --disable-pip-version-check -q -c $(2) -e ".[demo,dev]"
+	@touch $$@
+endef
+$(eval $(call environment,.venv,constraints.txt))
+$(eval $(call environment,.venv-457,constraints-4.57.txt))
 
-test: .venv/$(STAMP)  ## all tests
-	$(BIN)/python -m pytest -q -n $(WORKERS)
+# An unfinished run goes on where it stopped; a finished one makes room.
+demo: .venv/.installed
+	@if [ -e $(DEMO_RUN)/report.json ]; then rm -rf $(DEMO_RUN); fi
+	.venv/bin/cofi prune --preset demo --resume -o $(DEMO_RUN)
+	.venv/bin/cofi export $(DEMO_RUN) --onnx
+	.venv/bin/cofi bench $(DEMO_RUN) --batch 1,32 --seq-len 64 --max-seconds 10
 
-check: .venv/$(STAMP)  ## lint, format, types
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+test: .venv/.installed
+	$(TEST_ENV) .venv/bin/python $(PYTEST)
 
-format: .venv/$(STAMP)  ## rewrite the code as `make check` wants it
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+test-457: .venv-457/.installed
+	$(TEST_ENV) .venv-457/bin/python $(PYTEST) -m "not slow"
 
-test-457: .venv-457/$(STAMP)  ## the fast tests on transformers 4.57
-	$(BIN_457)/python -m pytest -q -n $(WORKERS) -m "not slow"
+check: .venv/.installed
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy --strict cofi_cli
 
-clean:  ## remove the environments and caches; runs/ stays
-	rm -rf .venv .venv-457 build dist .pytest_cache .mypy_cache .ruff_cache
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+format: .venv/.installed
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
 
-.venv/$(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -c "import sys; sys.version_info >= (3, 10) or sys.exit('cofi needs Python 3.10 or newer')"
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[demo,dev]"
-	touch $@
-
-.venv-457/$(STAMP): pyproject.toml constraints-4.57.txt
-	$(PYTHON) -c "import sys; sys.version_info >= (3, 10) or sys.exit('cofi needs Python 3.10 or newer')"
-	$(PYTHON) -m venv .venv-457
-	$(BIN_457)/python -m pip install --quiet --constraint constraints-4.57.txt --editable ".[demo,dev]"
-	touch $@
+clean:
+	rm -rf .venv .venv-457 .mypy_cache .pytest_cache .ruff_cache build dist
