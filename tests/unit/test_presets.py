@@ -150,7 +150,7 @@ def test_a_section_given_a_value_lists_its_keys() -> None:
 
 
 def test_an_unknown_preset_is_guessed() -> None:
-    with pytest.raises(CofiError, match="Unknown preset 'glue-lrge'. Did you mean 'glue-large'"):
+    with pytest.raises(CofiError, match=r"Unknown preset 'glue-lrge'\. Did you mean 'glue-large'"):
         preset_text("glue-lrge")
 
 

