@@ -57,8 +57,10 @@ def run(arguments: Sequence[str]) -> int:
         arguments = [a for a in arguments if a != "--debug"]
     try:
         code = app(args=list(arguments), prog_name="cofi", standalone_mode=False)
+        if code == INTERRUPTED:  # what Typer makes of Ctrl-C outside of training
+            say("Interrupted.")
         return code if isinstance(code, int) else OK
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, typer.Abort):  # what other versions of it make of Ctrl-C
         say("Interrupted.")
         return INTERRUPTED
     except Exception as error:
