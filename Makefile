@@ -1,19 +1,17 @@
 # Everything here needs only Python 3.10 or newer and make.
-#
-#   make demo      the whole chain on an embedded model and text, within minutes on two cores
-#   make test      the tests
-#   make check     format, lint, types
-#   make test-457  the fast tests on the 4.57 line of transformers
-
+# `make` alone lists what there is.
 PYTHON ?= python3
+WORKERS ?= 2
 DEMO_RUN := runs/demo
 
 # One thread per test process: two of them on two cores.
 TEST_ENV := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
-PYTEST := -m pytest -q -n 2
+PYTEST := -m pytest -q -n $(WORKERS)
 
-.PHONY: demo test test-457 check format clean
-.DEFAULT_GOAL := test
+.PHONY: help demo test test-457 check format clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST)
 
 # $(call environment,FOLDER,CONSTRAINTS): install again only when what is asked for has changed.
 define environment
@@ -27,26 +25,26 @@ $(eval $(call environment,.venv,constraints.txt))
 $(eval $(call environment,.venv-457,constraints-4.57.txt))
 
 # An unfinished run goes on where it stopped; a finished one makes room.
-demo: .venv/.installed
+demo: .venv/.installed  ## the whole chain on an embedded model and text, in minutes on two cores
 	@if [ -e $(DEMO_RUN)/report.json ]; then rm -rf $(DEMO_RUN); fi
 	.venv/bin/cofi prune --preset demo --resume -o $(DEMO_RUN)
 	.venv/bin/cofi export $(DEMO_RUN) --onnx
 	.venv/bin/cofi bench $(DEMO_RUN) --batch 1,32 --seq-len 64 --max-seconds 10
 
-test: .venv/.installed
+test: .venv/.installed  ## all tests
 	$(TEST_ENV) .venv/bin/python $(PYTEST)
 
-test-457: .venv-457/.installed
+test-457: .venv-457/.installed  ## the fast tests on the 4.57 line of transformers
 	$(TEST_ENV) .venv-457/bin/python $(PYTEST) -m "not slow"
 
-check: .venv/.installed
+check: .venv/.installed  ## lint, format, types
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy --strict cofi_cli
 
-format: .venv/.installed
+format: .venv/.installed  ## rewrite the code as check wants it
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-clean:
+clean:  ## remove environments and caches; runs/ stays
 	rm -rf .venv .venv-457 .mypy_cache .pytest_cache .ruff_cache build dist
