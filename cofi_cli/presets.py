@@ -17,6 +17,8 @@ from cofi_cli.errors import UNREACHABLE, CofiError, unknown
 SMALL_GLUE = ("cola", "stsb", "mrpc", "rte", "wnli")
 """Sets of some thousand rows; the paper trains them longer (and leaves wnli out)."""
 LARGE_GLUE = ("sst2", "mnli", "qqp", "qnli")
+SMALL_ROWS = 10_000
+"""Files of the user's own with fewer rows are small; GLUE's small sets have up to 8,551."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +67,28 @@ def preset_summary(name: str) -> str:
     return preset_text(name).split("\n", 1)[0].lstrip("# ").rstrip()
 
 
-def choose_preset(task: str | None) -> str | None:
-    """Return the preset that fits a task as the paper sorts them; ``None`` for own files."""
+def choose_preset(task: str | None, *, train: Path | None = None) -> str | None:
+    """Return the preset that fits a task as the paper sorts them.
+
+    Own files are sorted by the lines of ``train``; ``None`` where there is no such file.
+    """
     if task == "demo":
         return "demo"
     if task in SMALL_GLUE:
         return "glue-small"
-    return "glue-large" if task in LARGE_GLUE else None
+    if task in LARGE_GLUE:
+        return "glue-large"
+    if task is None and train is not None and train.is_file():
+        return "glue-small" if _lines(train) < SMALL_ROWS else "glue-large"
+    return None
+
+
+def _lines(path: Path) -> float:
+    """Count lines; a parquet file has none and counts as many."""
+    if path.suffix == ".parquet":
+        return float("inf")
+    with path.open("rb") as stream:
+        return sum(block.count(b"\n") for block in iter(lambda: stream.read(1 << 20), b""))
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

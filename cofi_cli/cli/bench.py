@@ -82,7 +82,7 @@ def bench(
     def report(what: str, done: int, total: int) -> None:
         nonlocal started
         if not started or what.startswith("score of"):
-            progress.stage("bench" if not what.startswith("score of") else what, total, done)
+            progress.stage("bench" if not what.startswith("score of") else what, total)
             started = True
         progress.step({"step": done})
 

@@ -34,7 +34,8 @@ def output_folder(
     """Return the folder of a run.
 
     Raises:
-        CofiError: it holds another run and is not resumed, or it is a file.
+        CofiError: it holds another run and is not resumed, it holds anything else,
+            or it is a file.
     """
     if output is None:
         return RunDir(free_folder(run_name(config, command=command)))
@@ -46,6 +47,11 @@ def output_folder(
             f"{output} already holds a run.",
             hint=f"Continue it with: cofi {command} --resume -o {output}, "
             "or choose another folder with -o.",
+        )
+    if not run.exists and output.is_dir() and any(output.iterdir()):
+        raise CofiError(
+            f"{output} holds something that is not a run; it is left as it is.",
+            hint="Choose an empty or a new folder with -o.",
         )
     return run
 

@@ -154,7 +154,8 @@ def build_config(
     top = [parse_override(text) for text in overrides or ()] + flag_layers(flags)
     layers = [file_layer(saved)] if saved is not None else []
     if preset is None and config is None and saved is None:
-        preset = choose_preset(_task_of(top))
+        train = _task_value(top, "train")
+        preset = choose_preset(_task_value(top, "name"), train=Path(train) if train else None)
         if preset is not None:
             announce(f"Preset {preset} (cofi presets {preset} explains it)")
     if preset is not None:
@@ -166,13 +167,13 @@ def build_config(
     return resolved
 
 
-def _task_of(layers: Sequence[Layer]) -> str | None:
+def _task_value(layers: Sequence[Layer], key: str) -> str | None:
     values: Mapping[str, Any] = {}
     for layer in layers:
         values = merge(values, layer.values)
     task = values.get("task")
-    name = task.get("name") if isinstance(task, Mapping) else None
-    return name if isinstance(name, str) else None
+    value = task.get(key) if isinstance(task, Mapping) else None
+    return value if isinstance(value, str) else None
 
 
 def check_task(config: RunConfig) -> None:

@@ -23,7 +23,7 @@ from cofi_cli.cli.console import stderr
 if TYPE_CHECKING:
     from cofi_cli.training.progress import Progress as TrainingProgress
 
-LINE_SECONDS = 15.0
+LINE_SECONDS = 10.0
 """How often a line is written where there is no terminal."""
 _SMOOTHING = 0.1
 
@@ -37,7 +37,7 @@ class _Bar(Progress):
         """Return what is drawn at each refresh."""
         yield self.make_tasks_table(self.tasks)
         if self.figures:
-            yield Text(self.figures, style="dim", overflow="ellipsis", no_wrap=True)
+            yield Text(self.figures, style="dim")
 
 
 def figures(row: Mapping[str, Any], *, rate: float | None = None) -> str:

@@ -115,6 +115,16 @@ def test_an_output_folder_that_holds_another_run(
     assert (tmp_path / "taken" / "config.yaml").read_text() == "model: other\n"
 
 
+def test_an_output_folder_that_holds_something_else(
+    cofi: Cofi, tmp_path: Path, quick_yaml: Path
+) -> None:
+    write_text(tmp_path / "thesis" / "chapter.txt", "years of work")
+    result = cofi("prune", "--config", quick_yaml, "-o", "thesis")
+    assert result.code == USAGE
+    assert "thesis holds something that is not a run; it is left as it is." in result.err
+    assert [p.name for p in (tmp_path / "thesis").iterdir()] == ["chapter.txt"]
+
+
 def test_resuming_with_other_flags_names_the_key(
     cofi: Cofi, tmp_path: Path, quick_yaml: Path
 ) -> None:

@@ -75,6 +75,16 @@ def test_each_glue_task_has_a_preset() -> None:
     assert choose_preset("demo") == "demo"
 
 
+def test_own_files_are_sorted_by_their_rows(tmp_path: Path) -> None:
+    file = tmp_path / "train.csv"
+    file.write_text("text,label\n" + "a,b\n" * 9_000, encoding="utf-8")
+    assert choose_preset(None, train=file) == "glue-small"
+    file.write_text("text,label\n" + "a,b\n" * 11_000, encoding="utf-8")
+    assert choose_preset(None, train=file) == "glue-large"
+    assert choose_preset(None) is None
+    assert choose_preset(None, train=tmp_path / "absent.csv") is None
+
+
 def test_the_last_layer_wins_key_by_key(tmp_path: Path) -> None:
     file = tmp_path / "own.yaml"
     file.write_text("prune: {epochs: 7, batch_size: 4}\nseed: 1\n", encoding="utf-8")
