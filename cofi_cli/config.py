@@ -73,6 +73,8 @@ class PruneConfig(Section):
     batch_size: int = Field(32, ge=1)
     learning_rate: float = Field(2e-5, gt=0)
     gate_learning_rate: float = Field(0.01, gt=0)
+    gate_schedule: Literal["settle", "constant"] = "settle"
+    """``settle`` lets the gates' rate fall linearly to 0 once the ramp is over."""
     multiplier_learning_rate: float = Field(0.01, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     gates: tuple[GateGroup, ...] = ALL_GATES
@@ -97,6 +99,7 @@ class RecoverConfig(Section):
     schedule: Literal["constant", "linear"] = "constant"
     batch_size: int = Field(32, ge=1)
     weight_decay: float = Field(0.0, ge=0)
+    freeze_embeddings: bool = False
 
 
 class TrainConfig(Section):

@@ -94,7 +94,7 @@ class PruneStage:
 
     def step(self, batch: dict[str, Tensor], indices: list[int], step: int) -> dict[str, float]:
         """One step of weights, gates and multipliers."""
-        dense = step < self.dense_steps
+        settings, dense = self.settings, step < self.dense_steps
         masks = None
         if not dense:
             seed = self.session.config.seed
@@ -106,7 +106,7 @@ class PruneStage:
             hidden=self.shape.hidden,
             sparsity=target,
         )
-        lr = self.settings.learning_rate * linear_decay(step, self.total)
+        lr = settings.learning_rate * linear_decay(step, self.total)
         set_lr(self.optimizer, lr)
         with autocast(precision, device):
             out = self.student.run(**{k: batch[k] for k in INPUTS}, masks=masks)
@@ -121,9 +121,17 @@ class PruneStage:
         clip_gradients(self._weights(), self.session.config.train.grad_clip)
         self.optimizer.step()
         if not dense:
+            set_lr(self.gate_optimizer, settings.gate_learning_rate * self._gate_factor(step))
             row |= self._constrain(target)
         row |= {"loss": loss.item(), "learning_rate": lr, "target_sparsity": target}
         return row
+
+    def _gate_factor(self, step: int) -> float:
+        """Return the factor of the gates' rate, so that weights end on a settled structure."""
+        held_from = self.dense_steps + self.ramp_steps
+        if self.settings.gate_schedule == "constant" or step < held_from:
+            return 1.0
+        return linear_decay(step - held_from, self.total - held_from)
 
     def _constrain(self, target: float) -> dict[str, float]:
         self.gate_optimizer.step()

@@ -53,7 +53,7 @@ class RecoverStage:
         self.kept = kept.to(session.device) if is_narrow else None
         config = model.config
         self.exists = existing_layers(list(zip(config.layer_heads, config.layer_ffn)))
-        if session.config.prune.freeze_embeddings:
+        if settings.freeze_embeddings:
             self.model.model.encoder.embeddings.requires_grad_(False)
         self.precision = resolve_precision(
             session.config.train.precision,
