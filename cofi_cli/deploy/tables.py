@@ -15,7 +15,7 @@ def summary_table(report: Json, bench: Json | None = None) -> Table:
     """Teacher against compact model: score, weights, bytes, latency, speedup."""
     teacher, model = report.get("teacher") or {}, report.get("model") or {}
     metric = report.get("metric") or "score"
-    scores = [metric] + [k for k in (model.get("scores") or {}) if k != metric]
+    scores = [metric] + [k for k in _dev_scores(model) if k != metric]
     rows = [_score_row(name, teacher, model, headline=name == metric) for name in scores]
     for label, key in (
         ("encoder weights", "encoder_params"),
@@ -109,10 +109,17 @@ def gate_table(bench: Json) -> Table:
 
 
 def _score_row(name: str, teacher: Json, model: Json, *, headline: bool) -> tuple[str, ...]:
-    before = teacher.get("score") if headline else get(teacher, f"scores.{name}")
-    after = model.get("score") if headline else get(model, f"scores.{name}")
+    before = teacher.get("score") if headline else _dev_scores(teacher).get(name)
+    after = model.get("score") if headline else _dev_scores(model).get(name)
     change = MISSING if before is None or after is None else f"{after - before:+.2f}"
     return (f"{name} (dev, points)", text.number(before), text.number(after), change)
+
+
+def _dev_scores(side: Json) -> Json:
+    """Return metric -> points on the dev set; training writes split -> metric -> points."""
+    scores: Json = side.get("scores") or {}
+    by_split = scores.get("validation")
+    return by_split if isinstance(by_split, dict) else scores
 
 
 def _fewer(big: float | None, small: float | None) -> str:
