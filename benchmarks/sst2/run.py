@@ -19,7 +19,10 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-RECIPES = {0.95: {"prune.epochs": 8, "recover.epochs": 6}, 0.8: {"prune.epochs": 6, "recover.epochs": 3}}
+RECIPES = {
+    0.95: {"prune.epochs": 8, "recover.epochs": 6},
+    0.8: {"prune.epochs": 6, "recover.epochs": 3},
+}
 
 
 def cofi(*arguments: object) -> None:
@@ -112,7 +115,7 @@ def render(results: dict[str, Any]) -> str:
         own = [runs[f"{sparsity}-{seed}"] for seed in seeds]
         realised = [100 * run["sparsity"]["realised"] for run in own]
         lines.append(_row(f"{sparsity:g}", [run["model"] for run in own], realised))
-    lines += ["", "| run | structure: heads; FFN; hidden | largest swing, points |", "|---|---|---:|"]
+    lines += ["", "| run | heads; FFN; hidden | largest swing, points |", "|---|---|---:|"]
     for name, run in runs.items():
         shape = run["structure"]
         widths = f"{_words(shape['heads'])}; {_words(shape['ffn'])}; {shape['hidden']}"

@@ -50,9 +50,7 @@ class Gates(nn.Module):
             mean = 0.0 if init == "reference" and name == "ffn_dim" else hc.ALPHA_MAX
             noise = torch.randn(sizes[name], generator=generator) * INIT_STD
             alpha = (mean + noise).clamp(-hc.ALPHA_MAX, hc.ALPHA_MAX)
-            self.register_parameter(
-                name, nn.Parameter(alpha, requires_grad=name in self.learned)
-            )
+            self.register_parameter(name, nn.Parameter(alpha, requires_grad=name in self.learned))
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> Masks:
         """Apply a function to the learned groups; the others are 1."""
@@ -64,9 +62,7 @@ class Gates(nn.Module):
 
     def sample(self, generator: torch.Generator) -> Masks:
         """Draw one sample for a whole batch, with gradients to the log-alphas."""
-        return self._map(
-            lambda a: hc.sample(a, hc.draw_noise(a.numel(), generator).view_as(a))
-        )
+        return self._map(lambda a: hc.sample(a, hc.draw_noise(a.numel(), generator).view_as(a)))
 
     def p_open(self) -> Masks:
         """Return P(z > 0) of every gate."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from cofi_cli.training.checkpoint import load_state, save_state
 
@@ -42,8 +42,3 @@ class Best:
     def load_from(self, state: dict[str, Any]) -> None:
         """Continue from :meth:`state`."""
         self.score, self.step = state["score"], state["step"]
-
-
-def tensors_of(module: nn.Module) -> dict[str, Tensor]:
-    """Return a module's state as it is; for checkpoints."""
-    return dict(module.state_dict())

@@ -103,7 +103,7 @@ def _distil(session: Session, model: CofiForSequenceClassification) -> StageTime
     spent = prepare_outputs(session, outputs)
     distiller = Distiller(outputs, distill, regression=session.regression)
     stage = RecoverStage(session, model, distiller, config.recover, kept=kept, name=_STAGE)
-    stage.best.offer(evaluate(session, model)[session.task.metrics[0]], 0, model)
+    stage.best.offer(evaluate(session, model)[session.task.headline], 0, model)
     used = run_stage(session, stage)
     used.extra["teacher_seconds"] = spent
     model.load_state_dict(stage.best.load()["model"])

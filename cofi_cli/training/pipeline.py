@@ -90,7 +90,7 @@ def _pruned(
         plan = PrunePlan(**result["plan"])
         small = compact(student, plan)
         delta = assert_parity(session, student, small, plan)
-        score = evaluate(session, small)[session.task.metrics[0]]
+        score = evaluate(session, small)[session.task.headline]
         write_text(session.run.plan, plan.model_dump_json(indent=1) + "\n")
         state = {
             "compact": small.state_dict(),

