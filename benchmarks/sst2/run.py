@@ -166,12 +166,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[57, 58, 59])
     parser.add_argument("--collect", action="store_true", help="Only gather what is there.")
     options = parser.parse_args()
-    for seed in options.seeds if not options.collect else []:
-        teacher = None
-        for sparsity in RECIPES:
-            run = options.output / f"{sparsity}-{seed}"
+    for sparsity in RECIPES if not options.collect else ():
+        for seed in options.seeds:
+            run, first = (options.output / f"{s}-{seed}" for s in (sparsity, next(iter(RECIPES))))
+            teacher = None if run == first else first / "teacher"
             prune(options.data, run, seed=seed, sparsity=sparsity, teacher=teacher)
-            teacher = options.output / f"0.95-{seed}" / "teacher"
             if seed == options.seeds[0] and not (run / "bench.json").exists():
                 cofi("export", run, "--onnx")
                 cofi("bench", run, "--batch", "1,32", "--seq-len", "64,128")

@@ -15,7 +15,7 @@ import torch
 _CPU_FLAGS = ("avx512_bf16", "amx_bf16")
 MIN_WIDTH = 256
 """Hidden width under which bf16 products on a CPU lose to fp32 ones."""
-MAX_SPARSITY = 0.9
+MAX_SPARSITY = 0.7
 """Sparsity from which the products that are left are too small for bf16 on a CPU."""
 
 
