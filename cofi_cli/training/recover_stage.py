@@ -57,4 +57,5 @@ class RecoverStage(PlainStage):
         """Return the distillation loss."""
         out = self.model.run(**{k: batch[k] for k in INPUTS})
         out = MaskedOutput(logits=out.logits, states=out.states, kept=self.kept)
-        return self.distiller(out, batch, indices, exists=self.exists)
+        loss, row = self.distiller(out, batch, indices, exists=self.exists)
+        return loss, row
