@@ -1,5 +1,6 @@
 """Where models come from: folders, the hub's cache, and clear words when there is nothing."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -74,8 +75,8 @@ def test_an_architecture_that_is_not_supported(tmp_path: Path) -> None:
 def test_a_variant_that_is_not_supported(bert_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(bert_folder, tmp_path / "relative")
     config = tmp_path / "relative" / "config.json"
-    text = config.read_text().replace("{", '{"position_embedding_type": "relative_key",', 1)
-    config.write_text(text)
+    changed = json.loads(config.read_text()) | {"position_embedding_type": "relative_key"}
+    config.write_text(json.dumps(changed))
     with pytest.raises(CofiError, match="position_embedding_type='relative_key'"):
         load_dense(str(tmp_path / "relative"), num_labels=2)
 
