@@ -78,6 +78,8 @@ def collect(folder: Path, seeds: list[int]) -> dict[str, Any]:
     for sparsity in RECIPES:
         for seed in seeds:
             run = folder / f"{sparsity}-{seed}"
+            if not (run / "report.json").exists():
+                continue
             report = json.loads((run / "report.json").read_text())
             runs[run.name] = report | {"growth": growth(run), "swing": swing(run)}
     env = json.loads((folder / f"0.95-{seeds[0]}" / "env.json").read_text())
@@ -109,12 +111,14 @@ def render(results: dict[str, Any]) -> str:
         "| model | dev % | test % | realised sparsity | encoder weights |",
         "|---|---:|---:|---:|---:|",
     ]
-    first = [runs[f"0.95-{seed}"] for seed in seeds]
+    first = _of(runs, 0.95)
     lines.append(_row("teacher", [run["teacher"] for run in first], [0.0]))
     for sparsity in RECIPES:
-        own = [runs[f"{sparsity}-{seed}"] for seed in seeds]
+        own = _of(runs, sparsity)
+        if not own:
+            continue
         realised = [100 * run["sparsity"]["realised"] for run in own]
-        lines.append(_row(f"{sparsity:g}", [run["model"] for run in own], realised))
+        lines.append(_row(f"{sparsity:g}, {len(own)} seeds", [run["model"] for run in own], realised))
     lines += ["", "| run | heads; FFN; hidden | largest swing, points |", "|---|---|---:|"]
     for name, run in runs.items():
         shape = run["structure"]
@@ -130,7 +134,7 @@ def render(results: dict[str, Any]) -> str:
             lines.append(f"| {name} | {stage} | {cells} | {row['evaluation_seconds']:.0f} |")
     lines += ["", "| run | step | expected sparsity | examples/s, median |", "|---|---:|---:|---:|"]
     for name in (f"{s}-{seeds[0]}" for s in RECIPES):
-        for part in runs[name]["growth"]:
+        for part in runs[name]["growth"] if name in runs else []:
             cells = f"{part['expected_sparsity']:.3f} | {part['examples_per_second']:.0f}"
             lines.append(f"| {name} | {part['from_step']} | {cells} |")
     lines += ["", "| run | model | case | p50 ms | speedup (95 % interval) |"]
@@ -145,6 +149,10 @@ def render(results: dict[str, Any]) -> str:
             lines.append(f"| {name} | {case['model']} | {key} | {case['p50_ms']:.2f} | {shown} |")
     lines += ["", f"Peak memory of a run: {results['peak_memory_mb']:.0f} MB.", ""]
     return "\n".join(lines)
+
+
+def _of(runs: dict[str, Any], sparsity: float) -> list[Any]:
+    return [run for name, run in runs.items() if name.startswith(f"{sparsity}-")]
 
 
 def _words(widths: list[int]) -> str:

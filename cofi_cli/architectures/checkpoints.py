@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from transformers.utils import logging as transformers_logging
 
 from cofi_cli.architectures.adapter import Adapter
 from cofi_cli.architectures.bert import BERT
@@ -58,6 +59,7 @@ def load_dense(
     source = resolve(name)
     theirs = load_config_dict(source)
     if theirs["model_type"] == CofiConfig.model_type:
+        transformers_logging.disable_progress_bar()
         return CofiForSequenceClassification.from_pretrained(source)
     adapter = adapter_for(name, theirs)
     config = CofiConfig(
