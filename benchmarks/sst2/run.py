@@ -112,13 +112,14 @@ def render(results: dict[str, Any]) -> str:
         "|---|---:|---:|---:|---:|",
     ]
     first = _of(runs, 0.95)
-    lines.append(_row("teacher", [run["teacher"] for run in first], [0.0]))
+    lines.append(_row(f"teacher, {len(first)} seeds", [run["teacher"] for run in first], [0.0]))
     for sparsity in RECIPES:
         own = _of(runs, sparsity)
         if not own:
             continue
         realised = [100 * run["sparsity"]["realised"] for run in own]
-        lines.append(_row(f"{sparsity:g}, {len(own)} seeds", [run["model"] for run in own], realised))
+        name = f"{sparsity:g}, {len(own)} seeds"
+        lines.append(_row(name, [run["model"] for run in own], realised))
     lines += ["", "| run | heads; FFN; hidden | largest swing, points |", "|---|---|---:|"]
     for name, run in runs.items():
         shape = run["structure"]
