@@ -103,7 +103,8 @@ class LayerLoss(nn.Module):
             if id(state) not in projected:
                 projected[id(state)] = F.linear(state, weight).float()
         places = {key: place for place, key in enumerate(projected)}
-        with torch.no_grad():
+        # The difference of squares needs fp32 whatever the layers were computed in.
+        with torch.no_grad(), torch.autocast(teacher.device.type, enabled=False):
             distinct = _mean_squared_errors(teacher, list(projected.values()))
             errors = distinct[:, [places[id(state)] for state in states]]
         if self.matching == "ordered":
