@@ -83,7 +83,7 @@ def collect(folder: Path, seeds: list[int]) -> dict[str, Any]:
             report = json.loads((run / "report.json").read_text())
             runs[run.name] = report | {"growth": growth(run), "swing": swing(run)}
     env = json.loads((folder / f"0.95-{seeds[0]}" / "env.json").read_text())
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024 or None
     bench = {
         name: json.loads((folder / name / "bench.json").read_text())
         for name in (f"{s}-{seeds[0]}" for s in RECIPES)
@@ -148,8 +148,9 @@ def render(results: dict[str, Any]) -> str:
             low, high = ratio["interval"] if ratio else (1.0, 1.0)
             shown = f"{ratio['ratio']:.1f}× ({low:.1f} to {high:.1f})" if ratio else ""
             lines.append(f"| {name} | {case['model']} | {key} | {case['p50_ms']:.2f} | {shown} |")
-    lines += ["", f"Peak memory of a run: {results['peak_memory_mb']:.0f} MB.", ""]
-    return "\n".join(lines)
+    if results["peak_memory_mb"]:  # unknown when the runs were made in an earlier call
+        lines += ["", f"Peak memory of a run: {results['peak_memory_mb']:.0f} MB."]
+    return "\n".join([*lines, ""])
 
 
 def _of(runs: dict[str, Any], sparsity: float) -> list[Any]:
