@@ -89,6 +89,9 @@ def collect(folder: Path, seeds: list[int]) -> dict[str, Any]:
         for name in (f"{s}-{seeds[0]}" for s in RECIPES)
         if (folder / name / "bench.json").exists()
     }
+    for content in bench.values():
+        for model in content["models"]:
+            model.pop("path", None)  # of this machine
     return {"env": env, "seeds": seeds, "peak_memory_mb": peak, "runs": runs, "bench": bench}
 
 
