@@ -91,7 +91,7 @@ def collect(folder: Path, seeds: list[int]) -> dict[str, Any]:
     }
     for content in bench.values():
         for model in content["models"]:
-            model.pop("path", None)  # of this machine
+            model["file"] = Path(model["file"]).name
     return {"env": env, "seeds": seeds, "peak_memory_mb": peak, "runs": runs, "bench": bench}
 
 
