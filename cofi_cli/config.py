@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 GateGroup = Literal["head", "attention", "ffn_dim", "ffn", "hidden"]
 ALL_GATES: tuple[GateGroup, ...] = ("head", "attention", "ffn_dim", "ffn", "hidden")
@@ -89,6 +89,17 @@ class PruneConfig(Section):
     freeze_embeddings: bool = True
     teacher_cache_gb: float = Field(4.0, ge=0)
     """Memory for kept teacher outputs; 0 runs the teacher at each step."""
+
+    @model_validator(mode="after")
+    def _leaves_time_at_the_target(self) -> PruneConfig:
+        """Refuse a schedule that ends before the target is asked for."""
+        before = self.dense_epochs + self.ramp_epochs
+        if before >= self.epochs:
+            raise ValueError(
+                f"dense_epochs + ramp_epochs is {before:g}, which leaves none of the "
+                f"{self.epochs:g} epochs at the target; raise prune.epochs or lower the others"
+            )
+        return self
 
 
 class RecoverConfig(Section):

@@ -75,6 +75,8 @@ def _describe(item: Any, path: str, origin: str) -> str:
         return unknown_key(path) + (f" ({origin})" if origin else "")
     if item["type"] == "missing":
         return f"No {path} given."
+    if item["type"] == "value_error":  # keys of a section that do not fit together
+        return f"{path}: {item['ctx']['error']}."
     expected = _expected_at(item["loc"]) or item["msg"]
     where = f" ({origin})" if origin else ""
     value = item["input"]

@@ -32,7 +32,7 @@ def guard_folder(run: RunDir, config: RunConfig, *, resume: bool) -> None:
     if changed:
         raise CofiError(
             f"{run.root} was started with another configuration: {'; '.join(changed)}.",
-            hint=f"Resume it as it was: cofi prune --resume -o {run.root}",
+            hint=f"Resume it as it was: --resume -o {run.root}, and no other option.",
         )
 
 

@@ -184,8 +184,7 @@ class PruneStage:
         row = {f"validation_{k}": v for k, v in scores.items()}
         row["realised_sparsity"] = plan.sparsity
         reached = plan.sparsity >= self.settings.sparsity - REACHED
-        if reached and not self.armed:
-            self.armed = True
+        self.armed = self.armed or reached
         counts = self.armed if self.settings.best == "reference" else reached
         if counts:
             self.best.offer(

@@ -87,7 +87,7 @@ def test_prune_then_export_then_bench(cofi: Cofi, tmp_path: Path, quick_yaml: Pa
 
 
 def test_json_alone_goes_to_stdout(cofi: Cofi, tmp_path: Path, quick_yaml: Path) -> None:
-    short = ("--set", "teacher.epochs=0.5", "--set", "prune.epochs=2", "--set", "recover.epochs=0")
+    short = ("--set", "teacher.epochs=0.5", "--set", "prune.epochs=3", "--set", "recover.epochs=0")
     result = cofi("prune", "--config", quick_yaml, *short, "-o", "run", "--json", "--quiet")
     assert result.code == 0, result.err
     assert json.loads(result.out) == read_json(tmp_path / "run" / "report.json")

@@ -70,11 +70,11 @@ def test_report_and_artefacts_agree(finished: RunDir) -> None:
     assert plan.sparsity == pytest.approx(realised)
     assert report["missed"] is None and realised >= 0.6 - 0.001
     assert report["structure"]["ffn"] == model.config.layer_ffn
-    assert report["parity"]["masked_vs_compact"] <= 1e-5 * 10
+    assert report["parity"]["masked_vs_compact"] <= 1e-5
     assert {"teacher", "prune", "recover"} == set(report["stages"])
     assert all(stage["examples_per_second"] > 0 for stage in report["stages"].values())
     teacher = BertForSequenceClassification.from_pretrained(finished.teacher)
-    assert teacher.config.id2label == {0: "negative", 1: "positive"} or teacher.config.id2label
+    assert teacher.config.id2label == {0: "negative", 1: "positive"}
     assert report["teacher"]["score"] > 80, "the task is easy, so the teacher must learn it"
 
 
@@ -163,7 +163,7 @@ def test_interrupted_says_how_to_go_on_and_goes_on(
     with pytest.raises(Interrupted) as caught:
         prune(config, run, progress=StopAt("prune", 30))
     assert caught.value.exit_code == 130
-    assert "stage 'prune', step 31" in caught.value.message or "step 30" in caught.value.message
+    assert "in stage 'prune', step 30;" in caught.value.message
     assert caught.value.hint == f"cofi prune --resume -o {run.root}"
     prune(config, run, resume=True)
     assert_same_weights(finished, run)

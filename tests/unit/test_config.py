@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from cofi_cli.config import RunConfig
 from cofi_cli.config_errors import config_keys, unknown_key
+from cofi_cli.errors import CofiError
 
 
 def test_it_survives_its_own_yaml() -> None:
@@ -58,3 +59,11 @@ def test_keys_are_dotted_and_complete() -> None:
 )
 def test_an_unknown_key_is_guessed(given: str, meant: str) -> None:
     assert f"Did you mean '{meant}'" in unknown_key(given)
+
+
+def test_a_schedule_that_ends_before_the_target_is_refused() -> None:
+    from cofi_cli.presets import parse_override, preset_layer, resolve_config
+
+    layers = [preset_layer("demo"), parse_override("prune.epochs=4")]
+    with pytest.raises(CofiError, match=r"prune: dense_epochs \+ ramp_epochs is 4, which leaves"):
+        resolve_config(layers)

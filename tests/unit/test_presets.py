@@ -111,7 +111,7 @@ def test_merging_leaves_its_arguments_alone() -> None:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("prune.epochs=0.5", 0.5),
+        ("prune.epochs=7.5", 7.5),
         ("prune.learning_rate=2e-5", 2e-5),
         ("distill.mask_padding=false", False),
         ("prune.gates=[head, ffn_dim]", ("head", "ffn_dim")),
