@@ -6,7 +6,6 @@ the definition) or only what is open (``skip_closed=True``, same values and
 gradients at the open units' cost).
 """
 
-from dataclasses import dataclass
 from typing import Any, Optional, cast
 
 import torch
@@ -17,22 +16,7 @@ from transformers.activations import ACT2FN
 from .configuration_cofi import CofiConfig
 from .dropout import dropout as drop
 from .masks import Masks
-
-
-@dataclass(frozen=True)
-class Select:
-    """The open units of one masked pass, on the encoder's device; ``None`` = all."""
-
-    hidden: Optional[Tensor]
-    hidden_gate: Tensor
-
-
-def _take(weight: Tensor, index: Optional[Tensor], dim: int) -> Tensor:
-    return weight if index is None else weight.index_select(dim, index)
-
-
-def _index(kept: list[int], size: int, device: torch.device) -> Optional[Tensor]:
-    return None if len(kept) == size else torch.tensor(kept, device=device)
+from .select import Select, index_of, rounded_up, take
 
 
 def attend(
@@ -154,7 +138,7 @@ class Attention(nn.Module):
         select: Select,
     ) -> Tensor:
         """Masked state, open units only; x is (B, T, k), head holds the open heads' gates."""
-        index = _index(kept, self.heads, x.device)
+        index = index_of(kept, self.heads, x.device)
         width = len(kept) * self.head_dim
 
         def rows(tensor: Tensor) -> Tensor:
@@ -166,7 +150,7 @@ class Attention(nn.Module):
         parts = (self.query, self.key, self.value)
         weight = torch.cat([rows(p.weight) for p in parts])
         bias = torch.cat([rows(p.bias) for p in parts])
-        joint = F.linear(x, _take(weight, select.hidden, 1), bias)
+        joint = F.linear(select.enter(x), take(weight, select.products, 1), bias)
         batch, length = x.shape[:2]
         q, k, v = joint.view(batch, length, 3, len(kept), self.head_dim).permute(2, 0, 3, 1, 4)
         dropout = self.attention_dropout if self.training else 0.0
@@ -177,11 +161,12 @@ class Attention(nn.Module):
         if index is not None:
             columns = out_weight.view(-1, self.heads, self.head_dim)
             out_weight = columns.index_select(1, index).view(-1, width)
-        out_weight = _take(out_weight, select.hidden, 0) * (
+        out_weight = take(out_weight, select.products, 0) * (
             head.repeat_interleave(self.head_dim) * layer
         )
-        out = F.linear(context, out_weight, _take(self.output.bias, select.hidden, 0) * layer)
-        return open_layer_norm(x + drop(out, self.dropout, self.training), self.norm, select)
+        out = F.linear(context, out_weight, take(self.output.bias, select.products, 0) * layer)
+        out = drop(select.leave(out), self.dropout, self.training)
+        return open_layer_norm(x + out, self.norm, select)
 
 
 class FeedForward(nn.Module):
@@ -211,22 +196,21 @@ class FeedForward(nn.Module):
     def open(
         self, x: Tensor, kept: list[int], dim: Tensor, layer: Tensor, select: Select
     ) -> Tensor:
-        """Masked state, open units only; x is (B, T, k), dim holds the open dims' gates."""
-        index = _index(kept, self.width, x.device)
-        up = _take(_take(self.up.weight, index, 0), select.hidden, 1)
-        down = _take(_take(self.down.weight, select.hidden, 0), index, 1) * (dim * layer)
-        inner = self.activation(F.linear(x, up, _take(self.up.bias, index, 0)))
-        out = F.linear(inner, down, _take(self.down.bias, select.hidden, 0) * layer)
-        return open_layer_norm(x + drop(out, self.dropout, self.training), self.norm, select)
+        """Masked state; x is (B, T, k), dim holds the gates of the dims in ``kept``."""
+        index = index_of(kept, self.width, x.device)
+        up = take(take(self.up.weight, index, 0), select.products, 1)
+        down = take(take(self.down.weight, select.products, 0), index, 1) * (dim * layer)
+        inner = self.activation(F.linear(select.enter(x), up, take(self.up.bias, index, 0)))
+        out = F.linear(inner, down, take(self.down.bias, select.products, 0) * layer)
+        out = drop(select.leave(out), self.dropout, self.training)
+        return open_layer_norm(x + out, self.norm, select)
 
 
 def open_layer_norm(x: Tensor, norm: nn.LayerNorm, select: Select) -> Tensor:
     """LayerNorm of kept dims, (..., k), with the hidden gates folded into its γ and β."""
-    gate = select.hidden_gate
-    weight = _take(norm.weight, select.hidden, 0) * gate
-    return F.layer_norm(
-        x, x.shape[-1:], weight, _take(norm.bias, select.hidden, 0) * gate, norm.eps
-    )
+    gate = select.gate
+    weight = take(norm.weight, select.hidden, 0) * gate
+    return F.layer_norm(x, x.shape[-1:], weight, take(norm.bias, select.hidden, 0) * gate, norm.eps)
 
 
 class Layer(nn.Module):
@@ -344,10 +328,8 @@ class Encoder(nn.Module):
     def _open(
         self, x: Tensor, bias: Optional[Tensor], masks: Masks
     ) -> tuple[list[Tensor], Optional[Tensor]]:
-        hidden = masks.kept_hidden()
-        gate = masks.hidden[torch.tensor(hidden, dtype=torch.long)].to(x.device)
-        select = Select(_index(hidden, masks.hidden.numel(), x.device), gate)
-        x = open_layer_norm(_take(x, select.hidden, 2), self.embeddings.norm, select)
+        select = Select.of(masks, x.device)
+        x = open_layer_norm(take(x, select.hidden, 2), self.embeddings.norm, select)
         states = [self.embeddings.drop(x)]
         for i, layer in enumerate(self._whole_layers()):
             x = states[-1]
@@ -359,6 +341,7 @@ class Encoder(nn.Module):
                 )
                 x = layer.attention.open(x, bias, heads, z, own, select)
             if dims:
+                dims = rounded_up(dims, layer.ffn.width)
                 z, own = masks.ffn_dim[i, dims].to(x.device), masks.ffn[i].to(x.device)
                 x = layer.ffn.open(x, dims, z, own, select)
             states.append(x)

@@ -16,6 +16,7 @@ from .configuration_cofi import CofiConfig
 from .dropout import dropout as drop
 from .encoder import Encoder, init_weights
 from .masks import Masks
+from .select import spread
 
 Own = TypeVar("Own", bound="CofiPreTrainedModel")
 
@@ -107,8 +108,10 @@ class CofiModel(CofiPreTrainedModel):
         """Return tanh(W x_[CLS] + b), (B, pooler_size), for the last state, (B, T, k)."""
         if self.pooler is None:
             raise ValueError("this model was built without a pooler")
-        weight = self.pooler.weight if kept is None else self.pooler.weight.index_select(1, kept)
-        return torch.tanh(F.linear(last[:, 0], weight, self.pooler.bias))
+        first = last[:, 0]
+        if kept is not None:
+            first = spread(first, kept, self.pooler.in_features)
+        return torch.tanh(self.pooler(first))
 
     def forward(
         self,

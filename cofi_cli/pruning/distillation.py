@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cofi_cli.modeling.select import spread, take
+
 N_TAPS = 4
 """Teacher layers that are matched; CoFi, section 2.3."""
 
@@ -41,7 +43,7 @@ def match_nearest(errors: Tensor) -> list[int | None]:
     """Match each teacher layer to the student layer of least error.
 
     Args:
-        errors: (taps, L) mean squared errors.
+        errors: (taps, L) mean squared errors; a constant may be missing from each row.
     """
     return list(errors.argmin(dim=1).tolist())
 
@@ -87,25 +89,29 @@ class LayerLoss(nn.Module):
         *,
         exists: Sequence[bool],
         kept: Tensor | None,
+        positions: Tensor | None = None,
     ) -> Tensor:
         """Return the loss, a scalar.
 
         Args:
-            states: L student layer outputs of real positions, (n, k); equal
-                neighbours may be one tensor and are then compared once.
+            states: L student layer outputs, (..., k); equal neighbours may be one
+                tensor and are then compared once.
             teacher: (taps, n, d).
             exists: as in :func:`match_ordered`.
             kept: the k kept hidden dims, (k,); ``None`` when k = d.
+            positions: the n rows of the flattened states to compare, (n,); ``None`` = all.
         """
-        weight = self.weight if kept is None else self.weight.index_select(1, kept)
         projected: dict[int, Tensor] = {}
         for state in states:
             if id(state) not in projected:
-                projected[id(state)] = F.linear(state, weight).float()
+                # Projected whole and at full width, so that few shapes of product occur.
+                wide = state if kept is None else spread(state, kept, self.weight.shape[1])
+                flat = F.linear(wide, self.weight).flatten(0, -2)
+                projected[id(state)] = take(flat, positions, 0).float()
         places = {key: place for place, key in enumerate(projected)}
         # The difference of squares needs fp32 whatever the layers were computed in.
         with torch.no_grad(), torch.autocast(teacher.device.type, enabled=False):
-            distinct = _mean_squared_errors(teacher, list(projected.values()))
+            distinct = _ranked_errors(teacher, list(projected.values()))
             errors = distinct[:, [places[id(state)] for state in states]]
         if self.matching == "ordered":
             self.last_match = match_ordered(errors, exists)
@@ -118,9 +124,11 @@ class LayerLoss(nn.Module):
         return loss
 
 
-def _mean_squared_errors(teacher: Tensor, students: Sequence[Tensor]) -> Tensor:
-    """Return all pairs' errors, (taps, S), by |t|² + |s|² - 2·t·s in one matrix product."""
+def _ranked_errors(teacher: Tensor, students: Sequence[Tensor]) -> Tensor:
+    """Return (taps, S) mean squared errors, each row short of its constant |t|²/n.
+
+    Matching compares within a row only, so one pass over the pairs is enough.
+    """
     t = teacher.flatten(1)
-    s = torch.stack(list(students)).flatten(1)
-    squares = t.square().sum(1)[:, None] + s.square().sum(1)[None]
-    return (squares - 2 * (t @ s.T)) / t.shape[1]
+    columns = [torch.dot(s.flatten(), s.flatten()) - 2 * (t @ s.flatten()) for s in students]
+    return torch.stack(columns, dim=1) / t.shape[1]

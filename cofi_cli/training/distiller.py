@@ -10,11 +10,7 @@ from torch import Tensor, nn
 from cofi_cli.config import DistillConfig
 from cofi_cli.modeling import MaskedOutput
 from cofi_cli.pruning.distillation import LayerLoss, prediction_loss
-from cofi_cli.training.teacher_outputs import (
-    TeacherOutputs,
-    real_positions,
-    select_positions,
-)
+from cofi_cli.training.teacher_outputs import TeacherOutputs, real_positions
 
 
 class Distiller(nn.Module):
@@ -66,12 +62,11 @@ class Distiller(nn.Module):
         )
         if self.layers is not None:
             positions = real_positions(batch["attention_mask"]) if settings.mask_padding else None
-            chosen: dict[int, Tensor] = {}
-            for state in out.states[1:]:
-                if id(state) not in chosen:
-                    chosen[id(state)] = select_positions(state, positions)
-            states = [chosen[id(state)] for state in out.states[1:]]
-            layer = self.layers(states, taps, exists=exists, kept=out.kept)
+            if positions is not None and positions.numel() == batch["attention_mask"].numel():
+                positions = None
+            layer = self.layers(
+                out.states[1:], taps, exists=exists, kept=out.kept, positions=positions
+            )
             loss = loss + settings.layer_weight * layer
             row["layer_loss"] = layer.item()
         return loss, row
