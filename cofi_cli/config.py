@@ -79,6 +79,8 @@ class PruneConfig(Section):
     weight_decay: float = Field(0.0, ge=0)
     gates: tuple[GateGroup, ...] = ALL_GATES
     gate_init: Literal["open", "reference"] = "open"
+    gate_floor: float = Field(-8.0, lt=0, ge=-20)
+    """Lower bound of a gate's log-alpha; the reference's is -4.605."""
     constraint: Literal["held", "lagrangian"] = "held"
     """``held`` keeps expected sparsity on target; ``lagrangian`` is the reference's pure ascent."""
     eval_gates: Literal["hard", "soft"] = "hard"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 
 import torch
@@ -13,7 +14,7 @@ from cofi_cli.pruning.sparsity import EncoderShape, sparsity
 
 GROUPS = ("head", "attention", "ffn_dim", "ffn", "hidden")
 INIT_STD = 0.01
-_BISECTIONS = 30
+_FIRST_SHIFT = 0.05
 
 
 class Gates(nn.Module):
@@ -24,6 +25,7 @@ class Gates(nn.Module):
         groups: which groups are learned; the others stay open.
         init: ``open`` starts all gates at the upper bound; ``reference`` starts
             the FFN dims at α = 0, as the CoFi code does.
+        floor: lower bound of α.
         seed: of the small initial noise.
     """
 
@@ -33,10 +35,11 @@ class Gates(nn.Module):
         *,
         groups: Iterable[str] = GROUPS,
         init: str = "open",
+        floor: float = hc.FLOOR,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.shape = shape
+        self.shape, self.floor = shape, floor
         self.learned = tuple(g for g in GROUPS if g in set(groups))
         sizes = {
             "head": (shape.n_layers, shape.n_heads),
@@ -49,7 +52,7 @@ class Gates(nn.Module):
         for name in GROUPS:
             mean = 0.0 if init == "reference" and name == "ffn_dim" else hc.ALPHA_MAX
             noise = torch.randn(sizes[name], generator=generator) * INIT_STD
-            alpha = (mean + noise).clamp(-hc.ALPHA_MAX, hc.ALPHA_MAX)
+            alpha = (mean + noise).clamp(floor, hc.ALPHA_MAX)
             self.register_parameter(name, nn.Parameter(alpha, requires_grad=name in self.learned))
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> Masks:
@@ -80,33 +83,43 @@ class Gates(nn.Module):
     def clamp(self) -> None:
         """Bound the log-alphas, as after every optimiser step."""
         for name in self.learned:
-            self.get_parameter(name).clamp_(-hc.ALPHA_MAX, hc.ALPHA_MAX)
+            self.get_parameter(name).clamp_(self.floor, hc.ALPHA_MAX)
 
     @torch.no_grad()
     def hold(self, target: float, *, tolerance: float = 1e-4) -> float:
         """Shift all log-alphas by one constant so that ŝ meets the target.
 
-        ŝ falls monotonically in the shift, so bisection finds it. Adam moves
-        each gate by about one learning rate, hence the uniform direction.
+        ŝ falls monotonically in the shift: doubling brackets the target, false position
+        (Illinois) finds it. Adam moves each gate by about one learning rate, hence the
+        uniform direction.
 
         Returns:
             The shift that was applied, in units of α; 0 within the tolerance.
         """
-        if abs(float(self.expected_sparsity()) - target) <= tolerance:
+        error = self.expected_sparsity().item() - target
+        if abs(error) <= tolerance:
             return 0.0
         before = {name: self.get_parameter(name).clone() for name in self.learned}
 
-        def at(shift: float) -> float:
+        def error_at(shift: float) -> float:
             for name, alpha in before.items():
                 self.get_parameter(name).copy_(alpha + shift)
             self.clamp()
-            return float(self.expected_sparsity())
+            return self.expected_sparsity().item() - target
 
-        low, high = -2 * hc.ALPHA_MAX, 2 * hc.ALPHA_MAX
-        for _ in range(_BISECTIONS):
-            shift = (low + high) / 2
-            error = at(shift) - target
-            if abs(error) <= tolerance / 4:
-                break
-            low, high = (shift, high) if error > 0 else (low, shift)
+        near, near_error = 0.0, error
+        far = math.copysign(_FIRST_SHIFT, error)
+        while (far_error := error_at(far)) * error > 0:
+            if abs(far) >= hc.ALPHA_MAX - self.floor:
+                return far  # all gates are at a bound: the closest there is
+            near, near_error, far = far, far_error, 2 * far
+        shift, error = far, far_error
+        while abs(error) > tolerance / 4 and abs(far - near) > 1e-6:
+            shift = near + (far - near) * near_error / (near_error - far_error)
+            error = error_at(shift)
+            if error * far_error < 0:
+                near, near_error = far, far_error
+            else:
+                near_error /= 2  # the same end again: weigh it less
+            far, far_error = shift, error
         return shift

@@ -18,7 +18,11 @@ BETA = 2 / 3
 NOISE_EPS = 1e-6
 """Noise is drawn from U(ε, 1 - ε), as in the CoFi reference."""
 ALPHA_MAX = math.log(100.0)
-"""Bound of |α| after every optimiser step, as in the CoFi reference."""
+"""Upper bound of α after every optimiser step, as in the CoFi reference."""
+REFERENCE_FLOOR = -ALPHA_MAX
+"""Lower bound of α in the CoFi reference: a closed gate opens in 4.7 % of the samples."""
+FLOOR = -8.0
+"""Our lower bound, 0.17 %: closed gates then take next to nothing of the expected size."""
 OPEN_SHIFT = -BETA * math.log(-GAMMA / ZETA)
 """q(α) = σ(α + OPEN_SHIFT); about 1.5986."""
 SOFT_SLOPE = 1.2

@@ -53,6 +53,7 @@ class PruneStage:
             self.shape,
             groups=settings.gates,
             init=settings.gate_init,
+            floor=settings.gate_floor,
             seed=derive(session.config.seed, "gates"),
         )
         self.lagrangian = Lagrangian()

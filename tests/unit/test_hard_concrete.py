@@ -68,7 +68,8 @@ def test_hold_meets_the_target(target: float) -> None:
     gates.hold(target)
     lowest = Gates(SHAPE).expected_sparsity().item()
     assert gates.expected_sparsity().item() == pytest.approx(max(target, lowest), abs=2e-3)
-    assert all(p.abs().max() <= hc.ALPHA_MAX + 1e-6 for p in gates.parameters())
+    assert all(p.max() <= hc.ALPHA_MAX + 1e-6 for p in gates.parameters())
+    assert all(p.min() >= hc.FLOOR - 1e-6 for p in gates.parameters())
 
 
 def test_hold_keeps_the_order_of_gates() -> None:
@@ -79,7 +80,15 @@ def test_hold_keeps_the_order_of_gates() -> None:
     before = gates.ffn_dim.detach().clone().flatten()
     gates.hold(0.5)
     after = gates.ffn_dim.detach().flatten()
-    inside = after.abs() < hc.ALPHA_MAX
+    inside = (after < hc.ALPHA_MAX) & (after > hc.FLOOR)
     shift = (after - before)[inside]
     assert inside.sum() > 30
     assert torch.allclose(shift, shift[0].expand_as(shift), atol=1e-6)
+
+
+@pytest.mark.parametrize(("floor", "share"), [(hc.REFERENCE_FLOOR, 0.047), (hc.FLOOR, 0.00166)])
+def test_closed_gates_take_their_share_of_the_expected_size(floor: float, share: float) -> None:
+    gates = Gates(SHAPE, floor=floor)
+    gates.ffn_dim.data.fill_(-100.0)
+    gates.clamp()
+    assert gates.p_open().ffn_dim.max().item() == pytest.approx(share, rel=0.02)

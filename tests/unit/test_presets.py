@@ -56,6 +56,7 @@ def test_the_paper_preset_has_no_correction_of_ours() -> None:
     config = resolve_config([MODEL, preset_layer("cofi-paper")])
     assert (config.prune.constraint, config.prune.eval_gates) == ("lagrangian", "soft")
     assert (config.prune.best, config.prune.gate_init) == ("reference", "reference")
+    assert config.prune.gate_floor == -4.605
     assert config.prune.gate_learning_rate == config.prune.multiplier_learning_rate == 0.01
     assert config.prune.learning_rate == 2e-5 and not config.distill.mask_padding
 
