@@ -8,6 +8,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
         else:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # a file where a folder should be
+                temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

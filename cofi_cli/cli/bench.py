@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,10 +16,19 @@ from cofi_cli.errors import CofiError
 from cofi_cli.runs import RunDir, read_json
 
 if TYPE_CHECKING:
-    from cofi_cli.deploy.bench import BenchResult
+    from cofi_cli.deploy.result import BenchResult
+    from cofi_cli.deploy.timing import Length
     from cofi_cli.tasks import Task
 
 _GATES, _SCORES = "Gates (exit code 3 when one fails)", "Scores"
+_OUTPUT = "Output"
+
+FAIL_IF = (
+    "Repeatable: METRIC>CHANGE or METRIC<CHANGE since --compare, in quotes and with a sign, in % "
+    'or in the metric\'s unit: "p50>+5%", "score<-0.5", "memory>+20MB". Metrics: p50, p90, p99, '
+    "mean (ms), throughput (examples/s), score (points), memory, size (MB), cold-start (s). "
+    "A change within noise passes."
+)
 
 
 def bench(
@@ -30,7 +41,12 @@ def bench(
     ] = None,
     provider: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     batch: Annotated[str, typer.Option(help="Batch sizes, comma between.")] = "1,32",
-    seq_len: Annotated[str, typer.Option(help="Lengths in tokens, comma between.")] = "128",
+    seq_len: Annotated[
+        str,
+        typer.Option(
+            help="Lengths in tokens, comma between; task: the task's own rows, as they come."
+        ),
+    ] = "128",
     threads: Annotated[
         int | None, typer.Option(help="Threads of an operator; by default one per core.")
     ] = None,
@@ -39,19 +55,42 @@ def bench(
     max_seconds: Annotated[
         float, typer.Option(help="Seconds per model and case; slow cases get fewer runs.")
     ] = 30.0,
+    min_seconds: Annotated[
+        float, typer.Option(help="Seconds per model and case; fast cases get more runs.")
+    ] = 0.0,
+    torch: Annotated[
+        bool, typer.Option("--torch/--no-torch", help="Time the checkpoints in PyTorch as well.")
+    ] = False,
     min_speedup: Annotated[
-        float | None, typer.Option(help="Smallest speedup.", rich_help_panel=_GATES)
+        float | None,
+        typer.Option(
+            help="Smallest speedup, at equal precision where it can be.", rich_help_panel=_GATES
+        ),
     ] = None,
     max_drop: Annotated[
         float | None, typer.Option(help="Most points of score lost.", rich_help_panel=_GATES)
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(help="bench.json of an earlier result.", rich_help_panel=_GATES),
+    ] = None,
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(metavar="EXPRESSION", help=FAIL_IF, rich_help_panel=_GATES),
     ] = None,
     gate_case: Annotated[
         str | None,
         typer.Option(help="Judge this case, such as b1-s128.", rich_help_panel=_GATES),
     ] = None,
-    score: Annotated[
-        bool, typer.Option(help="Score the ONNX files.", rich_help_panel=_SCORES)
-    ] = True,
+    gate_model: Annotated[
+        str | None,
+        typer.Option(
+            help="Judge this model, such as model_int8; by default all but dense ones, PyTorch's "
+            "and --baseline.",
+            rich_help_panel=_GATES,
+        ),
+    ] = None,
+    score: Annotated[bool, typer.Option(help="Score the models.", rich_help_panel=_SCORES)] = True,
     score_rows: Annotated[
         int | None, typer.Option(help="On the first so many rows.", rich_help_panel=_SCORES)
     ] = None,
@@ -63,15 +102,31 @@ def bench(
         str | None, typer.Option(help="Folder of the task.", rich_help_panel=_SCORES)
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write bench.json here as well.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Write bench.json here as well.", rich_help_panel=_OUTPUT
+        ),
+    ] = None,
+    ci_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for latency.svg and the series that github-action-benchmark reads. "
+            "(Tables go to the file that GITHUB_STEP_SUMMARY names, where it does.)",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Time and score models side by side, each in its own process."""
+    """Time and score models side by side, each in its own process.
+
+    A run stands for every file that its export names, at every precision.
+    """
     prepare(quiet=quiet)
     places = targets or [RunDir.latest().root]
-    shapes = numbers("--batch", batch), numbers("--seq-len", seq_len)
+    _check_places(output, ci_dir)
+    shapes = numbers("--batch", batch), lengths("--seq-len", seq_len)
+    title = f"cofi bench {' '.join(map(str, places))}"
     say(f"Benchmarking {', '.join(map(str, places))}", quiet=quiet)
     from cofi_cli.deploy.bench import bench as run_bench
     from cofi_cli.deploy.gates import gate_error
@@ -97,18 +152,22 @@ def bench(
             runs=runs,
             warmup=warmup,
             max_seconds=max_seconds,
+            min_seconds=min_seconds,
+            torch=torch,
             task=_task(task, data),
             score=score,
             score_rows=score_rows,
             min_speedup=min_speedup,
             max_drop=max_drop,
+            compare_with=compare,
+            fail_if=fail_if or (),
             gate_case=gate_case,
+            gate_model=gate_model,
             progress=report,
         )
     finally:
         progress.close()
-    if output is not None:
-        result.write(output)
+    _write(result, output=output, ci_dir=ci_dir, title=title)
     if as_json:
         show_json(result.to_json())
     else:
@@ -132,6 +191,24 @@ def numbers(flag: str, text: str) -> list[int]:
         ) from None
 
 
+def lengths(flag: str, text: str) -> list[Length]:
+    """Read ``64,128,task``.
+
+    Raises:
+        CofiError: something in it is neither a whole number nor ``task``.
+    """
+    found: list[Length] = []
+    for part in text.split(","):
+        try:
+            found.append("task" if part.strip() == "task" else int(part))
+        except ValueError:
+            raise CofiError(
+                f"{flag} is '{text}'; expected whole numbers or task with commas between, such as "
+                "64,128,task."
+            ) from None
+    return found
+
+
 def _task(name: str | None, data: str | None) -> Task | None:
     if name is None:
         return None
@@ -141,19 +218,58 @@ def _task(name: str | None, data: str | None) -> Task | None:
     return load_task(TaskConfig(name=name, data=data))
 
 
+def _check_places(output: Path | None, ci_dir: Path | None) -> None:
+    """Refuse before minutes of measuring what could not be written after them.
+
+    Raises:
+        CofiError: a folder stands where a file is to go, or the other way round.
+    """
+    if output is not None and output.is_dir():
+        raise CofiError(
+            f"--output is '{output}', which is a folder.", hint=f"-o {output / 'bench.json'}"
+        )
+    if ci_dir is not None and ci_dir.exists() and not ci_dir.is_dir():
+        raise CofiError(f"--ci-dir is '{ci_dir}', which is a file.", hint="Name a folder.")
+
+
+def _write(result: BenchResult, *, output: Path | None, ci_dir: Path | None, title: str) -> None:
+    """Write what was asked for, before any gate ends the command."""
+    if output is not None:
+        result.write(output)
+    step_summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if ci_dir is None and not step_summary:
+        return
+    from cofi_cli.deploy.ci import append_summary, write_ci_files
+
+    values = result.to_json()
+    if ci_dir is not None:
+        for file in write_ci_files(ci_dir, values, title=title):
+            say(f"Wrote {file}")
+    if step_summary:
+        append_summary(Path(step_summary), values, title=title)
+
+
 def _show(result: BenchResult) -> None:
-    from cofi_cli.deploy.tables import case_table, gate_table, score_table, summary_table
+    from cofi_cli.deploy import tables as t
+    from cofi_cli.deploy.report import LATENCY
 
     values, run = result.to_json(), result.run
-    tables = [case_table(values), score_table(values), gate_table(values)]
-    lines = []
+    tables = [t.case_table(values), t.score_table(values)]
+    tables += [t.change_table(values), t.gate_table(values)]
+    lines: list[str] = []
     if run is not None and run.report_json.exists():
-        tables.append(summary_table(read_json(run.report_json), values))
+        tables.append(t.summary_table(read_json(run.report_json), values))
         lines = [f"report  {run.report_md}"]
-        if run.structure.exists():
-            lines.append(f"picture {run.structure}")
+        pictures = (run.structure, run.root / LATENCY)
+        lines += [f"picture {path}" for path in pictures if path.exists()]
     show_tables(tables)
+    show_lines([*_left_out(result), _machine(result), *lines])
+
+
+def _machine(result: BenchResult) -> str:
     env = result.env
-    show_lines(
-        [f"{env['cpu']}, {env['threads']} threads, onnxruntime {env['onnxruntime']}", *lines]
-    )
+    return f"{env['cpu']}, {env['threads']} threads, onnxruntime {env['onnxruntime']}"
+
+
+def _left_out(result: BenchResult) -> Sequence[str]:
+    return [f"left out: {row['name']}: {row['reason']}" for row in result.left_out]

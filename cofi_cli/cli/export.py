@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cofi_cli.cli import options as o
+from cofi_cli.cli.bench import numbers
 from cofi_cli.cli.console import prepare, say, show_json, show_lines, show_tables
 from cofi_cli.errors import CofiError
 from cofi_cli.runs import RunDir
+
+if TYPE_CHECKING:
+    from cofi_cli.deploy.text import Table
+
+_MEASURED = "What to be fast at"
 
 
 def export(
@@ -19,7 +25,33 @@ def export(
         typer.Argument(help="A run, a model folder or a hub id; by default the latest run."),
     ] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="Write ONNX.")] = False,
-    precision: Annotated[str, typer.Option(help="Precision of the weights: fp32.")] = "fp32",
+    precision: Annotated[
+        str,
+        typer.Option(help="fp32; int8 (processors) or fp16 (GPUs) beside it; auto picks."),
+    ] = "fp32",
+    graph: Annotated[
+        str,
+        typer.Option(help="auto (fastest, measured), plain, packed, fused or fused-skip."),
+    ] = "auto",
+    portable: Annotated[
+        bool, typer.Option("--portable", help="Standard ONNX operators only.")
+    ] = False,
+    max_drop: Annotated[
+        float, typer.Option(help="Points of score that int8 or fp16 may lose.")
+    ] = 0.5,
+    provider: Annotated[
+        str, typer.Option(help="Be fast on: cpu or cuda.", rich_help_panel=_MEASURED)
+    ] = "cpu",
+    batch: Annotated[
+        str, typer.Option(help="At these batch sizes.", rich_help_panel=_MEASURED)
+    ] = "1",
+    seq_len: Annotated[
+        str | None, typer.Option(help="At these lengths; default: 128.", rich_help_panel=_MEASURED)
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(help="With so many threads; default: cores.", rich_help_panel=_MEASURED),
+    ] = None,
     opset: Annotated[int, typer.Option(help="Version of the ONNX operators.")] = 18,
     output: Annotated[
         Path | None,
@@ -28,7 +60,7 @@ def export(
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Export to ONNX, proven equal to the torch model.
+    """Export to ONNX, proven equal to the torch model, in the form that runs fastest here.
 
     A run is exported together with its dense teacher, so that their latencies compare.
     """
@@ -39,7 +71,19 @@ def export(
     say(f"Exporting {place}", quiet=quiet)
     from cofi_cli.deploy.export import export as export_onnx
 
-    report = export_onnx(place, output=output, precision=precision, opset=opset)
+    report = export_onnx(
+        place,
+        output=output,
+        precision=precision,
+        graph=graph,
+        portable=portable,
+        provider=provider,
+        batch=numbers("--batch", batch),
+        seq_len=None if seq_len is None else numbers("--seq-len", seq_len),
+        threads=threads,
+        max_drop=max_drop,
+        opset=opset,
+    )
     if as_json:
         show_json(report)
     else:
@@ -52,13 +96,36 @@ def _show(report: dict[str, Any]) -> None:
     rows = tuple(
         (
             row["file"],
+            row["precision"] + (f" ({row['recipe']})" if "recipe" in row else ""),
+            row["form"],
             text.size(row["bytes"]),
-            str(row["node_count"]),
-            f"{row['parity']['max_abs_delta']:.1e}",
+            f"{row['parity']['max_abs_delta']:.1e}" if "parity" in row else text.MISSING,
+            text.number(row.get("score")),
         )
         for row in report["models"].values()
     )
-    columns = ("file", "size", "nodes", "max |Δ| against torch")
-    title = f"ONNX, {report['precision']}, opset {report['opset']}"
-    show_tables([text.Table(title, columns, rows)])
-    show_lines([f"folder  {report['folder']}"])
+    columns = ("file", "precision", "graph", "size", "max |Δ| against torch", "score")
+    tables = [text.Table(f"ONNX, opset {report['opset']}", columns, rows)]
+    for name, row in report["models"].items():
+        if len(row.get("candidates", ())) > 1:
+            tables.append(_candidates(name, row["candidates"], report["conditions"]))
+    show_tables(tables)
+    picked = [f"fastest {report['picked']}"] if report["picked"] else []
+    show_lines([*report["notes"], *picked, f"folder  {report['folder']}"])
+
+
+def _candidates(name: str, rows: list[dict[str, Any]], conditions: dict[str, Any]) -> Table:
+    from cofi_cli.deploy import text
+
+    cells = tuple(
+        (
+            row["name"],
+            row["case"],
+            text.milliseconds(row["p50_ms"]),
+            f"{row['ratio']:.2f}x ({row['interval'][0]:.2f} to {row['interval'][1]:.2f})",
+        )
+        for row in rows
+    )
+    where = f"{conditions['provider']}, {conditions['threads']} threads"
+    columns = ("graph", "case", "p50 ms", f"against {rows[0]['name']}")
+    return text.Table(f"Tried for {name}.onnx ({where})", columns, cells)

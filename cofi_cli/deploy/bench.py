@@ -5,67 +5,57 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cofi_cli.deploy import environment
 from cofi_cli.deploy.client import WorkerClient
+from cofi_cli.deploy.compare import (
+    Earlier,
+    check_comparison,
+    compare,
+    differences,
+    few_runs,
+    load_earlier,
+    regression_gates,
+)
+from cofi_cli.deploy.conditions import Condition, parse_conditions
 from cofi_cli.deploy.export import export, is_fresh
 from cofi_cli.deploy.gates import check_gates, drop_gates, speedup_gates
-from cofi_cli.deploy.providers import provider_name
+from cofi_cli.deploy.providers import BUILDS, provider_name, require_one_build
 from cofi_cli.deploy.report import add_section
-from cofi_cli.deploy.rows import Row, case_row, model_row, session_env, speedup_rows
+from cofi_cli.deploy.result import BenchResult
+from cofi_cli.deploy.rows import (
+    Row,
+    case_row,
+    gate_rows,
+    headline_rows,
+    model_row,
+    session_env,
+    speedup_rows,
+)
 from cofi_cli.deploy.scoring import score_model
 from cofi_cli.deploy.source import run_of, task_of
-from cofi_cli.deploy.targets import Model, resolve_targets
-from cofi_cli.deploy.timing import Case, Progress, Schedule, Turns, cross, time_case
+from cofi_cli.deploy.targets import Targets, resolve_targets
+from cofi_cli.deploy.task_batches import TaskBatches, lengths_of, task_batches
+from cofi_cli.deploy.timing import (
+    Case,
+    Inputs,
+    Length,
+    Progress,
+    Schedule,
+    Turns,
+    cross,
+    time_case,
+)
 from cofi_cli.errors import UNREACHABLE, CofiError
-from cofi_cli.runs import RunDir, write_json
+from cofi_cli.runs import RunDir
 
 if TYPE_CHECKING:
     from cofi_cli.tasks import Task
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class BenchResult:
-    """The content of bench.json.
-
-    Attributes:
-        env: machine, versions, provider, threads and schedule.
-        models: a row a file: name, bytes, precision, load time, peak memory.
-        cases: a row per model and case; milliseconds, raw samples by turn.
-        speedups: a row per model and case against the baseline.
-        scores: the task metric of each file, in points; empty without a task.
-        gates: a row per threshold and model.
-        baseline: name of the model that the others are compared with.
-        run: the run that was benchmarked, if it was one.
-    """
-
-    env: Row
-    models: list[Row]
-    cases: list[Row]
-    speedups: list[Row] = field(default_factory=list)
-    scores: list[Row] = field(default_factory=list)
-    gates: list[Row] = field(default_factory=list)
-    baseline: str | None = None
-    run: RunDir | None = None
-
-    @property
-    def passed(self) -> bool:
-        """Whether no gate failed."""
-        return all(gate["passed"] for gate in self.gates)
-
-    def to_json(self) -> Row:
-        """Return what bench.json holds."""
-        names = ("env", "baseline", "models", "cases", "speedups", "scores", "gates")
-        return {name: getattr(self, name) for name in names}
-
-    def write(self, path: Path) -> None:
-        """Write bench.json to ``path``."""
-        write_json(path, self.to_json())
 
 
 def bench(
@@ -74,17 +64,22 @@ def bench(
     baseline: Path | None = None,
     provider: str = "cpu",
     batch: Sequence[int] = (1, 32),
-    seq_len: Sequence[int] = (128,),
+    seq_len: Sequence[Length] = (128,),
     threads: int | None = None,
     runs: int = 30,
     warmup: int = 3,
     max_seconds: float = 30.0,
+    min_seconds: float = 0.0,
+    torch: bool = False,
     task: Task | None = None,
     score: bool = True,
     score_rows: int | None = None,
     min_speedup: float | None = None,
     max_drop: float | None = None,
+    compare_with: Path | None = None,
+    fail_if: Sequence[str] = (),
     gate_case: str | None = None,
+    gate_model: str | None = None,
     progress: Progress | None = None,
 ) -> BenchResult:
     """Time and score models, each in a process of its own, in turn.
@@ -99,91 +94,219 @@ def bench(
         baseline: what the others are compared with.
         provider: ``cpu`` or ``cuda``; verified.
         batch: batch sizes; every one is measured with every length.
-        seq_len: lengths in tokens.
+        seq_len: lengths in tokens, and ``"task"`` for those of the task's own rows.
         threads: within an operator; by default one per core that we may use.
         runs: timed runs per model and case.
         warmup: untimed runs before them.
         max_seconds: timed seconds per model and case; slow cases get fewer runs.
+        min_seconds: timed seconds per model and case; fast cases get more runs.
+        torch: whether to time the checkpoints in PyTorch as well.
         task: whose dev set the files are scored on; by default the run's own.
         score: whether to score at all.
         score_rows: score the first so many rows only.
-        min_speedup: smallest speedup that passes, in the worst case or ``gate_case``.
+        min_speedup: smallest speedup that passes, in the worst case or ``gate_case``;
+            at equal precision where there is a dense file of it.
         max_drop: most points of score that may be lost against the baseline.
-        gate_case: for example ``b1-s128``.
+        compare_with: bench.json of an earlier result.
+        fail_if: what may not have changed since then; see
+            :mod:`cofi_cli.deploy.conditions`.
+        gate_case: the only case that is judged, for example ``b1-s128``.
+        gate_model: the only model that is judged; by default all but dense ones,
+            PyTorch's and the baseline.
         progress: called after each turn.
 
     Raises:
-        CofiError: a wrong argument (2), a provider that is not there (5), a file
-            that is missing or does not open (6).
+        CofiError: a wrong argument (2), a provider that is not there or two builds of
+            onnxruntime (5), a file that is missing or does not open (6).
     """
     cases = cross(batch, seq_len)
-    schedule = Schedule(runs=runs, warmup=warmup, max_seconds=max_seconds)
+    schedule = Schedule(runs=runs, warmup=warmup, max_seconds=max_seconds, min_seconds=min_seconds)
     provider_name(provider)
+    require_one_build(environment.versions(*BUILDS), provider=provider)
+    conditions, earlier = _demands(compare_with, fail_if)
     pinned = threads if threads is not None else environment.physical_cores()
     if pinned < 1:
         raise CofiError(f"threads is {pinned}; it must be at least 1.")
-    found = resolve_targets(targets, baseline=baseline, is_fresh=is_fresh, exporter=export)
-    known = _task(task, targets, is_needed=max_drop is not None) if score else None
+    found = resolve_targets(
+        targets,
+        baseline=baseline,
+        is_fresh=is_fresh,
+        exporter=export,
+        provider=provider,
+        torch=torch,
+    )
+    needs_rows = any(case.seq_len == "task" for case in cases)
+    needs_score = max_drop is not None or any(c.measure.name == "score" for c in conditions)
+    known = None
+    if score or needs_rows:
+        known = _task(task, targets, is_needed=needs_rows or needs_score)
+    if needs_rows and known is None:
+        raise CofiError(
+            "seq_len is 'task', and there is no task whose rows could tell the lengths.",
+            hint="Benchmark a run, name the task with --task, or give lengths: --seq-len 64,128.",
+        )
+    names = [case.name for case in cases]
+    judged = found.judged if gate_model is None else (gate_model,)
     check_gates(
         min_speedup,
         max_drop,
         case=gate_case,
-        cases=[case.name for case in cases],
+        cases=names,
         has_baseline=found.baseline is not None,
-        has_task=known is not None,
+        has_task=score and known is not None,
+        model=gate_model,
+        models=[model.name for model in found.models],
+        judged=[name for name in judged if name != found.baseline],
     )
+    notes = []
+    if earlier is not None:
+        notes = check_comparison(
+            earlier,
+            conditions,
+            models=[model.name for model in found.models],
+            judged=judged,
+            cases=names if gate_case is None else [gate_case],
+            all_cases=names,
+            has_scores=score and known is not None,
+        )
+        _warn(notes)
     report = progress or (lambda *_: None)
+    made: dict[int, dict[str, TaskBatches]] = {}
+    if needs_rows and known is not None:
+        made = task_batches(found.models, known, list(dict.fromkeys(batch)))
+    inputs = Inputs(
+        vocab={model.name: model.vocab for model in found.models},
+        batches={
+            size: {name: one.batches for name, one in of.items()} for size, of in made.items()
+        },
+        seed=schedule.seed,
+    )
 
     env = environment.describe_machine()
     with ExitStack() as stack:
-        workers = [
-            stack.enter_context(
-                WorkerClient(m.path, name=m.name, provider=provider, threads=pinned)
+        workers, first_runs = [], []
+        for model in found.models:
+            worker = stack.enter_context(
+                WorkerClient(
+                    model.path,
+                    name=model.name,
+                    provider=provider,
+                    threads=pinned,
+                    runtime=model.runtime,
+                )
             )
-            for m in found.models
+            inputs.feed(worker, cases[0])
+            first_runs += worker.time(1)
+            workers.append(worker)
+        env |= session_env(workers, provider, pinned, schedule)
+        differing = differences(earlier.values["env"], env) if earlier is not None else []
+        _warn([f"Latencies may differ by the environment alone: {d}." for d in differing])
+        timed = _time(workers, cases, schedule, inputs, report)
+        models = [
+            model_row(worker, model, first)
+            for worker, model, first in zip(workers, found.models, first_runs, strict=True)
         ]
-        env |= session_env(workers[0], provider, pinned, schedule)
-        timed = _time(workers, found.models, cases, schedule, report)
-        models = [model_row(w, m) for w, m in zip(workers, found.models, strict=True)]
         scores: list[Row] = []
-        if known is not None:
+        if score and known is not None:
             for worker, model in zip(workers, found.models, strict=True):
                 report(f"score of {model.name}", len(scores), len(workers))
                 scores.append(score_model(worker, model, known, limit=score_rows))
 
     speedups = speedup_rows(found, cases, timed)
+    headline = headline_rows(found, cases, timed, speedups)
     gates = []
     if min_speedup is not None:
-        gates += speedup_gates(speedups, min_speedup, case=gate_case)
+        own = [row for row in gate_rows(speedups, headline) if row["model"] in judged]
+        gates += speedup_gates(own, min_speedup, case=gate_case)
     if max_drop is not None and found.baseline is not None:
         by_name = {row["model"]: row["score"] for row in scores}
-        gates += drop_gates(by_name, found.baseline, max_drop)
-    rows = [
-        case_row(m, case, timed[case.name][m.name], provider)
-        for case in cases
-        for m in found.models
-    ]
-    result = BenchResult(env, models, rows, speedups, scores, gates, found.baseline, found.run)
+        gates += drop_gates(by_name, found.baseline, max_drop, judged=judged)
+    result = BenchResult(
+        env=env,
+        models=models,
+        cases=_case_rows(found, cases, timed, made, provider),
+        speedups=speedups,
+        headline=headline,
+        scores=scores,
+        gates=gates,
+        left_out=[dict(row) for row in found.left_out],
+        baseline=found.baseline,
+        run=found.run,
+    )
+    if earlier is not None:
+        said = {"file": str(earlier.path), "environment": differing, "notes": notes}
+        result = _compared(result, earlier, conditions, said, judged=judged, case=gate_case)
     if found.run is not None:
-        result.write(found.run.bench)
-        add_section(
-            found.run,
-            "bench",
-            {
-                "provider": provider,
-                "threads": pinned,
-                "speedups": speedups,
-                "gates": gates,
-            },
-        )
+        _save(result, found.run)
     return result
+
+
+def _compared(
+    result: BenchResult,
+    earlier: Earlier,
+    conditions: Sequence[Condition],
+    said: Row,
+    *,
+    judged: Sequence[str],
+    case: str | None,
+) -> BenchResult:
+    """Return the result with what changed since an earlier one, and the gates on that."""
+    now = result.to_json()
+    rows = compare(earlier, now)
+    if conditions and (few := few_runs(earlier, now)):
+        _warn([f"Too few runs to know the noise of {', '.join(few)}: raise --runs."])
+    gates = regression_gates(conditions, rows, judged=judged, baseline=result.baseline, case=case)
+    return replace(result, gates=[*result.gates, *gates], comparison={**said, "rows": rows})
+
+
+def _save(result: BenchResult, run: RunDir) -> None:
+    """Write the run's bench.json and draw its report again."""
+    result.write(run.bench)
+    section = {key: result.env[key] for key in ("provider", "threads")}
+    lists = {key: getattr(result, key) for key in ("speedups", "headline", "gates")}
+    add_section(run, "bench", section | lists)
+
+
+def _demands(
+    compare_with: Path | None, fail_if: Sequence[str]
+) -> tuple[list[Condition], Earlier | None]:
+    """Read what may not have changed, and since when."""
+    conditions = parse_conditions(fail_if)
+    if conditions and compare_with is None:
+        raise CofiError(
+            f"--fail-if '{conditions[0].text}' needs an earlier result to compare with.",
+            hint="Add --compare old/bench.json.",
+        )
+    return conditions, None if compare_with is None else load_earlier(compare_with)
+
+
+def _warn(notes: Sequence[str]) -> None:
+    for note in notes:
+        logger.warning("%s", note)
+
+
+def _case_rows(
+    found: Targets,
+    cases: Sequence[Case],
+    timed: dict[str, dict[str, Turns]],
+    made: dict[int, dict[str, TaskBatches]],
+    provider: str,
+) -> list[Row]:
+    rows = []
+    for case in cases:
+        for model in found.models:
+            is_task = case.seq_len == "task"
+            lengths = lengths_of(made, case.batch, model.name) if is_task else None
+            turns = timed[case.name][model.name]
+            rows.append(case_row(model, case, turns, provider, lengths))
+    return rows
 
 
 def _time(
     workers: Sequence[WorkerClient],
-    models: Sequence[Model],
     cases: Sequence[Case],
     schedule: Schedule,
+    inputs: Inputs,
     report: Progress,
 ) -> dict[str, dict[str, Turns]]:
     total = len(cases) * len(workers) * len(schedule.turns())
@@ -196,13 +319,7 @@ def _time(
             done += 1
             report(f"{name} {case.name}", done, total)
 
-        timed[case.name] = time_case(
-            workers,
-            case,
-            schedule,
-            vocab={m.name: m.vocab for m in models},
-            progress=turn_over,
-        )
+        timed[case.name] = time_case(workers, case, schedule, inputs=inputs, progress=turn_over)
     return timed
 
 

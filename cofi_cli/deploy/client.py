@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -20,25 +22,47 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 TOO_LONG_HINT = "A length beyond the model's positions fails like this: try a smaller --seq-len."
 
 
+MODULES = {
+    "onnxruntime": "cofi_cli.deploy.worker",
+    "torch": "cofi_cli.deploy.torch_worker",
+}
+"""Runtime -> the module whose process serves it."""
+
+
 class WorkerClient:
-    """An ONNX model in its own process. Use as a context manager.
+    """A model in its own process. Use as a context manager.
 
     Args:
-        model: the ONNX file.
+        model: the ONNX file; for torch a checkpoint folder.
         name: what messages call it.
         provider: ``cpu`` or ``cuda``; verified against what the session runs on.
-        threads: for onnxruntime within an operator, and for OpenMP.
+        threads: for the runtime within an operator, and for OpenMP.
+        runtime: a key of :data:`MODULES`.
+
+    Attributes:
+        info: what the process said when the model was open.
+        start_seconds: from the process's start until then.
 
     Raises:
         CofiError: the file does not open (6), or the provider is not there (5).
     """
 
-    def __init__(self, model: Path, *, name: str, provider: str, threads: int) -> None:
-        self.name = name
+    def __init__(
+        self,
+        model: Path,
+        *,
+        name: str,
+        provider: str,
+        threads: int,
+        runtime: str = "onnxruntime",
+    ) -> None:
+        self.name, self.runtime = name, runtime
+        self._inputs = ""
         wanted = provider_name(provider)
+        started = time.perf_counter()
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "cofi_cli.deploy.worker"],
+            [sys.executable, "-m", MODULES[runtime]],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -49,9 +73,10 @@ class WorkerClient:
         try:
             path = str(model.resolve())
             self.info = self._ask("open", {"model": path, "provider": wanted, "threads": threads})
+            self.start_seconds = time.perf_counter() - started
             if "error" in self.info:
-                raise _cannot_open(model, self.info["error"])
-            require_provider(provider, self.info["providers"])
+                raise _cannot_open(model, self.info["error"], runtime)
+            require_provider(provider, self.info["providers"], runtime=runtime)
         except BaseException:
             self.close()
             raise
@@ -64,14 +89,29 @@ class WorkerClient:
         """
         answer = self._ask(do, arguments)
         if "error" in answer:
-            shown = {k: v for k, v in arguments.items() if k in ("batch", "seq_len")}
-            case = "".join(f", {key} {value}" for key, value in shown.items())
+            is_run = do == "time"
             raise CofiError(
-                f"onnxruntime failed on {self.name}{case}: {answer['error']}",
-                hint=TOO_LONG_HINT if shown else None,
+                f"{self.runtime} failed on {self.name}{self._inputs if is_run else ''}: "
+                f"{answer['error']}",
+                hint=TOO_LONG_HINT if is_run else None,
                 exit_code=ENVIRONMENT,
             )
         return answer
+
+    def feed_random(self, *, batch: int, seq_len: int, vocab: int, seed: int) -> None:
+        """Have the runs to come take one batch of random ids, (batch, seq_len)."""
+        self._inputs = f", batch {batch}, seq_len {seq_len}"
+        self.ask("random", batch=batch, seq_len=seq_len, vocab=vocab, seed=seed)
+
+    def feed(self, batches: Sequence[Mapping[str, Any]], *, what: str) -> None:
+        """Have the runs to come take these batches in turn; ``what`` names them in messages."""
+        self._inputs = f", {what}"
+        self.ask("load", batches=list(batches))
+
+    def time(self, runs: int, **arguments: Any) -> list[float]:
+        """Time runs on what was fed; returns seconds. See ``Worker.time`` for the arguments."""
+        samples: list[float] = self.ask("time", runs=runs, **arguments)["samples"]
+        return samples
 
     def close(self) -> None:
         """End the process: kindly by closing its stdin, else by force."""
@@ -121,21 +161,23 @@ class WorkerClient:
             f"The process that ran {self.name} ended ({how}). {' '.join(last)}".rstrip(),
             hint="Signal 9 is most often too little memory: try a smaller --batch."
             if code == -9
-            else "Is onnxruntime installed? pip install onnxruntime.",
+            else f"Is {self.runtime} installed? pip install {self.runtime}.",
             exit_code=ENVIRONMENT,
         )
 
 
-def _cannot_open(model: Path, error: str) -> CofiError:
+def _cannot_open(model: Path, error: str, runtime: str) -> CofiError:
     if error.startswith(("ModuleNotFoundError", "ImportError")):
         return CofiError(
-            f"onnxruntime is not usable here: {error}.",
-            hint="pip install onnxruntime",
+            f"{runtime} is not usable here: {error}.",
+            hint=f"pip install {runtime}",
             exit_code=ENVIRONMENT,
         )
     return CofiError(
-        f"onnxruntime cannot open {model}: {error}",
-        hint="Export it again: cofi export --onnx.",
+        f"{runtime} cannot open {model}: {error}",
+        hint="Export it again: cofi export --onnx."
+        if runtime == "onnxruntime"
+        else "Leave the PyTorch baselines out: --no-torch.",
         exit_code=UNREACHABLE,
     )
 

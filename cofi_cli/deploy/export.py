@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from cofi_cli.deploy import environment
+from cofi_cli.deploy.build import Build, Wish
+from cofi_cli.deploy.candidates import SCHEDULE, Conditions
 from cofi_cli.deploy.environment import versions
-from cofi_cli.deploy.graph import inspect
-from cofi_cli.deploy.parity import TOLERANCE, check_parity
+from cofi_cli.deploy.forms import FORMS, get_form
+from cofi_cli.deploy.onnx_card import onnx_card
+from cofi_cli.deploy.parity import TOLERANCE
+from cofi_cli.deploy.providers import provider_name
 from cofi_cli.deploy.report import add_section
 from cofi_cli.deploy.samples import Rows, synthetic_rows, task_rows
 from cofi_cli.deploy.source import (
@@ -20,7 +27,8 @@ from cofi_cli.deploy.source import (
     task_of,
     weights_digest,
 )
-from cofi_cli.deploy.tracing import INPUTS, OPSETS, write_onnx
+from cofi_cli.deploy.timing import Schedule
+from cofi_cli.deploy.tracing import INPUTS, OPSETS
 from cofi_cli.errors import UNREACHABLE, CofiError, unknown
 from cofi_cli.runs import read_json, write_atomic, write_json
 
@@ -30,9 +38,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Precision = Literal["fp32"]
-PRECISIONS: tuple[Precision, ...] = ("fp32",)
+PRECISIONS = ("fp32", "int8", "fp16", "auto")
 PARITY_ROWS = 64
+LENGTH = 128
+"""Tokens at which candidates are timed unless told otherwise."""
 EXPORT_JSON = "export.json"
 
 
@@ -41,9 +50,17 @@ def export(
     *,
     output: Path | None = None,
     precision: str = "fp32",
+    graph: str = "auto",
+    portable: bool = False,
+    provider: str = "cpu",
+    batch: Sequence[int] = (1,),
+    seq_len: Sequence[int] | None = None,
+    threads: int | None = None,
+    max_drop: float = 0.5,
     opset: int = 18,
     task: Task | None = None,
     tolerance: float = TOLERANCE,
+    schedule: Schedule = SCHEDULE,
 ) -> dict[str, Any]:
     """Export a run's compact model and its dense teacher, or one model, to an ONNX folder.
 
@@ -54,11 +71,20 @@ def export(
     Args:
         source: a run folder, a model folder or a hub id.
         output: the folder to write; by default ``onnx/`` inside the source.
-        precision: of the weights; one of :data:`PRECISIONS`.
+        precision: ``fp32``; ``int8`` or ``fp16`` add files beside it; ``auto`` adds what
+            the provider is served by, and picks the fastest. One of :data:`PRECISIONS`.
+        graph: the form of the graphs, or ``auto`` for the fastest by measurement.
+        portable: standard ONNX operators only.
+        provider: what the files are to be fast on: ``cpu`` or ``cuda``.
+        batch, seq_len: the sizes at which candidates are timed; every one with every
+            other. By default 1 and 128, or what the model takes at most.
+        threads: for that; by default one per core.
+        max_drop: points of score that a smaller precision may lose against fp32.
         opset: version of the ONNX operators, in :data:`OPSETS`.
-        task: whose dev rows parity is checked on; by default the run's task,
+        task: whose dev rows parity and scores are seen on; by default the run's task,
             and synthetic rows where there is none or its data is not reachable.
-        tolerance: the largest difference of a logit that passes.
+        tolerance: the largest difference of a logit that passes, fp32.
+        schedule: how long each candidate is timed.
 
     Returns:
         The content of export.json. Its ``folder`` says where; sizes are in bytes.
@@ -67,10 +93,27 @@ def export(
         CofiError: parity failed (4), nothing to export or not reachable (6),
             a missing package (5), a wrong argument (2).
     """
-    _check_arguments(precision, opset)
+    if precision not in PRECISIONS:
+        raise unknown("precision", precision, PRECISIONS)
+    wish = Wish(
+        graph=graph,
+        portable=portable,
+        conditions=Conditions(
+            provider=provider,
+            threads=threads if threads is not None else environment.physical_cores(),
+            batch=tuple(batch),
+            seq_len=tuple(seq_len or (LENGTH,)),
+            schedule=schedule,
+        ),
+        max_drop=max_drop,
+        opset=opset,
+        tolerance=tolerance,
+    )
+    _check_arguments(wish)
     found = find_source(source)
     folder = _output(found, output)
-    report = _build(source, found, folder, opset=opset, task=task, tolerance=tolerance)
+    wish = _fitted(wish, _longest(found), is_asked_for=seq_len is not None)
+    report = _build(source, found, folder, precision=precision, task=task, wish=wish)
     if found.run is not None:
         add_section(found.run, "onnx", {k: report[k] for k in ("precision", "opset", "parity")})
     return report
@@ -95,68 +138,124 @@ def _build(
     found: Source,
     folder: Path,
     *,
-    opset: int,
+    precision: str,
     task: Task | None,
-    tolerance: float,
+    wish: Wish,
 ) -> dict[str, Any]:
     from cofi_cli.architectures import load_tokenizer
 
     report: dict[str, Any] = {}
     started = time.perf_counter()
     tokenizer = load_tokenizer(found.models["model"])
-    known = task_rows(task, tokenizer, limit=PARITY_ROWS) if task else _run_rows(found, tokenizer)
+    task = task or _run_task(found)
+    known = task_rows(task, tokenizer, limit=PARITY_ROWS) if task else None
+    wanted = _precisions(precision, wish.conditions.provider)
 
     def write(temporary: Path) -> None:
         temporary.mkdir(parents=True)
-        rows: dict[str, Any] = {}
-        for name, checkpoint in found.models.items():
-            model = load_model(checkpoint)
-            file = temporary / f"{name}.onnx"
-            write_onnx(model, file, opset=opset)
-            inputs = known or _synthetic(model)
-            parity = check_parity(model, file, inputs, name=f"{name}.onnx", tolerance=tolerance)
-            nodes = inspect(file).nodes
-            rows[name] = {
-                "file": file.name,
-                "source": checkpoint,
-                "weights_sha256": weights_digest(checkpoint),
-                "bytes": file.stat().st_size,
-                "node_count": sum(nodes.values()),
-                "nodes": nodes,
-                "parity": parity,
-            }
+        models = {name: (place, load_model(place)) for name, place in found.models.items()}
+        build = Build(
+            temporary,
+            models,
+            rows={name: known or _synthetic(model) for name, (_, model) in models.items()},
+            task=task if task and task.splits["validation"].labels is not None else None,
+            calibration=task_rows(task, tokenizer, split="train", limit=1024) if task else None,
+            tokenizer=tokenizer,
+            wish=wish,
+        )
+        build.fp32()
+        if "int8" in wanted:
+            build.int8()
+        if "fp16" in wanted:
+            build.fp16()
         tokenizer.save_pretrained(temporary)
         copy_config(found.models["model"], temporary)
+        rows = build.rows
+        proofs = [row["parity"] for row in rows.values() if row["precision"] == "fp32"]
         report.update(
             {
                 "source": str(source),
                 "folder": str(folder),
-                "precision": "fp32",
-                "opset": opset,
+                "precision": precision,
+                "graph": rows["model"]["form"],
+                "picked": build.pick() if precision == "auto" else None,
+                "opset": wish.opset,
                 "exporter": "torchscript",
                 "inputs": list(INPUTS),
+                "conditions": wish.conditions.as_dict(),
                 "parity": {
-                    "max_abs_delta": max(r["parity"]["max_abs_delta"] for r in rows.values()),
-                    "tolerance": tolerance,
-                    "inputs": next(iter(rows.values()))["parity"]["inputs"],
+                    "max_abs_delta": max(proof["max_abs_delta"] for proof in proofs),
+                    "tolerance": wish.tolerance,
+                    "inputs": proofs[0]["inputs"],
                 },
                 "models": rows,
+                "notes": build.notes,
+                "env": environment.describe_machine(),
                 "versions": versions("torch", "transformers", "onnx", "onnxruntime"),
                 "seconds": time.perf_counter() - started,
             }
         )
         write_json(temporary / EXPORT_JSON, report)
+        card = onnx_card(report, is_portable=FORMS[report["graph"]].is_portable)
+        (temporary / "README.md").write_text(card, encoding="utf-8")
 
     write_atomic(folder, write)
+    for note in report["notes"]:
+        logger.warning("%s", note)
     return report
 
 
-def _check_arguments(precision: str, opset: int) -> None:
-    if precision not in PRECISIONS:
-        raise unknown("precision", precision, PRECISIONS)
-    if opset not in OPSETS:
+def _precisions(precision: str, provider: str) -> tuple[str, ...]:
+    """Return what is made beside fp32."""
+    if precision == "auto":
+        return ("fp16",) if provider == "cuda" else ("int8",)
+    return () if precision == "fp32" else (precision,)
+
+
+def _longest(found: Source) -> int:
+    """Return the most tokens that the model takes."""
+    from cofi_cli.architectures import load_config_dict, resolve
+
+    config = load_config_dict(resolve(found.models["model"]))
+    return int(config["max_position_embeddings"]) - int(config.get("position_offset", 0))
+
+
+def _fitted(wish: Wish, longest: int, *, is_asked_for: bool) -> Wish:
+    """Return the wish with lengths that the model takes.
+
+    Raises:
+        CofiError: a longer one was asked for.
+    """
+    conditions = wish.conditions
+    beyond = max(conditions.seq_len)
+    if beyond <= longest:
+        return wish
+    if is_asked_for:
         raise CofiError(
-            f"opset is {opset}; supported are {OPSETS.start} to {OPSETS.stop - 1}.",
+            f"seq_len is {beyond}, and the model takes at most {longest} tokens.",
+            hint=f"Use --seq-len {longest} or less.",
+        )
+    return replace(wish, conditions=replace(conditions, seq_len=(longest,)))
+
+
+def _check_arguments(wish: Wish) -> None:
+    """Refuse what no model could be exported with."""
+    provider_name(wish.conditions.provider)
+    _ = wish.conditions.cases
+    if wish.graph != "auto":
+        form = get_form(wish.graph)
+        if wish.portable and not form.is_portable:
+            raise CofiError(
+                f"--portable takes standard operators only, and graph '{form.name}' has others.",
+                hint="Use --graph plain or --graph packed, or leave --graph out.",
+            )
+    if wish.max_drop < 0:
+        raise CofiError(f"max_drop is {wish.max_drop:g}; it must not be negative.")
+    if wish.conditions.threads < 1:
+        raise CofiError(f"threads is {wish.conditions.threads}; it must be at least 1.")
+    if wish.opset not in OPSETS:
+        raise CofiError(
+            f"opset is {wish.opset}; supported are {OPSETS.start} to {OPSETS.stop - 1}.",
             hint="Leave --opset out for the default.",
         )
 
@@ -177,15 +276,15 @@ def _output(found: Source, output: Path | None) -> Path:
     return folder
 
 
-def _run_rows(found: Source, tokenizer: Any) -> Rows | None:
-    """Return dev rows of the run's task, or ``None`` where its data is not there."""
+def _run_task(found: Source) -> Task | None:
+    """Return the run's task, or ``None`` where its data is not there."""
     config = task_of(found.run) if found.run is not None else None
     if config is None:
         return None
     from cofi_cli.tasks import load_task
 
     try:
-        return task_rows(load_task(config), tokenizer, limit=PARITY_ROWS)
+        return load_task(config)
     except CofiError as error:
         if error.exit_code != UNREACHABLE:
             raise

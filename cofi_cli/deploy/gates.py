@@ -18,17 +18,38 @@ def check_gates(
     cases: Sequence[str],
     has_baseline: bool,
     has_task: bool,
+    model: str | None = None,
+    models: Sequence[str] = (),
+    judged: Sequence[str] | None = None,
 ) -> None:
     """Refuse before minutes of measuring what could not be judged after them.
+
+    Args:
+        min_speedup: smallest speedup.
+        max_drop: most points of score lost.
+        case: the only case to judge.
+        cases: names of all.
+        has_baseline: whether anything is compared.
+        has_task: whether there will be scores.
+        model: the only model to judge.
+        models: names of all that can be.
+        judged: names of those that will be held against the baseline; by default not checked.
 
     Raises:
         CofiError: a threshold has nothing to be held against.
     """
+    if model is not None and model not in models:
+        raise unknown("gate model", model, models)
     for name, value in (("min_speedup", min_speedup), ("max_drop", max_drop)):
         if value is not None and not has_baseline:
             raise CofiError(
                 f"{name} needs a baseline to compare with.",
                 hint="Add --baseline FILE.onnx.",
+            )
+        if value is not None and judged is not None and not judged:
+            raise CofiError(
+                f"{name} has no model to judge: {model or 'the only one left'} is the baseline.",
+                hint="Name another --gate-model, or another --baseline.",
             )
     if case is not None and case not in cases:
         raise unknown("gate case", case, cases)
@@ -46,6 +67,11 @@ def speedup_gates(
 
     The value is the ratio of medians. A speedup whose interval holds 1 is none
     at all and counts as 1.
+
+    Args:
+        speedups: rows of the models to judge; see ``rows.gate_rows``.
+        threshold: the smallest that passes.
+        case: the only one to judge.
     """
     rows = []
     for model in dict.fromkeys(row["model"] for row in speedups):
@@ -59,23 +85,32 @@ def speedup_gates(
                 "case": worst["case"],
                 "threshold": threshold,
                 "value": value,
+                "vs": worst.get("vs"),
+                "equal_precision": worst.get("equal_precision"),
                 "passed": value >= threshold,
             }
         )
     return rows
 
 
-def drop_gates(scores: Mapping[str, float], baseline: str, threshold: float) -> list[Row]:
+def drop_gates(
+    scores: Mapping[str, float],
+    baseline: str,
+    threshold: float,
+    *,
+    judged: Sequence[str] | None = None,
+) -> list[Row]:
     """Judge how many points of score each model has lost against the baseline.
 
     Args:
         scores: headline score by model's name, in points.
         baseline: one of the names.
         threshold: the largest loss that passes, in points.
+        judged: the models to judge; by default all but the baseline.
     """
     rows = []
     for model, score in scores.items():
-        if model == baseline:
+        if model == baseline or (judged is not None and model not in judged):
             continue
         drop = scores[baseline] - score
         rows.append(
@@ -101,15 +136,41 @@ def gate_error(gates: Sequence[Row]) -> CofiError | None:
 
 def describe_gate(gate: Row) -> str:
     """Say in words what a gate found."""
+    if gate["name"] == "fail_if":
+        return _describe_change(gate)
     if gate["name"] == "min_speedup":
+        vs, is_equal = gate.get("vs"), gate.get("equal_precision") is not False
+        over = f" over {vs}" if vs else ""
+        how = "" if is_equal else " (another precision; there is no dense file of its own)"
         return (
-            f"{gate['model']} has a speedup of {gate['value']:.2f} in case {gate['case']}, "
-            f"needed is {gate['threshold']:g}"
+            f"{gate['model']} has a speedup of {gate['value']:.2f}{over}{how} in case "
+            f"{gate['case']}, needed is {gate['threshold']:g}"
         )
     return (
         f"{gate['model']} loses {gate['value']:.2f} points of score, "
         f"allowed is {gate['threshold']:g}"
     )
+
+
+def _describe_change(gate: Row) -> str:
+    if gate["before"] is None:
+        return f"'{gate['expression']}' found nothing to compare {gate['metric']} with"
+    where = f"{gate['model']} {gate['case']}" if gate["case"] else str(gate["model"])
+    unit = gate["unit"] if gate["unit"] == "%" else f" {gate['unit']}"
+    change = (
+        "has a change without measure"
+        if gate["value"] is None
+        else (f"changed by {gate['value']:+.2f}{unit}")
+    )
+    interval, beside = gate["interval"], gate["baseline_ratio"]
+    details = [f"ratio {interval[0]:.3f} to {interval[1]:.3f}"] if interval else []
+    if gate["noise"]:
+        details.append("within noise")
+    if beside is not None:
+        details.append(f"the baseline itself by {100 * (beside - 1):+.1f}%")
+    words = f" ({', '.join(details)})" if details else ""
+    limit = f"{gate['threshold']:+g}{unit}"
+    return f"{gate['metric']} of {where} {change}{words}, '{gate['expression']}' allows {limit}"
 
 
 def _counted(row: Row) -> float:

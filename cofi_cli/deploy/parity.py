@@ -35,7 +35,7 @@ def check_parity(
     Raises:
         CofiError: a logit differs by more, or is not a number (exit code 4).
     """
-    session = _session(file)
+    session = open_session(file)
     cases = []
     for indices in parity_batches(rows):
         batch = pad(rows, indices, pad_id=_pad_id(model))
@@ -84,7 +84,8 @@ def parity_batches(rows: Rows) -> list[list[int]]:
     return unique
 
 
-def _session(file: Path) -> Any:
+def open_session(file: Path) -> Any:
+    """Open a file on the processor, as plain onnxruntime does."""
     try:
         import onnxruntime as ort
     except ImportError as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
-from xml.sax.saxutils import escape
+
+from cofi_cli.deploy.svg import LOST, QUIET, document
+from cofi_cli.deploy.svg import words as _text
 
 WIDTH = 760
 MARGIN = 24
@@ -12,9 +14,7 @@ LABEL, NUMBER = 64, 84
 GAP = 20
 TOP = 124
 
-INK, QUIET, PAPER, LOST = "#1f2933", "#667380", "#ffffff", "#e4e8ec"
 HEADS, FFN, HIDDEN = "#2f6fab", "#c2662d", "#4b8b5a"
-FONT = "font-family='system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif'"
 MAX_CELLS = 16
 """Up to so many units a bar is drawn unit by unit."""
 
@@ -54,14 +54,7 @@ def structure_svg(structure: dict[str, Any], *, title: str, subtitle: str = "") 
         parts.append(_number(left, base, heads, of["heads"]))
         parts += _bar(right, y, ffn, of["ffn"], FFN, width=_BAR)
         parts.append(_number(right, base, ffn, of["ffn"]))
-    body = "\n".join(parts)
-    label = escape(title, {"'": "&#39;"})
-    return (
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {height}' "
-        f"width='{WIDTH}' height='{height}' role='img' aria-label='{label}'>\n"
-        f"<title>{escape(title)}</title>\n"
-        f"<rect width='{WIDTH}' height='{height}' fill='{PAPER}'/>\n{body}\n</svg>\n"
-    )
+    return document(parts, title=title, width=WIDTH, height=height)
 
 
 def _bar(x: float, y: float, kept: int, of: int, color: str, *, width: float) -> list[str]:
@@ -88,18 +81,3 @@ def _number(x: float, y: float, kept: int, of: int) -> str:
     if kept == 0:
         return _text(x + _BAR + 8, y, "removed", color=QUIET)
     return _text(x + _BAR + 8, y, f"{kept} / {of}")
-
-
-def _text(
-    x: float,
-    y: float,
-    words: str,
-    *,
-    size: int = 12,
-    color: str = INK,
-    weight: str = "400",
-) -> str:
-    return (
-        f"<text x='{x}' y='{y}' {FONT} font-size='{size}' font-weight='{weight}' "
-        f"fill='{color}'>{escape(words)}</text>"
-    )

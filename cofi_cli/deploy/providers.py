@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cofi_cli.errors import ENVIRONMENT, CofiError, unknown
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+UNSERVED = {
+    "cpu": {
+        "fp16": "onnxruntime's CPU provider has no half-precision kernels, and would compute "
+        "it in fp32"
+    },
+    "cuda": {
+        "int8": "onnxruntime's CUDA provider leaves dynamically quantised products to the processor"
+    },
+}
+"""Provider -> precision -> why a figure for it would say nothing."""
+
+BUILDS = ("onnxruntime", "onnxruntime-gpu")
+"""Distributions that install the same module, each over the files of the other."""
 
 CUDA_HINT = (
     "Install the GPU build in place of onnxruntime, never beside it: "
@@ -26,12 +40,42 @@ def provider_name(provider: str) -> str:
     return PROVIDERS[provider]
 
 
-def require_provider(provider: str, running: Sequence[str]) -> None:
+def require_one_build(installed: Mapping[str, str | None], *, provider: str = "cpu") -> None:
+    """Refuse two builds of onnxruntime beside each other: which one is imported is chance.
+
+    Args:
+        installed: distribution -> version, ``None`` when absent.
+        provider: the short name; decides which build is to be kept.
+
+    Raises:
+        CofiError: more than one of :data:`BUILDS` is installed (exit code 5).
+    """
+    found = [(name, version) for name in BUILDS if (version := installed.get(name)) is not None]
+    if len(found) < 2:
+        return
+    keep = "onnxruntime-gpu" if provider == "cuda" else "onnxruntime"
+    raise CofiError(
+        f"{' and '.join(f'{name} {version}' for name, version in found)} are installed beside "
+        "each other. They overwrite each other's files, so that no figure could be trusted.",
+        hint=f"pip uninstall -y {' '.join(BUILDS)} && pip install {keep}",
+        exit_code=ENVIRONMENT,
+    )
+
+
+def why_unserved(provider: str, precision: str) -> str | None:
+    """Return why a provider cannot serve a precision, ``None`` when it can."""
+    return UNSERVED.get(provider, {}).get(precision)
+
+
+def require_provider(
+    provider: str, running: Sequence[str], *, runtime: str = "onnxruntime"
+) -> None:
     """Check that the provider asked for is the one that a session really runs on.
 
     Args:
         provider: the short name, for example ``cuda``.
         running: what ``session.get_providers()`` says, the first choice first.
+        runtime: ``onnxruntime`` or ``torch``.
 
     Raises:
         CofiError: it runs on another one (exit code 5).
@@ -40,8 +84,12 @@ def require_provider(provider: str, running: Sequence[str]) -> None:
     if running and running[0] == wanted:
         return
     found = running[0] if running else "none"
+    if runtime == "torch":
+        hint = "Install torch's CUDA build, or leave --torch out."
+    else:
+        hint = CUDA_HINT if provider == "cuda" else "Reinstall onnxruntime."
     raise CofiError(
-        f"Provider '{provider}' was asked for, but onnxruntime runs on {found}.",
-        hint=CUDA_HINT if provider == "cuda" else "Reinstall onnxruntime.",
+        f"Provider '{provider}' was asked for, but {runtime} runs on {found}.",
+        hint=hint,
         exit_code=ENVIRONMENT,
     )

@@ -1,4 +1,4 @@
-"""report.md and structure.svg, drawn from the run's JSON files as often as they change."""
+"""report.md and its pictures, drawn from the run's JSON files as often as they change."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from pathlib import PurePath
 from typing import Any
 
 from cofi_cli.deploy import text
+from cofi_cli.deploy.latency_plot import latency_svg
 from cofi_cli.deploy.plots import structure_svg
 from cofi_cli.deploy.structure import structure_lines
 from cofi_cli.deploy.tables import (
     case_table,
+    change_table,
     gate_table,
     score_table,
     stage_table,
@@ -19,6 +21,9 @@ from cofi_cli.deploy.text import Table, get
 from cofi_cli.runs import RunDir, read_json, write_json, write_text
 
 Json = dict[str, Any]
+
+LATENCY = "latency.svg"
+"""Beside report.md, when the benchmark has scores."""
 
 
 def render_report(
@@ -47,15 +52,18 @@ def render_report(
         parts += _section("Structure", f"```text\n{drawn}\n```\n\n![structure](structure.svg)")
     parts += _section("Stages", _table(stage_table(report)))
     if bench:
-        parts += _section("Latency", _table(case_table(bench)) + "\n\n" + _conditions(bench))
-        parts += _section("ONNX files", _table(score_table(bench)))
+        picture = f"\n\n![latency]({LATENCY})" if _latency(report, bench) else ""
+        table = _table(case_table(bench))
+        parts += _section("Latency", f"{table}\n\n{conditions(bench)}{picture}")
+        parts += _section("Models", _table(score_table(bench)))
         parts += _section("Gates", _table(gate_table(bench)))
+        parts += _section("Changes", _table(change_table(bench)))
     parts += _section("Environment", _environment(env))
     return "\n\n".join(parts) + "\n"
 
 
 def write_report(run: RunDir) -> None:
-    """Draw report.md and structure.svg again from what the run's folder holds.
+    """Draw report.md and its pictures again from what the run's folder holds.
 
     Raises:
         CofiError: there is no report.json, or a file is broken (exit code 6).
@@ -70,6 +78,11 @@ def write_report(run: RunDir) -> None:
         subtitle = _sparsity_words(report)
         drawn = structure_svg(report["structure"], title=_title(report), subtitle=subtitle)
         write_text(run.structure, drawn)
+    latency = _latency(report, bench)
+    if latency is not None:
+        write_text(run.root / LATENCY, latency)
+    else:
+        (run.root / LATENCY).unlink(missing_ok=True)  # of an earlier benchmark, with scores
 
 
 def add_section(run: RunDir, name: str, section: Json) -> None:
@@ -126,15 +139,20 @@ def _sparsity(report: Json, export: Json | None) -> str:
     return "\n".join(lines)
 
 
-def _conditions(bench: Json) -> str:
+def _latency(report: Json, bench: Json | None) -> str | None:
+    return latency_svg(bench, title=_title(report)) if bench else None
+
+
+def conditions(bench: Json) -> str:
     """Say what the latencies were measured on; without it they mean nothing."""
     env = bench["env"]
     threads = f"{env['threads']} thread{'s' if env['threads'] != 1 else ''}"
     flags = ", ".join(env.get("flags") or [])
     gpu = f"; GPU {env['gpu']}, driver {env['driver']}" if env.get("gpu") else ""
+    torch = f", and torch {env['torch']}," if env.get("torch") else ""
     return (
-        f"Measured with onnxruntime {env['onnxruntime']} on {env['providers'][0]}, {threads}, "
-        f"each model in its own process, in turn over {env['rounds']} rounds after "
+        f"Measured with onnxruntime {env['onnxruntime']}{torch} on {env['providers'][0]}, "
+        f"{threads}, each model in its own process, in turn over {env['rounds']} rounds after "
         f"{env['warmup']} warm-up runs. {env['cpu']} ({env['cores']} cores; {flags}){gpu}; "
         f"{env['os']}."
     )

@@ -29,15 +29,16 @@ class Rows:
         return len(self.input_ids)
 
 
-def task_rows(task: Task, tokenizer: Any, *, limit: int | None = None) -> Rows:
-    """Tokenise the first ``limit`` rows of a task's dev set (the validation split)."""
+def task_rows(
+    task: Task, tokenizer: Any, *, limit: int | None = None, split: str = "validation"
+) -> Rows:
+    """Tokenise the first ``limit`` rows of a task's dev set (the validation split), or another."""
     from cofi_cli.tasks import Split
     from cofi_cli.tasks.encoding import encode
 
-    split = task.splits["validation"]
-    texts = split.texts if limit is None else split.texts[:limit]
+    texts = task.splits[split].texts[:limit]
     encoded = encode(Split(texts=texts, labels=None), tokenizer, task.max_length)
-    return Rows(encoded.input_ids, encoded.token_type_ids, f"{task.name} validation")
+    return Rows(encoded.input_ids, encoded.token_type_ids, f"{task.name} {split}")
 
 
 def synthetic_rows(*, vocab: int, longest: int, seed: int = 0) -> Rows:

@@ -18,15 +18,21 @@ BATCH_SIZE = 32
 
 
 def score_model(
-    worker: WorkerClient, model: Model, task: Task, *, limit: int | None = None
+    worker: WorkerClient,
+    model: Model,
+    task: Task,
+    *,
+    limit: int | None = None,
+    tokenizer: Any = None,
 ) -> dict[str, Any]:
     """Score one model in points, 0 to 100.
 
     Args:
         worker: runs it.
-        model: the file; the tokenizer is the one beside it.
+        model: the file, or checkpoint; the tokenizer is the one beside it.
         task: its validation split is the dev set.
         limit: the first so many rows only.
+        tokenizer: instead of the one beside the file.
 
     Returns:
         ``model``, ``metric`` (the headline one), ``score``, all ``scores`` and ``rows``.
@@ -39,7 +45,7 @@ def score_model(
     labels = task.splits["validation"].labels
     if labels is None:
         raise CofiError(f"The validation split of task '{task.name}' has no labels to score with.")
-    tokenizer = load_tokenizer(str(model.path.parent))
+    tokenizer = tokenizer or load_tokenizer(str(model.tokenizer))
     rows = task_rows(task, tokenizer, limit=limit)
     logits = np.empty((len(rows), task.num_labels), dtype=np.float32)
     for indices in by_length(rows, BATCH_SIZE):

@@ -11,8 +11,14 @@ import numpy as np
 Turns = Sequence[Sequence[float]]
 """Seconds of each run, one inner sequence per turn of the model."""
 
+Statistic = Literal["p50", "p90", "p99", "mean"]
+
 RESAMPLES = 2000
 CONFIDENCE = 0.95
+_CELLS = 2_000_000
+"""Runs that are resampled at once: tens of megabytes, however many were timed."""
+
+_PERCENT = {"p50": 50.0, "p90": 90.0, "p99": 99.0}
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,20 @@ class Speedup:
         if self.low > 1:
             return "faster"
         return "slower" if self.high < 1 else "none"
+
+
+@dataclass(frozen=True)
+class Change:
+    """Ratio of a statistic, after over before: 1.05 is 5 % more seconds."""
+
+    ratio: float
+    low: float
+    high: float
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether the interval holds 1: the two cannot be told apart."""
+        return self.low <= 1 <= self.high
 
 
 def summarize(turns: Turns) -> Summary:
@@ -73,26 +93,88 @@ def speedup(baseline: Turns, model: Turns, *, seed: int = 0) -> Speedup:
     rng = np.random.default_rng(seed)
     ratio = float(np.median(_flat(baseline)) / np.median(_flat(model)))
     drawn = rng.integers(len(baseline), size=(RESAMPLES, len(baseline)))
-    ratios = _resampled_medians(baseline, drawn, rng) / _resampled_medians(model, drawn, rng)
+    ratios = _resampled(baseline, drawn, "p50", rng) / _resampled(model, drawn, "p50", rng)
+    return Speedup(ratio, *_interval(ratios, ratio))
+
+
+def change(before: Turns, after: Turns, statistic: Statistic, *, seed: int = 0) -> Change:
+    """Return the ratio of a statistic between two measurements, with its interval.
+
+    Like :func:`speedup`, but the two were measured at different times: their
+    turns do not pair up, are drawn apart, and may differ in number.
+
+    Args:
+        before: turns of the earlier measurement; at least one run each.
+        after: turns of the later one.
+        statistic: of all runs of all turns.
+        seed: of the resampling; equal input gives an equal interval.
+    """
+    rng = np.random.default_rng(seed)
+    ratio = _value(_flat(after), statistic) / _value(_flat(before), statistic)
+    both = []
+    for turns in (after, before):
+        drawn = rng.integers(len(turns), size=(RESAMPLES, len(turns)))
+        both.append(_resampled(turns, drawn, statistic, rng))
+    return Change(ratio, *_interval(both[0] / both[1], ratio))
+
+
+def _value(samples: np.ndarray, statistic: Statistic) -> float:
+    if statistic == "mean":
+        return float(samples.mean())
+    return float(np.percentile(samples, _PERCENT[statistic]))
+
+
+def _interval(ratios: np.ndarray, ratio: float) -> tuple[float, float]:
+    """Return the percentile interval; the ratio itself is never outside of it."""
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = (float(v) for v in np.percentile(ratios, (tail, 100 - tail)))
-    return Speedup(ratio, min(low, ratio), max(high, ratio))
+    return min(low, ratio), max(high, ratio)
 
 
-def _resampled_medians(turns: Turns, drawn: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the median of each resample, (resamples,), for turns drawn, (resamples, turns)."""
+def _resampled(
+    turns: Turns, drawn: np.ndarray, statistic: Statistic, rng: np.random.Generator
+) -> np.ndarray:
+    """Return the statistic of each resample, (resamples,), for turns drawn, (resamples, turns)."""
     counts = np.asarray([len(turn) for turn in turns])
     table = np.full((len(turns), counts.max()), np.inf)
     for row, turn in zip(table, turns, strict=True):
         row[: len(turn)] = turn
+    at_once = max(1, _CELLS // table.size)
+    parts = [drawn[start : start + at_once] for start in range(0, len(drawn), at_once)]
+    return np.concatenate([_statistics(table, counts, part, statistic, rng) for part in parts])
+
+
+def _statistics(
+    table: np.ndarray,
+    counts: np.ndarray,
+    drawn: np.ndarray,
+    statistic: Statistic,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Draw runs within the turns drawn, (resamples, turns), and reduce each resample.
+
+    Args:
+        table: seconds, (turns, most runs of a turn), infinite past a turn's own runs.
+        counts: runs of each turn, (turns,).
+        drawn: which turns, (resamples, turns).
+        statistic: of the runs of a resample.
+        rng: draws the runs.
+    """
     sizes = counts[drawn][..., None]
     places = np.arange(counts.max())
     picked = (rng.random((*drawn.shape, counts.max())) * sizes).astype(np.int64)
-    runs = np.where(places < sizes, table[drawn[..., None], picked], np.inf)
-    ordered = np.sort(runs.reshape(len(drawn), -1), axis=1)  # what is missing comes last
+    is_there = places < sizes
+    runs = np.where(is_there, table[drawn[..., None], picked], np.inf)
     total, every = sizes.sum(axis=(1, 2)), np.arange(len(drawn))
-    medians: np.ndarray = (ordered[every, (total - 1) // 2] + ordered[every, total // 2]) / 2
-    return medians
+    if statistic == "mean":
+        means: np.ndarray = np.where(is_there, runs, 0.0).sum(axis=(1, 2)) / total
+        return means
+    ordered = np.sort(runs.reshape(len(drawn), -1), axis=1)  # what is missing comes last
+    place = _PERCENT[statistic] / 100 * (total - 1)
+    below = np.floor(place).astype(np.int64)
+    low, high = ordered[every, below], ordered[every, np.minimum(below + 1, total - 1)]
+    values: np.ndarray = low + (place - below) * (high - low)
+    return values
 
 
 def _flat(turns: Turns) -> np.ndarray:

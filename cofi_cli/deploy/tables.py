@@ -50,31 +50,45 @@ def stage_table(report: Json) -> Table:
 
 
 def case_table(bench: Json) -> Table:
-    """Latency of every model in every case, with the speedup over the baseline."""
-    speedups = {(row["model"], row["case"]): row for row in bench.get("speedups", [])}
+    """Latency of every model in every case, with its speedup at equal precision.
+
+    Where that says less than the whole, a last column has the product of pruning,
+    precision and runtime: the speedup over the baseline.
+    """
+    products = {(row["model"], row["case"]): row for row in bench.get("speedups", [])}
+    headline = {(row["model"], row["case"]): row for row in bench.get("headline", [])}
+    equal = headline if "headline" in bench else products
+    references = {row["vs"] for row in equal.values()} | {bench.get("baseline")}
+    has_product = any(row.get("vs") != bench.get("baseline") for row in equal.values()) or not set(
+        products
+    ) <= set(equal)
     rows = []
     for case in bench.get("cases", []):
-        of = speedups.get((case["model"], case["case"]))
-        is_baseline = case["model"] == bench.get("baseline")
-        rows.append(
-            (
-                case["model"],
-                case["precision"],
-                str(case["batch"]),
-                str(case["seq_len"]),
-                *(text.milliseconds(case[f"{p}_ms"]) for p in ("p50", "p90", "p99")),
-                text.number(case["throughput"], 1),
-                str(case["runs"]),
-                "baseline" if is_baseline else text.speedup(of),
-            )
-        )
+        place = case["model"], case["case"]
+        of = equal.get(place)
+        is_reference = case["model"] in references and of is None
+        cells = [
+            case["model"],
+            case["precision"],
+            str(case["batch"]),
+            _length(case),
+            *(text.milliseconds(case[f"{p}_ms"]) for p in ("p50", "p90", "p99")),
+            text.number(case["throughput"], 1),
+            str(case["runs"]),
+            "baseline" if is_reference else _equal(of, case["precision"]),
+        ]
+        if has_product:
+            is_baseline = case["model"] == bench.get("baseline")
+            cells.append("1" if is_baseline else text.speedup(products.get(place)))
+        rows.append(tuple(cells))
     columns = ("model", "precision", "batch", "length", "p50 ms", "p90 ms", "p99 ms")
     more = ("examples/s", "runs", "speedup (95 % interval)")
-    return Table("Latency", (*columns, *more), tuple(rows))
+    last = (f"all, against {bench.get('baseline')}",) if has_product else ()
+    return Table("Latency", (*columns, *more, *last), tuple(rows))
 
 
 def score_table(bench: Json) -> Table:
-    """Score, size and memory of each ONNX file."""
+    """Score, size, memory and cold start of each model."""
     scores = {row["model"]: row for row in bench.get("scores", [])}
     rows = []
     for model in bench.get("models", []):
@@ -87,25 +101,64 @@ def score_table(bench: Json) -> Table:
                 text.size(model.get("bytes")),
                 text.size(model.get("peak_rss_bytes")),
                 text.number(model.get("load_seconds"), 2),
+                text.number(model.get("cold_start_seconds"), 2),
             )
         )
-    columns = ("model", "metric", "score", "file", "peak memory", "load s")
-    return Table("ONNX files", columns, tuple(rows))
+    columns = ("model", "metric", "score", "file", "peak memory", "load s", "cold start s")
+    return Table("Models", columns, tuple(rows))
 
 
 def gate_table(bench: Json) -> Table:
     """What was demanded and what was found."""
-    rows = [
-        (
-            gate["name"],
-            f"{gate['threshold']:g}",
-            text.number(gate["value"]),
-            "passed" if gate["passed"] else "FAILED",
-            describe_gate(gate),
+    rows = []
+    for gate in bench.get("gates", []):
+        is_change = gate["name"] == "fail_if"
+        rows.append(
+            (
+                gate["expression"] if is_change else gate["name"],
+                f"{gate['threshold']:{'+' if is_change else ''}g}",
+                text.number(gate["value"]),
+                "passed" if gate["passed"] else "FAILED",
+                describe_gate(gate),
+            )
         )
-        for gate in bench.get("gates", [])
-    ]
     return Table("Gates", ("gate", "threshold", "value", "result", "found"), tuple(rows))
+
+
+def change_table(bench: Json) -> Table:
+    """What changed since an earlier result: medians, all that has no case, and what was judged."""
+    comparison = bench.get("comparison") or {}
+    judged = {gate.get("metric") for gate in bench.get("gates", [])}
+    rows = []
+    for row in comparison.get("rows", []):
+        if row["case"] is not None and row["metric"] not in {"p50", *judged}:
+            continue
+        ratio, interval = row["ratio"], row["interval"]
+        rows.append(
+            (
+                f"{row['model']} {row['case']}" if row["case"] else row["model"],
+                f"{row['metric']} ({row['unit']})",
+                *(f"{value:.4g}" for value in (row["before"], row["after"])),
+                MISSING if ratio is None else f"{100 * (ratio - 1):+.1f} %",
+                MISSING if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}",
+                "noise" if row["noise"] else "",
+            )
+        )
+    columns = ("model", "figure", "before", "now", "change", "ratio (95 % interval)", "")
+    return Table(f"Against {comparison.get('file', 'an earlier result')}", columns, tuple(rows))
+
+
+def _length(case: Json) -> str:
+    if case["seq_len"] != "task":
+        return str(case["seq_len"])
+    return f"task's, {case['mean_length']:.0f} padded" if "mean_length" in case else "task's"
+
+
+def _equal(of: Json | None, precision: str) -> str:
+    """Show a headline row; one without a dense model of its precision says so."""
+    if of is not None and of["vs"] is None:
+        return f"no dense {precision}"
+    return text.speedup(of)
 
 
 def _score_row(name: str, teacher: Json, model: Json, *, headline: bool) -> tuple[str, ...]:
@@ -131,14 +184,20 @@ def _smaller(big: float | None, small: float | None) -> str:
 
 
 def _latency_rows(bench: Json | None) -> list[tuple[str, ...]]:
-    """A row per case of a run's benchmark: its dense and its compact ONNX file."""
-    cases = {(row["model"], row["case"]): row for row in (bench or {}).get("cases", [])}
+    """A row per case of a run's benchmark and precision: its dense and its compact ONNX file."""
+    bench = bench or {}
+    cases = {(row["model"], row["case"]): row for row in bench.get("cases", [])}
     rows: list[tuple[str, ...]] = []
-    for row in (bench or {}).get("speedups", []):
-        dense, own = cases[row["vs"], row["case"]], cases[row["model"], row["case"]]
-        if (row["vs"], row["model"]) != ("dense", "model"):
+    for row in bench.get("headline") or bench.get("speedups", []):
+        is_pair = (row["vs"] or "").split("_")[0] == "dense"
+        if not is_pair or row["model"].split("_")[0] != "model":
             continue
-        label = f"ONNX, batch {row['batch']}, length {row['seq_len']}: p50 ms"
+        dense, own = cases[row["vs"], row["case"]], cases[row["model"], row["case"]]
+        if dense["precision"] != own["precision"]:
+            continue
+        precision = "" if own["precision"] == "fp32" else f" {own['precision']}"
+        length = "the task's" if row["seq_len"] == "task" else row["seq_len"]
+        label = f"ONNX{precision}, batch {row['batch']}, length {length}: p50 ms"
         before, after = (text.milliseconds(c["p50_ms"]) for c in (dense, own))
         rows.append((label, before, after, text.speedup(row)))
     return rows

@@ -1,47 +1,114 @@
-"""What a benchmark compares: from paths on the command line to named ONNX files."""
+"""What a benchmark compares: from paths on the command line to named models."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cofi_cli.deploy.graph import Graph, inspect
+from cofi_cli.deploy.providers import why_unserved
 from cofi_cli.deploy.source import find_source, run_of
 from cofi_cli.errors import UNREACHABLE, CofiError
-from cofi_cli.runs import RunDir
+from cofi_cli.runs import RunDir, read_json
 
 logger = logging.getLogger(__name__)
 
 FALLBACK_VOCAB = 100
 """Ids below this are valid in any real vocabulary."""
 
+DENSE = "dense"
+"""What the names of dense files begin with: dense.onnx, dense_int8.onnx."""
+
 Exporter = Callable[[Path], dict[str, Any]]
+Runtime = Literal["onnxruntime", "torch"]
 
 
 @dataclass(frozen=True)
 class Model:
-    """One ONNX file of a benchmark, under the name that its results carry."""
+    """One model of a benchmark, under the name that its results carry.
+
+    Attributes:
+        name: unique within the benchmark.
+        path: the ONNX file; for torch the checkpoint's folder.
+        graph: facts of the file; for torch of the file that was exported from it.
+        stated: the precision that its export states, where it does.
+        form: which shape of the graph, where its export says so.
+        runtime: what runs it.
+        family: the export that it belongs to; its dense and pruned models compare.
+        is_dense: whether it is the dense one of its family.
+    """
 
     name: str
     path: Path
     graph: Graph
+    stated: str | None = None
+    form: str | None = None
+    runtime: Runtime = "onnxruntime"
+    family: Path | None = None
+    is_dense: bool = False
+
+    @property
+    def precision(self) -> str:
+        """``fp32``, ``fp16`` or ``int8``."""
+        return self.stated or self.graph.precision
 
     @property
     def vocab(self) -> int:
         """Random ids are drawn below this."""
         return self.graph.vocab or FALLBACK_VOCAB
 
+    @property
+    def tokenizer(self) -> Path:
+        """The folder that its tokenizer lies in."""
+        return self.path if self.runtime == "torch" else self.path.parent
+
+    @property
+    def bytes(self) -> int:
+        """Size of the file, or of a checkpoint's weights."""
+        if self.runtime == "onnxruntime":
+            return self.path.stat().st_size
+        files = [*self.path.glob("*.safetensors")] or [*self.path.glob("pytorch_model*.bin")]
+        return sum(file.stat().st_size for file in files)
+
 
 @dataclass(frozen=True)
 class Targets:
-    """The files to time, the baseline first; ``run`` when one run is the only target."""
+    """What is timed.
+
+    Attributes:
+        models: the baseline first.
+        baseline: its name, ``None`` for a model alone.
+        run: the run, when one run is the only target.
+        judged: names of the models that thresholds apply to: neither dense nor torch
+            nor the baseline that was asked for.
+        left_out: name and reason of files that were not measured.
+    """
 
     models: tuple[Model, ...]
     baseline: str | None
     run: RunDir | None
+    judged: tuple[str, ...] = ()
+    left_out: tuple[dict[str, str], ...] = ()
+
+    def equal_baseline(self, model: Model) -> Model | None:
+        """Return what a speedup at equal precision is stated against.
+
+        The baseline, else the dense model of the same family, whichever has the
+        model's precision and runtime; ``None`` where neither has, and for dense
+        models themselves.
+        """
+        if model.is_dense or model.name == self.baseline:
+            return None
+
+        def is_equal(other: Model) -> bool:
+            return (other.precision, other.runtime) == (model.precision, model.runtime)
+
+        reference = [m for m in self.models if m.name == self.baseline]
+        family = [m for m in self.models if m.is_dense and m.family == model.family is not None]
+        return next(filter(is_equal, [*reference, *family]), None)
 
 
 def resolve_targets(
@@ -50,38 +117,66 @@ def resolve_targets(
     baseline: Path | None,
     is_fresh: Callable[[Path, Path], bool],
     exporter: Exporter,
+    provider: str = "cpu",
+    torch: bool = False,
 ) -> Targets:
-    """Turn runs, model folders and ONNX files into named files, exporting what is missing.
+    """Turn runs, model folders and ONNX files into named models, exporting what is missing.
 
-    A run stands for its ``dense.onnx`` and ``model.onnx``, the dense one being the
-    baseline; a folder for its ``model.onnx``. As a ``baseline``, a run stands for
-    its pruned model. With several targets and neither a run nor ``baseline``, the
-    first is the baseline.
+    A run, or its export folder, stands for all files that its export.json names,
+    ``dense.onnx`` being the baseline; another folder for its ``model.onnx``. As a
+    ``baseline``, a run stands for its pruned model. With several targets and neither
+    a run nor ``baseline``, the first is the baseline. Files that a folder implies and
+    the provider cannot serve are left out; a file that was named itself is measured.
+
+    Args:
+        targets: paths, as given.
+        baseline: what the others are compared with.
+        is_fresh: whether an export holds what its source holds now.
+        exporter: exports a source.
+        provider: the short name.
+        torch: whether to add the checkpoints behind runs and model folders, in PyTorch.
 
     Raises:
         CofiError: nothing named, a path that does not exist, or nothing in it.
     """
     if not targets:
         raise CofiError("Nothing to benchmark.", hint="Name a run, a model folder or an ONNX file.")
-    files: list[Path] = []
-    first: Path | None = None
+    found: list[Model] = []
+    first: Model | None = None
+    left_out: list[dict[str, str]] = []
     if baseline is not None:
-        first = _files(baseline, is_fresh, exporter)[0]
+        first = _models(baseline, is_fresh, exporter)[0]
     for target in targets:
-        own = _files(target, is_fresh, exporter)
-        files += own
-        if first is None and len(own) > 1:
-            first = own[1]
-    if first is None and len(files) > 1:
-        first = files[0]
-    ordered = list(dict.fromkeys([*([first] if first else []), *files]))
-    names = unique_names(ordered)
-    models = tuple(Model(n, f, inspect(f)) for n, f in zip(names, ordered, strict=True))
+        own = _models(target, is_fresh, exporter)
+        if not target.is_file():
+            own = _served(own, provider, left_out)
+        found += own
+        dense = [model for model in own if model.is_dense and model.precision == "fp32"]
+        if first is None and dense:
+            first = dense[0]
+    if first is None and len(found) > 1:
+        first = found[0]
+    unique = list({m.path: m for m in [*([first] if first else []), *found]}.values())
+    if not unique:
+        raise CofiError(
+            f"Nothing that the provider '{provider}' serves is left to benchmark.",
+            hint="Export another precision: cofi export --onnx --precision fp32.",
+        )
+    names = unique_names([model.path for model in unique])
+    models = [replace(model, name=name) for name, model in zip(names, unique, strict=True)]
+    if torch:
+        models += _checkpoints(targets, models)
+    compared = models[0].name if first and len(models) > 1 else None
+    asked = compared if baseline is not None else None
+    free = [m for m in models if m.runtime != "torch" and m.name != asked]
+    judged = [m for m in free if not m.is_dense] or free
     only = RunDir(targets[0]) if len(targets) == 1 else None
     return Targets(
-        models,
-        names[0] if first and len(ordered) > 1 else None,
-        only if only is not None and only.is_finished else None,
+        models=tuple(models),
+        baseline=compared,
+        run=only if only is not None and only.is_finished else None,
+        judged=tuple(model.name for model in judged),
+        left_out=tuple(left_out),
     )
 
 
@@ -95,10 +190,12 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def _files(target: Path, is_fresh: Callable[[Path, Path], bool], exporter: Exporter) -> list[Path]:
-    """Return the file that a target stands for, then its dense baseline if it has one."""
+def _models(
+    target: Path, is_fresh: Callable[[Path, Path], bool], exporter: Exporter
+) -> list[Model]:
+    """Return what a target stands for, the pruned fp32 file first."""
     if target.is_file():
-        return [target]
+        return [_inspected(target)]
     if not target.exists():
         raise CofiError(
             f"'{target}' does not exist.",
@@ -106,17 +203,95 @@ def _files(target: Path, is_fresh: Callable[[Path, Path], bool], exporter: Expor
             exit_code=UNREACHABLE,
         )
     if (target / "model.onnx").is_file():
-        own_run = run_of(target)
-        is_run_export = own_run is not None and own_run.onnx.resolve() == target.resolve()
-        return _with_dense(target) if is_run_export else [target / "model.onnx"]
+        return _exported(target)
     source = find_source(target)
     assert source.output is not None  # a folder always has one
     if not is_fresh(target, source.output):
         logger.info("Exporting %s first", target)
         exporter(target)
-    return _with_dense(source.output)
+    return _exported(source.output)
 
 
-def _with_dense(folder: Path) -> list[Path]:
-    dense = folder / "dense.onnx"
-    return [folder / "model.onnx", *([dense] if dense.is_file() else [])]
+def _exported(folder: Path) -> list[Model]:
+    """Return the files that an export folder's export.json names; model.onnx without one."""
+    record = folder / "export.json"
+    named: dict[str, Any] = read_json(record).get("models", {}) if record.is_file() else {}
+    run = run_of(folder)
+    is_run_export = run is not None and run.onnx.resolve() == folder.resolve()
+    implied = {
+        key: {"file": f"{key}.onnx"} for key in ("model", *([DENSE] if is_run_export else []))
+    }
+    rows = implied | named
+    models = []
+    for key in sorted(rows, key=lambda key: (key != "model", key != DENSE)):
+        path = folder / rows[key]["file"]
+        if path.is_file():
+            is_dense = key.split("_")[0] == DENSE
+            models.append(_inspected(path, row=rows[key], family=folder, is_dense=is_dense))
+        elif key in named:
+            logger.warning("%s names %s, which is not there; left out.", record, path.name)
+    return models
+
+
+def _inspected(
+    path: Path,
+    *,
+    row: dict[str, Any] | None = None,
+    family: Path | None = None,
+    is_dense: bool = False,
+) -> Model:
+    row = row or {}
+    return Model(
+        name=path.stem,
+        path=path,
+        graph=inspect(path),
+        stated=row.get("precision"),
+        form=row.get("form"),
+        family=family.resolve() if family else None,
+        is_dense=is_dense,
+    )
+
+
+def _served(models: list[Model], provider: str, left_out: list[dict[str, str]]) -> list[Model]:
+    kept = []
+    for model in models:
+        reason = why_unserved(provider, model.precision)
+        if reason is None:
+            kept.append(model)
+            continue
+        logger.info("%s is left out: %s.", model.path.name, reason)
+        left_out.append({"name": model.name, "reason": reason})
+    return kept
+
+
+def _checkpoints(targets: Sequence[Path], models: Sequence[Model]) -> list[Model]:
+    """Return the torch models behind the fp32 files of runs and model folders."""
+    found = []
+    for target in targets:
+        if target.is_file():
+            continue
+        run = run_of(target)
+        source = find_source(run.root if run is not None else target)
+        assert source.output is not None  # a folder always has one
+        family = source.output.resolve()
+        for key, checkpoint in source.models.items():
+            file = family / f"{key}.onnx"
+            same = next((m for m in models if m.path.resolve() == file), None)
+            if same is None:
+                continue
+            torch_model = replace(
+                same,
+                name=f"torch/{same.name}",
+                path=Path(checkpoint),
+                stated="fp32",
+                form=None,
+                runtime="torch",
+            )
+            found.append(torch_model)
+    if not found:
+        raise CofiError(
+            "--torch times the checkpoints of a run or of a model folder, and no target is one.",
+            hint="Name the run itself instead of its files, or leave --torch out.",
+        )
+    dense_first: list[Model] = sorted(found, key=lambda model: not model.is_dense)
+    return dense_first

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, Literal
 
 from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.errors import CofiError
@@ -14,31 +17,45 @@ Progress = Callable[[str, int, int], None]
 Turns = list[list[float]]
 """Seconds of each run, one inner list per turn."""
 
+Length = int | Literal["task"]
+"""Tokens of every row, or the lengths that the task's own rows have."""
+
 WARM_ENOUGH = 0.25
 """Seconds. A run longer than this does not notice what the caches held before it."""
+
+PROBES = 3
+"""Runs that tell how many more can be afforded."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One shape of input: fixed batch, fixed length, no padding."""
+    """One shape of input.
+
+    Attributes:
+        batch: rows of a run.
+        seq_len: a number: all rows have it, without padding. ``"task"``: the task's
+            rows in batches as they come, padded to the longest of each.
+    """
 
     batch: int
-    seq_len: int
+    seq_len: Length
 
     @property
     def name(self) -> str:
-        """Return for example ``b1-s128``."""
-        return f"b{self.batch}-s{self.seq_len}"
+        """Return for example ``b1-s128`` or ``b32-task``."""
+        length = "task" if self.seq_len == "task" else f"s{self.seq_len}"
+        return f"b{self.batch}-{length}"
 
 
-def cross(batch: Sequence[int], seq_len: Sequence[int]) -> list[Case]:
+def cross(batch: Sequence[int], seq_len: Sequence[Length]) -> list[Case]:
     """Return every batch size with every length.
 
     Raises:
         CofiError: there is none, or one is below 1.
     """
     for name, values in (("batch", batch), ("seq_len", seq_len)):
-        if not values or min(values) < 1:
+        numbers = [value for value in values if not isinstance(value, str)]
+        if not values or min(numbers, default=1) < 1:
             raise CofiError(f"{name} is {list(values)}; it takes numbers of at least 1.")
     return [Case(b, s) for s in dict.fromkeys(seq_len) for b in dict.fromkeys(batch)]
 
@@ -52,6 +69,7 @@ class Schedule:
         rounds: turns of a model.
         warmup: untimed runs before the first turn.
         max_seconds: timed seconds of a model; fewer runs where they would take longer.
+        min_seconds: timed seconds of a model; more runs where they would take less.
         seed: of the random input ids.
     """
 
@@ -59,6 +77,7 @@ class Schedule:
     rounds: int = 10
     warmup: int = 3
     max_seconds: float = 30.0
+    min_seconds: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -66,14 +85,50 @@ class Schedule:
             raise CofiError(f"runs is {self.runs}; it must be at least 1.")
         if self.warmup < 0:
             raise CofiError(f"warmup is {self.warmup}; it must not be negative.")
-        if self.max_seconds <= 0:
+        if not self.max_seconds > 0:
             raise CofiError(f"max_seconds is {self.max_seconds}; it must be above 0.")
+        if not 0 <= self.min_seconds <= self.max_seconds:
+            raise CofiError(
+                f"min_seconds is {self.min_seconds:g}; it must be from 0 to max_seconds, "
+                f"which is {self.max_seconds:g}.",
+                hint="Raise --max-seconds as well.",
+            )
 
-    def turns(self) -> list[int]:
-        """Return the number of runs of each turn."""
+    def turns(self, runs: int | None = None) -> list[int]:
+        """Return the number of runs of each turn, together ``runs`` (by default our own)."""
+        total = self.runs if runs is None else runs
         rounds = min(self.rounds, self.runs)
-        base, extra = divmod(self.runs, rounds)
+        base, extra = divmod(total, rounds)
         return [base + (i < extra) for i in range(rounds)]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the models of a benchmark are fed.
+
+    Attributes:
+        vocab: model's name -> random ids are drawn below this.
+        batches: batch size -> model's name -> the task's batches, as lists; every
+            model has equally many. Empty without a case that needs them.
+        seed: of the random ids.
+    """
+
+    vocab: Mapping[str, int]
+    batches: Mapping[int, Mapping[str, Sequence[Mapping[str, Any]]]]
+    seed: int = 0
+
+    def feed(self, worker: WorkerClient, case: Case) -> None:
+        """Have a worker's next runs take the inputs of a case."""
+        if case.seq_len == "task":
+            batches = self.batches[case.batch][worker.name]
+            worker.feed(batches, what=f"batch {case.batch} of the task's rows")
+        else:
+            worker.feed_random(
+                batch=case.batch,
+                seq_len=case.seq_len,
+                vocab=self.vocab[worker.name],
+                seed=self.seed,
+            )
 
 
 def time_case(
@@ -81,7 +136,7 @@ def time_case(
     case: Case,
     schedule: Schedule,
     *,
-    vocab: Mapping[str, int],
+    inputs: Inputs,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Turns]:
     """Time all models on one case.
@@ -93,35 +148,43 @@ def time_case(
         workers: one per model.
         case: the shape.
         schedule: how often.
-        vocab: of each model, by name; ids are drawn below it.
+        inputs: what the models are fed.
         progress: told after each turn whose it was.
 
     Returns:
         Seconds of each run, by model's name, one list per turn.
     """
-    turns = schedule.turns()
-    seconds = schedule.max_seconds / len(turns)
-    samples: dict[str, Turns] = {worker.name: [] for worker in workers}
-
-    def run(worker: WorkerClient, runs: int, warmup: int) -> list[float]:
-        timed: list[float] = worker.ask(
-            "time",
-            batch=case.batch,
-            seq_len=case.seq_len,
-            vocab=vocab[worker.name],
-            seed=schedule.seed,
-            runs=runs,
-            warmup=warmup,
-            seconds=seconds,
-        )["samples"]
-        return timed
-
     for worker in workers:
-        run(worker, 0, schedule.warmup)
-    for runs in turns:
+        inputs.feed(worker, case)
+        worker.time(0, warmup=schedule.warmup)
+    limits: dict[str, float] = {}
+    if case.seq_len == "task":
+        turns = schedule.turns(_affordable(workers, schedule))
+    else:
+        turns = schedule.turns()
+        limits = {
+            "seconds": schedule.max_seconds / len(turns),
+            "min_seconds": schedule.min_seconds / len(turns),
+        }
+    samples: dict[str, Turns] = {worker.name: [] for worker in workers}
+    for start, runs in zip(accumulate(turns, initial=0), turns, strict=False):
         for worker in workers:
             own = samples[worker.name]
             is_long = bool(own) and min(own[-1]) > WARM_ENOUGH
-            own.append(run(worker, runs, 0 if is_long else 1))
+            own.append(worker.time(runs, warmup=0 if is_long else 1, start=start, **limits))
             progress(worker.name)
     return samples
+
+
+def _affordable(workers: Sequence[WorkerClient], schedule: Schedule) -> int:
+    """Return how many runs every model makes, so that all take the very same batches.
+
+    A limit of seconds would let a slow model see fewer batches, and so other
+    lengths, than a fast one. The fastest decides what the least seconds need,
+    the slowest what the most allow; each turn has one run at least.
+    """
+    probes = [worker.time(PROBES) for worker in workers]
+    means = [sum(probe) / len(probe) for probe in probes]
+    needed = max(schedule.runs, math.ceil(schedule.min_seconds / min(means)))
+    allowed = math.floor(schedule.max_seconds / max(means))
+    return max(min(needed, allowed), len(schedule.turns()))

@@ -17,8 +17,22 @@ OPSETS = range(17, 21)
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
-def write_onnx(model: CofiForSequenceClassification, file: Path, *, opset: int) -> None:
+def write_onnx(
+    model: CofiForSequenceClassification,
+    file: Path,
+    *,
+    opset: int,
+    form: str = "plain",
+    provider: str = "cpu",
+) -> None:
     """Trace a model in eager attention mode into one file, batch and length left open.
+
+    Args:
+        model: in eval mode; not changed.
+        file: written.
+        opset: version of the standard operators.
+        form: one of :data:`cofi_cli.deploy.forms.FORMS`.
+        provider: what the file is to be fast on, ``cpu`` or ``cuda``.
 
     The TorchScript exporter, because onnxruntime runs its graphs faster than the
     newer one's: there it fuses Add and LayerNormalization into an operator that
@@ -26,24 +40,14 @@ def write_onnx(model: CofiForSequenceClassification, file: Path, *, opset: int) 
     """
     import torch
 
-    class Logits(torch.nn.Module):
-        """The model as a function of three tensors that returns one."""
+    from cofi_cli.deploy.forms import Traced, get_form
 
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = model
-
-        def forward(
-            self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor
-        ) -> torch.Tensor:
-            logits: torch.Tensor = self.inner(ids, mask, types).logits
-            return logits
-
+    shape = get_form(form)
     ids = torch.ones((2, 8), dtype=torch.int64)
     axes = {name: {0: "batch", 1: "length"} for name in INPUTS} | {"logits": {0: "batch"}}
     with _quiet(), torch.inference_mode():
         torch.onnx.export(
-            Logits().eval(),
+            Traced(model, shape).eval(),
             (ids, torch.ones_like(ids), torch.zeros_like(ids)),
             str(file),
             input_names=list(INPUTS),
@@ -51,7 +55,51 @@ def write_onnx(model: CofiForSequenceClassification, file: Path, *, opset: int) 
             dynamic_axes=axes,
             opset_version=opset,
             dynamo=False,
+            custom_opsets={} if shape.is_portable else {"com.microsoft": 1},
         )
+    if form == "fused-skip":
+        fuse_skip(file)
+    elif provider == "cpu":
+        residuals_as_sums(file)
+
+
+def residuals_as_sums(file: Path) -> int:
+    """Write the additions before LayerNormalization as Sum, in place; return how many.
+
+    onnxruntime fuses Add and LayerNormalization into SkipLayerNormalization when it loads
+    a file, which on processors takes several times as long as the two (docs/log.md). It
+    does so in 8-bit graphs even where it leaves the fp32 ones alone. Sum is not fused.
+    """
+    import onnx
+
+    model = onnx.load(str(file))
+    constants = {tensor.name for tensor in model.graph.initializer}
+    makers = {name: node for node in model.graph.node for name in node.output}
+    changed = 0
+    for node in model.graph.node:
+        added = makers.get(node.input[0]) if node.op_type == "LayerNormalization" else None
+        if added is not None and added.op_type == "Add" and not constants & set(added.input):
+            added.op_type = "Sum"
+            changed += 1
+    onnx.save(model, str(file))
+    return changed
+
+
+def fuse_skip(file: Path) -> None:
+    """Fuse residuals, LayerNormalization, Gelu and their biases, in place, as CUDA likes it."""
+    from onnxruntime.transformers.fusion_options import FusionOptions
+    from onnxruntime.transformers.optimizer import optimize_model
+
+    with _quiet():
+        fused = optimize_model(
+            str(file),
+            model_type="bert",
+            num_heads=0,
+            hidden_size=0,
+            optimization_options=FusionOptions("bert"),
+            opt_level=0,
+        )
+    fused.save_model_to_file(str(file))
 
 
 @contextmanager

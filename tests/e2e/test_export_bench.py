@@ -2,101 +2,25 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
-from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+from transformers import BertForSequenceClassification, BertTokenizerFast
 
-from cofi_cli.config import RunConfig, TaskConfig
-from cofi_cli.deploy import export as export_module
-from cofi_cli.deploy import parity
+from cofi_cli.config import TaskConfig
+from cofi_cli.deploy import build, parity
 from cofi_cli.deploy.bench import bench
 from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.export import export, is_fresh
 from cofi_cli.deploy.gates import gate_error
 from cofi_cli.deploy.samples import pad, synthetic_rows
 from cofi_cli.errors import CofiError
-from cofi_cli.modeling import CofiConfig, CofiForSequenceClassification
-from cofi_cli.runs import RunDir, read_json, write_json
+from cofi_cli.runs import RunDir, read_json
 from cofi_cli.tasks import load_task
 
-WORDS = ("good", "bad", "fine", "film", "plot", "the", "a", "is", "very", "not")
-LABELS = {0: "neg", 1: "pos"}
 QUICK = {"batch": (1, 2), "seq_len": (8,), "runs": 4, "warmup": 1, "threads": 1}
-
-
-def tokenizer(folder: Path) -> BertTokenizerFast:
-    vocab = folder / "vocab"
-    vocab.mkdir()
-    (vocab / "vocab.txt").write_text(
-        "\n".join(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS))
-    )
-    made = BertTokenizerFast.from_pretrained(vocab, model_max_length=32)
-    assert len(made) == 15
-    shutil.rmtree(vocab)
-    return made
-
-
-def texts(path: Path, rows: int, seed: int) -> str:
-    rng = np.random.default_rng(seed)
-    lines = ["sentence\tlabel"]
-    for i in range(rows):
-        words = rng.choice(WORDS, size=rng.integers(1, 12))
-        lines.append(f"{' '.join(words)}\t{LABELS[i % 2]}")
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return str(path)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
-    """A run as ``cofi prune`` leaves it: teacher, compact model, configuration, report."""
-    torch.manual_seed(0)
-    root = tmp_path_factory.mktemp("runs")
-    run = RunDir(root / "tiny")
-    run.root.mkdir()
-    words = tokenizer(root)
-    labels = {"id2label": LABELS, "label2id": {v: k for k, v in LABELS.items()}}
-    shared = {"vocab_size": len(words), "max_position_embeddings": 32, **labels}
-    teacher = BertForSequenceClassification(
-        BertConfig(
-            hidden_size=32,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            intermediate_size=48,
-            initializer_range=0.5,
-            **shared,
-        )
-    )
-    compact = CofiForSequenceClassification(
-        CofiConfig(
-            hidden_size=29,
-            pooler_size=32,
-            head_dim=8,
-            layer_heads=[3, 0, 1],
-            layer_ffn=[7, 0, 0],
-            **shared,
-        )
-    )
-    for model, folder in ((teacher, run.teacher), (compact, run.model)):
-        model.save_pretrained(folder)
-        words.save_pretrained(folder)
-    task = TaskConfig(
-        train=texts(root / "train.tsv", 20, 1),
-        validation=texts(root / "dev.tsv", 40, 2),
-        max_length=32,
-    )
-    config = RunConfig(model="tiny", task=task)
-    run.config.write_text(yaml.safe_dump(config.model_dump(mode="json")), encoding="utf-8")
-    write_json(run.report_json, {"task": "dev", "metric": "accuracy", "model_name": "tiny"})
-    return run.root
-
-
-@pytest.fixture(scope="module")
-def exported(finished) -> dict:
-    return export(finished)
 
 
 def test_export_holds_both_models_and_all_that_is_needed_to_use_them(finished, exported):
@@ -144,17 +68,17 @@ def test_the_dense_file_is_the_teacher_as_transformers_runs_it(finished, exporte
 
 
 def test_a_graph_that_differs_is_not_kept(finished, exported, tmp_path, monkeypatch):
-    real = export_module.write_onnx
+    real = build.write_onnx
 
-    def shifted(model, file, *, opset):
+    def shifted(model, file, **options):
         with torch.no_grad():
             model.classifier.bias += 1e-3
-            real(model, file, opset=opset)
+            real(model, file, **options)
             model.classifier.bias -= 1e-3
 
-    monkeypatch.setattr(export_module, "write_onnx", shifted)
+    monkeypatch.setattr(build, "write_onnx", shifted)
     with pytest.raises(CofiError) as caught:
-        export(finished, output=tmp_path / "out")
+        export(finished, output=tmp_path / "out", graph="plain")
     assert caught.value.exit_code == 4
     assert "ONNX and torch disagree on model.onnx: a logit by 1.00e-03" in caught.value.message
     assert not list(tmp_path.iterdir())
@@ -163,7 +87,7 @@ def test_a_graph_that_differs_is_not_kept(finished, exported, tmp_path, monkeypa
 def test_not_a_number_is_a_difference(finished, exported, monkeypatch):
     monkeypatch.setattr(parity, "_torch_logits", lambda model, batch: np.full((1, 2), np.nan))
     with pytest.raises(CofiError, match="a logit by nan"):
-        export(finished)
+        export(finished, graph="plain")
 
 
 def test_freshness_follows_the_weights(finished, exported, tmp_path):
@@ -181,11 +105,11 @@ def test_freshness_follows_the_weights(finished, exported, tmp_path):
 
 def test_a_users_own_checkpoint(finished, tmp_path, caplog):
     out = tmp_path / "onnx"
-    report = export(RunDir(finished).teacher, output=out, task=None)
+    report = export(RunDir(finished).teacher, output=out, graph="plain")
     assert list(report["models"]) == ["model"]
     assert report["parity"]["inputs"] == "synthetic"
     assert json.loads((out / "config.json").read_text())["model_type"] == "bert"
-    again = export(RunDir(finished).teacher, output=out, opset=17)
+    again = export(RunDir(finished).teacher, output=out, opset=17, graph="plain")
     assert again["opset"] == 17
 
 
@@ -193,9 +117,9 @@ def test_a_checkpoint_without_a_head_is_refused(finished, tmp_path):
     BertForSequenceClassification.from_pretrained(RunDir(finished).teacher).bert.save_pretrained(
         tmp_path
     )
-    tokenizer(tmp_path).save_pretrained(tmp_path)
+    BertTokenizerFast.from_pretrained(RunDir(finished).teacher).save_pretrained(tmp_path)
     with pytest.raises(CofiError) as caught:
-        export(tmp_path)
+        export(tmp_path, graph="plain")
     assert "has no classification head: its answers would be random." in caught.value.message
     assert "cofi finetune" in caught.value.hint
 

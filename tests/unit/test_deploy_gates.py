@@ -19,6 +19,8 @@ def test_the_worst_case_is_judged():
         "case": "b32-s128",
         "threshold": 8,
         "value": 7.5,
+        "vs": None,
+        "equal_precision": None,
         "passed": False,
     }
 
@@ -67,7 +69,15 @@ def test_no_error_when_all_passed():
     assert gate_error(speedup_gates(ROWS, 2)) is None
 
 
-def check(min_speedup=None, max_drop=None, case=None, has_baseline=True, has_task=True):
+def check(
+    min_speedup=None,
+    max_drop=None,
+    case=None,
+    has_baseline=True,
+    has_task=True,
+    model=None,
+    judged=None,
+):
     check_gates(
         min_speedup,
         max_drop,
@@ -75,6 +85,9 @@ def check(min_speedup=None, max_drop=None, case=None, has_baseline=True, has_tas
         cases=["b1-s128"],
         has_baseline=has_baseline,
         has_task=has_task,
+        model=model,
+        models=["dense", "model"],
+        judged=judged,
     )
 
 
@@ -87,6 +100,14 @@ def check(min_speedup=None, max_drop=None, case=None, has_baseline=True, has_tas
         (
             {"min_speedup": 2, "case": "b1-s12"},
             "Unknown gate case 'b1-s12'. Did you mean 'b1-s128'? Choices: b1-s128.",
+        ),
+        (
+            {"min_speedup": 2, "model": "modle"},
+            "Unknown gate model 'modle'. Did you mean 'model'? Choices: dense, model.",
+        ),
+        (
+            {"max_drop": 2, "model": "dense", "judged": []},
+            "max_drop has no model to judge: dense is the baseline.",
         ),
     ],
 )

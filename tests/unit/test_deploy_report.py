@@ -148,7 +148,7 @@ def test_report_holds_every_section():
         "## Structure",
         "## Stages",
         "## Latency",
-        "## ONNX files",
+        "## Models",
         "## Gates",
         "## Environment",
     ]

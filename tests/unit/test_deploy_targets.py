@@ -115,7 +115,10 @@ def test_the_run_of_a_file_in_it(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"precision": "fp31"}, "Unknown precision 'fp31'. Did you mean 'fp32'? Choices: fp32."),
+        (
+            {"precision": "fp31"},
+            "Unknown precision 'fp31'. Did you mean 'fp32'? Choices: auto, fp16, fp32, int8.",
+        ),
         ({"opset": 11}, "opset is 11; supported are 17 to 20."),
     ],
 )

@@ -6,7 +6,8 @@ import pytest
 
 from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.environment import describe_machine, physical_cores
-from cofi_cli.deploy.worker import ModelWorker, answer, peak_bytes, random_inputs, serve
+from cofi_cli.deploy.worker import ModelWorker
+from cofi_cli.deploy.worker_base import answer, peak_bytes, random_inputs, serve
 from cofi_cli.errors import CofiError
 
 
@@ -27,7 +28,7 @@ def test_a_request_that_fails_is_answered():
 
 def test_serving_answers_line_by_line():
     replies = io.StringIO()
-    serve(['{"do": "memory"}\n', '{"do": "memory"}\n'], replies)
+    serve(ModelWorker(), ['{"do": "memory"}\n', '{"do": "memory"}\n'], replies)
     lines = [json.loads(line) for line in replies.getvalue().splitlines()]
     assert len(lines) == 2
     assert all(line["peak_bytes"] == pytest.approx(peak_bytes(), rel=0.5) for line in lines)
@@ -38,7 +39,7 @@ def test_a_worker_has_its_own_peak_not_its_parents(tmp_path):
     code = (
         "import subprocess, sys; ballast = b'x' * 300_000_000;"
         "print(subprocess.run([sys.executable, '-c',"
-        " 'from cofi_cli.deploy.worker import peak_bytes; print(peak_bytes())'],"
+        " 'from cofi_cli.deploy.worker_base import peak_bytes; print(peak_bytes())'],"
         " capture_output=True, text=True, check=True).stdout)"
     )
     import subprocess

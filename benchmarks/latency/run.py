@@ -1,0 +1,292 @@
+"""Latency of a BERT-base with 5 % of its encoder weights, and of what one would take instead.
+
+    python benchmarks/latency/run.py                   # processor: fp32 and int8
+    python benchmarks/latency/run.py --provider cuda   # GPU: fp32 and fp16
+
+Random weights throughout: latency does not depend on them, scores would. Every shape is
+exported as `cofi export` exports, in the form and recipe that are fastest here for the pruned
+one, and timed as `cofi bench` times: each file in its own process, in turn. Writes
+results-PROVIDER.json and .md beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from cofi_cli.deploy import environment, stats
+from cofi_cli.deploy.build import Build, Wish
+from cofi_cli.deploy.candidates import Conditions
+from cofi_cli.deploy.client import WorkerClient
+from cofi_cli.deploy.samples import synthetic_rows
+from cofi_cli.deploy.timing import Case, Inputs, Schedule, time_case
+from cofi_cli.modeling import CofiConfig, CofiForSequenceClassification
+
+HERE = Path(__file__).parent
+VOCAB = 30522
+
+
+@dataclass(frozen=True)
+class Shape:
+    """An encoder: hidden width, width of a head, heads and FFN width of each layer."""
+
+    hidden: int
+    head_dim: int
+    heads: tuple[int, ...]
+    ffn: tuple[int, ...]
+
+    def model(self) -> CofiForSequenceClassification:
+        """Return it with random weights."""
+        torch.manual_seed(0)
+        config = CofiConfig(
+            vocab_size=VOCAB,
+            hidden_size=self.hidden,
+            pooler_size=self.hidden,
+            head_dim=self.head_dim,
+            layer_heads=list(self.heads),
+            layer_ffn=list(self.ffn),
+        )
+        config._attn_implementation = "eager"
+        return CofiForSequenceClassification(config).eval()
+
+    def flops(self, batch: int, length: int) -> float:
+        """Return the floating-point operations of its matrix products, pooler aside."""
+        tokens, d = batch * length, self.hidden
+        width = sum(self.heads) * self.head_dim
+        weights = 4 * d * width + 2 * d * sum(self.ffn)
+        return 2.0 * tokens * (weights + 2 * length * width)
+
+
+def uniform(layers: int, hidden: int, heads: int, ffn: int) -> Shape:
+    """Return a shape whose layers are equal."""
+    return Shape(hidden, hidden // heads, (heads,) * layers, (ffn,) * layers)
+
+
+# After what CoFi reports of its 95 % models (section 4.4 and appendix): nearly all hidden dims
+# survive, 7 to 14 of the 24 sub-layers do, first and last FFN mostly, middle layers go first.
+PRUNED = Shape(
+    760, 64, (3, 2, 0, 2, 0, 1, 0, 0, 2, 0, 1, 1), (800, 320, 0, 128, 0, 0, 96, 0, 128, 0, 208, 320)
+)
+SHAPES = {
+    "dense": uniform(12, 768, 12, 3072),
+    "model": PRUNED,
+    "distilbert": uniform(6, 768, 12, 3072),
+    "tinybert-4": uniform(4, 312, 12, 1200),
+    "minilm-l6-h384": uniform(6, 384, 12, 1536),
+    "xtremedistil-l6-h256": uniform(6, 256, 8, 1024),
+}
+NAMES = {"dense": "BERT-base", "model": "BERT-base, 95 % pruned"}
+
+
+def encoder_weights(model: torch.nn.Module) -> int:
+    """Count what lies in the encoder layers, LayerNorm included."""
+    return sum(p.numel() for name, p in model.named_parameters() if ".layers." in name)
+
+
+def product_rate(provider: str, threads: int, folder: Path, *, runs: int = 12) -> float:
+    """Return floating-point operations per second of one large fp32 product in onnxruntime."""
+    from onnx import TensorProto, helper, numpy_helper, save
+    from onnxruntime import InferenceSession, SessionOptions
+
+    rows, inner, columns = 4096, 768, 3072
+    weight = np.random.default_rng(0).standard_normal((inner, columns), dtype=np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "product",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [rows, inner])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [rows, columns])],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    file = folder / "product.onnx"
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    save(made, str(file))
+    options = SessionOptions()
+    options.intra_op_num_threads = threads
+    session = InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    import time
+
+    x = np.ones((rows, inner), dtype=np.float32)
+    seconds = []
+    for _ in range(runs + 2):
+        began = time.perf_counter()
+        session.run(None, {"x": x})
+        seconds.append(time.perf_counter() - began)
+    return 2.0 * rows * inner * columns / float(np.median(seconds[2:]))
+
+
+def files_for(
+    folder: Path, shapes: dict[str, Shape], conditions: Conditions, precision: str
+) -> tuple[dict[str, Path], dict[str, Any]]:
+    """Export all shapes; return file by name, and the rows of export.json."""
+    models = {name: ("", shape.model()) for name, shape in shapes.items()}
+    wish = Wish("auto", False, conditions, 0.5, 18, 1e-4)
+    rows = synthetic_rows(vocab=VOCAB, longest=512)
+    build = Build(
+        folder,
+        models,
+        rows=dict.fromkeys(models, rows),
+        task=None,
+        calibration=None,
+        tokenizer=None,
+        wish=wish,
+    )
+    build.fp32()
+    if precision != "fp32":
+        getattr(build, precision)()
+    return {name: folder / row["file"] for name, row in build.rows.items()}, build.rows
+
+
+def run_case(
+    case: Case, conditions: Conditions, precision: str, schedule: Schedule, root: Path
+) -> dict[str, Any]:
+    """Export for one case, time all files in it, and return its results."""
+    folder = root / f"{case.name}-{conditions.threads}"
+    folder.mkdir()
+    files, rows = files_for(folder, SHAPES, conditions, precision)
+    rate = product_rate(conditions.provider, conditions.threads, folder)
+    with ExitStack() as stack:
+        workers = [
+            stack.enter_context(
+                WorkerClient(
+                    path, name=name, provider=conditions.provider, threads=conditions.threads
+                )
+            )
+            for name, path in files.items()
+        ]
+        inputs = Inputs(dict.fromkeys(files, VOCAB), {})
+        timed = time_case(workers, case, schedule, inputs=inputs)
+    rate_after = product_rate(conditions.provider, conditions.threads, folder)
+    shutil.rmtree(folder)
+    results = []
+    for name in files:
+        base = name.removesuffix("_int8").removesuffix("_fp16")
+        own = stats.summarize(timed[name])
+        product = stats.speedup(timed["dense"], timed[name])
+        equal = stats.speedup(timed[name.replace(base, "dense", 1)], timed[name])
+        flops = SHAPES[base].flops(case.batch, case.seq_len)
+        results.append(
+            {
+                "model": base,
+                "precision": rows[name]["precision"],
+                "form": rows[name]["form"],
+                "recipe": rows[name].get("recipe"),
+                "runs": own.runs,
+                "p50_ms": own.p50 * 1e3,
+                "p90_ms": own.p90 * 1e3,
+                "speedup": [equal.ratio, equal.low, equal.high],
+                "product": [product.ratio, product.low, product.high],
+                "share_of_rate": flops / own.p50 / max(rate, rate_after),
+                "gflops": flops / 1e9,
+            }
+        )
+    candidates = {name: row["candidates"] for name, row in rows.items() if "candidates" in row}
+    return {
+        "case": case.name,
+        "threads": conditions.threads,
+        "gflops_per_second": [rate / 1e9, rate_after / 1e9],
+        "models": results,
+        "candidates": candidates,
+    }
+
+
+def render(results: dict[str, Any]) -> str:
+    """Return the tables as Markdown."""
+    env, weights = results["env"], results["encoder_weights"]
+    shape = results["shapes"]["model"]
+    lines = [
+        f"# Latency, {results['provider']}",
+        "",
+        f"{env['cpu']}, {env['cores']} cores ({', '.join(env['flags'])}), onnxruntime "
+        f"{env['packages']['onnxruntime'] or env['packages']['onnxruntime-gpu']}"
+        + (f"; {env['gpu']}, driver {env['driver']}" if results["provider"] == "cuda" else "")
+        + ". Random weights. p50 of each file in its own process, in turn.",
+        "",
+        f"The pruned shape: hidden {shape['hidden']}; heads {_words(shape['heads'])}; "
+        f"FFN {_words(shape['ffn'])}; {weights['model']:,} encoder weights of "
+        f"{weights['dense']:,}.",
+        "",
+        "Speedup is over BERT-base in the same precision and graph; product is over BERT-base "
+        "in fp32: pruning, precision and graph together. Share is that of the rate which one "
+        "large fp32 product reached in the same run, counting the matrix products' operations.",
+    ]
+    for case in results["cases"]:
+        rate = " and ".join(f"{value:.0f}" for value in case["gflops_per_second"])
+        lines += [
+            "",
+            f"## {case['case']}, {case['threads']} threads ({rate} GFLOP/s, before and after)",
+            "",
+            "| model | encoder weights | precision | graph | p50 ms | speedup (95 %) | product "
+            "(95 %) | share |",
+            "|---|---:|---|---|---:|---:|---:|---:|",
+        ]
+        for row in case["models"]:
+            form = row["form"] + (f", {row['recipe']}" if row["recipe"] else "")
+            lines.append(
+                f"| {NAMES.get(row['model'], row['model'])} | {weights[row['model']]:,} | "
+                f"{row['precision']} | {form} | {row['p50_ms']:.2f} | {_ratio(row['speedup'])} | "
+                f"{_ratio(row['product'])} | {100 * row['share_of_rate']:.0f} % |"
+            )
+        lines += [
+            "",
+            "| tried for the pruned shape | p50 ms | against the first |",
+            "|---|---:|---:|",
+        ]
+        for rows in case["candidates"].values():
+            for row in rows:
+                of = (row["ratio"], *row["interval"])
+                lines.append(f"| {row['name']} | {row['p50_ms']:.2f} | {_ratio(of)} |")
+    return "\n".join([*lines, ""])
+
+
+def _ratio(of: Any) -> str:
+    return f"{of[0]:.2f}× ({of[1]:.2f} to {of[2]:.2f})"
+
+
+def _words(values: list[int]) -> str:
+    return " ".join(map(str, values))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--provider", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--runs", type=int, default=40)
+    options = parser.parse_args()
+    provider = options.provider
+    if provider == "cpu":
+        cores = environment.physical_cores()
+        cases = [(Case(1, 128), 1, "int8"), (Case(32, 128), cores, "int8")]
+    else:
+        cases = [(Case(b, s), 1, "fp16") for s in (128, 384) for b in (1, 8, 32, 128)]
+    env = environment.describe_machine() | {
+        "packages": environment.versions("onnxruntime", "onnxruntime-gpu", "onnx", "torch")
+    }
+    results: dict[str, Any] = {
+        "provider": provider,
+        "env": env,
+        "shapes": {name: asdict(shape) for name, shape in SHAPES.items()},
+        "encoder_weights": {name: encoder_weights(s.model()) for name, s in SHAPES.items()},
+        "cases": [],
+    }
+    schedule = Schedule(runs=options.runs, rounds=8, warmup=2, max_seconds=60)
+    with tempfile.TemporaryDirectory() as root:
+        for case, threads, precision in cases:
+            conditions = Conditions(provider, threads, (case.batch,), (case.seq_len,))
+            row = run_case(case, conditions, precision, schedule, Path(root))
+            results["cases"].append(row)
+            file = HERE / f"results-{provider}.json"
+            file.write_text(json.dumps(results, indent=1) + "\n")
+            file.with_suffix(".md").write_text(render(results))
+            print(f"{case.name} done", flush=True)
+
+
+if __name__ == "__main__":
+    main()

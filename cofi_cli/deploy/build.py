@@ -1,0 +1,321 @@
+"""The files of one export: graph forms tried and timed, precisions made, each proven and scored."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cofi_cli.deploy import environment
+from cofi_cli.deploy.candidates import Conditions, Ranking, rank
+from cofi_cli.deploy.client import WorkerClient
+from cofi_cli.deploy.forms import FORMS
+from cofi_cli.deploy.fp16 import to_fp16
+from cofi_cli.deploy.graph import inspect
+from cofi_cli.deploy.int8 import RECIPES, Recipe, Signs, products, quantize, signs_for
+from cofi_cli.deploy.layers import by_layer, most_sensitive_first
+from cofi_cli.deploy.parity import check_parity
+from cofi_cli.deploy.samples import Rows
+from cofi_cli.deploy.scoring import score_model
+from cofi_cli.deploy.source import weights_digest
+from cofi_cli.deploy.targets import Model
+from cofi_cli.deploy.tracing import write_onnx
+from cofi_cli.errors import PARITY, CofiError
+
+if TYPE_CHECKING:
+    from cofi_cli.modeling import CofiForSequenceClassification
+    from cofi_cli.tasks import Task
+
+logger = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+CHOSEN = "model"
+"""The model that forms and recipes are chosen for; its dense teacher gets the same."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What an export is asked for.
+
+    Attributes:
+        graph: ``auto``, or one of :data:`cofi_cli.deploy.forms.FORMS`.
+        portable: standard ONNX operators only.
+        conditions: what the files are to be fast at.
+        max_drop: points of score that int8 may lose against fp32.
+        opset, tolerance: of the graphs, and of their parity with torch.
+    """
+
+    graph: str
+    portable: bool
+    conditions: Conditions
+    max_drop: float
+    opset: int
+    tolerance: float
+
+
+class Build:
+    """Writes files into a folder and keeps a row on each.
+
+    Args:
+        folder: exists; ``CHOSEN.onnx`` and the others go here.
+        models: file stem -> (checkpoint, model in eval mode).
+        rows: what parity is checked on.
+        task: what files are scored on; ``None`` leaves scores out.
+        calibration: text for static int8, ``None`` where there is none.
+        tokenizer: the model's.
+        wish: see :class:`Wish`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        models: Mapping[str, tuple[str, CofiForSequenceClassification]],
+        *,
+        rows: Mapping[str, Rows],
+        task: Task | None,
+        calibration: Rows | None,
+        tokenizer: Any,
+        wish: Wish,
+    ) -> None:
+        self.folder, self.models, self.inputs = folder, models, rows
+        self.tokenizer = tokenizer
+        self.task, self.calibration, self.wish = task, calibration, wish
+        self.rows: dict[str, Json] = {}
+        self.notes: list[str] = []
+
+    def fp32(self) -> None:
+        """Write the fp32 files in the form that is fastest, or in the one asked for."""
+        names = self._forms()
+        with _workshop(self.folder) as shop:
+            made: dict[str, Path] = {}
+            proofs: dict[str, Json] = {}
+            for form in names:
+                file = shop / f"{form}.onnx"
+                try:
+                    proofs[form] = self._trace(CHOSEN, file, form)
+                except CofiError as error:
+                    if error.exit_code != PARITY or len(names) == 1 or form == names[0]:
+                        raise
+                    self.notes.append(f"Graph '{form}' is left out: {error.message}")
+                    continue
+                made[form] = file
+            ranking = rank(made, self.wish.conditions) if len(made) > 1 else None
+            form = ranking.order[0] if ranking else next(iter(made))
+            kept = shutil.move(made[form], self.folder / f"{CHOSEN}.onnx")
+            self._note(CHOSEN, Path(kept), "fp32", form, proofs[form], ranking)
+        for name in self.models:
+            if name != CHOSEN:
+                file = self.folder / f"{name}.onnx"
+                self._note(name, file, "fp32", form, self._trace(name, file, form), None)
+
+    def int8(self) -> None:
+        """Write the 8-bit files: the fastest recipe that keeps the score.
+
+        Where none does, the most sensitive layers stay fp32, as many as it takes.
+        """
+        signs = signs_for(environment.describe_machine()["flags"])
+        with _workshop(self.folder) as shop:
+            sources = {form: shop / f"{form}.onnx" for form in self._forms()}
+            for form, file in sources.items():
+                self._write(CHOSEN, file, form)
+            made: dict[str, Path] = {}
+            how: dict[str, tuple[str, Recipe]] = {}
+            for recipe in RECIPES:
+                if recipe.method == "static" and self.calibration is None:
+                    continue
+                for form, source in sources.items():
+                    if recipe.method == "static" and not FORMS[form].is_portable:
+                        continue  # onnxruntime quantizes its own Attention in dynamic form only
+                    name = f"{form}, {recipe.name}"
+                    file = shop / f"{form}-{recipe.name}.onnx"
+                    self._quantize(source, file, recipe, signs)
+                    made[name], how[name] = file, (form, recipe)
+            ranking = rank(made, self.wish.conditions)
+            name, kept = self._that_holds(ranking, made, how, sources, signs, shop)
+            form, recipe = how[name]
+            target = self.folder / f"{CHOSEN}_int8.onnx"
+            shutil.move(made[name], target)
+            self._note(f"{CHOSEN}_int8", target, "int8", form, None, ranking)
+            self.rows[f"{CHOSEN}_int8"] |= {"recipe": recipe.name, "fp32_layers": kept}
+            for other in self.models:
+                if other == CHOSEN:
+                    continue
+                source = shop / f"{other}.onnx"
+                self._write(other, source, form)
+                target = self.folder / f"{other}_int8.onnx"
+                self._quantize(source, target, recipe, signs)
+                self._note(f"{other}_int8", target, "int8", form, None, None)
+                self.rows[f"{other}_int8"] |= {"recipe": recipe.name, "fp32_layers": []}
+
+    def fp16(self) -> None:
+        """Write the half-precision files, in the form of the fp32 ones.
+
+        Raises:
+            CofiError: logits that are not numbers, or a score below the allowed one.
+        """
+        form = self.rows[CHOSEN]["form"]
+        for name in self.models:
+            target = self.folder / f"{name}_fp16.onnx"
+            to_fp16(self.folder / f"{name}.onnx", target)
+            self._note(f"{name}_fp16", target, "fp16", form, None, None)
+        before, after = self.rows[CHOSEN], self.rows[f"{CHOSEN}_fp16"]
+        if "score" in before and before["score"] - after["score"] > self.wish.max_drop:
+            drop = before["score"] - after["score"]
+            raise CofiError(
+                f"fp16 loses {drop:.2f} points of score, allowed are {self.wish.max_drop:g}.",
+                hint="Use --precision fp32, or allow it with --max-drop.",
+                exit_code=PARITY,
+            )
+
+    def pick(self) -> str:
+        """Return the fastest file of the model, among those that keep the score."""
+        files = {
+            row["file"]: self.folder / row["file"]
+            for name, row in self.rows.items()
+            if name == CHOSEN or name.startswith(f"{CHOSEN}_")
+        }
+        floor = self.rows[CHOSEN].get("score", 0.0) - self.wish.max_drop
+        holding = {row["file"] for row in self.rows.values() if row.get("score", floor) >= floor}
+        order = rank(files, self.wish.conditions).order
+        return next(file for file in order if file in holding)
+
+    def _forms(self) -> list[str]:
+        """Return the forms to try, the plainest first."""
+        if self.wish.graph != "auto":
+            return [self.wish.graph]
+        is_cuda = self.wish.conditions.provider == "cuda"
+        return [
+            form.name
+            for form in FORMS.values()
+            if (form.is_portable or not self.wish.portable)
+            and (form.name != "fused-skip" or is_cuda)
+        ]
+
+    def _trace(self, name: str, file: Path, form: str) -> Json:
+        self._write(name, file, form)
+        model, tolerance = self.models[name][1], self.wish.tolerance
+        shown = f"{name}.onnx" + ("" if form == "plain" else f" (graph '{form}')")
+        return check_parity(model, file, self.inputs[name], name=shown, tolerance=tolerance)
+
+    def _write(self, name: str, file: Path, form: str) -> None:
+        provider = self.wish.conditions.provider
+        write_onnx(self.models[name][1], file, opset=self.wish.opset, form=form, provider=provider)
+
+    def _quantize(
+        self, source: Path, target: Path, recipe: Recipe, signs: Signs, keep: tuple[str, ...] = ()
+    ) -> None:
+        pad_id = int(self.models[CHOSEN][1].config.pad_token_id or 0)
+        quantize(
+            source,
+            target,
+            recipe,
+            signs,
+            keep=keep,
+            calibration=self.calibration,
+            pad_id=pad_id,
+        )
+
+    def _that_holds(
+        self,
+        ranking: Ranking,
+        made: dict[str, Path],
+        how: Mapping[str, tuple[str, Recipe]],
+        sources: Mapping[str, Path],
+        signs: Signs,
+        shop: Path,
+    ) -> tuple[str, list[str]]:
+        """Return the candidate to keep, and the layers that it keeps in fp32."""
+        if self.task is None:
+            self.notes.append("int8 is not scored: there is no task to score on.")
+            return ranking.order[0], []
+        whole = self.rows[CHOSEN]
+        floor = whole["score"] - self.wish.max_drop
+        scores = {}
+        for name in ranking.order:
+            scores[name] = self._score(made[name])
+            if scores[name]["score"] >= floor:
+                return name, []
+        name = max(ranking.order, key=lambda name: float(scores[name]["score"]))
+        form, recipe = how[name]
+        source = sources[form]
+        layers = by_layer(products(source))
+        order = most_sensitive_first(
+            layers,
+            source=source,
+            make=lambda keep: self._quantized_part(source, shop, recipe, signs, keep),
+            rows=self.inputs[CHOSEN],
+            pad_id=int(self.models[CHOSEN][1].config.pad_token_id or 0),
+        )
+        kept: list[str] = []
+        for layer in order:
+            kept.append(layer)
+            keep = tuple(node for own in kept for node in layers[own])
+            self._quantize(source, made[name], recipe, signs, keep)
+            score = self._score(made[name])
+            if score["score"] >= floor:
+                break
+        self.notes.append(f"int8 keeps in fp32, for its score: {', '.join(kept)}.")
+        return name, kept
+
+    def _quantized_part(
+        self, source: Path, shop: Path, recipe: Recipe, signs: Signs, keep: tuple[str, ...]
+    ) -> Path:
+        file = shop / "part.onnx"
+        self._quantize(source, file, recipe, signs, keep)
+        return file
+
+    def _score(self, file: Path) -> Json:
+        """Return ``metric`` and ``score`` of a file on the dev set, in points."""
+        if self.task is None:
+            return {}
+        conditions = self.wish.conditions
+        with WorkerClient(
+            file, name=file.stem, provider="cpu", threads=conditions.threads
+        ) as worker:
+            model = Model(file.stem, file, inspect(file))
+            row = score_model(worker, model, self.task, tokenizer=self.tokenizer)
+        return {"metric": row["metric"], "score": row["score"]}
+
+    def _note(
+        self,
+        name: str,
+        file: Path,
+        precision: str,
+        form: str,
+        parity: Json | None,
+        ranking: Ranking | None,
+    ) -> None:
+        nodes = inspect(file).nodes
+        checkpoint = self.models[name.removesuffix("_int8").removesuffix("_fp16")][0]
+        row: Json = {
+            "file": file.name,
+            "precision": precision,
+            "form": form,
+            "source": checkpoint,
+            "weights_sha256": weights_digest(checkpoint),
+            "bytes": file.stat().st_size,
+            "node_count": sum(nodes.values()),
+            "nodes": nodes,
+        }
+        if parity is not None:
+            row["parity"] = parity
+        if ranking is not None:
+            row["candidates"] = ranking.rows
+        self.rows[name] = row | self._score(file)
+
+
+class _workshop:  # noqa: N801
+    """A folder for candidates, gone afterwards."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / ".candidates"
+
+    def __enter__(self) -> Path:
+        self.path.mkdir()
+        return self.path
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self.path)

@@ -1,0 +1,113 @@
+"""Which of several files of one function is the fastest here: measured, in turn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cofi_cli.deploy import stats
+from cofi_cli.deploy.client import WorkerClient
+from cofi_cli.deploy.graph import inspect
+from cofi_cli.deploy.targets import FALLBACK_VOCAB
+from cofi_cli.deploy.timing import Case, Inputs, Schedule, Turns, cross, time_case
+
+SCHEDULE = Schedule(runs=40, rounds=8, warmup=3, max_seconds=4.0)
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a file is to be fast at.
+
+    Attributes:
+        provider: ``cpu`` or ``cuda``.
+        threads: within an operator.
+        batch, seq_len: sizes; every one with every other.
+        schedule: how long each file is timed.
+    """
+
+    provider: str
+    threads: int
+    batch: tuple[int, ...] = (1,)
+    seq_len: tuple[int, ...] = (128,)
+    schedule: Schedule = field(default=SCHEDULE)
+
+    @property
+    def cases(self) -> list[Case]:
+        """Return the cases."""
+        return cross(self.batch, self.seq_len)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, for export.json."""
+        return {
+            "provider": self.provider,
+            "threads": self.threads,
+            "batch": list(self.batch),
+            "seq_len": list(self.seq_len),
+        }
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Candidates by speed.
+
+    Attributes:
+        order: names, the one to keep first.
+        rows: a row per candidate and case: p50_ms, and its speedup over the first candidate.
+    """
+
+    order: list[str]
+    rows: list[dict[str, Any]]
+
+
+def rank(files: Mapping[str, Path], conditions: Conditions) -> Ranking:
+    """Time files in turn, each in its own process, and order them by speed.
+
+    The first one stands in front unless another is faster beyond noise: its interval
+    lies above 1 in some case, and below 1 in none.
+
+    Raises:
+        CofiError: a file does not open, or the provider is not there.
+    """
+    first = next(iter(files))
+    timed: dict[str, dict[str, Turns]] = {}
+    with ExitStack() as stack:
+        workers = [
+            stack.enter_context(
+                WorkerClient(
+                    path, name=name, provider=conditions.provider, threads=conditions.threads
+                )
+            )
+            for name, path in files.items()
+        ]
+        vocab = {name: inspect(path).vocab or FALLBACK_VOCAB for name, path in files.items()}
+        inputs = Inputs(vocab, {})
+        for case in conditions.cases:
+            timed[case.name] = time_case(workers, case, conditions.schedule, inputs=inputs)
+    rows, gain = [], {first: 1.0}
+    for name in files:
+        ratios = []
+        for case in conditions.cases:
+            turns = timed[case.name]
+            of = stats.speedup(turns[first], turns[name])
+            ratios.append(of)
+            rows.append(
+                {
+                    "name": name,
+                    "case": case.name,
+                    "p50_ms": stats.summarize(turns[name]).p50 * 1e3,
+                    "vs": first,
+                    "ratio": of.ratio,
+                    "interval": [of.low, of.high],
+                }
+            )
+        if name != first:
+            mean = math.exp(sum(math.log(of.ratio) for of in ratios) / len(ratios))
+            verdicts = {of.verdict for of in ratios}
+            is_faster = "faster" in verdicts and "slower" not in verdicts
+            gain[name] = mean if is_faster else min(mean, 1.0) - 1e-9
+    order = sorted(files, key=lambda name: -gain[name])
+    return Ranking(order, rows)

@@ -1,0 +1,292 @@
+"""Against an earlier bench.json: what changed, what is noise, what may not be compared at all."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cofi_cli.deploy import stats
+from cofi_cli.deploy.conditions import Condition
+from cofi_cli.deploy.measures import MEASURES, Measure
+from cofi_cli.errors import CofiError
+from cofi_cli.runs import read_json
+
+logger = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+
+SAME = {
+    "cpu": "processor",
+    "flags": "instruction sets",
+    "cores": "cores",
+    "logical_cores": "logical cores",
+    "gpu": "GPU",
+    "driver": "GPU driver",
+    "provider": "provider",
+    "threads": "threads",
+    "onnxruntime": "onnxruntime",
+}
+"""Key of ``env`` -> what it is called. Where one differs, so may every latency."""
+
+FEW_RUNS = 5
+"""Below so many runs an interval knows little of the noise."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A bench.json of an earlier measurement."""
+
+    path: Path
+    values: Row
+
+    @property
+    def models(self) -> list[str]:
+        """Names of its models."""
+        return [row["name"] for row in self.values["models"]]
+
+    @property
+    def cases(self) -> list[str]:
+        """Names of its cases."""
+        return list(dict.fromkeys(row["case"] for row in self.values["cases"]))
+
+
+def load_earlier(path: Path) -> Earlier:
+    """Read an earlier result: bench.json, or the folder that it lies in.
+
+    Raises:
+        CofiError: it cannot be read (6), or is something else (2).
+    """
+    file = path / "bench.json" if path.is_dir() else path
+    values = read_json(file)
+    needed = ("env", "models", "cases")
+    missing = [key for key in needed if not isinstance(values, dict) or key not in values]
+    if missing:
+        raise CofiError(
+            f"{file} is not the result of a benchmark: it lacks {', '.join(missing)}.",
+            hint="--compare takes a bench.json: cofi bench RUN --output bench.json writes one.",
+        )
+    return Earlier(file, values)
+
+
+def check_comparison(
+    earlier: Earlier,
+    conditions: Sequence[Condition],
+    *,
+    models: Sequence[str],
+    judged: Sequence[str],
+    cases: Sequence[str],
+    all_cases: Sequence[str] | None = None,
+    has_scores: bool,
+) -> list[str]:
+    """Refuse before measuring what could not be judged after it; return what does not match.
+
+    Args:
+        earlier: the result to compare with.
+        conditions: what may not happen.
+        models: names that will be measured.
+        judged: those of them that thresholds apply to.
+        cases: names of the cases that will be judged.
+        all_cases: names of those that will be measured; by default the same.
+        has_scores: whether there will be scores.
+
+    Raises:
+        CofiError: a condition has nothing to be held against.
+    """
+    notes = []
+    measured = cases if all_cases is None else all_cases
+    for what, now, before in (("Model", models, earlier.models), ("Case", measured, earlier.cases)):
+        if new := [name for name in now if name not in before]:
+            notes.append(f"{what} {', '.join(new)}: not in {earlier.path}; not compared.")
+        if gone := [name for name in before if name not in now]:
+            notes.append(f"{what} {', '.join(gone)}: only in {earlier.path}; not compared.")
+    for condition in conditions:
+        measure = condition.measure
+        theirs = {
+            model
+            for model, case, _ in measure.values(earlier.values)
+            if case is None or case in cases
+        }
+        if not theirs & set(judged):
+            raise CofiError(
+                f"--fail-if '{condition.text}' has nothing to compare with: {earlier.path} has "
+                f"{measure.name} of {_places(earlier, measure)}; to be judged here are "
+                f"{_named(judged, cases if measure.per_case else ())}.",
+                hint="Measure the same models and cases: --batch, --seq-len, --gate-case.",
+            )
+        if measure.section == "scores" and not has_scores:
+            raise CofiError(
+                f"--fail-if '{condition.text}' needs scores, and there is no task to score on.",
+                hint="Benchmark a run, or name the task with --task.",
+            )
+    return notes
+
+
+def differences(before: Row, now: Row) -> list[str]:
+    """Say what is not the same in two environments; latencies may differ by that alone."""
+    return [
+        f"{words} {_flat(before.get(key))} before, {_flat(now.get(key))} now"
+        for key, words in SAME.items()
+        if before.get(key) != now.get(key)
+    ]
+
+
+def compare(earlier: Earlier, now: Row) -> list[Row]:
+    """Return a row for every figure that both results hold, for the same model and case.
+
+    Args:
+        earlier: the result to compare with.
+        now: bench.json's content of the new one.
+
+    Returns:
+        Rows of ``model``, ``case``, ``metric``, ``unit``, ``before``, ``after``, the
+        ``ratio`` after over before (``None`` where before is 0), its 95 % ``interval``
+        where there are raw samples, and ``noise``: whether that holds 1.
+    """
+    rows = []
+    for measure in MEASURES.values():
+        olds = {(model, case): value for model, case, value in measure.values(earlier.values)}
+        for model, case, after in measure.values(now):
+            before = olds.get((model, case))
+            if before is None or not _is_same_score(measure, model, earlier.values, now):
+                continue
+            change = _change(measure, model, case, earlier.values, now)
+            rows.append(
+                {
+                    "model": model,
+                    "case": case,
+                    "metric": measure.name,
+                    "unit": measure.unit,
+                    "before": before,
+                    "after": after,
+                    "ratio": after / before if before else None,
+                    "interval": None if change is None else [change.low, change.high],
+                    "noise": change is not None and change.is_noise,
+                }
+            )
+    return rows
+
+
+def regression_gates(
+    conditions: Sequence[Condition],
+    rows: Sequence[Row],
+    *,
+    judged: Sequence[str],
+    baseline: str | None,
+    case: str | None = None,
+) -> list[Row]:
+    """Hold every judged figure against every condition.
+
+    What is within noise passes, and so says its row; how much the baseline itself
+    moved stands beside it, for where both did it was the machine.
+
+    Args:
+        conditions: what may not happen.
+        rows: of :func:`compare`.
+        judged: names of the models that are held against them.
+        baseline: whose own change is told.
+        case: judge this one alone; figures that belong to no case are judged all the same.
+    """
+    gates = []
+    for condition in conditions:
+        own = [row for row in rows if row["metric"] == condition.measure.name]
+        moved = {row["case"]: row["ratio"] for row in own if row["model"] == baseline}
+        chosen = [row for row in own if row["model"] in judged and case in (None, row["case"])]
+        if not condition.measure.per_case:
+            chosen = [row for row in own if row["model"] in judged]
+        for row in chosen:
+            beside = moved.get(row["case"]) if row["model"] != baseline else None
+            gates.append(_gate(condition, row, baseline_ratio=beside))
+        if not chosen:  # told apart from the models that were not known before: they are notes
+            gates.append(_gate(condition, {"metric": condition.measure.name}))
+    return gates
+
+
+def _gate(condition: Condition, row: Row, *, baseline_ratio: float | None = None) -> Row:
+    """Return a gate's row; one without figures has failed, for it was asked for in vain."""
+    keys = ("model", "case", "metric", "before", "after", "interval")
+    before, after, noise = row.get("before"), row.get("after"), bool(row.get("noise"))
+    value = None if before is None or after is None else condition.change(before, after)
+    return {
+        "name": "fail_if",
+        "expression": condition.text,
+        "threshold": condition.amount,
+        "unit": condition.unit,
+        "value": value if value is None or math.isfinite(value) else None,
+        **{key: row.get(key) for key in keys},
+        "noise": noise,
+        "baseline_ratio": baseline_ratio,
+        "passed": value is not None and (noise or not condition.holds(value)),
+    }
+
+
+def _change(
+    measure: Measure, model: str, case: str | None, before: Row, now: Row
+) -> stats.Change | None:
+    """Return how a latency changed, with its interval; ``None`` without raw samples."""
+    if measure.statistic is None:
+        return None
+    turns = [_samples(values, model, case) for values in (before, now)]
+    if not all(turns):
+        return None
+    change = stats.change(turns[0], turns[1], measure.statistic)
+    if measure.key != "throughput":
+        return change
+    return stats.Change(1 / change.ratio, 1 / change.high, 1 / change.low)
+
+
+def _samples(values: Row, model: str, case: str | None) -> list[list[float]]:
+    for row in values["cases"]:
+        if (row["model"], row["case"]) == (model, case):
+            return [turn for turn in row.get("samples_ms") or [] if turn]
+    return []
+
+
+def few_runs(earlier: Earlier, now: Row) -> list[str]:
+    """Name the cases of either result that have too few runs to know their noise."""
+    both = (("now", now), ("before", earlier.values))
+    return [
+        f"{row['model']} {row['case']} ({row['runs']} {when})"
+        for when, values in both
+        for row in values["cases"]
+        if row.get("runs", FEW_RUNS) < FEW_RUNS
+    ]
+
+
+def _is_same_score(measure: Measure, model: str, before: Row, now: Row) -> bool:
+    """Whether two scores are of the same task, metric and rows; true for anything else."""
+    if measure.section != "scores":
+        return True
+    found = [
+        {key: row.get(key) for key in ("task", "metric", "rows")}
+        for values in (before, now)
+        for row in values["scores"]
+        if row["model"] == model
+    ]
+    if len(found) == 2 and found[0] != found[1]:
+        logger.warning(
+            "The scores of %s are not compared: %s before, %s now.",
+            model,
+            *(", ".join(f"{k} {v}" for k, v in one.items()) for one in found),
+        )
+        return False
+    return True
+
+
+def _places(earlier: Earlier, measure: Measure) -> str:
+    found = list(measure.values(earlier.values))
+    cases = dict.fromkeys(case for _, case, _ in found if case is not None)
+    return _named(list(dict.fromkeys(model for model, _, _ in found)), list(cases))
+
+
+def _named(models: Sequence[str], cases: Sequence[str]) -> str:
+    if not models:
+        return "no model"
+    return ", ".join(models) + (f" in {', '.join(cases)}" if cases else "")
+
+
+def _flat(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

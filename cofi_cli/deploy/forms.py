@@ -1,0 +1,165 @@
+"""Graph forms: one function, written in other operators, since runtimes differ in what is fast.
+
+A form replaces the attention sub-layers of a copy of the model by modules that trace to
+what the form wants. Nothing else of a graph has to be told: onnxruntime fuses LayerNormalization
+and Gelu with its bias by itself when it loads a file.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from cofi_cli.errors import unknown
+from cofi_cli.modeling.encoder import Attention, attend
+
+if TYPE_CHECKING:
+    from cofi_cli.modeling import CofiForSequenceClassification
+
+MASKED = -1e9
+"""What onnxruntime's Attention adds to the score of a padding position."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """One form of graph.
+
+    Attributes:
+        name: as ``--graph`` takes it.
+        summary: what distinguishes it.
+        is_portable: whether it holds standard ONNX operators only.
+    """
+
+    name: str
+    summary: str
+    is_portable: bool
+
+
+FORMS = {
+    form.name: form
+    for form in (
+        Form("plain", "as traced: a product each for Q, K and V", True),
+        Form("packed", "Q, K and V in one product", True),
+        Form("fused", "onnxruntime's Attention, with each layer's own number of heads", False),
+        Form(
+            "fused-skip", "fused, and residual, LayerNormalization, Gelu with their biases", False
+        ),
+    )
+}
+
+
+def get_form(name: str) -> Form:
+    """Return a form by its name.
+
+    Raises:
+        CofiError: there is none of that name.
+    """
+    if name not in FORMS:
+        raise unknown("graph", name, FORMS)
+    return FORMS[name]
+
+
+class PackedAttention(nn.Module):
+    """Attention with Q, K and V in one product, 1/√dh folded into Q's weights."""
+
+    def __init__(self, attention: Attention) -> None:
+        super().__init__()
+        self.heads, self.head_dim = attention.heads, attention.head_dim
+        self.weight, self.bias = packed(attention)
+        self.output, self.norm = attention.output, attention.norm
+        width, scale = self.heads * self.head_dim, self.head_dim**-0.5
+        with torch.no_grad():
+            self.weight[:, :width] *= scale
+            self.bias[:width] *= scale
+
+    def forward(self, x: Tensor, mask: Tensor | None, eager: bool) -> Tensor:
+        """Take x, (B, T, d), and mask, (B, 1, 1, T), added to the scores."""
+        batch, length = x.shape[:2]
+        width = self.heads * self.head_dim
+        parts = torch.split(torch.matmul(x, self.weight) + self.bias, width, dim=-1)
+        shape = (batch, length, self.heads, self.head_dim)
+        q, k, v = (part.reshape(shape).transpose(1, 2) for part in parts)
+        context = attend(q, k, v, mask, dropout=0.0, head_dim=1, eager=True)
+        joined = context.transpose(1, 2).reshape(batch, length, width)
+        y: Tensor = self.norm(x + self.output(joined))
+        return y
+
+
+class FusedAttention(nn.Module):
+    """Attention as one operator of onnxruntime, without output projection and residual."""
+
+    def __init__(self, attention: Attention) -> None:
+        super().__init__()
+        self.heads = attention.heads
+        self.weight, self.bias = packed(attention)
+        self.output, self.norm = attention.output, attention.norm
+
+    def forward(self, x: Tensor, mask: Tensor | None, eager: bool) -> Tensor:
+        """Take x, (B, T, d), and mask, (B, T) int32, 1 = attend."""
+        width = self.output.in_features
+        apply: Any = _AttentionOperator.apply
+        context: Tensor = apply(x, self.weight, self.bias, mask, self.heads, width)
+        y: Tensor = self.norm(x + self.output(context))
+        return y
+
+
+class _AttentionOperator(torch.autograd.Function):
+    """Stands for com.microsoft.Attention while tracing; computes nothing."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, mask: Tensor, heads: int, width: int
+    ) -> Tensor:
+        """Return zeros of the result's shape, (B, T, h·dh); width is h·dh."""
+        return x.new_zeros(x.shape[0], x.shape[1], width)
+
+    @staticmethod
+    def symbolic(g: Any, x: Any, weight: Any, bias: Any, mask: Any, heads: int, width: int) -> Any:
+        """Return the node."""
+        node = g.op(
+            "com.microsoft::Attention",
+            x,
+            weight,
+            bias,
+            mask,
+            num_heads_i=heads,
+            mask_filter_value_f=MASKED,
+        )
+        node.setType(x.type().with_sizes([None, None, width]))
+        return node
+
+
+def packed(attention: Attention) -> tuple[nn.Parameter, nn.Parameter]:
+    """Return the weights of Q, K and V side by side, (d, 3·h·dh), and their biases, (3·h·dh,)."""
+    parts = (attention.query, attention.key, attention.value)
+    weight = torch.cat([part.weight for part in parts]).t().contiguous()
+    return nn.Parameter(weight), nn.Parameter(torch.cat([part.bias for part in parts]))
+
+
+class Traced(nn.Module):
+    """A model in a form, as a function of (ids, mask, types), each (B, T), that returns logits."""
+
+    def __init__(self, model: CofiForSequenceClassification, form: Form) -> None:
+        super().__init__()
+        self.inner, self.is_fused = copy.deepcopy(model), not form.is_portable
+        if form.name == "plain":
+            return
+        replacement = FusedAttention if self.is_fused else PackedAttention
+        for layer in self.inner.model.encoder.layers:
+            own: Any = layer.attention
+            if own is not None:
+                layer.attention = replacement(own)
+
+    def forward(self, ids: Tensor, mask: Tensor, types: Tensor) -> Tensor:
+        """Return logits, (B, C)."""
+        if not self.is_fused:
+            logits: Tensor = self.inner(ids, mask, types).logits
+            return logits
+        bare = self.inner.model
+        states, _ = bare.encoder(ids, mask.to(torch.int32), types, eager=True)
+        result: Tensor = self.inner.classifier(bare.pool(states[-1], None))
+        return result

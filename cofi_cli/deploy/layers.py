@@ -1,0 +1,57 @@
+"""Which layers suffer from 8 bits: each quantized alone, compared on real inputs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cofi_cli.deploy.parity import open_session
+from cofi_cli.deploy.samples import Rows, by_length, pad
+
+_LAYER = re.compile(r"layers\.(\d+)")
+HEAD = "head"
+
+
+def by_layer(nodes: Sequence[str]) -> dict[str, list[str]]:
+    """Group nodes by encoder layer, ``layer 0`` and so on; what is outside is ``head``."""
+    groups: dict[str, list[str]] = {}
+    for node in nodes:
+        found = _LAYER.search(node)
+        groups.setdefault(f"layer {found[1]}" if found else HEAD, []).append(node)
+    return groups
+
+
+def most_sensitive_first(
+    layers: Mapping[str, Sequence[str]],
+    *,
+    source: Path,
+    make: Callable[[tuple[str, ...]], Path],
+    rows: Rows,
+    pad_id: int,
+) -> list[str]:
+    """Order layers by the mean squared change of the logits when only they are quantized.
+
+    Args:
+        layers: nodes by layer.
+        source: the fp32 file.
+        make: writes a quantized file that keeps the nodes given in fp32.
+        rows: real inputs.
+        pad_id: of their padding.
+    """
+    truth = _logits(source, rows, pad_id)
+    change = {}
+    for layer in layers:
+        keep = tuple(node for other, own in layers.items() if other != layer for node in own)
+        change[layer] = float(np.mean((_logits(make(keep), rows, pad_id) - truth) ** 2))
+    return sorted(layers, key=lambda layer: -change[layer])
+
+
+def _logits(file: Path, rows: Rows, pad_id: int) -> np.ndarray:
+    session = open_session(file)
+    batches = by_length(rows, 16)
+    return np.concatenate(
+        [session.run(["logits"], pad(rows, indices, pad_id=pad_id))[0] for indices in batches]
+    )

@@ -1,0 +1,269 @@
+"""A benchmark of a run with files at several precisions, against PyTorch and an earlier result."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertForSequenceClassification
+
+from cofi_cli.deploy import bench as bench_module
+from cofi_cli.deploy.bench import bench
+from cofi_cli.deploy.client import WorkerClient
+from cofi_cli.deploy.result import BenchResult
+from cofi_cli.deploy.worker_base import random_inputs
+from cofi_cli.errors import ENVIRONMENT, UNREACHABLE, USAGE, CofiError
+from cofi_cli.runs import RunDir, read_json, write_json
+from tests.tiny_onnx import save_onnx, save_run
+
+QUICK: dict[str, Any] = {"batch": (2,), "seq_len": (8,), "runs": 6, "warmup": 1, "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, bert_folder: Path, reviews: Path) -> RunDir:
+    return save_run(tmp_path_factory.mktemp("runs") / "tiny", bert_folder, reviews)
+
+
+@pytest.fixture(scope="module")
+def result(run: RunDir) -> BenchResult:
+    return bench([run.root], **QUICK, min_speedup=1e-3, max_drop=100.0)
+
+
+def test_a_run_stands_for_all_that_its_export_names(run: RunDir, result: BenchResult) -> None:
+    assert [(m["name"], m["precision"], m["form"]) for m in result.models] == [
+        ("dense", "fp32", "plain"),
+        ("model", "fp32", "plain"),
+        ("model_int8", "int8", "plain"),
+        ("dense_int8", "int8", "plain"),
+    ]
+    assert result.baseline == "dense"
+    assert {row["name"] for row in result.left_out} == {"model_fp16", "dense_fp16"}
+    assert all("half-precision" in row["reason"] for row in result.left_out)
+    folder = bench([run.onnx], **QUICK | {"runs": 1}, score=False)
+    assert {m["name"] for m in folder.models} == {m["name"] for m in result.models}
+
+
+def test_a_named_file_is_measured_whatever_the_provider(run: RunDir) -> None:
+    found = bench([run.onnx / "model_fp16.onnx"], **QUICK | {"runs": 1}, score=False)
+    assert [m["name"] for m in found.models] == ["model_fp16"]
+
+
+def test_the_headline_is_equal_precision(result: BenchResult) -> None:
+    pairs = {row["model"]: (row["vs"], row["product_vs"]) for row in result.headline}
+    assert pairs == {"model": ("dense", "dense"), "model_int8": ("dense_int8", "dense")}
+    p50 = {row["model"]: row["p50_ms"] for row in result.cases}
+    for row in result.headline:
+        assert row["ratio"] == pytest.approx(p50[row["vs"]] / p50[row["model"]])
+        assert row["product"] == pytest.approx(p50["dense"] / p50[row["model"]])
+        assert row["interval"][0] <= row["ratio"] <= row["interval"][1]
+    for row in result.speedups:
+        assert row["vs"] == "dense"
+        assert row["equal_precision"] is (row["model"] == "model")
+
+
+def test_gates_judge_the_pruned_models_at_equal_precision(result: BenchResult) -> None:
+    judged = [(g["name"], g["model"], g.get("vs"), g.get("equal_precision")) for g in result.gates]
+    assert judged == [
+        ("min_speedup", "model", "dense", True),
+        ("min_speedup", "model_int8", "dense_int8", True),
+        ("max_drop", "model", None, None),
+        ("max_drop", "model_int8", None, None),
+    ]
+
+
+def test_without_a_dense_file_of_its_precision_none_is_the_headline(tmp_path: Path) -> None:
+    save_onnx(tmp_path / "model.onnx", work=2)
+    rows = {
+        name: {"file": f"{name}.onnx", "precision": precision}
+        for name, precision in (("model", "fp32"), ("dense", "fp32"), ("model_int8", "int8"))
+    }
+    for name in rows:
+        save_onnx(tmp_path / f"{name}.onnx", work=2)
+    write_json(tmp_path / "export.json", {"models": rows})
+    found = bench([tmp_path], **QUICK | {"runs": 2}, min_speedup=1e9, gate_model="model_int8")
+    (row,) = [row for row in found.headline if row["model"] == "model_int8"]
+    assert (row["vs"], row["ratio"], row["interval"]) == (None, None, None)
+    assert row["product"] > 0
+    (gate,) = found.gates
+    assert (gate["model"], gate["vs"], gate["equal_precision"]) == ("model_int8", "dense", False)
+
+
+def test_a_file_that_the_export_names_in_vain(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_onnx(tmp_path / "model.onnx")
+    rows = {name: {"file": f"{name}.onnx"} for name in ("model", "model_int8")}
+    write_json(tmp_path / "export.json", {"models": rows})
+    found = bench([tmp_path], **QUICK | {"runs": 1})
+    assert [m["name"] for m in found.models] == ["model"]
+    assert "names model_int8.onnx, which is not there; left out" in caplog.text
+
+
+def test_cold_start_is_from_the_process_to_its_first_answer(result: BenchResult) -> None:
+    for row in result.models:
+        assert row["cold_start_seconds"] == row["start_seconds"] + row["first_run_seconds"]
+        assert row["start_seconds"] > row["load_seconds"] > 0
+        assert 0.05 < row["cold_start_seconds"] < 60, "a Python process alone takes longer"
+
+
+def test_a_report_and_its_picture(run: RunDir, result: BenchResult) -> None:
+    assert read_json(run.bench) == result.to_json()
+    assert "model_int8: " in (run.root / "latency.svg").read_text(encoding="utf-8")
+    report = run.report_md.read_text(encoding="utf-8")
+    assert "all, against dense" in report and "![latency](latency.svg)" in report
+    assert read_json(run.report_json)["bench"]["headline"] == result.headline
+
+
+def test_the_tasks_own_lengths(run: RunDir) -> None:
+    found = bench([run.root], **QUICK | {"seq_len": (8, "task"), "batch": (4,)}, score=False)
+    own = [row for row in found.cases if row["case"] == "b4-task"]
+    assert len(own) == 4 and {row["seq_len"] for row in own} == {"task"}
+    assert len({row["runs"] for row in own}) == 1
+    for row in own:
+        assert row["rows"] == 64, "the whole dev set, in full batches"
+        assert 6 <= row["mean_tokens"] < row["mean_length"] <= 12, "3 to 9 words and two marks"
+        assert row["throughput"] == pytest.approx(
+            4000 / np.mean([run for turn in row["samples_ms"] for run in turn])
+        )
+    assert {row["case"] for row in found.speedups} == {"b4-s8", "b4-task"}
+
+
+def test_the_tasks_lengths_without_a_task(tmp_path: Path) -> None:
+    with pytest.raises(CofiError) as caught:
+        bench([save_onnx(tmp_path / "a.onnx")], **QUICK | {"seq_len": ("task",)})
+    assert caught.value.exit_code == USAGE
+    assert "there is no task whose rows could tell the lengths" in caught.value.message
+    assert "--task" in (caught.value.hint or "")
+
+
+def test_least_seconds_make_more_runs(tmp_path: Path) -> None:
+    file = save_onnx(tmp_path / "a.onnx")
+    found = bench([file], **QUICK, min_seconds=0.2)
+    (row,) = found.cases
+    assert row["runs"] > 6
+    assert sum(run for turn in row["samples_ms"] for run in turn) > 100, "milliseconds"
+    assert found.env["min_seconds"] == 0.2
+
+
+@pytest.mark.slow
+def test_torch_beside_the_onnx_files(run: RunDir) -> None:
+    found = bench([run.root], **QUICK | {"runs": 2}, torch=True, min_speedup=1e-3, score_rows=8)
+    names = [m["name"] for m in found.models]
+    assert names[0] == "dense" and set(names) >= {"torch/dense", "torch/model", "model"}
+    rows = {row["name"]: row for row in found.models}
+    assert rows["torch/model"]["runtime"] == "torch" and rows["model"]["runtime"] == "onnxruntime"
+    assert rows["torch/dense"]["precision"] == "fp32"
+    weights = (run.teacher / "model.safetensors").stat().st_size
+    assert rows["torch/dense"]["bytes"] == weights
+    assert found.env["torch"] == torch.__version__
+    headline = {row["model"]: row for row in found.headline}
+    assert headline["torch/model"]["vs"] == "torch/dense"
+    assert headline["torch/model"]["product_vs"] == "dense"
+    assert "torch/dense" not in headline
+    assert not any(gate["model"].startswith("torch") for gate in found.gates)
+    assert {row["model"] for row in found.scores} >= {"torch/dense", "torch/model"}
+
+
+@pytest.mark.slow
+def test_the_torch_process_answers_as_transformers_does(run: RunDir) -> None:
+    batch = random_inputs(3, 7, vocab=19, seed=1)
+    teacher = BertForSequenceClassification.from_pretrained(run.teacher).eval()
+    with torch.inference_mode():
+        expected = teacher(**{k: torch.from_numpy(v) for k, v in batch.items()}).logits.numpy()
+    client = WorkerClient(run.teacher, name="t", provider="cpu", threads=1, runtime="torch")
+    with client as worker:
+        lists = {key: value.tolist() for key, value in batch.items()}
+        np.testing.assert_allclose(worker.ask("logits", **lists)["logits"], expected, atol=1e-6)
+        worker.feed([lists], what="a batch")
+        assert len(worker.time(3)) == 3
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_torch_cannot_open(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(CofiError) as caught:
+        WorkerClient(tmp_path, name="t", provider="cpu", threads=1, runtime="torch")
+    assert caught.value.exit_code == UNREACHABLE
+    assert f"torch cannot open {tmp_path}" in caught.value.message
+    assert "--no-torch" in (caught.value.hint or "")
+
+
+def test_torch_needs_checkpoints(tmp_path: Path) -> None:
+    with pytest.raises(CofiError) as caught:
+        bench([save_onnx(tmp_path / "a.onnx")], **QUICK, torch=True)
+    assert caught.value.exit_code == USAGE
+    assert "--torch times the checkpoints of a run" in caught.value.message
+
+
+def earlier(result: BenchResult, path: Path, *, factor: float = 1.0, **env: Any) -> Path:
+    """Write a result whose latencies were ``factor`` times today's."""
+    values = read_json(write(path, result))
+    for row in values["cases"]:
+        row["samples_ms"] = [[run * factor for run in turn] for turn in row["samples_ms"]]
+        row["p50_ms"] *= factor
+    values["env"] |= env
+    write_json(path, values)
+    return path
+
+
+def write(path: Path, result: BenchResult) -> Path:
+    result.write(path)
+    return path
+
+
+def test_a_slower_run_fails_against_an_earlier_one(
+    run: RunDir, result: BenchResult, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = earlier(result, tmp_path / "old.json", factor=0.1, threads=2)
+    with caplog.at_level(logging.WARNING, logger="cofi_cli"):
+        found = bench(
+            [run.onnx],
+            **QUICK,
+            compare_with=old,
+            fail_if=["p50>+20%", "size>+1%", "score<-0.5"],
+        )
+    by_text = {(g["expression"], g["model"]): g for g in found.gates}
+    assert set(by_text) == {
+        (text, model)
+        for text in ("p50>+20%", "size>+1%", "score<-0.5")
+        for model in ("model", "model_int8")
+    }, "dense files are no models to judge"
+    assert [g["passed"] for (text, _), g in by_text.items() if text == "p50>+20%"] == [False] * 2
+    assert all(g["passed"] for (text, _), g in by_text.items() if text != "p50>+20%")
+    assert by_text["p50>+20%", "model"]["baseline_ratio"] > 1.2, "the baseline moved as much"
+    assert not found.passed
+    assert found.comparison is not None
+    assert found.comparison["environment"] == ["threads 2 before, 1 now"]
+    assert "Latencies may differ by the environment alone: threads 2 before, 1 now." in caplog.text
+
+
+def test_what_cannot_be_judged_is_refused_before_measuring(
+    run: RunDir, result: BenchResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench_module, "WorkerClient", None)
+    old = write(tmp_path / "old.json", result)
+    other = QUICK | {"seq_len": (16,)}
+    with pytest.raises(CofiError, match=r"has nothing to compare with: .*b2-s8; .* in b2-s16\."):
+        bench([run.onnx], **other, compare_with=old, fail_if=["p50>+5%"])
+    with pytest.raises(CofiError, match="needs an earlier result to compare") as caught:
+        bench([run.onnx], **QUICK, fail_if=["p50>+5%"])
+    assert "--compare" in (caught.value.hint or "")
+    with pytest.raises(CofiError, match=r"Unknown gate model 'modle'\. Did you mean 'model'\?"):
+        bench([run.onnx], **QUICK, gate_model="modle")
+    with pytest.raises(CofiError, match="min_speedup has no model to judge: dense is the base"):
+        bench([run.onnx], **QUICK, gate_model="dense", min_speedup=1.0)
+
+
+def test_two_builds_of_onnxruntime_stop_a_benchmark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = {"onnxruntime": "1.32.0", "onnxruntime-gpu": "1.31.0"}
+    monkeypatch.setattr(bench_module.environment, "versions", lambda *names: both)
+    with pytest.raises(CofiError) as caught:
+        bench([save_onnx(tmp_path / "a.onnx")], **QUICK)
+    assert caught.value.exit_code == ENVIRONMENT
+    assert "pip uninstall -y onnxruntime onnxruntime-gpu" in (caught.value.hint or "")

@@ -1,0 +1,253 @@
+"""Graph forms, 8 bits, half precision, and what is chosen among them; tiny random weights."""
+
+import numpy as np
+import onnx
+import pytest
+from onnxruntime import InferenceSession
+
+from cofi_cli.deploy import build, candidates
+from cofi_cli.deploy.candidates import Conditions, Ranking, rank
+from cofi_cli.deploy.export import export
+from cofi_cli.deploy.forms import FORMS
+from cofi_cli.deploy.fp16 import to_fp16
+from cofi_cli.deploy.graph import inspect
+from cofi_cli.deploy.int8 import RECIPES, Recipe, products, quantize, signs_for
+from cofi_cli.deploy.layers import by_layer, most_sensitive_first
+from cofi_cli.deploy.samples import pad, synthetic_rows
+from cofi_cli.deploy.source import load_model
+from cofi_cli.deploy.timing import Schedule
+from cofi_cli.deploy.tracing import residuals_as_sums, write_onnx
+from cofi_cli.errors import CofiError
+from cofi_cli.runs import RunDir, read_json
+
+FAST = Schedule(runs=2, rounds=2, warmup=0, max_seconds=5)
+ROWS = synthetic_rows(vocab=15, longest=32)
+BATCH = pad(ROWS, range(len(ROWS)), pad_id=0)
+
+
+@pytest.fixture(scope="module")
+def model(finished):
+    return load_model(str(RunDir(finished).model))
+
+
+@pytest.fixture(scope="module")
+def graphs(model, tmp_path_factory):
+    """Each form of the compact model: heads 3, 0, 1."""
+    folder = tmp_path_factory.mktemp("graphs")
+    for form in FORMS:
+        write_onnx(model, folder / f"{form}.onnx", opset=18, form=form)
+    return {form: folder / f"{form}.onnx" for form in FORMS}
+
+
+def logits(file):
+    return InferenceSession(str(file), providers=["CPUExecutionProvider"]).run(None, BATCH)[0]
+
+
+@pytest.mark.parametrize("form", [name for name in FORMS if name != "plain"])
+def test_all_forms_are_one_function(graphs, form):
+    np.testing.assert_allclose(logits(graphs[form]), logits(graphs["plain"]), atol=1e-5)
+
+
+def test_a_form_does_not_change_the_model(model, graphs):
+    assert type(model.model.encoder.layers[0].attention).__name__ == "Attention"
+
+
+def test_what_a_form_consists_of(graphs):
+    nodes = {form: inspect(file).nodes for form, file in graphs.items()}
+    assert nodes["plain"]["Softmax"] == nodes["packed"]["Softmax"] == 2
+    assert nodes["plain"]["MatMul"] - nodes["packed"]["MatMul"] == 4  # Q, K, V in one, twice
+    assert nodes["fused"]["Attention"] == nodes["fused-skip"]["Attention"] == 2
+    assert "Softmax" not in nodes["fused"]
+    assert nodes["fused-skip"]["SkipLayerNormalization"] == 4
+    heads = [
+        attribute.i
+        for node in onnx.load(str(graphs["fused"])).graph.node
+        if node.op_type == "Attention"
+        for attribute in node.attribute
+        if attribute.name == "num_heads"
+    ]
+    assert heads == [3, 1]
+
+
+def test_portable_forms_hold_standard_operators_only(graphs):
+    for name, form in FORMS.items():
+        domains = {node.domain for node in onnx.load(str(graphs[name])).graph.node}
+        assert (domains == {""}) is form.is_portable
+
+
+def test_residuals_are_sums_so_that_the_runtime_leaves_them_alone(model, graphs, tmp_path):
+    nodes = inspect(graphs["packed"]).nodes
+    assert nodes["Sum"] == 4  # the embeddings, two attentions, one FFN
+    file = tmp_path / "cuda.onnx"
+    write_onnx(model, file, opset=18, form="packed", provider="cuda")
+    assert "Sum" not in inspect(file).nodes
+    assert residuals_as_sums(file) == 4
+    assert residuals_as_sums(file) == 0
+
+
+def test_the_runtime_does_not_fuse_skip_layer_normalization(graphs, tmp_path):
+    """What onnxruntime itself makes of an 8-bit file when it opens it."""
+    from onnxruntime import SessionOptions
+
+    source, seen = tmp_path / "int8.onnx", tmp_path / "seen.onnx"
+    quantize(graphs["packed"], source, RECIPES[0], signs_for(["avx512_vnni"]))
+    options = SessionOptions()
+    options.optimized_model_filepath = str(seen)
+    InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
+    nodes = inspect(seen).nodes
+    assert "SkipLayerNormalization" not in nodes
+    assert nodes["DynamicQuantizeMatMul"] > 0
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize("form", ["plain", "packed"])
+def test_eight_bits_stay_near(graphs, tmp_path, recipe, form):
+    file = tmp_path / "q.onnx"
+    quantize(graphs[form], file, recipe, signs_for(["avx512_vnni"]), calibration=ROWS)
+    assert inspect(file).precision == "int8"
+    assert np.abs(logits(file) - logits(graphs[form])).max() < 0.5
+    assert np.abs(logits(file) - logits(graphs[form])).max() > 0
+
+
+def test_static_needs_text(graphs, tmp_path):
+    with pytest.raises(ValueError, match="calibrate"):
+        quantize(graphs["plain"], tmp_path / "q.onnx", Recipe("static", True), signs_for([]))
+
+
+def test_integer_types_follow_the_processor():
+    assert signs_for(["avx2", "avx512_vnni"]).reduce_range is False
+    assert signs_for(["avx2"]).reduce_range is True
+    assert signs_for(["asimd", "asimddp"]).activations == "s8"
+
+
+def test_kept_nodes_stay_fp32(graphs, tmp_path):
+    layers = by_layer(products(graphs["plain"]))
+    assert list(layers) == ["layer 0", "layer 2", "head"]
+    file = tmp_path / "q.onnx"
+    every = [node for nodes in layers.values() for node in nodes]
+    quantize(graphs["plain"], file, RECIPES[0], signs_for(["avx512_vnni"]), keep=every)
+    np.testing.assert_array_equal(logits(file), logits(graphs["plain"]))
+
+
+def test_the_layer_that_suffers_most_comes_first(graphs, tmp_path):
+    layers = by_layer(products(graphs["plain"]))
+
+    def make(keep):
+        file = tmp_path / "part.onnx"
+        quantize(graphs["plain"], file, RECIPES[0], signs_for(["avx512_vnni"]), keep=keep)
+        return file
+
+    order = most_sensitive_first(layers, source=graphs["plain"], make=make, rows=ROWS, pad_id=0)
+    errors = []
+    for layer in order:
+        keep = [node for other, own in layers.items() if other != layer for node in own]
+        errors.append(((logits(make(keep)) - logits(graphs["plain"])) ** 2).mean())
+    assert errors == sorted(errors, reverse=True) and errors[0] > 0
+
+
+def test_half_precision_keeps_the_types_of_inputs_and_logits(graphs, tmp_path):
+    file = tmp_path / "half.onnx"
+    to_fp16(graphs["fused-skip"], file)
+    assert inspect(file).precision == "fp16"
+    assert logits(file).dtype == np.float32
+    np.testing.assert_allclose(logits(file), logits(graphs["plain"]), atol=0.05)
+
+
+def test_the_first_stays_unless_another_is_faster_beyond_noise(monkeypatch, graphs):
+    times = {"plain": [1.0] * 8, "packed": [1.02] * 8, "fused": [0.5] * 8}
+
+    def timed(workers, case, schedule, *, inputs):
+        return {
+            w.name: [[t * (1 + 0.001 * i)] for i, t in enumerate(times[w.name])] for w in workers
+        }
+
+    monkeypatch.setattr(candidates, "time_case", timed)
+    files = {form: graphs[form] for form in times}
+    conditions = Conditions("cpu", 1, (1,), (8,), FAST)
+    assert rank(files, conditions).order == ["fused", "plain", "packed"]
+    times["fused"] = [0.5, 1.6] * 4  # faster by its median alone
+    assert rank(files, conditions).order[0] == "plain"
+
+
+def test_the_fastest_form_is_kept_for_both_models(finished, tmp_path, monkeypatch):
+    def fused_wins(files, conditions):
+        return Ranking(["fused", "plain", "packed"], [{"name": name} for name in files])
+
+    monkeypatch.setattr(build, "rank", fused_wins)
+    report = export(finished, output=tmp_path / "onnx")
+    assert report["graph"] == "fused"
+    assert {row["form"] for row in report["models"].values()} == {"fused"}
+    assert len(report["models"]["model"]["candidates"]) == 3
+    assert "Attention" in inspect(tmp_path / "onnx" / "dense.onnx").nodes
+    assert not (tmp_path / "onnx" / ".candidates").exists()
+    portable = export(finished, output=tmp_path / "onnx", graph="packed", portable=True)
+    assert portable["graph"] == "packed"
+
+
+def test_int8_beside_fp32_scored_and_timed(finished, tmp_path):
+    out = tmp_path / "onnx"
+    report = export(finished, output=out, precision="int8", graph="packed", schedule=FAST)
+    assert set(report["models"]) == {"model", "dense", "model_int8", "dense_int8"}
+    assert all("score" in row for row in report["models"].values())
+    row = report["models"]["model_int8"]
+    assert row["file"] == "model_int8.onnx" and (out / row["file"]).exists()
+    assert {c["name"] for c in row["candidates"]} == {f"packed, {r.name}" for r in RECIPES}
+    assert report["models"]["dense_int8"]["recipe"] == row["recipe"]
+    assert report["models"]["model"]["score"] - row["score"] <= 0.5
+    assert read_json(out / "export.json") == report
+
+
+def test_int8_that_loses_too_much_falls_back_layer_by_layer(finished, tmp_path, monkeypatch):
+    """A task that hangs on layer 2 in full precision."""
+
+    def score(worker, model, task, **options):
+        nodes = onnx.load(str(model.path)).graph.node
+        is_hurt = any("layers.2" in n.name and n.op_type == "MatMulInteger" for n in nodes)
+        return {"metric": "accuracy", "score": 50.0 if is_hurt else 80.0}
+
+    monkeypatch.setattr(build, "score_model", score)
+    monkeypatch.setattr(build, "RECIPES", RECIPES[:1])
+    report = export(
+        finished, output=tmp_path / "onnx", precision="int8", graph="plain", schedule=FAST
+    )
+    row = report["models"]["model_int8"]
+    assert "layer 2" in row["fp32_layers"]
+    assert (row["score"], report["models"]["model"]["score"]) == (80.0, 80.0)
+    assert any("layer 2" in note for note in report["notes"])
+
+
+def test_auto_picks_a_file_that_is_there(finished, tmp_path):
+    report = export(
+        finished, output=tmp_path / "onnx", precision="auto", graph="plain", schedule=FAST
+    )
+    assert report["picked"] in {"model.onnx", "model_int8.onnx"}
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        ({"graph": "fusd"}, "fused"),
+        ({"graph": "fused", "portable": True}, "--portable takes standard operators only"),
+        ({"precision": "int4"}, "int8"),
+        ({"provider": "gpu"}, "cuda"),
+        ({"seq_len": (33,)}, "at most 32 tokens"),
+        ({"max_drop": -1.0}, "must not be negative"),
+        ({"threads": 0}, "at least 1"),
+    ],
+)
+def test_bad_wishes(finished, wish, words):
+    with pytest.raises(CofiError) as caught:
+        export(finished, **wish)
+    assert caught.value.exit_code == 2
+    assert words in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_the_cards_example_runs_as_it_stands(finished, exported, monkeypatch):
+    folder = RunDir(finished).onnx
+    monkeypatch.chdir(folder)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    code = card.split("```python\n")[1].split("```")[0]
+    names: dict = {}
+    exec(code, names)
+    assert names["logits"].shape == (1, 2)
+    assert "model.onnx | fp32" in card and "accuracy (dev)" in card

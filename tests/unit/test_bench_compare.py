@@ -1,0 +1,308 @@
+"""Against an earlier bench.json: what fails, what is noise, what is not compared."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cofi_cli.deploy.compare import (
+    Earlier,
+    check_comparison,
+    compare,
+    differences,
+    few_runs,
+    load_earlier,
+    regression_gates,
+)
+from cofi_cli.deploy.conditions import parse_conditions
+from cofi_cli.deploy.gates import describe_gate, gate_error
+from cofi_cli.deploy.stats import change, summarize
+from cofi_cli.deploy.tables import change_table
+from cofi_cli.errors import GATE, UNREACHABLE, USAGE, CofiError
+from cofi_cli.runs import write_json
+
+Json = dict[str, Any]
+
+
+def case(model: str, name: str, turns: list[list[float]]) -> Json:
+    of = summarize(turns)
+    return {
+        "model": model,
+        "case": name,
+        "precision": "fp32",
+        "batch": 1,
+        "seq_len": 128,
+        "runs": of.runs,
+        "p50_ms": of.p50,
+        "p90_ms": of.p90,
+        "p99_ms": of.p99,
+        "mean_ms": of.mean,
+        "throughput": 1000 / of.mean,
+        "samples_ms": turns,
+    }
+
+
+def turns(center: float, *, spread: float = 0.01, seed: int = 0) -> list[list[float]]:
+    values: list[list[float]] = np.random.default_rng(seed).normal(
+        center, spread * center, size=(10, 5)
+    )
+    return np.asarray(values).tolist()
+
+
+def result(model: float = 2.0, dense: float = 30.0, *, score: float = 90.0, seed: int = 0) -> Json:
+    return {
+        "env": {"cpu": "A", "threads": 2, "provider": "cpu", "onnxruntime": "1.32.0", "cores": 2},
+        "baseline": "dense",
+        "models": [
+            {
+                "name": name,
+                "bytes": 5_000_000,
+                "peak_rss_bytes": 90_000_000,
+                "cold_start_seconds": 0.5,
+            }
+            for name in ("dense", "model")
+        ],
+        "cases": [
+            case("dense", "b1-s128", turns(dense, seed=seed)),
+            case("model", "b1-s128", turns(model, seed=seed + 1)),
+        ],
+        "speedups": [],
+        "scores": [
+            {"model": "model", "metric": "accuracy", "score": score, "task": "sst2", "rows": 9}
+        ],
+        "gates": [],
+    }
+
+
+def judge(before: Json, now: Json, *texts: str, **options: Any) -> list[Json]:
+    rows = compare(Earlier(Path("old.json"), before), now)
+    options = {"judged": ["model"], "baseline": "dense"} | options
+    return regression_gates(parse_conditions(texts), rows, **options)
+
+
+def test_a_slower_model_fails_and_says_all() -> None:
+    (gate,) = judge(result(2.0), result(2.2, dense=30.6, seed=5), "p50>+5%")
+    assert not gate["passed"] and not gate["noise"]
+    assert gate["value"] == pytest.approx(10, abs=1.5)
+    assert gate["interval"][0] > 1.05
+    assert (gate["model"], gate["case"], gate["threshold"], gate["unit"]) == (
+        "model",
+        "b1-s128",
+        5.0,
+        "%",
+    )
+    error = gate_error([gate])
+    assert error is not None and error.exit_code == GATE
+    for words in (
+        "p50 of model b1-s128 changed by +",
+        "'p50>+5%' allows +5%",
+        "the baseline itself by +",
+    ):
+        assert words in error.message
+
+
+def test_a_change_within_noise_passes_and_is_called_noise() -> None:
+    rng = np.random.default_rng(3)
+    old, new = result(), result()
+    for values in (old, new):
+        moods = rng.lognormal(0, 0.3, size=(10, 1))
+        noisy = (2.0 * moods * rng.lognormal(0, 0.01, size=(10, 5))).tolist()
+        values["cases"][1] = case("model", "b1-s128", noisy)
+    new["cases"][1] = case(
+        "model", "b1-s128", [[r * 1.15 for r in t] for t in new["cases"][1]["samples_ms"]]
+    )
+    (gate,) = judge(old, new, "p50>+0.1%")
+    assert gate["interval"][0] <= 1 <= gate["interval"][1]
+    assert gate["value"] > 0.1, "it would fail by its value alone"
+    assert gate["noise"] and gate["passed"]
+    assert "within noise" in describe_gate(gate)
+
+
+def test_a_throughput_falls_where_the_mean_rises() -> None:
+    (gate,) = judge(result(2.0), result(2.5, seed=5), "throughput<-10%")
+    assert not gate["passed"]
+    assert gate["value"] == pytest.approx(-20, abs=2)
+    low, high = gate["interval"]
+    assert low < gate["after"] / gate["before"] < high < 1
+
+
+def test_scores_and_sizes_have_no_noise() -> None:
+    now = result(score=89.4)
+    now["models"][1]["bytes"] = 5_600_000
+    gates = judge(result(), now, "score<-0.5", "size>+0.5MB", "memory>+5%", "cold-start>+1s")
+    assert [g["passed"] for g in gates] == [False, False, True, True]
+    assert [g["interval"] for g in gates] == [None] * 4
+    assert gates[0]["value"] == pytest.approx(-0.6)
+    assert gates[1]["value"] == pytest.approx(0.6)
+
+
+def test_only_what_is_judged_is_judged() -> None:
+    now = result(2.0, dense=60.0)
+    assert [g["model"] for g in judge(result(), now, "p50>+5%")] == ["model"]
+    both = judge(result(), now, "p50>+5%", judged=["model", "dense"])
+    assert {g["model"]: g["passed"] for g in both} == {"model": True, "dense": False}
+    assert next(g for g in both if g["model"] == "dense")["baseline_ratio"] is None
+
+
+def test_a_named_case_is_judged_alone_but_sizes_all_the_same() -> None:
+    old, new = result(), result()
+    for values, slow in ((old, 20.0), (new, 40.0)):
+        values["cases"].append(case("model", "b32-s128", turns(slow)))
+    assert [g["passed"] for g in judge(old, new, "p50>+5%")] == [True, False]
+    assert [g["case"] for g in judge(old, new, "p50>+5%", case="b1-s128")] == ["b1-s128"]
+    assert [g["passed"] for g in judge(old, new, "size>+5%", case="b1-s128")] == [True]
+
+
+def test_a_condition_that_found_nothing_has_failed(caplog: pytest.LogCaptureFixture) -> None:
+    now = result()
+    now["scores"][0]["rows"] = 5
+    with caplog.at_level(logging.WARNING, logger="cofi_cli"):
+        (gate,) = judge(result(), now, "score<-0.5")
+    assert not gate["passed"]
+    assert "'score<-0.5' found nothing to compare score with" in describe_gate(gate)
+    assert "not compared: task sst2, metric accuracy, rows 9 before" in caplog.text
+
+
+def test_every_figure_is_compared() -> None:
+    rows = compare(Earlier(Path("old.json"), result()), result(4.0))
+    assert {row["metric"] for row in rows if row["model"] == "model"} == {
+        "p50",
+        "p90",
+        "p99",
+        "mean",
+        "throughput",
+        "score",
+        "memory",
+        "cold-start",
+        "size",
+    }
+    (p50,) = [row for row in rows if (row["model"], row["metric"]) == ("model", "p50")]
+    assert p50["ratio"] == pytest.approx(2, rel=0.02)
+    table = change_table({"comparison": {"file": "old.json", "rows": rows}, "gates": []})
+    assert table.title == "Against old.json"
+    assert [row[:2] for row in table.rows if row[0].startswith("model")] == [
+        ("model b1-s128", "p50 (ms)"),
+        ("model", "score (points)"),
+        ("model", "memory (MB)"),
+        ("model", "cold-start (s)"),
+        ("model", "size (MB)"),
+    ]
+
+
+def test_what_differs_in_the_environment_is_named() -> None:
+    env = result()["env"]
+    assert differences(env, dict(env)) == []
+    assert differences(env, env | {"cpu": "B", "threads": 4, "onnxruntime": "1.33.0"}) == [
+        "processor A before, B now",
+        "threads 2 before, 4 now",
+        "onnxruntime 1.32.0 before, 1.33.0 now",
+    ]
+
+
+def check(*texts: str, **options: Any) -> list[str]:
+    defaults: Json = {
+        "models": ["dense", "model"],
+        "judged": ["model"],
+        "cases": ["b1-s128"],
+        "has_scores": True,
+    }
+    earlier = Earlier(Path("old.json"), result())
+    return check_comparison(earlier, parse_conditions(texts), **(defaults | options))
+
+
+def test_what_does_not_match_is_named() -> None:
+    assert check() == []
+    assert check(models=["dense", "other"], cases=["b2-s8"]) == [
+        "Model other: not in old.json; not compared.",
+        "Model model: only in old.json; not compared.",
+        "Case b2-s8: not in old.json; not compared.",
+        "Case b1-s128: only in old.json; not compared.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        (
+            "p50>+5%",
+            {"cases": ["b2-s8"]},
+            "--fail-if 'p50>+5%' has nothing to compare with: old.json has p50 of dense, model in "
+            "b1-s128; to be judged here are model in b2-s8.",
+        ),
+        (
+            "size>+5%",
+            {"judged": ["other"]},
+            "old.json has size of dense, model; to be judged here are other.",
+        ),
+        ("score<-1", {"judged": ["dense"]}, "old.json has score of model; to be judged"),
+        ("score<-1", {"has_scores": False}, "'score<-1' needs scores, and there is no task"),
+    ],
+)
+def test_what_could_not_be_judged_is_refused_beforehand(
+    text: str, options: Json, message: str
+) -> None:
+    with pytest.raises(CofiError) as caught:
+        check(text, **options)
+    assert caught.value.exit_code == USAGE
+    assert message in caught.value.message
+    assert caught.value.hint
+
+
+def test_too_few_runs_are_named() -> None:
+    now = result()
+    now["cases"][1]["runs"] = 4
+    assert few_runs(Earlier(Path("o"), result()), now) == ["model b1-s128 (4 now)"]
+
+
+def test_an_earlier_result_is_read_from_its_file_or_folder(tmp_path: Path) -> None:
+    write_json(tmp_path / "bench.json", result())
+    assert load_earlier(tmp_path).path == load_earlier(tmp_path / "bench.json").path
+    assert load_earlier(tmp_path).models == ["dense", "model"]
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "message"),
+    [
+        (None, UNREACHABLE, "Cannot read"),
+        ("{", UNREACHABLE, "Cannot read"),
+        ("[]", USAGE, "is not the result of a benchmark: it lacks env, models, cases."),
+        ('{"env": {}, "models": []}', USAGE, "it lacks cases."),
+    ],
+)
+def test_what_is_no_earlier_result(
+    tmp_path: Path, content: str | None, code: int, message: str
+) -> None:
+    path = tmp_path / "old.json"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    with pytest.raises(CofiError) as caught:
+        load_earlier(path)
+    assert caught.value.exit_code == code
+    assert message in caught.value.message
+
+
+def test_a_ratio_of_percentiles_against_a_closed_form() -> None:
+    before = [[1.0, 2.0, 3.0, 4.0, 5.0]] * 3
+    after = [[3 * run for run in turn] for turn in copy.deepcopy(before)]
+    for statistic in ("p50", "p90", "p99", "mean"):
+        found = change(before, after, statistic)
+        assert found.ratio == pytest.approx(3)
+        assert found.low < 3 < found.high
+    constant = change([[2.0, 2.0]] * 4, [[5.0]] * 3, "p90")
+    assert (constant.ratio, constant.low, constant.high) == (2.5, 2.5, 2.5)
+
+
+def test_two_measurements_of_one_model_are_mostly_noise() -> None:
+    """Turns share a mood; at 95 % few of 40 pairs may look changed, whatever the statistic."""
+    rng = np.random.default_rng(7)
+    found = 0
+    for _ in range(40):
+        moods = rng.lognormal(0, 0.1, size=(2, 10, 1))
+        a, b = moods * rng.lognormal(0, 0.02, size=(2, 10, 5))
+        found += not change(a.tolist(), b.tolist(), "mean").is_noise
+    assert found <= 7

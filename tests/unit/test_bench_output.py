@@ -1,0 +1,291 @@
+"""What continuous integration reads, and the picture."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from cofi_cli.deploy.ci import BIGGER, SMALLER, append_summary, series, summary, write_ci_files
+from cofi_cli.deploy.latency_plot import (
+    BOTTOM,
+    DENSE,
+    DOT,
+    LEFT,
+    LETTER,
+    PRUNED,
+    RIGHT,
+    TALL,
+    TOP,
+    TORCH,
+    latency_svg,
+    linear_ticks,
+    log_ticks,
+    place_labels,
+)
+from cofi_cli.deploy.report import LATENCY, write_report
+from cofi_cli.deploy.tables import case_table, score_table, summary_table
+from cofi_cli.runs import RunDir, write_json
+
+SVG = "{http://www.w3.org/2000/svg}"
+MODELS = {
+    "dense": (30.0, 91.0, "fp32", "onnxruntime"),
+    "model": (2.5, 89.8, "fp32", "onnxruntime"),
+    "dense_int8": (10.0, 90.7, "int8", "onnxruntime"),
+    "model_int8": (1.25, 89.7, "int8", "onnxruntime"),
+    "torch/model": (6.0, 89.8, "fp32", "torch"),
+}
+
+
+def of(model: str, vs: str | None) -> dict[str, Any]:
+    ratio = MODELS[vs][0] / MODELS[model][0] if vs else None
+    interval = [ratio * 0.95, ratio * 1.05] if ratio else None
+    verdict = "faster" if ratio else None
+    place = {"model": model, "vs": vs, "case": "b1-s128", "batch": 1, "seq_len": 128}
+    return place | {"ratio": ratio, "interval": interval, "verdict": verdict}
+
+
+def bench(**changes: Any) -> dict[str, Any]:
+    cases = [
+        {
+            "model": name,
+            "case": "b1-s128",
+            "batch": 1,
+            "seq_len": 128,
+            "precision": precision,
+            "runtime": runtime,
+            "runs": 2,
+            "p50_ms": ms,
+            "p90_ms": ms + 1,
+            "p99_ms": ms + 2,
+            "throughput": 1000 / ms,
+            "samples_ms": [[ms - 1, ms + 1]],
+        }
+        for name, (ms, _, precision, runtime) in MODELS.items()
+    ]
+    scores = [
+        {"model": name, "metric": "accuracy", "score": score, "task": "sst2", "rows": 872}
+        for name, (_, score, _, _) in MODELS.items()
+    ]
+    pairs = {"model": "dense", "model_int8": "dense_int8", "torch/model": None}
+    return {
+        "env": {
+            "cpu": "Some CPU",
+            "cores": 2,
+            "os": "Linux",
+            "threads": 2,
+            "onnxruntime": "1.32.0",
+            "providers": ["CPUExecutionProvider"],
+            "rounds": 10,
+            "warmup": 3,
+        },
+        "baseline": "dense",
+        "models": [
+            {
+                "name": name,
+                "bytes": 1_000_000,
+                "peak_rss_bytes": 2_000_000,
+                "load_seconds": 0.1,
+                "cold_start_seconds": 0.75,
+            }
+            for name in MODELS
+        ],
+        "cases": cases,
+        "speedups": [of(name, "dense") for name in MODELS if name != "dense"],
+        "headline": [of(name, vs) | {"precision": MODELS[name][2]} for name, vs in pairs.items()],
+        "scores": scores,
+        "gates": [],
+    } | changes
+
+
+GATE = {
+    "name": "fail_if",
+    "expression": "p50>+5%",
+    "model": "model",
+    "case": "b1-s128",
+    "metric": "p50",
+    "threshold": 5.0,
+    "unit": "%",
+    "value": 9.0,
+    "before": 2.3,
+    "after": 2.5,
+    "interval": [1.06, 1.12],
+    "noise": False,
+    "baseline_ratio": None,
+    "passed": False,
+}
+
+
+def test_the_headline_is_equal_precision_and_the_product_stands_beside_it() -> None:
+    table = case_table(bench())
+    assert table.columns[-2:] == ("speedup (95 % interval)", "all, against dense")
+    assert {row[0]: row[-2:] for row in table.rows} == {
+        "dense": ("baseline", "1"),
+        "model": ("12.00x (11.40 to 12.60)", "12.00x (11.40 to 12.60)"),
+        "dense_int8": ("baseline", "3.00x (2.85 to 3.15)"),
+        "model_int8": ("8.00x (7.60 to 8.40)", "24.00x (22.80 to 25.20)"),
+        "torch/model": ("no dense fp32", "5.00x (4.75 to 5.25)"),
+    }
+
+
+def test_the_lengths_of_the_tasks_rows_are_shown() -> None:
+    values = bench()
+    values["cases"][0] |= {"seq_len": "task", "mean_length": 27.4}
+    assert case_table(values).rows[0][3] == "task's, 27 padded"
+
+
+def test_cold_start_is_a_column() -> None:
+    table = score_table(bench())
+    assert (table.columns[-1], table.rows[0][-1]) == ("cold start s", "0.75")
+
+
+def test_the_summary_of_a_report_has_a_row_a_precision() -> None:
+    rows = summary_table({}, bench()).rows[-2:]
+    assert [row[0] for row in rows] == [
+        "ONNX, batch 1, length 128: p50 ms",
+        "ONNX int8, batch 1, length 128: p50 ms",
+    ]
+    assert [row[1:3] for row in rows] == [("30.0", "2.50"), ("10.0", "1.25")]
+
+
+def test_series_are_what_github_action_benchmark_reads() -> None:
+    smaller, bigger = series(bench())
+    for entry in smaller + bigger:
+        assert (
+            {"name", "unit", "value"} <= set(entry) <= {"name", "unit", "value", "range", "extra"}
+        )
+        assert isinstance(entry["value"], float)
+        assert all(isinstance(entry[k], str) for k in set(entry) - {"value"})
+    assert smaller[1]["name"] == "model b1-s128 p50"
+    assert (smaller[1]["unit"], smaller[1]["value"], smaller[1]["range"]) == ("ms", 2.5, "± 1")
+    values = {entry["name"]: entry["value"] for entry in bigger}
+    assert values["model b1-s128 throughput"] == 400
+    assert values["model_int8 b1-s128 speedup"] == 8
+    assert values["model accuracy"] == 89.8
+    assert "torch/model b1-s128 speedup" not in values, "nothing of equal precision"
+    names = [entry["name"] for entry in smaller + bigger]
+    assert len(set(names)) == len(names)
+
+
+def test_files_for_ci(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "ci"
+    files = write_ci_files(folder, bench(), title="t")
+    assert [file.name for file in files] == [SMALLER, BIGGER, "latency.svg"]
+    assert json.loads(files[0].read_text(encoding="utf-8"))[0]["name"] == "dense b1-s128 p50"
+    assert {path.name for path in folder.iterdir()} == {file.name for file in files}
+    without = write_ci_files(tmp_path / "b", bench(scores=[]), title="t")
+    assert [file.name for file in without] == [SMALLER, BIGGER]
+
+
+def test_the_summary_says_the_verdict_first() -> None:
+    comparison = {
+        "file": "old.json",
+        "environment": ["threads 2 before, 4 now"],
+        "notes": ["Model x: not in old.json; not compared."],
+        "rows": [],
+    }
+    words = summary(bench(gates=[GATE], comparison=comparison), title="cofi bench r")
+    lines = words.splitlines()
+    assert lines[0] == "## cofi bench r"
+    assert lines[2].startswith("**Gate failed: p50 of model b1-s128 changed by +9.00%")
+    assert "- Model x: not in old.json; not compared." in lines
+    assert "- Differs by its environment: threads 2 before, 4 now." in lines
+    for heading in ("### Gates", "### Latency", "### Models"):
+        assert heading in lines
+    assert "| model | fp32 | 1 | 128 | 2.50 |" in words
+    assert "onnxruntime 1.32.0" in lines[-1]
+    passed = summary(bench(gates=[GATE | {"passed": True}]), title="t")
+    assert "All gates passed." in passed
+
+
+def test_the_summary_is_added_to_what_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "summary.md"
+    path.write_text("from another step\n", encoding="utf-8")
+    append_summary(path, bench(), title="mine")
+    assert path.read_text(encoding="utf-8").startswith("from another step\n## mine\n")
+
+
+def test_a_summary_that_cannot_be_written_costs_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    append_summary(tmp_path, bench(), title="t")
+    assert "No summary in" in caplog.text
+
+
+def test_the_picture_has_a_labelled_dot_a_model() -> None:
+    drawn = latency_svg(bench(), title="<tiny> & 'co'")
+    assert drawn is not None
+    root = ElementTree.fromstring(drawn)
+    dots = [(float(c.get("cx", 0)), float(c.get("cy", 0))) for c in root.iter(f"{SVG}circle")]
+    fills = [c.get("fill") for c in root.iter(f"{SVG}circle")]
+    words = [t.text or "" for t in root.iter(f"{SVG}text")]
+    assert fills == [DENSE, PRUNED, DENSE, PRUNED, TORCH]
+    for label in ("dense: 30.0 ms, 91.0", "model_int8: 1.25 ms, 89.7", "accuracy, points"):
+        assert label in words
+    assert words[:2] == ["<tiny> & 'co'", "b1-s128, 2 threads, Some CPU"]
+    by_name = dict(zip(MODELS, dots, strict=True))
+    steps = [
+        by_name[a][0] - by_name[b][0] for a, b in (("dense_int8", "model"), ("dense", "model"))
+    ]
+    assert steps[0] / steps[1] == pytest.approx(0.6021 / 1.0792, abs=0.002), "log 4 over log 12"
+    assert by_name["dense"][1] < by_name["model"][1], "a better score is higher up"
+    assert all(LEFT < x < RIGHT and TOP < y < BOTTOM for x, y in dots)
+
+
+def test_no_picture_without_scores() -> None:
+    assert latency_svg(bench(scores=[]), title="t") is None
+    assert latency_svg({"env": {}, "cases": []}, title="t") is None
+
+
+def boxes(drawn: str) -> list[tuple[float, float, float, float]]:
+    root = ElementTree.fromstring(drawn)
+    found = []
+    for t in root.iter(f"{SVG}text"):
+        if re.search(r" ms, \d", t.text or ""):
+            x, y = float(t.get("x", 0)), float(t.get("y", 0))
+            found.append((x, y - 0.8 * TALL, x + LETTER * len(t.text or ""), y + 0.2 * TALL))
+    return found
+
+
+@pytest.mark.parametrize("squeeze", [1.0, 0.5, 0.1])
+def test_labels_do_not_cover_each_other(squeeze: float) -> None:
+    values = bench()
+    for row, score in zip(values["cases"], values["scores"], strict=True):
+        row["p50_ms"] = 5.0 * (row["p50_ms"] / 5.0) ** squeeze
+        score["score"] = 90 + (score["score"] - 90) * squeeze
+    drawn = latency_svg(values, title="t")
+    assert drawn is not None
+    found = boxes(drawn)
+    assert len(found) == len(MODELS)
+    for i, (left, top, right, bottom) in enumerate(found):
+        assert left >= LEFT and right <= RIGHT, "inside the plot"
+        for a, b, c, d in found[:i]:
+            assert min(right, c) <= max(left, a) or min(bottom, d) <= max(top, b)
+
+
+def test_one_label_stands_right_of_its_dot() -> None:
+    assert place_labels(["x"], [(200.0, 200.0)]) == [(200.0 + DOT + 4, 204.0)]
+
+
+def test_ticks_are_round() -> None:
+    assert log_ticks(0.8, 60) == [1, 2, 5, 10, 20, 50]
+    assert log_ticks(13.0, 22.6) == [14, 16, 18, 20]
+    assert linear_ticks(89.3, 91.2) == [89.5, 90, 90.5, 91]
+    assert linear_ticks(0, 100) == [0, 20, 40, 60, 80, 100]
+
+
+def test_a_report_has_the_picture_while_there_are_scores(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    write_json(run.report_json, {"task": "sst2", "model_name": "tiny"})
+    write_json(run.bench, bench())
+    write_report(run)
+    assert (tmp_path / LATENCY).read_text(encoding="utf-8").startswith("<svg")
+    assert "![latency](latency.svg)" in run.report_md.read_text(encoding="utf-8")
+    write_json(run.bench, bench(scores=[]))
+    write_report(run)
+    assert not (tmp_path / LATENCY).exists()
+    assert "latency.svg" not in run.report_md.read_text(encoding="utf-8")
