@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cofi_cli.modeling import Masks
 from cofi_cli.pruning.gates import Gates
+from cofi_cli.pruning.rounding import nearest_width, round_ffn, top
 from cofi_cli.pruning.sparsity import EncoderShape, size
 
 
@@ -94,7 +95,9 @@ def everything(shape: EncoderShape) -> PrunePlan:
     )
 
 
-def decide(gates: Gates, target: float | None, *, soft: bool = False) -> PrunePlan:
+def decide(
+    gates: Gates, target: float | None, *, soft: bool = False, multiple: int = 1
+) -> PrunePlan:
     """Turn gate probabilities into a plan that realises the target.
 
     A layer is kept where q ≥ 1/2; of the heads, FFN dims and hidden dims the
@@ -107,6 +110,7 @@ def decide(gates: Gates, target: float | None, *, soft: bool = False) -> PrunePl
         target: the realised sparsity to meet, from above; ``None`` leaves the
             rounding error in, as the reference does.
         soft: carry the soft values of the kept gates.
+        multiple: hidden and FFN widths are multiples of it; heads are whole anyway.
     """
     shape = gates.shape
     with torch.no_grad():
@@ -117,8 +121,21 @@ def decide(gates: Gates, target: float | None, *, soft: bool = False) -> PrunePl
     head = torch.stack([_top(a, p) for a, p in zip(alphas["head"], p_open.head)])
     dim = torch.stack([_top(a, p) for a, p in zip(alphas["ffn_dim"], p_open.ffn_dim)])
     draft = _Draft(shape, head, attention, dim, ffn, hidden)
+    if multiple > 1:
+        width = nearest_width(int(hidden.sum()), shape.hidden, multiple)
+        draft.hidden = top(alphas["hidden"], width)
     if target is not None:
         draft.meet(target, alphas)
+    if multiple > 1:
+        budget = None if target is None else draft.budget(target)
+        round_ffn(
+            draft.dim,
+            draft.ffn,
+            alphas["ffn_dim"],
+            multiple=multiple,
+            size=draft.size,
+            budget=budget,
+        )
     values = None
     if soft:
         soft_masks = gates.soft_values()
@@ -134,10 +151,7 @@ def decide(gates: Gates, target: float | None, *, soft: bool = False) -> PrunePl
 
 def _top(alpha: Tensor, probability: Tensor) -> Tensor:
     """Mark the round(Σq) largest entries of one group."""
-    kept = torch.zeros_like(alpha, dtype=torch.bool)
-    count = round(float(probability.sum()))
-    kept[torch.sort(alpha, descending=True, stable=True).indices[:count]] = True
-    return kept
+    return top(alpha, round(float(probability.sum())))
 
 
 def _kept(flags: Tensor) -> list[int]:
@@ -168,9 +182,13 @@ class _Draft:
         gates = (self.head, self.attention, self.dim, self.ffn, self.hidden)
         return round(size(Masks(*(g.double() for g in gates)), self.shape).item())
 
+    def budget(self, target: float) -> int:
+        """Return the most prunable weights that meet the target."""
+        return int(self.shape.prunable * (1 - target) + 1e-6)
+
     def meet(self, target: float, alphas: dict[str, Tensor]) -> None:
         """Correct the draft so that its size is the largest that meets the target."""
-        budget = int(self.shape.prunable * (1 - target) + 1e-6)
+        budget = self.budget(target)
         for _ in range(4 * self.shape.n_layers):
             self._fit(self.dim, self.ffn, alphas["ffn_dim"], budget)
             self._fit(self.head, self.attention, alphas["head"], budget)

@@ -174,7 +174,8 @@ class PruneStage:
         """Return the plan that the gates stand for now."""
         settings = self.settings
         target = settings.sparsity if settings.constraint == "held" else None
-        return decide(self.gates, target, soft=settings.eval_gates == "soft")
+        is_soft = settings.eval_gates == "soft"
+        return decide(self.gates, target, soft=is_soft, multiple=settings.round_widths_to)
 
     def evaluate(self, step: int) -> dict[str, float] | None:
         """Score the plan's model; keep the best among those on target."""

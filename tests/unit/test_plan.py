@@ -95,3 +95,28 @@ def test_soft_values_never_reach_one_and_hard_ones_are_one() -> None:
 def test_everything_removes_nothing() -> None:
     assert everything(SHAPE).sparsity == 0.0
     assert everything(SHAPE).kept_size == SHAPE.prunable
+
+
+@pytest.mark.parametrize("multiple", [8, 16, 64])
+@pytest.mark.parametrize("target", [0.5, 0.8, 0.95])
+@pytest.mark.parametrize("seed", range(3))
+def test_rounded_widths_still_meet_the_target(multiple: int, target: float, seed: int) -> None:
+    gates = trained_gates(seed, target=target)
+    plan = decide(gates, target, multiple=multiple)
+    assert len(plan.hidden) % multiple == 0
+    assert all(len(kept) % multiple == 0 for kept in plan.ffn)
+    block = multiple * (2 * len(plan.hidden) + 1) / MINILM.prunable
+    assert 0 <= plan.sparsity - target < max(0.005, 2 * block)
+    for layer, kept in enumerate(plan.ffn):
+        alpha = gates.ffn_dim.detach()[layer]
+        removed = [i for i in range(MINILM.ffn) if i not in set(kept)]
+        assert not kept or not removed or alpha[kept].min() >= alpha[removed].max()
+
+
+def test_rounding_closes_a_layer_that_a_single_block_does_not_fit() -> None:
+    gates = Gates(SHAPE)
+    gates.ffn_dim.data.fill_(-6.0)
+    gates.ffn_dim.data[1, :5] = 3.0
+    plan = decide(gates, 0.9, multiple=16)
+    assert all(len(kept) in (0, 16) for kept in plan.ffn)
+    assert plan.sparsity >= 0.9 - 1e-9

@@ -1,0 +1,84 @@
+"""Widths that suit a processor's registers: hidden and FFN widths as multiples of a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def nearest_width(count: int, size: int, multiple: int) -> int:
+    """Return the multiple nearest to ``count``, at least one of them, at most ``size``."""
+    return min(size, max(multiple, round(count / multiple) * multiple))
+
+
+def top(alpha: Tensor, count: int) -> Tensor:
+    """Mark the ``count`` largest entries, (n,) bool; equal ones by their place."""
+    kept = torch.zeros_like(alpha, dtype=torch.bool)
+    kept[torch.sort(alpha, descending=True, stable=True).indices[:count]] = True
+    return kept
+
+
+def round_ffn(
+    dim: Tensor,
+    ffn: Tensor,
+    alpha: Tensor,
+    *,
+    multiple: int,
+    size: Callable[[], int],
+    budget: int | None,
+) -> None:
+    """Round the FFN width of every layer, in place.
+
+    Under a budget widths are rounded down first, never below one multiple; then layers get
+    blocks back, the one whose next block has the largest mean α first, while they fit.
+    A layer whose single block is too much is closed.
+
+    Args:
+        dim: (L, I) bool, open dims.
+        ffn: (L,) bool, open FFN sub-layers.
+        alpha: (L, I) log-alphas.
+        multiple: of the widths.
+        size: counts the prunable weights of the plan as it stands.
+        budget: the most that ``size`` may say; ``None`` rounds to the nearest.
+    """
+    full = dim.shape[1]
+    order = torch.sort(alpha, dim=1, descending=True, stable=True)
+    widths: dict[int, int] = {}
+
+    def resize(layer: int, width: int) -> None:
+        widths[layer] = width
+        dim[layer] = top(alpha[layer], width)
+
+    for layer in ffn.nonzero().flatten().tolist():
+        count = int(dim[layer].sum())
+        if budget is None:
+            resize(layer, nearest_width(count, full, multiple))
+        elif count < full:
+            resize(layer, max(multiple, count // multiple * multiple))
+        else:
+            resize(layer, full)
+    if budget is None:
+        return
+    weakest = sorted(widths, key=lambda layer: float(order.values[layer, : widths[layer]].mean()))
+    for layer in weakest:
+        if size() <= budget:
+            break
+        resize(layer, 0)
+        ffn[layer] = False
+    is_open = {layer for layer in widths if bool(ffn[layer])}
+    while is_open:
+        gains = {
+            layer: float(order.values[layer, widths[layer] : widths[layer] + multiple].mean())
+            for layer in is_open
+            if widths[layer] < full
+        }
+        if not gains:
+            break
+        layer = max(gains, key=lambda layer: gains[layer])
+        before = widths[layer]
+        resize(layer, min(full, before + multiple))
+        if size() > budget:
+            resize(layer, before)
+            is_open.discard(layer)
