@@ -8,7 +8,7 @@ DEMO_RUN := runs/demo
 TEST_ENV := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 PYTEST := -m pytest -q -n $(WORKERS)
 
-.PHONY: help demo test test-457 check format clean
+.PHONY: help demo test test-457 test-optimum check format clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST)
@@ -37,6 +37,16 @@ test: .venv/.installed  ## all tests
 test-457: .venv-457/.installed  ## the fast tests on the 4.57 line of transformers
 	$(TEST_ENV) .venv-457/bin/python $(PYTEST) -m "not slow"
 
+# optimum's ONNX classes need transformers 4.57, so they have an environment without cofi.
+.venv-optimum/.installed: constraints-optimum.txt
+	$(PYTHON) -m venv .venv-optimum
+	.venv-optimum/bin/python -m pip install --disable-pip-version-check -q -r constraints-optimum.txt
+	@touch $@
+
+test-optimum: .venv/.installed .venv-optimum/.installed  ## an export opens in optimum
+	$(TEST_ENV) COFI_OPTIMUM_PYTHON=.venv-optimum/bin/python \
+		.venv/bin/python -m pytest -q tests/e2e/test_optimum.py
+
 check: .venv/.installed  ## lint, format, types
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -47,4 +57,4 @@ format: .venv/.installed  ## rewrite the code as check wants it
 	.venv/bin/ruff format .
 
 clean:  ## remove environments and caches; runs/ stays
-	rm -rf .venv .venv-457 .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .venv-457 .venv-optimum .mypy_cache .pytest_cache .ruff_cache build dist

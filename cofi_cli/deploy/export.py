@@ -21,7 +21,7 @@ from cofi_cli.deploy.report import add_section
 from cofi_cli.deploy.samples import Rows, synthetic_rows, task_rows
 from cofi_cli.deploy.source import (
     Source,
-    copy_config,
+    write_config,
     find_source,
     load_model,
     task_of,
@@ -169,7 +169,7 @@ def _build(
         if "fp16" in wanted:
             build.fp16()
         tokenizer.save_pretrained(temporary)
-        copy_config(found.models["model"], temporary)
+        write_config(found.models["model"], temporary)
         rows = build.rows
         proofs = [row["parity"] for row in rows.values() if row["precision"] == "fp32"]
         report.update(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,17 +116,26 @@ def load_model(name: str) -> CofiForSequenceClassification:
     return model
 
 
-def copy_config(name: str, folder: Path) -> None:
-    """Write the checkpoint's config.json, and the code files that it refers to, into ``folder``."""
+def write_config(name: str, folder: Path) -> None:
+    """Write config.json as runtimes read it: labels and sizes, and no code that has to be trusted.
+
+    A compact model is described as one of its source's type, so that for example optimum's
+    ``ORTModelForSequenceClassification`` opens the folder as it stands. The widths of each
+    layer are there too, under the names of :class:`cofi_cli.modeling.CofiConfig`.
+    """
     from cofi_cli.architectures import load_config_dict, resolve
 
-    source = resolve(name)
-    config = load_config_dict(source)
-    config.pop("_commit_hash", None)
+    config = load_config_dict(resolve(name))
+    for key in ("_commit_hash", "auto_map", "architectures"):
+        config.pop(key, None)
+    if "source_model_type" in config:
+        config |= {
+            "model_type": config["source_model_type"],
+            "num_hidden_layers": len(config["layer_heads"]),
+            "num_attention_heads": max(config["layer_heads"]),
+            "intermediate_size": max(config["layer_ffn"]),
+        }
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    if "auto_map" in config and Path(source).is_dir():
-        for file in sorted(Path(source).glob("*.py")):
-            shutil.copyfile(file, folder / file.name)
 
 
 def weights_digest(name: str) -> str | None:

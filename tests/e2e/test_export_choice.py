@@ -1,5 +1,9 @@
 """Graph forms, 8 bits, half precision, and what is chosen among them; tiny random weights."""
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import onnx
 import pytest
@@ -251,3 +255,23 @@ def test_the_cards_example_runs_as_it_stands(finished, exported, monkeypatch):
     exec(code, names)
     assert names["logits"].shape == (1, 2)
     assert "model.onnx | fp32" in card and "accuracy (dev)" in card
+
+
+def test_the_folder_asks_for_no_trust(finished, exported):
+    """transformers alone opens what is beside the graphs, in a process without cofi."""
+    folder = RunDir(finished).onnx
+    config = json.loads((folder / "config.json").read_text())
+    assert config["model_type"] == "bert" and "auto_map" not in config
+    assert (config["layer_heads"], config["num_attention_heads"]) == ([3, 0, 1], 3)
+    assert not list(folder.glob("*.py"))
+    code = (
+        "import sys; sys.modules['cofi_cli'] = None\n"
+        "from transformers import AutoConfig, AutoTokenizer\n"
+        f"config = AutoConfig.from_pretrained({str(folder)!r})\n"
+        f"words = AutoTokenizer.from_pretrained({str(folder)!r})\n"
+        "print(config.id2label[1], words('good film')['input_ids'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.startswith("pos [2, ")
