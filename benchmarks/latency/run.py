@@ -258,7 +258,6 @@ def _words(values: list[int]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--provider", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--runs", type=int, default=40)
     options = parser.parse_args()
     provider = options.provider
     if provider == "cpu":
@@ -276,10 +275,12 @@ def main() -> None:
         "encoder_weights": {name: encoder_weights(s.model()) for name, s in SHAPES.items()},
         "cases": [],
     }
-    schedule = Schedule(runs=options.runs, rounds=8, warmup=2, max_seconds=60)
     with tempfile.TemporaryDirectory() as root:
         for case, threads, precision in cases:
-            conditions = Conditions(provider, threads, (case.batch,), (case.seq_len,))
+            runs = 40 if case.batch == 1 or provider == "cuda" else 10
+            schedule = Schedule(runs=runs, rounds=8, warmup=2, max_seconds=60)
+            trial = Schedule(runs=runs, rounds=8, warmup=1, max_seconds=6)
+            conditions = Conditions(provider, threads, (case.batch,), (case.seq_len,), trial)
             row = run_case(case, conditions, precision, schedule, Path(root))
             results["cases"].append(row)
             file = HERE / f"results-{provider}.json"
