@@ -183,6 +183,8 @@ def bench(
     )
 
     env = environment.describe_machine()
+    if note := environment.busy_note(env):
+        logger.warning("%s", note)
     with ExitStack() as stack:
         workers, first_runs = [], []
         for model in found.models:

@@ -49,6 +49,21 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
+def busy_note(machine: dict[str, Any]) -> str | None:
+    """Return a warning where other work takes half of the cores or more, else ``None``.
+
+    Args:
+        machine: of :func:`describe_machine`, asked before anything of ours runs.
+    """
+    load, cores = machine["load_1min"], machine["logical_cores"]
+    if load is None or load < cores / 2:
+        return None
+    return (
+        f"The machine is busy (load {load:g} on {cores} processors): latencies will be noisy, "
+        "and what is fastest may come out wrong."
+    )
+
+
 def available_cpus() -> int:
     """Return how many logical processors this process may use."""
     if hasattr(os, "sched_getaffinity"):

@@ -21,11 +21,11 @@ from cofi_cli.deploy.report import add_section
 from cofi_cli.deploy.samples import Rows, synthetic_rows, task_rows
 from cofi_cli.deploy.source import (
     Source,
-    write_config,
     find_source,
     load_model,
     task_of,
     weights_digest,
+    write_config,
 )
 from cofi_cli.deploy.timing import Schedule
 from cofi_cli.deploy.tracing import INPUTS, OPSETS
@@ -145,7 +145,7 @@ def _build(
     from cofi_cli.architectures import load_tokenizer
 
     report: dict[str, Any] = {}
-    started = time.perf_counter()
+    started, machine = time.perf_counter(), environment.describe_machine()
     tokenizer = load_tokenizer(found.models["model"])
     task = task or _run_task(found)
     known = task_rows(task, tokenizer, limit=PARITY_ROWS) if task else None
@@ -163,6 +163,8 @@ def _build(
             tokenizer=tokenizer,
             wish=wish,
         )
+        if (note := environment.busy_note(machine)) and wish.graph == "auto":
+            build.notes.append(note)
         build.fp32()
         if "int8" in wanted:
             build.int8()
@@ -190,7 +192,7 @@ def _build(
                 },
                 "models": rows,
                 "notes": build.notes,
-                "env": environment.describe_machine(),
+                "env": machine,
                 "versions": versions("torch", "transformers", "onnx", "onnxruntime"),
                 "seconds": time.perf_counter() - started,
             }

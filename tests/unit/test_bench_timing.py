@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cofi_cli.deploy import environment
 from cofi_cli.deploy.providers import require_one_build, require_provider, why_unserved
 from cofi_cli.deploy.samples import Rows
 from cofi_cli.deploy.task_batches import cut
@@ -164,3 +165,12 @@ def test_what_a_provider_does_not_serve() -> None:
     assert "half-precision" in (why_unserved("cpu", "fp16") or "")
     assert why_unserved("cuda", "fp16") is None
     assert why_unserved("cpu", "fp32") is None
+
+
+@pytest.mark.parametrize(
+    ("load", "is_busy"), [(None, False), (0.4, False), (1.0, True), (9.0, True)]
+)
+def test_a_busy_machine_is_said_to_be_one(load, is_busy):
+    note = environment.busy_note({"load_1min": load, "logical_cores": 2})
+    assert (note is not None) is is_busy
+    assert note is None or f"load {load:g} on 2 processors" in note
