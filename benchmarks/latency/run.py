@@ -277,9 +277,9 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as root:
         for case, threads, precision in cases:
-            runs = 40 if case.batch == 1 or provider == "cuda" else 10
-            schedule = Schedule(runs=runs, rounds=8, warmup=2, max_seconds=60)
-            trial = Schedule(runs=runs, rounds=8, warmup=1, max_seconds=6)
+            runs = 40 if case.batch == 1 or provider == "cuda" else 12
+            schedule = Schedule(runs=runs, rounds=6, warmup=2, max_seconds=60)
+            trial = Schedule(runs=runs, rounds=6, warmup=1, max_seconds=6)
             conditions = Conditions(provider, threads, (case.batch,), (case.seq_len,), trial)
             row = run_case(case, conditions, precision, schedule, Path(root))
             results["cases"].append(row)

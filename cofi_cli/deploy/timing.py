@@ -20,7 +20,7 @@ Turns = list[list[float]]
 Length = int | Literal["task"]
 """Tokens of every row, or the lengths that the task's own rows have."""
 
-WARM_ENOUGH = 0.25
+WARM_ENOUGH = 1.0
 """Seconds. A run longer than this does not notice what the caches held before it."""
 
 PROBES = 3
