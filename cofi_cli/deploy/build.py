@@ -23,7 +23,7 @@ from cofi_cli.deploy.scoring import score_model
 from cofi_cli.deploy.source import weights_digest
 from cofi_cli.deploy.targets import Model
 from cofi_cli.deploy.tracing import write_onnx
-from cofi_cli.errors import PARITY, CofiError
+from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
 
 if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForSequenceClassification
@@ -131,8 +131,18 @@ class Build:
                         continue  # onnxruntime quantizes its own Attention in dynamic form only
                     name = f"{form}, {recipe.name}"
                     file = shop / f"{form}-{recipe.name}.onnx"
-                    self._quantize(source, file, recipe, signs)
+                    try:
+                        self._quantize(source, file, recipe, signs)
+                    except Exception as error:  # of onnxruntime's quantizer, for this graph
+                        self.notes.append(f"int8 '{name}' is left out: {error}")
+                        continue
                     made[name], how[name] = file, (form, recipe)
+            if not made:
+                raise CofiError(
+                    f"onnxruntime could quantize no graph: {self.notes[-1]}",
+                    hint="Try another --opset, or another version of onnxruntime.",
+                    exit_code=ENVIRONMENT,
+                )
             ranking = rank(made, self.wish.conditions)
             name, kept = self._that_holds(ranking, made, how, sources, signs, shop)
             form, recipe = how[name]

@@ -95,6 +95,17 @@ def export(
     """
     if precision not in PRECISIONS:
         raise unknown("precision", precision, PRECISIONS)
+    served = {"int8": "cpu", "fp16": "cuda"}.get(precision, provider)
+    if provider_name(provider) != provider_name(served):
+        raise CofiError(
+            f"precision '{precision}' is for provider '{served}', not for '{provider}'.",
+            hint=f"Add --provider {served}"
+            + (
+                "; where there is no GPU, also --graph fused-skip, which needs no timing."
+                if served == "cuda"
+                else "."
+            ),
+        )
     wish = Wish(
         graph=graph,
         portable=portable,

@@ -220,6 +220,36 @@ def test_int8_that_loses_too_much_falls_back_layer_by_layer(finished, tmp_path, 
     assert any("layer 2" in note for note in report["notes"])
 
 
+def test_fp16_for_a_gpu_elsewhere(finished, tmp_path):
+    """Nothing has to be timed when the graph is named, so no GPU is needed."""
+    report = export(
+        finished,
+        output=tmp_path / "onnx",
+        precision="fp16",
+        provider="cuda",
+        graph="fused-skip",
+        max_drop=50.0,
+    )
+    rows = report["models"]
+    assert rows["model_fp16"]["nodes"]["SkipLayerNormalization"] == 4
+    assert rows["model_fp16"]["bytes"] < 0.7 * rows["model"]["bytes"]
+
+
+def test_a_recipe_that_onnxruntime_refuses_is_left_out(finished, tmp_path, monkeypatch):
+    real = build.quantize
+
+    def picky(source, target, recipe, signs, **options):
+        if recipe.method == "static":
+            raise RuntimeError("no such luck")
+        real(source, target, recipe, signs, **options)
+
+    monkeypatch.setattr(build, "quantize", picky)
+    report = export(
+        finished, output=tmp_path / "onnx", precision="int8", graph="plain", schedule=FAST
+    )
+    assert any("static-channel' is left out: no such luck" in note for note in report["notes"])
+
+
 def test_auto_picks_a_file_that_is_there(finished, tmp_path):
     report = export(
         finished, output=tmp_path / "onnx", precision="auto", graph="plain", schedule=FAST
@@ -237,6 +267,8 @@ def test_auto_picks_a_file_that_is_there(finished, tmp_path):
         ({"seq_len": (33,)}, "at most 32 tokens"),
         ({"max_drop": -1.0}, "must not be negative"),
         ({"threads": 0}, "at least 1"),
+        ({"precision": "fp16"}, "--provider cuda"),
+        ({"precision": "int8", "provider": "cuda"}, "--provider cpu"),
     ],
 )
 def test_bad_wishes(finished, wish, words):
