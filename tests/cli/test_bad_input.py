@@ -63,7 +63,7 @@ from tests.tiny import SHAPE
         (
             ("export", "x", "--onnx", "--precision", "fp4"),
             USAGE,
-            ("Unknown precision 'fp4'", "Choices: fp32"),
+            ("Unknown precision 'fp4'", "Choices: auto, fp16, fp32, int8"),
         ),
         (("prune", "m", "--sparsty", "0.9"), USAGE, ("--sparsity",)),
         (("purne",), USAGE, ("prune",)),
