@@ -183,7 +183,7 @@ def bench(
     )
 
     env = environment.describe_machine()
-    if note := environment.busy_note(env):
+    if note := environment.busy_note():
         logger.warning("%s", note)
     with ExitStack() as stack:
         workers, first_runs = [], []

@@ -6,11 +6,13 @@ import os
 import platform
 import shutil
 import subprocess
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 CPUINFO = Path("/proc/cpuinfo")
+STAT = Path("/proc/stat")
 FLAGS = (
     "avx",
     "avx2",
@@ -49,19 +51,35 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def busy_note(machine: dict[str, Any]) -> str | None:
-    """Return a warning where other work takes half of the cores or more, else ``None``.
+def busy_note(*, seconds: float = 0.5) -> str | None:
+    """Return a warning where other work takes a quarter of the processors or more.
+
+    The load average would not do: after training it counts what has just ended.
 
     Args:
-        machine: of :func:`describe_machine`, asked before anything of ours runs.
+        seconds: how long to look; ask before anything of ours runs.
     """
-    load, cores = machine["load_1min"], machine["logical_cores"]
-    if load is None or load < cores / 2:
+    before = _processor_times()
+    time.sleep(seconds)
+    after = _processor_times()
+    if before is None or after is None or after[0] == before[0]:
+        return None
+    busy = 1 - (after[1] - before[1]) / (after[0] - before[0])
+    if busy < 0.25:
         return None
     return (
-        f"The machine is busy (load {load:g} on {cores} processors): latencies will be noisy, "
+        f"The machine is busy ({busy:.0%} of its processors' time): latencies will be noisy, "
         "and what is fastest may come out wrong."
     )
+
+
+def _processor_times() -> tuple[int, int] | None:
+    """Return all ticks and idle ticks of all processors since boot, ``None`` where unknown."""
+    try:
+        ticks = [int(field) for field in STAT.read_text(encoding="ascii").split()[1:9]]
+    except (OSError, ValueError):
+        return None
+    return sum(ticks), ticks[3] + ticks[4]
 
 
 def available_cpus() -> int:

@@ -174,7 +174,7 @@ def _build(
             tokenizer=tokenizer,
             wish=wish,
         )
-        if (note := environment.busy_note(machine)) and wish.graph == "auto":
+        if wish.graph == "auto" and (note := environment.busy_note()):
             build.notes.append(note)
         build.fp32()
         if "int8" in wanted:

@@ -167,10 +167,18 @@ def test_what_a_provider_does_not_serve() -> None:
     assert why_unserved("cpu", "fp32") is None
 
 
-@pytest.mark.parametrize(
-    ("load", "is_busy"), [(None, False), (0.4, False), (1.0, True), (9.0, True)]
-)
-def test_a_busy_machine_is_said_to_be_one(load, is_busy):
-    note = environment.busy_note({"load_1min": load, "logical_cores": 2})
+@pytest.mark.parametrize(("idle", "is_busy"), [(95, False), (80, False), (40, True)])
+def test_a_busy_machine_is_said_to_be_one(idle, is_busy, tmp_path, monkeypatch):
+    stat = tmp_path / "stat"
+    stat.write_text("cpu 100 0 0 1000 0 0 0 0 0 0\n")
+    monkeypatch.setattr(environment, "STAT", stat)
+    later = f"cpu {200 - idle} 0 0 {1000 + idle} 0 0 0 0 0 0\n"
+    monkeypatch.setattr(environment.time, "sleep", lambda _: stat.write_text(later))
+    note = environment.busy_note()
     assert (note is not None) is is_busy
-    assert note is None or f"load {load:g} on 2 processors" in note
+    assert note is None or f"{100 - idle}% of its processors" in note
+
+
+def test_a_system_that_does_not_say_is_not_called_busy(tmp_path, monkeypatch):
+    monkeypatch.setattr(environment, "STAT", tmp_path / "absent")
+    assert environment.busy_note(seconds=0) is None
