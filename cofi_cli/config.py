@@ -86,7 +86,7 @@ class PruneConfig(Section):
     eval_gates: Literal["hard", "soft"] = "hard"
     """Whether kept gates are exactly 1 in the pruned model, or stay soft as in the reference."""
     round_widths_to: int = Field(1, ge=1)
-    """Hidden and FFN widths are multiples of this; 16 suits fp32, 64 int8 (docs/log.md)."""
+    """Hidden and FFN widths are multiples of this."""
     best: Literal["at_target", "reference"] = "at_target"
     """``reference`` arms once the target was reached and then ignores sparsity."""
     student_init: Literal["pretrained", "teacher"] = "pretrained"
