@@ -15,7 +15,6 @@ import argparse
 import json
 import shutil
 import tempfile
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ import torch
 from cofi_cli.deploy import environment, stats
 from cofi_cli.deploy.build import Build, Wish
 from cofi_cli.deploy.candidates import Conditions
-from cofi_cli.deploy.client import WorkerClient
+from cofi_cli.deploy.client import open_workers
 from cofi_cli.deploy.samples import synthetic_rows
 from cofi_cli.deploy.timing import Case, Inputs, Schedule, time_case
 from cofi_cli.modeling import CofiConfig, CofiForSequenceClassification
@@ -153,15 +152,8 @@ def run_case(
     folder.mkdir()
     files, rows = files_for(folder, SHAPES, conditions, precision)
     rate = product_rate(conditions.provider, conditions.threads, folder)
-    with ExitStack() as stack:
-        workers = [
-            stack.enter_context(
-                WorkerClient(
-                    path, name=name, provider=conditions.provider, threads=conditions.threads
-                )
-            )
-            for name, path in files.items()
-        ]
+    provider, threads = conditions.provider, conditions.threads
+    with open_workers(files, provider=provider, threads=threads) as workers:
         inputs = Inputs(dict.fromkeys(files, VOCAB), {})
         timed = time_case(workers, case, schedule, inputs=inputs)
     rate_after = product_rate(conditions.provider, conditions.threads, folder)

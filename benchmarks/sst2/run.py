@@ -72,6 +72,12 @@ def swing(run: Path) -> float:
     return 100 * max(abs(row["expected_sparsity"] - target) for row in held)
 
 
+def known_peak() -> float | None:
+    """Return the peak memory that an earlier call saw, when this one made no runs."""
+    file = HERE / "results.json"
+    return json.loads(file.read_text())["peak_memory_mb"] if file.exists() else None
+
+
 def collect(folder: Path, seeds: list[int]) -> dict[str, Any]:
     """Gather the runs' reports."""
     runs = {}
@@ -83,7 +89,7 @@ def collect(folder: Path, seeds: list[int]) -> dict[str, Any]:
             report = json.loads((run / "report.json").read_text())
             runs[run.name] = report | {"growth": growth(run), "swing": swing(run)}
     env = json.loads((folder / f"0.95-{seeds[0]}" / "env.json").read_text())
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024 or None
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024 or known_peak()
     bench = {
         name: json.loads((folder / name / "bench.json").read_text())
         for name in (f"{s}-{seeds[0]}" for s in RECIPES)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,11 +145,11 @@ class Build:
                     exit_code=ENVIRONMENT,
                 )
             ranking = rank(made, self.wish.conditions)
-            name, kept = self._that_holds(ranking, made, how, sources, signs, shop)
+            name, kept, score = self._that_holds(ranking, made, how, sources, signs, shop)
             form, recipe = how[name]
             target = self.folder / f"{CHOSEN}_int8.onnx"
             shutil.move(made[name], target)
-            self._note(f"{CHOSEN}_int8", target, "int8", form, None, ranking)
+            self._note(f"{CHOSEN}_int8", target, "int8", form, None, ranking, score)
             self.rows[f"{CHOSEN}_int8"] |= {"recipe": recipe.name, "fp32_layers": kept}
             for other in self.models:
                 if other == CHOSEN:
@@ -236,18 +237,18 @@ class Build:
         sources: Mapping[str, Path],
         signs: Signs,
         shop: Path,
-    ) -> tuple[str, list[str]]:
-        """Return the candidate to keep, and the layers that it keeps in fp32."""
+    ) -> tuple[str, list[str], Json]:
+        """Return the candidate to keep, the layers that it keeps in fp32, and its score."""
         if self.task is None:
             self.notes.append("int8 is not scored: there is no task to score on.")
-            return ranking.order[0], []
+            return ranking.order[0], [], {}
         whole = self.rows[CHOSEN]
         floor = whole["score"] - self.wish.max_drop
         scores = {}
         for name in ranking.order:
             scores[name] = self._score(made[name])
             if scores[name]["score"] >= floor:
-                return name, []
+                return name, [], scores[name]
         name = max(ranking.order, key=lambda name: float(scores[name]["score"]))
         form, recipe = how[name]
         source = sources[form]
@@ -260,6 +261,7 @@ class Build:
             pad_id=int(self.models[CHOSEN][1].config.pad_token_id or 0),
         )
         kept: list[str] = []
+        score = scores[name]
         for layer in order:
             kept.append(layer)
             keep = tuple(node for own in kept for node in layers[own])
@@ -268,7 +270,7 @@ class Build:
             if score["score"] >= floor:
                 break
         self.notes.append(f"int8 keeps in fp32, for its score: {', '.join(kept)}.")
-        return name, kept
+        return name, kept, score
 
     def _quantized_part(
         self, source: Path, shop: Path, recipe: Recipe, signs: Signs, keep: tuple[str, ...]
@@ -297,6 +299,7 @@ class Build:
         form: str,
         parity: Json | None,
         ranking: Ranking | None,
+        score: Json | None = None,
     ) -> None:
         nodes = inspect(file).nodes
         checkpoint = self.models[name.removesuffix("_int8").removesuffix("_fp16")][0]
@@ -314,18 +317,15 @@ class Build:
             row["parity"] = parity
         if ranking is not None:
             row["candidates"] = ranking.rows
-        self.rows[name] = row | self._score(file)
+        self.rows[name] = row | (self._score(file) if score is None else score)
 
 
-class _workshop:  # noqa: N801
-    """A folder for candidates, gone afterwards."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / ".candidates"
-
-    def __enter__(self) -> Path:
-        self.path.mkdir()
-        return self.path
-
-    def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self.path)
+@contextmanager
+def _workshop(folder: Path) -> Iterator[Path]:
+    """Yield a folder for candidates, gone afterwards."""
+    path = folder / ".candidates"
+    path.mkdir()
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cofi_cli.deploy import stats
-from cofi_cli.deploy.client import WorkerClient
+from cofi_cli.deploy.client import open_workers
 from cofi_cli.deploy.graph import inspect
 from cofi_cli.deploy.targets import FALLBACK_VOCAB
 from cofi_cli.deploy.timing import Case, Inputs, Schedule, Turns, cross, time_case
@@ -74,15 +73,8 @@ def rank(files: Mapping[str, Path], conditions: Conditions) -> Ranking:
     """
     first = next(iter(files))
     timed: dict[str, dict[str, Turns]] = {}
-    with ExitStack() as stack:
-        workers = [
-            stack.enter_context(
-                WorkerClient(
-                    path, name=name, provider=conditions.provider, threads=conditions.threads
-                )
-            )
-            for name, path in files.items()
-        ]
+    provider, threads = conditions.provider, conditions.threads
+    with open_workers(files, provider=provider, threads=threads) as workers:
         vocab = {name: inspect(path).vocab or FALLBACK_VOCAB for name, path in files.items()}
         inputs = Inputs(vocab, {})
         for case in conditions.cases:

@@ -8,8 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -164,6 +164,22 @@ class WorkerClient:
             else f"Is {self.runtime} installed? pip install {self.runtime}.",
             exit_code=ENVIRONMENT,
         )
+
+
+@contextmanager
+def open_workers(
+    files: Mapping[str, Path], *, provider: str, threads: int
+) -> Iterator[list[WorkerClient]]:
+    """Open a worker for each file, by its name; all end together.
+
+    Raises:
+        CofiError: a file does not open (6), or the provider is not there (5).
+    """
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(WorkerClient(path, name=name, provider=provider, threads=threads))
+            for name, path in files.items()
+        ]
 
 
 def _cannot_open(model: Path, error: str, runtime: str) -> CofiError:

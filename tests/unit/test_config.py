@@ -67,3 +67,9 @@ def test_a_schedule_that_ends_before_the_target_is_refused() -> None:
     layers = [preset_layer("demo"), parse_override("prune.epochs=4")]
     with pytest.raises(CofiError, match=r"prune: dense_epochs \+ ramp_epochs is 4, which leaves"):
         resolve_config(layers)
+
+
+def test_the_gates_own_floor_is_the_configurations() -> None:
+    from cofi_cli.pruning.hard_concrete import FLOOR
+
+    assert RunConfig(model="m").prune.gate_floor == FLOOR
