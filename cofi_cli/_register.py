@@ -45,14 +45,18 @@ def _register_config() -> None:
 
 
 def _register_models() -> None:
-    from transformers.models.auto.modeling_auto import AutoModel, AutoModelForSequenceClassification
+    from transformers.models.auto import modeling_auto as auto
 
-    from cofi_cli.modeling import CofiConfig, CofiForSequenceClassification, CofiModel
+    from cofi_cli import modeling
 
-    AutoModel.register(CofiConfig, CofiModel, exist_ok=True)
-    AutoModelForSequenceClassification.register(
-        CofiConfig, CofiForSequenceClassification, exist_ok=True
-    )
+    classes = {
+        auto.AutoModel: modeling.CofiModel,
+        auto.AutoModelForSequenceClassification: modeling.CofiForSequenceClassification,
+        auto.AutoModelForTokenClassification: modeling.CofiForTokenClassification,
+        auto.AutoModelForQuestionAnswering: modeling.CofiForQuestionAnswering,
+    }
+    for automatic, own in classes.items():
+        automatic.register(modeling.CofiConfig, own, exist_ok=True)
 
 
 class _Then(Loader):

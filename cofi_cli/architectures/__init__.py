@@ -5,6 +5,7 @@ from cofi_cli.architectures.checkpoints import (
     adapter_for,
     count_parameters,
     has_head,
+    head_kind,
     load_dense,
     save_dense,
 )
@@ -15,6 +16,7 @@ __all__ = [
     "adapter_for",
     "count_parameters",
     "has_head",
+    "head_kind",
     "load_config_dict",
     "load_dense",
     "load_tokenizer",

@@ -36,15 +36,30 @@ def _apply(source: str, target: str, key: str) -> str | None:
 
 
 @dataclass(frozen=True)
+class Head:
+    """A task head of one architecture.
+
+    Attributes:
+        class_name: transformers' class, as ``architectures`` of config.json names it.
+        renames: the head's modules, beside the encoder's.
+        config: what our configuration needs for it: key -> value.
+    """
+
+    class_name: str
+    renames: tuple[Rename, ...]
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Adapter:
     """One architecture.
 
     Attributes:
         model_type: transformers' name of it.
         prefix: what a task model's keys start with; bare encoders go without.
-        renames: modules without their parameter's name.
+        renames: the encoder's modules without their parameter's name.
         config: our configuration key -> theirs.
-        head_class: the class of the classification model, for ``architectures``.
+        heads: kind of head, as in :data:`cofi_cli.modeling.HEADS` -> how it is stored.
         fixed: configuration values that our encoder relies on.
         legacy: old parameter names still found in checkpoints.
     """
@@ -53,39 +68,41 @@ class Adapter:
     prefix: str
     renames: tuple[Rename, ...]
     config: Mapping[str, str]
-    head_class: str
+    heads: Mapping[str, Head]
     fixed: Mapping[str, Any] = field(default_factory=dict)
     legacy: tuple[tuple[str, str], ...] = ((".gamma", ".weight"), (".beta", ".bias"))
 
-    def to_ours(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Rename a checkpoint's tensors; those that our model lacks are left out."""
+    def to_ours(self, state: Mapping[str, Tensor], head: str) -> dict[str, Tensor]:
+        """Rename a checkpoint's tensors; those that our model with this head lacks are left out."""
         found: dict[str, Tensor] = {}
+        renames = (*self.renames, *self.heads[head].renames)
         for key, tensor in state.items():
             for old, new in self.legacy:
                 if key.endswith(old):
                     key = key[: -len(old)] + new
             for candidate in (key, self.prefix + key):
-                ours = next(filter(None, (r.forward(candidate) for r in self.renames)), None)
+                ours = next(filter(None, (r.forward(candidate) for r in renames)), None)
                 if ours is not None:
                     found[ours] = tensor
                     break
         return found
 
-    def to_theirs(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def to_theirs(self, state: Mapping[str, Tensor], head: str) -> dict[str, Tensor]:
         """Rename our dense tensors back.
 
         Raises:
             KeyError: a tensor has no name there.
         """
         renamed = {}
+        renames = (*self.renames, *self.heads[head].renames)
         for key, tensor in state.items():
-            theirs = next(filter(None, (r.backward(key) for r in self.renames)), None)
+            theirs = next(filter(None, (r.backward(key) for r in renames)), None)
             if theirs is None:
                 raise KeyError(f"{key} has no counterpart in {self.model_type}")
             renamed[theirs] = tensor
         return renamed
 
-    def config_to_ours(self, theirs: Mapping[str, Any]) -> dict[str, Any]:
+    def config_to_ours(self, theirs: Mapping[str, Any], head: str = "sequence") -> dict[str, Any]:
         """Return the arguments of a dense :class:`CofiConfig`."""
         ours = {own: theirs[their] for own, their in self.config.items() if their in theirs}
         layers, heads = theirs["num_hidden_layers"], theirs["num_attention_heads"]
@@ -94,4 +111,5 @@ class Adapter:
             "head_dim": theirs["hidden_size"] // heads,
             "layer_heads": [heads] * layers,
             "layer_ffn": [theirs["intermediate_size"]] * layers,
+            **self.heads[head].config,
         }

@@ -1,13 +1,21 @@
 """BERT (Devlin et al. 2019)."""
 
-from cofi_cli.architectures.adapter import Adapter, Rename
+from cofi_cli.architectures.adapter import Adapter, Head, Rename
 
 _THEIRS, _OURS = "bert.encoder.layer.{}.", "model.encoder.layers.{}."
 
 BERT = Adapter(
     model_type="bert",
     prefix="bert.",
-    head_class="BertForSequenceClassification",
+    heads={
+        "sequence": Head(
+            "BertForSequenceClassification",
+            (Rename("bert.pooler.dense", "model.pooler"), Rename("classifier", "classifier")),
+        ),
+        "token": Head("BertForTokenClassification", (Rename("classifier", "classifier"),)),
+        "span": Head("BertForQuestionAnswering", (Rename("qa_outputs", "classifier"),)),
+        "embedding": Head("BertModel", (), {"pooling": "mean", "pooler_act": "linear"}),
+    },
     config={
         "vocab_size": "vocab_size",
         "hidden_size": "hidden_size",
@@ -37,7 +45,5 @@ BERT = Adapter(
         Rename(_THEIRS + "intermediate.dense", _OURS + "ffn.up"),
         Rename(_THEIRS + "output.dense", _OURS + "ffn.down"),
         Rename(_THEIRS + "output.LayerNorm", _OURS + "ffn.norm"),
-        Rename("bert.pooler.dense", "model.pooler"),
-        Rename("classifier", "classifier"),
     ),
 )

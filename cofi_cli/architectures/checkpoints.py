@@ -15,7 +15,7 @@ from cofi_cli.architectures.adapter import Adapter
 from cofi_cli.architectures.bert import BERT
 from cofi_cli.architectures.source import load_config_dict, load_weights, resolve
 from cofi_cli.errors import CofiError
-from cofi_cli.modeling import CofiConfig, CofiForSequenceClassification
+from cofi_cli.modeling import HEADS, CofiConfig, CofiForTask
 
 ADAPTERS: Mapping[str, Adapter] = {BERT.model_type: BERT}
 _HEAD = ("model.pooler.", "classifier.")
@@ -44,34 +44,48 @@ def load_dense(
     name: str,
     *,
     num_labels: int,
+    head: str = "sequence",
     labels: tuple[str, ...] = (),
     problem_type: str | None = None,
-) -> CofiForSequenceClassification:
+) -> CofiForTask:
     """Load a folder or hub id: a Hugging Face checkpoint or a compact model of ours.
 
-    A classification head is kept when it has ``num_labels`` rows and its label
-    names do not contradict ``labels``; otherwise a new one is initialised from
-    torch's global random state.
+    A head is kept when it is of this kind and has ``num_labels`` rows; otherwise a new
+    one is initialised from torch's global random state.
+
+    Args:
+        name: the folder or hub id.
+        num_labels: outputs of the head.
+        head: kind of head, one of :data:`cofi_cli.modeling.HEADS`.
+        labels: names of the outputs.
+        problem_type: as transformers' configurations have it.
 
     Raises:
-        CofiError: not reachable, not supported or not complete.
+        CofiError: not reachable, not supported or not complete, or a compact model with
+            another kind of head.
     """
     source = resolve(name)
     theirs = load_config_dict(source)
     if theirs["model_type"] == CofiConfig.model_type:
+        if head_kind(theirs) != head:
+            raise CofiError(
+                f"'{name}' is a compact model with a {head_kind(theirs)} head; "
+                f"this task needs a {head} head.",
+                hint="Prune a dense model for this task: cofi prune MODEL --task TASK",
+            )
         transformers_logging.disable_progress_bar()
-        return CofiForSequenceClassification.from_pretrained(source)
+        return HEADS[head].from_pretrained(source)
     adapter = adapter_for(name, theirs)
     config = CofiConfig(
-        **adapter.config_to_ours(theirs),
+        **adapter.config_to_ours(theirs, head),
         num_labels=num_labels,
         problem_type=problem_type,
         **_label_maps(labels),
     )
-    model = CofiForSequenceClassification(config)
-    found = adapter.to_ours(load_weights(source))
+    model = HEADS[head](config)
+    found = adapter.to_ours(load_weights(source), head)
     own = model.state_dict()
-    if "classifier.weight" in found and found["classifier.weight"].shape[0] != num_labels:
+    if not _fits(found, theirs, head=head, num_labels=num_labels):
         found = {k: v for k, v in found.items() if not k.startswith("classifier.")}
     missing = [k for k in own if k not in found and not k.startswith(_HEAD)]
     if missing:
@@ -89,13 +103,34 @@ def load_dense(
     return model
 
 
-def has_head(name: str, *, num_labels: int) -> bool:
-    """Whether a checkpoint carries a classifier of ``num_labels`` outputs."""
-    weights = load_weights(resolve(name))
-    return "classifier.weight" in weights and weights["classifier.weight"].shape[0] == num_labels
+def head_kind(config: Mapping[str, Any]) -> str | None:
+    """Return the kind of head that a checkpoint's configuration names, if it is one of ours."""
+    names = set(config.get("architectures") or ())
+    if config["model_type"] == CofiConfig.model_type:
+        return next((kind for kind, own in HEADS.items() if own.__name__ in names), None)
+    heads = ADAPTERS[config["model_type"]].heads
+    return next((kind for kind, head in heads.items() if head.class_name in names), None)
 
 
-def save_dense(model: CofiForSequenceClassification, folder: Path, *, source: str) -> None:
+def has_head(name: str, *, num_labels: int, head: str = "sequence") -> bool:
+    """Whether a checkpoint carries a head of this kind with ``num_labels`` outputs."""
+    source = resolve(name)
+    config, weights = load_config_dict(source), load_weights(source)
+    if config["model_type"] != CofiConfig.model_type:
+        weights = adapter_for(name, config).to_ours(weights, head)
+    return head == "embedding" or _fits(weights, config, head=head, num_labels=num_labels)
+
+
+def _fits(
+    found: Mapping[str, Any], config: Mapping[str, Any], *, head: str, num_labels: int
+) -> bool:
+    weight = found.get("classifier.weight")
+    if weight is None or weight.shape[0] != num_labels:
+        return False
+    return head_kind(config) in (head, None)
+
+
+def save_dense(model: CofiForTask, folder: Path, *, source: str) -> None:
     """Write a dense model as an ordinary checkpoint of its own architecture.
 
     Args:
@@ -105,8 +140,9 @@ def save_dense(model: CofiForSequenceClassification, folder: Path, *, source: st
     """
     theirs = load_config_dict(resolve(source))
     adapter = ADAPTERS[model.config.source_model_type]
+    head = next(kind for kind, own in HEADS.items() if type(model) is own)
     config = theirs | {
-        "architectures": [adapter.head_class],
+        "architectures": [adapter.heads[head].class_name],
         "id2label": {str(k): v for k, v in model.config.id2label.items()},
         "label2id": dict(model.config.label2id),
         "problem_type": model.config.problem_type,
@@ -115,7 +151,7 @@ def save_dense(model: CofiForSequenceClassification, folder: Path, *, source: st
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     save_file(
-        adapter.to_theirs(state),
+        adapter.to_theirs(state, head),
         folder / "model.safetensors",
         metadata={"format": "pt"},
     )

@@ -27,7 +27,7 @@ from cofi_cli.deploy.tracing import write_onnx
 from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
 
 if TYPE_CHECKING:
-    from cofi_cli.modeling import CofiForSequenceClassification
+    from cofi_cli.modeling import CofiForTask
     from cofi_cli.tasks import Task
 
 logger = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Build:
     def __init__(
         self,
         folder: Path,
-        models: Mapping[str, tuple[str, CofiForSequenceClassification]],
+        models: Mapping[str, tuple[str, CofiForTask]],
         *,
         rows: Mapping[str, Rows],
         task: Task | None,

@@ -33,7 +33,7 @@ from cofi_cli.errors import UNREACHABLE, CofiError, unknown
 from cofi_cli.runs import read_json, write_atomic, write_json
 
 if TYPE_CHECKING:
-    from cofi_cli.modeling import CofiForSequenceClassification
+    from cofi_cli.modeling import CofiForTask
     from cofi_cli.tasks import Task
 
 logger = logging.getLogger(__name__)
@@ -305,7 +305,7 @@ def _run_task(found: Source) -> Task | None:
         return None
 
 
-def _synthetic(model: CofiForSequenceClassification) -> Rows:
+def _synthetic(model: CofiForTask) -> Rows:
     config = model.config
     return synthetic_rows(
         vocab=config.vocab_size,

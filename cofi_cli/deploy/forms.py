@@ -18,7 +18,7 @@ from cofi_cli.errors import unknown
 from cofi_cli.modeling.encoder import Attention, attend
 
 if TYPE_CHECKING:
-    from cofi_cli.modeling import CofiForSequenceClassification
+    from cofi_cli.modeling import CofiForTask
 
 MASKED = -1e9
 """What onnxruntime's Attention adds to the score of a padding position."""
@@ -143,7 +143,7 @@ def packed(attention: Attention) -> tuple[nn.Parameter, nn.Parameter]:
 class Traced(nn.Module):
     """A model in a form, as a function of (ids, mask, types), each (B, T), that returns logits."""
 
-    def __init__(self, model: CofiForSequenceClassification, form: Form) -> None:
+    def __init__(self, model: CofiForTask, form: Form) -> None:
         super().__init__()
         self.inner, self.is_fused = copy.deepcopy(model), not form.is_portable
         if form.name == "plain":

@@ -13,7 +13,7 @@ from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import RunDir
 
 if TYPE_CHECKING:
-    from cofi_cli.modeling import CofiForSequenceClassification
+    from cofi_cli.modeling import CofiForTask
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
@@ -88,7 +88,7 @@ def task_of(run: RunDir) -> TaskConfig | None:
     return task if task.name or task.train else None
 
 
-def load_model(name: str) -> CofiForSequenceClassification:
+def load_model(name: str) -> CofiForTask:
     """Load a checkpoint, dense or compact, with the task head that it carries.
 
     Raises:

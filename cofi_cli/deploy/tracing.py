@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cofi_cli.modeling import CofiForSequenceClassification
+    from cofi_cli.modeling import CofiForTask
 
 OPSETS = range(17, 21)
 """17 is the first with LayerNormalization, 20 the last of the TorchScript exporter."""
@@ -18,7 +18,7 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def write_onnx(
-    model: CofiForSequenceClassification,
+    model: CofiForTask,
     file: Path,
     *,
     opset: int,

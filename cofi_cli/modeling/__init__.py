@@ -10,9 +10,31 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .configuration_cofi import CofiConfig
     from .masks import Masks
-    from .modeling_cofi import CofiForSequenceClassification, CofiModel, MaskedOutput
+    from .modeling_cofi import (
+        HEADS,
+        IGNORE,
+        CofiForEmbedding,
+        CofiForQuestionAnswering,
+        CofiForSequenceClassification,
+        CofiForTask,
+        CofiForTokenClassification,
+        CofiModel,
+        MaskedOutput,
+    )
 
-__all__ = ["CofiConfig", "CofiForSequenceClassification", "CofiModel", "MaskedOutput", "Masks"]
+__all__ = [
+    "HEADS",
+    "IGNORE",
+    "CofiConfig",
+    "CofiForEmbedding",
+    "CofiForQuestionAnswering",
+    "CofiForSequenceClassification",
+    "CofiForTask",
+    "CofiForTokenClassification",
+    "CofiModel",
+    "MaskedOutput",
+    "Masks",
+]
 
 _HOME = {"CofiConfig": ".configuration_cofi", "Masks": ".masks"}
 

@@ -7,18 +7,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
+from transformers.activations import ACT2FN
 from transformers.modeling_outputs import (
     BaseModelOutputWithPooling,
+    QuestionAnsweringModelOutput,
     SequenceClassifierOutput,
+    TokenClassifierOutput,
 )
 
 from .configuration_cofi import CofiConfig
 from .dropout import dropout as drop
 from .encoder import Encoder, init_weights
 from .masks import Masks
-from .select import spread
+from .select import take
 
 Own = TypeVar("Own", bound="CofiPreTrainedModel")
+
+IGNORE = -100
+"""Label of a token that no loss looks at."""
 
 
 @dataclass
@@ -26,7 +32,8 @@ class MaskedOutput:
     """What distillation needs of one pass.
 
     Attributes:
-        logits: (B, num_labels).
+        logits: what the head says: (B, C) of a pooled head, (B, T, C) of one that reads
+            every token, (B, e) of an embedder.
         states: L + 1 hidden states, (B, T, k).
         kept: the k kept hidden dims, (k,), or ``None`` where k is the full width.
     """
@@ -64,8 +71,16 @@ class CofiPreTrainedModel(PreTrainedModel):
         return bool(self.config._attn_implementation == "eager")
 
 
+def read(linear: nn.Linear, x: Tensor, kept: Optional[Tensor]) -> Tensor:
+    """Apply a layer that expects all d hidden dims to a stream that holds k of them, (..., k)."""
+    y: Tensor = (
+        linear(x) if kept is None else F.linear(x, take(linear.weight, kept, 1), linear.bias)
+    )
+    return y
+
+
 class CofiModel(CofiPreTrainedModel):
-    """The bare encoder with BERT's pooler."""
+    """The bare encoder with its pooler: one dense layer over the [CLS] state or the mean state."""
 
     def __init__(self, config: CofiConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
@@ -73,6 +88,7 @@ class CofiModel(CofiPreTrainedModel):
         self.pooler = (
             nn.Linear(config.hidden_size, config.pooler_size) if add_pooling_layer else None
         )
+        self.pooler_act = ACT2FN[config.pooler_act]
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -104,14 +120,25 @@ class CofiModel(CofiPreTrainedModel):
         )
         return result
 
-    def pool(self, last: Tensor, kept: Optional[Tensor]) -> Tensor:
-        """Return tanh(W x_[CLS] + b), (B, pooler_size), for the last state, (B, T, k)."""
+    def pool(
+        self, last: Tensor, kept: Optional[Tensor], attention_mask: Optional[Tensor] = None
+    ) -> Tensor:
+        """Return act(W x + b), (B, pooler_size), x the state of [CLS] or the mean over tokens.
+
+        Args:
+            last: the last state, (B, T, k).
+            kept: the k kept hidden dims, ``None`` where k = d.
+            attention_mask: (B, T), for the mean; ``None`` takes all positions.
+        """
+        x = last[:, 0] if self.config.pooling == "cls" else mean_state(last, attention_mask)
+        return self.transform(x, kept)
+
+    def transform(self, x: Tensor, kept: Optional[Tensor]) -> Tensor:
+        """Apply the pooler's dense layer and activation to states, (..., k)."""
         if self.pooler is None:
             raise ValueError("this model was built without a pooler")
-        first = last[:, 0]
-        if kept is not None:
-            first = spread(first, kept, self.pooler.in_features)
-        return torch.tanh(self.pooler(first))
+        y: Tensor = self.pooler_act(read(self.pooler, x, kept))
+        return y
 
     def forward(
         self,
@@ -122,24 +149,56 @@ class CofiModel(CofiPreTrainedModel):
     ) -> BaseModelOutputWithPooling:
         """Return the last state, (B, T, d), the pooled one and on request all states."""
         states, _ = self.states(input_ids, attention_mask, token_type_ids)
+        last = states[-1]
         return BaseModelOutputWithPooling(
-            last_hidden_state=states[-1],
-            pooler_output=None if self.pooler is None else self.pool(states[-1], None),
+            last_hidden_state=last,
+            pooler_output=None if self.pooler is None else self.pool(last, None, attention_mask),
             hidden_states=tuple(states) if kwargs.get("output_hidden_states") else None,
         )
 
 
-class CofiForSequenceClassification(CofiPreTrainedModel):
-    """The encoder with a pooled classification or regression head."""
+def mean_state(last: Tensor, attention_mask: Optional[Tensor]) -> Tensor:
+    """Return the mean over real positions, (B, k), of the last state, (B, T, k)."""
+    if attention_mask is None:
+        return last.mean(1)
+    mask = attention_mask[:, :, None].to(last.dtype)
+    return (last * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
+
+
+class CofiForTask(CofiPreTrainedModel):
+    """An encoder under a task head; each kind of head has its class.
+
+    Attributes:
+        has_pooler: whether the head reads the pooler's output, not the stream itself.
+        per_token: whether it answers for each token.
+    """
+
+    has_pooler = True
+    per_token = False
+    model: CofiModel
+    classifier: nn.Linear
 
     def __init__(self, config: CofiConfig) -> None:
         super().__init__(config)
         self.num_labels = config.num_labels
-        self.model = CofiModel(config)
+        self.model = CofiModel(config, add_pooling_layer=self.has_pooler)
         dropout = config.classifier_dropout
         self.dropout = config.hidden_dropout_prob if dropout is None else dropout
-        self.classifier = nn.Linear(config.pooler_size, config.num_labels)
+        self._build_head(config)
         self.post_init()
+
+    def _build_head(self, config: CofiConfig) -> None:
+        width = config.pooler_size if self.has_pooler else config.hidden_size
+        self.classifier = nn.Linear(width, config.num_labels)
+
+    def head(self, last: Tensor, kept: Optional[Tensor], mask: Optional[Tensor]) -> Tensor:
+        """Return the answers for the last state, (B, T, k)."""
+        raise NotImplementedError
+
+    @property
+    def reader(self) -> str:
+        """The module that reads the residual stream, the name of its tensors without the part."""
+        return "model.pooler" if self.has_pooler else "classifier"
 
     def run(
         self,
@@ -158,9 +217,23 @@ class CofiForSequenceClassification(CofiPreTrainedModel):
             masks=masks,
             skip_closed=skip_closed,
         )
-        pooled = self.model.pool(states[-1], kept)
-        logits = self.classifier(drop(pooled, self.dropout, self.training))
+        logits = self.head(states[-1], kept, attention_mask)
         return MaskedOutput(logits=logits, states=states, kept=kept)
+
+    def _states_if_asked(
+        self, out: MaskedOutput, options: dict[str, Any]
+    ) -> Optional[tuple[Tensor, ...]]:
+        return tuple(out.states) if options.get("output_hidden_states") else None
+
+
+class CofiForSequenceClassification(CofiForTask):
+    """The encoder with a pooled classification or regression head."""
+
+    def head(self, last: Tensor, kept: Optional[Tensor], mask: Optional[Tensor]) -> Tensor:
+        """Return logits, (B, num_labels), for the last state, (B, T, k)."""
+        pooled = self.model.pool(last, kept, mask)
+        logits: Tensor = self.classifier(drop(pooled, self.dropout, self.training))
+        return logits
 
     def forward(
         self,
@@ -170,22 +243,130 @@ class CofiForSequenceClassification(CofiPreTrainedModel):
         labels: Optional[Tensor] = None,
         **kwargs: Any,
     ) -> SequenceClassifierOutput:
-        """Return logits, (B, num_labels), and the loss when labels, (B,), are given."""
+        """Return logits, (B, num_labels), and the loss when labels are given.
+
+        Labels are (B,), or (B, num_labels) of 0 and 1 where several may hold at once.
+        """
         out = self.run(input_ids, attention_mask, token_type_ids)
         loss = None
         if labels is not None:
-            if self.num_labels == 1:
+            if self.config.problem_type == "multi_label_classification":
+                loss = F.binary_cross_entropy_with_logits(out.logits, labels.to(out.logits.dtype))
+            elif self.num_labels == 1:
                 loss = F.mse_loss(out.logits.squeeze(-1), labels.to(out.logits.dtype))
             else:
                 loss = F.cross_entropy(out.logits, labels)
         return SequenceClassifierOutput(
-            loss=loss,
-            logits=out.logits,
-            hidden_states=tuple(out.states) if kwargs.get("output_hidden_states") else None,
+            loss=loss, logits=out.logits, hidden_states=self._states_if_asked(out, kwargs)
         )
 
+
+class _PerToken(CofiForTask):
+    """A linear layer over the state of each token."""
+
+    has_pooler = False
+    per_token = True
+
+    def head(self, last: Tensor, kept: Optional[Tensor], mask: Optional[Tensor]) -> Tensor:
+        """Return logits, (B, T, C), for the last state, (B, T, k)."""
+        return read(self.classifier, drop(last, self.dropout, self.training), kept)
+
+
+class CofiForTokenClassification(_PerToken):
+    """The encoder with a classification of each token."""
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Optional[Tensor] = None,
+        token_type_ids: Optional[Tensor] = None,
+        labels: Optional[Tensor] = None,
+        **kwargs: Any,
+    ) -> TokenClassifierOutput:
+        """Return logits, (B, T, num_labels), and the loss when labels, (B, T), are given."""
+        out = self.run(input_ids, attention_mask, token_type_ids)
+        loss = None
+        if labels is not None:
+            loss = F.cross_entropy(out.logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORE)
+        return TokenClassifierOutput(
+            loss=loss, logits=out.logits, hidden_states=self._states_if_asked(out, kwargs)
+        )
+
+
+class CofiForQuestionAnswering(_PerToken):
+    """The encoder with a score for each token to start, and to end, the answer."""
+
+    def __init__(self, config: CofiConfig) -> None:
+        config.num_labels = 2
+        super().__init__(config)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Optional[Tensor] = None,
+        token_type_ids: Optional[Tensor] = None,
+        start_positions: Optional[Tensor] = None,
+        end_positions: Optional[Tensor] = None,
+        **kwargs: Any,
+    ) -> QuestionAnsweringModelOutput:
+        """Return start and end logits, (B, T) each; the loss when positions, (B,), are given."""
+        out = self.run(input_ids, attention_mask, token_type_ids)
+        start, end = out.logits.unbind(-1)
+        loss = None
+        if start_positions is not None and end_positions is not None:
+            loss = F.cross_entropy(start, start_positions) + F.cross_entropy(end, end_positions)
+            loss = loss / 2
+        return QuestionAnsweringModelOutput(
+            loss=loss,
+            start_logits=start.contiguous(),
+            end_logits=end.contiguous(),
+            hidden_states=self._states_if_asked(out, kwargs),
+        )
+
+
+class CofiForEmbedding(CofiForTask):
+    """A sentence embedder: pooled state, dense layer, unit length."""
+
+    def _build_head(self, config: CofiConfig) -> None:
+        """Have no head beside the pooler, which starts as the identity."""
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, CofiModel) and module.pooler is not None:
+            nn.init.eye_(module.pooler.weight)
+
+    def head(self, last: Tensor, kept: Optional[Tensor], mask: Optional[Tensor]) -> Tensor:
+        """Return embeddings of unit length, (B, e), for the last state, (B, T, k)."""
+        return F.normalize(self.model.pool(last, kept, mask), dim=-1)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Optional[Tensor] = None,
+        token_type_ids: Optional[Tensor] = None,
+        **kwargs: Any,
+    ) -> BaseModelOutputWithPooling:
+        """Return the last state, (B, T, d), and the embedding, (B, e), as ``pooler_output``."""
+        out = self.run(input_ids, attention_mask, token_type_ids)
+        return BaseModelOutputWithPooling(
+            last_hidden_state=out.states[-1],
+            pooler_output=out.logits,
+            hidden_states=self._states_if_asked(out, kwargs),
+        )
+
+
+HEADS: dict[str, type[CofiForTask]] = {
+    "sequence": CofiForSequenceClassification,
+    "token": CofiForTokenClassification,
+    "span": CofiForQuestionAnswering,
+    "embedding": CofiForEmbedding,
+}
+"""Kind of head -> its class."""
 
 # What register_for_auto_class sets, without its import of every auto class.
 CofiConfig._auto_class = "AutoConfig"
 CofiModel._auto_class = "AutoModel"
 CofiForSequenceClassification._auto_class = "AutoModelForSequenceClassification"
+CofiForTokenClassification._auto_class = "AutoModelForTokenClassification"
+CofiForQuestionAnswering._auto_class = "AutoModelForQuestionAnswering"
+CofiForEmbedding._auto_class = "AutoModel"

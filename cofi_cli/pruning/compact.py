@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from cofi_cli.modeling import CofiConfig, CofiForSequenceClassification
+from cofi_cli.modeling import CofiConfig, CofiForTask
 from cofi_cli.pruning.plan import PrunePlan
 
 
@@ -20,8 +21,11 @@ def compact_config(config: CofiConfig, plan: PrunePlan) -> CofiConfig:
     return compact
 
 
+Model = TypeVar("Model", bound=CofiForTask)
+
+
 @torch.no_grad()
-def compact(model: CofiForSequenceClassification, plan: PrunePlan) -> CofiForSequenceClassification:
+def compact(model: Model, plan: PrunePlan) -> Model:
     """Return a compact copy that computes what ``model`` computes under the plan's masks.
 
     Head and attention gates go into the output projection, FFN gates into the
@@ -33,7 +37,7 @@ def compact(model: CofiForSequenceClassification, plan: PrunePlan) -> CofiForSeq
         plan: kept units and the values to fold.
     """
     masks = plan.masks()
-    small = CofiForSequenceClassification(compact_config(model.config, plan))
+    small = type(model)(compact_config(model.config, plan))
     state = {k: v.detach().cpu() for k, v in model.state_dict().items()}
     hidden = torch.tensor(plan.hidden)
     gate = masks.hidden[hidden]
@@ -48,7 +52,7 @@ def compact(model: CofiForSequenceClassification, plan: PrunePlan) -> CofiForSeq
         key = f"{embeddings}.{part}.weight"
         new[key] = state[key][:, hidden]
     norm(f"{embeddings}.norm")
-    new["model.pooler.weight"] = state["model.pooler.weight"][:, hidden]
+    new[f"{model.reader}.weight"] = state[f"{model.reader}.weight"][:, hidden]
 
     for i, (heads, dims) in enumerate(zip(plan.heads, plan.ffn)):
         prefix = f"model.encoder.layers.{i}"

@@ -9,7 +9,7 @@ from typing import Any
 from transformers.utils import logging as transformers_logging
 
 from cofi_cli.architectures import save_dense
-from cofi_cli.modeling import CofiForSequenceClassification
+from cofi_cli.modeling import CofiForTask
 from cofi_cli.runs import read_json, write_atomic
 from cofi_cli.training.model_card import model_card
 from cofi_cli.training.session import Session
@@ -17,9 +17,7 @@ from cofi_cli.training.session import Session
 PLAN = "plan.json"
 
 
-def save_dense_model(
-    session: Session, model: CofiForSequenceClassification, folder: Path, *, source: str
-) -> None:
+def save_dense_model(session: Session, model: CofiForTask, folder: Path, *, source: str) -> None:
     """Write a dense model as an ordinary checkpoint with its tokenizer, whole or not at all."""
 
     def write(temporary: Path) -> None:
@@ -31,7 +29,7 @@ def save_dense_model(
 
 def save_compact(
     session: Session,
-    model: CofiForSequenceClassification,
+    model: CofiForTask,
     report: dict[str, Any],
     *,
     plan: dict[str, Any] | None = None,

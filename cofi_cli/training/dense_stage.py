@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cofi_cli.config import TeacherConfig
-from cofi_cli.modeling import CofiForSequenceClassification
+from cofi_cli.modeling import CofiForTask
 from cofi_cli.training.evaluation import INPUTS
 from cofi_cli.training.optim import linear_decay
 from cofi_cli.training.plain_stage import PlainStage
@@ -19,7 +19,7 @@ class DenseStage(PlainStage):
     def __init__(
         self,
         session: Session,
-        model: CofiForSequenceClassification,
+        model: CofiForTask,
         settings: TeacherConfig,
         *,
         name: str = "teacher",

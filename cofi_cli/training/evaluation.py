@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cofi_cli.modeling import CofiForSequenceClassification, Masks
+from cofi_cli.modeling import CofiForTask, Masks
 from cofi_cli.tasks import Encoded, collate, eval_batches
 from cofi_cli.training.session import Session
 
@@ -17,7 +17,7 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 @torch.no_grad()
 def predict(
-    model: CofiForSequenceClassification,
+    model: CofiForTask,
     encoded: Encoded,
     *,
     batch_size: int,
@@ -43,7 +43,7 @@ def predict(
 
 def evaluate(
     session: Session,
-    model: CofiForSequenceClassification,
+    model: CofiForTask,
     *,
     split: str = "validation",
     masks: Masks | None = None,
@@ -62,7 +62,7 @@ def evaluate(
     return session.task.score(logits, encoded.labels)
 
 
-def score_all(session: Session, model: CofiForSequenceClassification) -> dict[str, Any]:
+def score_all(session: Session, model: CofiForTask) -> dict[str, Any]:
     """Return the metrics on every labelled split but ``train``, in points."""
     return {
         name: evaluate(session, model, split=name)

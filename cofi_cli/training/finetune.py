@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cofi_cli.architectures import load_config_dict, resolve
 from cofi_cli.config import RunConfig, TeacherConfig
-from cofi_cli.modeling import CofiConfig, CofiForSequenceClassification
+from cofi_cli.modeling import CofiConfig, CofiForTask
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.runs import RunDir, read_json, write_json
 from cofi_cli.training.artefacts import PLAN, save_compact, save_dense_model
@@ -78,16 +78,14 @@ def _settings(config: RunConfig, *, is_compact: bool) -> TeacherConfig:
     return config.teacher.model_copy(update={k: getattr(config.recover, k) for k in fields})
 
 
-def _fit(
-    session: Session, model: CofiForSequenceClassification, settings: TeacherConfig
-) -> StageTime:
+def _fit(session: Session, model: CofiForTask, settings: TeacherConfig) -> StageTime:
     stage = DenseStage(session, model, settings, name=_STAGE)
     used = run_stage(session, stage)
     model.load_state_dict(stage.best.load()["model"])
     return used
 
 
-def _distil(session: Session, model: CofiForSequenceClassification) -> StageTime:
+def _distil(session: Session, model: CofiForTask) -> StageTime:
     config = session.config
     assert config.teacher.path is not None
     teacher = load_for_task(session, config.teacher.path)
@@ -112,8 +110,8 @@ def _distil(session: Session, model: CofiForSequenceClassification) -> StageTime
 
 def kept_hidden(
     folder: Path,
-    model: CofiForSequenceClassification,
-    teacher: CofiForSequenceClassification,
+    model: CofiForTask,
+    teacher: CofiForTask,
 ) -> Tensor | None:
     """Return the teacher's hidden dims that a compact model kept, (k,), if known."""
     if model.config.hidden_size == teacher.config.hidden_size:

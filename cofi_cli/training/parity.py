@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from cofi_cli.errors import PARITY, CofiError
-from cofi_cli.modeling import CofiForSequenceClassification
+from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.tasks import collate
 from cofi_cli.training.evaluation import INPUTS
@@ -19,8 +19,8 @@ _ROWS = 64
 @torch.no_grad()
 def assert_parity(
     session: Session,
-    student: CofiForSequenceClassification,
-    small: CofiForSequenceClassification,
+    student: CofiForTask,
+    small: CofiForTask,
     plan: PrunePlan,
 ) -> float:
     """Compare masked and compact logits on real inputs; return the largest |Δ|.

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from cofi_cli.config import RunConfig
-from cofi_cli.modeling import CofiForSequenceClassification
+from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.runs import RunDir, write_json, write_text
@@ -122,7 +122,7 @@ def _recovered(
     outputs: TeacherOutputs,
     pruned: Pruned,
     times: dict[str, dict[str, float]],
-) -> CofiForSequenceClassification:
+) -> CofiForTask:
     """Recover the compact model; the better of before and after is returned."""
     config, model = session.config, pruned.model
     if config.recover.epochs == 0:

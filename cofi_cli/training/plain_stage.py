@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from cofi_cli.config import RecoverConfig, TeacherConfig
-from cofi_cli.modeling import CofiForSequenceClassification
+from cofi_cli.modeling import CofiForTask
 from cofi_cli.training.best import Best
 from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.loop import total_steps
@@ -30,7 +30,7 @@ class PlainStage:
     def __init__(
         self,
         session: Session,
-        model: CofiForSequenceClassification,
+        model: CofiForTask,
         settings: TeacherConfig | RecoverConfig,
         *,
         name: str,

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cofi_cli.modeling import CofiForSequenceClassification, Masks
+from cofi_cli.modeling import CofiForTask, Masks
 from cofi_cli.pruning.gates import Gates
 from cofi_cli.pruning.lagrangian import Lagrangian, ramped_target
 from cofi_cli.pruning.plan import PrunePlan, decide
@@ -40,7 +40,7 @@ class PruneStage:
     def __init__(
         self,
         session: Session,
-        student: CofiForSequenceClassification,
+        student: CofiForTask,
         distiller: Distiller,
     ) -> None:
         settings = session.config.prune

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from cofi_cli.config import RecoverConfig
-from cofi_cli.modeling import CofiForSequenceClassification, MaskedOutput
+from cofi_cli.modeling import CofiForTask, MaskedOutput
 from cofi_cli.pruning.sparsity import count_prunable
 from cofi_cli.training.distiller import Distiller, existing_layers
 from cofi_cli.training.evaluation import INPUTS
@@ -24,7 +24,7 @@ class RecoverStage(PlainStage):
     def __init__(
         self,
         session: Session,
-        model: CofiForSequenceClassification,
+        model: CofiForTask,
         distiller: Distiller,
         settings: RecoverConfig,
         *,

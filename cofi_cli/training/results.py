@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from cofi_cli.architectures import count_parameters
-from cofi_cli.modeling import CofiForSequenceClassification
+from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.sparsity import count_encoder, count_prunable
 from cofi_cli.training.evaluation import score_all
@@ -29,7 +29,7 @@ class Pruned:
         score: headline metric on the validation split, in points.
     """
 
-    model: CofiForSequenceClassification
+    model: CofiForTask
     plan: PrunePlan
     layer_map: Tensor | None
     expected: float
@@ -37,7 +37,7 @@ class Pruned:
     score: float
 
 
-def describe_model(session: Session, model: CofiForSequenceClassification) -> dict[str, Any]:
+def describe_model(session: Session, model: CofiForTask) -> dict[str, Any]:
     """Return scores by split and sizes of a model."""
     scores = score_all(session, model.to(session.device))
     return {
@@ -63,8 +63,8 @@ def _header(session: Session) -> dict[str, Any]:
 def build_report(
     session: Session,
     *,
-    teacher: CofiForSequenceClassification,
-    model: CofiForSequenceClassification,
+    teacher: CofiForTask,
+    model: CofiForTask,
     pruned: Pruned,
     times: dict[str, Any],
 ) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def build_report(
 def finetune_report(
     session: Session,
     *,
-    model: CofiForSequenceClassification,
+    model: CofiForTask,
     before: dict[str, float],
     time: dict[str, float],
 ) -> dict[str, Any]:

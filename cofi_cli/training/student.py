@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from cofi_cli.modeling import CofiForSequenceClassification
+from cofi_cli.modeling import CofiForTask
 from cofi_cli.training.session import Session
 from cofi_cli.training.teacher import load_for_task
 
 
-def make_student(
-    session: Session, teacher: CofiForSequenceClassification
-) -> CofiForSequenceClassification:
+def make_student(session: Session, teacher: CofiForTask) -> CofiForTask:
     """Return the dense student: the pretrained model, or a copy of the teacher."""
     if session.config.prune.student_init == "teacher":
         return load_for_task(session, str(session.run.teacher))

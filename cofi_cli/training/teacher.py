@@ -8,7 +8,7 @@ from typing import Any
 from cofi_cli.architectures import has_head, load_dense
 from cofi_cli.config import DistillConfig
 from cofi_cli.errors import CofiError
-from cofi_cli.modeling import CofiForSequenceClassification
+from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.distillation import teacher_taps
 from cofi_cli.training.artefacts import save_dense_model
 from cofi_cli.training.checkpoint import load_state, save_state
@@ -22,7 +22,7 @@ from cofi_cli.training.session import Session
 from cofi_cli.training.teacher_outputs import TeacherOutputs
 
 
-def load_for_task(session: Session, name: str) -> CofiForSequenceClassification:
+def load_for_task(session: Session, name: str) -> CofiForTask:
     """Load a dense or compact model with a head for the session's task."""
     task = session.task
     seed_global(session.config.seed, "head")
@@ -34,7 +34,7 @@ def load_for_task(session: Session, name: str) -> CofiForSequenceClassification:
     )
 
 
-def obtain_teacher(session: Session, times: dict[str, Any]) -> CofiForSequenceClassification:
+def obtain_teacher(session: Session, times: dict[str, Any]) -> CofiForTask:
     """Return the fine-tuned teacher; ``teacher/`` holds it afterwards.
 
     Raises:
@@ -69,7 +69,7 @@ def obtain_teacher(session: Session, times: dict[str, Any]) -> CofiForSequenceCl
 
 def make_teacher_outputs(
     session: Session,
-    teacher: CofiForSequenceClassification,
+    teacher: CofiForTask,
     distill: DistillConfig | None = None,
 ) -> TeacherOutputs:
     """Return the teacher's outputs on the training split, not computed yet."""

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cofi_cli.modeling import CofiForSequenceClassification
+from cofi_cli.modeling import CofiForTask
 from cofi_cli.tasks import Encoded, collate, eval_batches
 from cofi_cli.training.evaluation import INPUTS
 from cofi_cli.training.precision import autocast
@@ -49,7 +49,7 @@ class TeacherOutputs:
 
     def __init__(
         self,
-        teacher: CofiForSequenceClassification,
+        teacher: CofiForTask,
         encoded: Encoded,
         *,
         taps: Sequence[int],
