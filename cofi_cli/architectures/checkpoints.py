@@ -118,6 +118,8 @@ def has_head(name: str, *, num_labels: int, head: str = "sequence") -> bool:
     config, weights = load_config_dict(source), load_weights(source)
     if config["model_type"] != CofiConfig.model_type:
         weights = adapter_for(name, config).to_ours(weights, head)
+    elif head == "embedding":
+        return head_kind(config) == head
     return head == "embedding" or _fits(weights, config, head=head, num_labels=num_labels)
 
 
@@ -140,9 +142,8 @@ def save_dense(model: CofiForTask, folder: Path, *, source: str) -> None:
     """
     theirs = load_config_dict(resolve(source))
     adapter = ADAPTERS[model.config.source_model_type]
-    head = next(kind for kind, own in HEADS.items() if type(model) is own)
     config = theirs | {
-        "architectures": [adapter.heads[head].class_name],
+        "architectures": [adapter.heads[model.kind].class_name],
         "id2label": {str(k): v for k, v in model.config.id2label.items()},
         "label2id": dict(model.config.label2id),
         "problem_type": model.config.problem_type,
@@ -151,7 +152,7 @@ def save_dense(model: CofiForTask, folder: Path, *, source: str) -> None:
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     save_file(
-        adapter.to_theirs(state, head),
+        adapter.to_theirs(state, model.kind),
         folder / "model.safetensors",
         metadata={"format": "pt"},
     )

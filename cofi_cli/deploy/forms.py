@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from cofi_cli.errors import unknown
+from cofi_cli.modeling import CofiForEmbedding, CofiForQuestionAnswering, CofiForTask
 from cofi_cli.modeling.encoder import Attention, attend
-
-if TYPE_CHECKING:
-    from cofi_cli.modeling import CofiForTask
 
 MASKED = -1e9
 """What onnxruntime's Attention adds to the score of a padding position."""
@@ -141,7 +139,7 @@ def packed(attention: Attention) -> tuple[nn.Parameter, nn.Parameter]:
 
 
 class Traced(nn.Module):
-    """A model in a form, as a function of (ids, mask, types), each (B, T), that returns logits."""
+    """A model in a form, as a function of (ids, mask, types), each (B, T), to its answers."""
 
     def __init__(self, model: CofiForTask, form: Form) -> None:
         super().__init__()
@@ -154,12 +152,20 @@ class Traced(nn.Module):
             if own is not None:
                 layer.attention = replacement(own)
 
-    def forward(self, ids: Tensor, mask: Tensor, types: Tensor) -> Tensor:
-        """Return logits, (B, C)."""
-        if not self.is_fused:
-            logits: Tensor = self.inner(ids, mask, types).logits
-            return logits
+    def forward(self, ids: Tensor, mask: Tensor, types: Tensor) -> tuple[Tensor, ...]:
+        """Return the outputs that :data:`~cofi_cli.deploy.answers.OUTPUTS` names."""
         bare = self.inner.model
-        states, _ = bare.encoder(ids, mask.to(torch.int32), types, eager=True)
-        result: Tensor = self.inner.classifier(bare.pool(states[-1], None))
-        return result
+        if self.is_fused:
+            states, _ = bare.encoder(ids, mask.to(torch.int32), types, eager=True)
+        else:
+            states, _ = bare.states(ids, mask, types)
+        return answers(self.inner, states[-1], mask)
+
+
+def answers(model: CofiForTask, last: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+    """Return what a model's head makes of the last state, (B, T, d), output by output."""
+    answer = model.head(last, None, mask)
+    if isinstance(model, CofiForQuestionAnswering):
+        start, end = answer.unbind(-1)
+        return start, end
+    return (last, answer) if isinstance(model, CofiForEmbedding) else (answer,)

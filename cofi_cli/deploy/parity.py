@@ -7,23 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cofi_cli.deploy.answers import answer_of
 from cofi_cli.deploy.samples import Rows, by_length, pad
 from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from cofi_cli.modeling import CofiForTask
 
 TOLERANCE = 1e-4
 """Largest difference of a logit between ONNX and torch, fp32."""
 
 
 def check_parity(
-    model: nn.Module, file: Path, rows: Rows, *, name: str, tolerance: float = TOLERANCE
+    model: CofiForTask, file: Path, rows: Rows, *, name: str, tolerance: float = TOLERANCE
 ) -> dict[str, Any]:
     """Compare logits over several batch sizes and lengths, padded and not.
 
     Args:
-        model: in eval mode; returns ``.logits``; its config names the padding id.
+        model: in eval mode; its config names the padding id.
         file: the exported file.
         rows: what to feed both.
         name: what messages call it.
@@ -39,8 +40,9 @@ def check_parity(
     cases = []
     for indices in parity_batches(rows):
         batch = pad(rows, indices, pad_id=_pad_id(model))
-        theirs = session.run(["logits"], batch)[0]
-        ours = _torch_logits(model, batch)
+        names = [output.name for output in session.get_outputs()]
+        theirs = answer_of(dict(zip(names, session.run(None, batch), strict=True)))
+        ours = _torch_answer(model, batch)
         if theirs.shape != ours.shape:
             raise _differs(name, f"shapes {theirs.shape} and {ours.shape}")
         delta = float(np.abs(theirs - ours).max())
@@ -99,13 +101,13 @@ def open_session(file: Path) -> Any:
     return ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
-def _torch_logits(model: Any, batch: dict[str, np.ndarray]) -> np.ndarray:
+def _torch_answer(model: CofiForTask, batch: dict[str, np.ndarray]) -> np.ndarray:
     import torch
 
     with torch.inference_mode():
-        out = model(**{key: torch.from_numpy(value) for key, value in batch.items()})
-    logits: np.ndarray = out.logits.numpy()
-    return logits
+        inputs: dict[str, Any] = {key: torch.from_numpy(value) for key, value in batch.items()}
+        answer: np.ndarray = model.run(**inputs).logits.numpy()
+    return answer
 
 
 def _pad_id(model: Any) -> int:

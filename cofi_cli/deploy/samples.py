@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from cofi_cli.tasks import Task
+    from cofi_cli.tasks import Encoded, Task
 
 Batch = dict[str, np.ndarray]
 """input_ids, attention_mask, token_type_ids; int64, (batch, length)."""
@@ -28,17 +28,17 @@ class Rows:
     def __len__(self) -> int:
         return len(self.input_ids)
 
+    @classmethod
+    def of(cls, encoded: Encoded, origin: str) -> Rows:
+        """Take over a tokenised split."""
+        return cls(encoded.input_ids, encoded.token_type_ids, origin)
+
 
 def task_rows(
     task: Task, tokenizer: Any, *, limit: int | None = None, split: str = "validation"
 ) -> Rows:
     """Tokenise the first ``limit`` rows of a task's dev set (the validation split), or another."""
-    from cofi_cli.tasks import Split
-    from cofi_cli.tasks.encoding import encode
-
-    texts = task.splits[split].texts[:limit]
-    encoded = encode(Split(texts=texts, labels=None), tokenizer, task.max_length)
-    return Rows(encoded.input_ids, encoded.token_type_ids, f"{task.name} {split}")
+    return Rows.of(task.encode(split, tokenizer, limit=limit), f"{task.name} {split}")
 
 
 def synthetic_rows(*, vocab: int, longest: int, seed: int = 0) -> Rows:

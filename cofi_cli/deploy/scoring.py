@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cofi_cli.deploy.client import WorkerClient
-from cofi_cli.deploy.samples import by_length, pad, task_rows
+from cofi_cli.deploy.samples import Batch, Rows, by_length, pad
 from cofi_cli.deploy.targets import Model
 from cofi_cli.errors import CofiError
+from cofi_cli.tasks import Ragged
 
 if TYPE_CHECKING:
     from cofi_cli.tasks import Task
@@ -42,25 +43,22 @@ def score_model(
     """
     from cofi_cli.architectures import load_tokenizer
 
-    labels = task.splits["validation"].labels
-    if labels is None:
-        raise CofiError(f"The validation split of task '{task.name}' has no labels to score with.")
     tokenizer = tokenizer or load_tokenizer(str(model.tokenizer))
-    rows = task_rows(task, tokenizer, limit=limit)
-    logits = np.empty((len(rows), task.num_labels), dtype=np.float32)
+    encoded = task.encode("validation", tokenizer, limit=limit)
+    if encoded.reference is None:
+        raise CofiError(f"The validation split of task '{task.name}' has no labels to score with.")
+    rows = Rows.of(encoded, f"{task.name} validation")
+    answers: list[np.ndarray] = [np.empty(0)] * len(rows)
     for indices in by_length(rows, BATCH_SIZE):
         batch = pad(rows, indices, pad_id=int(tokenizer.pad_token_id or 0))
         lists = {key: value.tolist() for key, value in batch.items()}
         answer = np.asarray(worker.ask("logits", **lists)["logits"], dtype=np.float32)
-        if answer.shape[1:] != (task.num_labels,):
-            raise CofiError(
-                f"{model.name} answers with shape {answer.shape[1:]} per row; "
-                f"task '{task.name}' needs ({task.num_labels},).",
-                hint="Name the task that it was trained on with --task, or leave scores out.",
-            )
-        logits[indices] = answer
-    dtype = np.float32 if task.kind == "regression" else np.int64
-    scores = task.score(logits, np.asarray(labels[: len(rows)], dtype=dtype))
+        _check_shape(answer, batch, task, model.name)
+        for place, row in enumerate(indices):
+            length = len(rows.input_ids[row])
+            answers[row] = answer[place, :length] if answer.ndim == 3 else answer[place]
+    outputs = Ragged(answers, dtype=np.float32) if answer.ndim == 3 else np.stack(answers)
+    scores = task.score(outputs, encoded.reference)
     metric = task.metrics[0]
     return {
         "model": model.name,
@@ -70,3 +68,24 @@ def score_model(
         "scores": scores,
         "rows": len(rows),
     }
+
+
+def _check_shape(answer: np.ndarray, batch: Batch, task: Task, name: str) -> None:
+    """Refuse answers of another head than the task's.
+
+    Raises:
+        CofiError: stating both shapes.
+    """
+    rows, length = batch["input_ids"].shape
+    wanted: tuple[int, ...] = {
+        "sequence": (rows, task.num_labels),
+        "token": (rows, length, task.num_labels),
+        "span": (rows, length, 2),
+        "embedding": (rows, answer.shape[-1]),
+    }[task.spec.head]
+    if answer.shape != wanted:
+        raise CofiError(
+            f"{name} answers with shape {answer.shape[1:]} per row; "
+            f"task '{task.name}' needs {wanted[1:]}.",
+            hint="Name the task that it was trained on with --task, or leave scores out.",
+        )

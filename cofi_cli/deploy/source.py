@@ -94,19 +94,31 @@ def load_model(name: str) -> CofiForTask:
     Raises:
         CofiError: it cannot be loaded, or carries no task head to export.
     """
-    from cofi_cli.architectures import has_head, load_config_dict, load_dense, resolve
-    from cofi_cli.modeling import CofiConfig
+    from cofi_cli.architectures import (
+        adapter_for,
+        has_head,
+        head_kind,
+        load_config_dict,
+        load_dense,
+        resolve,
+    )
+    from cofi_cli.modeling import HEADS, CofiConfig
 
     config = load_config_dict(resolve(name))
-    labels = _labels(config)
-    num_labels = len(labels) or int(config.get("num_labels", 2))
-    if config["model_type"] != CofiConfig.model_type and not has_head(name, num_labels=num_labels):
+    if config["model_type"] != CofiConfig.model_type:
+        adapter_for(name, config)
+    labels, head = _labels(config), head_kind(config) or "sequence"
+    if head == "embedding" and not (Path(name) / "modules.json").exists():
+        head = "sequence"  # a bare encoder, which says nothing of how it is pooled
+    num_labels = HEADS[head].outputs or len(labels) or int(config.get("num_labels", 2))
+    if not has_head(name, num_labels=num_labels, head=head):
         raise CofiError(
-            f"'{name}' has no classification head: its answers would be random.",
+            f"'{name}' has no task head: its answers would be random.",
             hint="Fine-tune it on a task first: cofi finetune MODEL --task TASK.",
         )
     model = load_dense(
         name,
+        head=head,
         num_labels=num_labels,
         labels=labels,
         problem_type=config.get("problem_type"),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cofi_cli.deploy.answers import answer_of
 from cofi_cli.deploy.worker_base import Answer, Arrays, Worker, run
 
 _CPU = "CPUExecutionProvider"
@@ -36,8 +39,7 @@ class TorchWorker(Worker):
         wants_gpu = provider == "CUDAExecutionProvider"
         self._device = "cuda" if wants_gpu and torch.cuda.is_available() else "cpu"
         started = time.perf_counter()
-        auto: Any = transformers.AutoModelForSequenceClassification
-        loaded = auto.from_pretrained(model, local_files_only=True)
+        loaded = _auto(transformers, model).from_pretrained(model, local_files_only=True)
         self._model = loaded.to(device=self._device, dtype=torch.float32).train(False)
         return {
             "providers": [provider if wants_gpu and self._device == "cuda" else _CPU],
@@ -48,8 +50,8 @@ class TorchWorker(Worker):
 
     def _logits(self, arrays: Arrays) -> np.ndarray:
         with self._torch.inference_mode():
-            logits: np.ndarray = self._model(**self._feed(arrays)).logits.cpu().numpy()
-        return logits
+            out = self._model(**self._feed(arrays))
+        return answer_of({k: v.cpu().numpy() for k, v in out.items() if v is not None})
 
     def _feed(self, arrays: Arrays) -> dict[str, Any]:
         """Put on the device what the model's forward takes; DistilBERT takes no types."""
@@ -70,6 +72,16 @@ class TorchWorker(Worker):
                 torch.cuda.synchronize()
 
         return call
+
+
+def _auto(transformers: Any, model: str) -> Any:
+    """Return the Auto class of the head that a checkpoint's configuration names."""
+    config = json.loads((Path(model) / "config.json").read_text(encoding="utf-8"))
+    named = "".join(config.get("architectures") or ())
+    for head in ("SequenceClassification", "TokenClassification", "QuestionAnswering"):
+        if named.endswith(head):
+            return getattr(transformers, f"AutoModelFor{head}")
+    return transformers.AutoModel
 
 
 if __name__ == "__main__":

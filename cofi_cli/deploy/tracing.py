@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cofi_cli.deploy.answers import OUTPUTS
+
 if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
 
@@ -42,16 +44,20 @@ def write_onnx(
 
     from cofi_cli.deploy.forms import Traced, get_form
 
-    shape = get_form(form)
+    shape, outputs = get_form(form), OUTPUTS[model.kind]
     ids = torch.ones((2, 8), dtype=torch.int64)
-    axes = {name: {0: "batch", 1: "length"} for name in INPUTS} | {"logits": {0: "batch"}}
+    long = {0: "batch", 1: "length"}
+    per_token = model.per_token
+    axes = dict.fromkeys(INPUTS, long) | {
+        name: long if per_token or name == "token_embeddings" else {0: "batch"} for name in outputs
+    }
     with _quiet(), torch.inference_mode():
         torch.onnx.export(
             Traced(model, shape).eval(),
             (ids, torch.ones_like(ids), torch.zeros_like(ids)),
             str(file),
             input_names=list(INPUTS),
-            output_names=["logits"],
+            output_names=list(outputs),
             dynamic_axes=axes,
             opset_version=opset,
             dynamo=False,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cofi_cli.deploy.answers import answer_of
 from cofi_cli.deploy.worker_base import Answer, Arrays, Worker, run
 
 DTYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
@@ -45,8 +46,9 @@ class ModelWorker(Worker):
         }
 
     def _logits(self, arrays: Arrays) -> np.ndarray:
-        logits: np.ndarray = self._session.run(None, self._feed(arrays))[0]
-        return logits
+        names = [output.name for output in self._session.get_outputs()]
+        values = self._session.run(None, self._feed(arrays))
+        return answer_of(dict(zip(names, values, strict=True)))
 
     def _feed(self, arrays: Arrays) -> Arrays:
         """Keep what the graph takes, in the integer type that it takes."""

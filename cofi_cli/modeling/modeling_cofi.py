@@ -169,10 +169,14 @@ class CofiForTask(CofiPreTrainedModel):
     """An encoder under a task head; each kind of head has its class.
 
     Attributes:
+        kind: its name in :data:`HEADS`.
+        outputs: width of the head where that is no choice.
         has_pooler: whether the head reads the pooler's output, not the stream itself.
         per_token: whether it answers for each token.
     """
 
+    kind = ""
+    outputs: Optional[int] = None
     has_pooler = True
     per_token = False
     model: CofiModel
@@ -229,6 +233,8 @@ class CofiForTask(CofiPreTrainedModel):
 class CofiForSequenceClassification(CofiForTask):
     """The encoder with a pooled classification or regression head."""
 
+    kind = "sequence"
+
     def head(self, last: Tensor, kept: Optional[Tensor], mask: Optional[Tensor]) -> Tensor:
         """Return logits, (B, num_labels), for the last state, (B, T, k)."""
         pooled = self.model.pool(last, kept, mask)
@@ -275,6 +281,8 @@ class _PerToken(CofiForTask):
 class CofiForTokenClassification(_PerToken):
     """The encoder with a classification of each token."""
 
+    kind = "token"
+
     def forward(
         self,
         input_ids: Tensor,
@@ -295,6 +303,8 @@ class CofiForTokenClassification(_PerToken):
 
 class CofiForQuestionAnswering(_PerToken):
     """The encoder with a score for each token to start, and to end, the answer."""
+
+    kind, outputs = "span", 2
 
     def __init__(self, config: CofiConfig) -> None:
         config.num_labels = 2
@@ -327,6 +337,8 @@ class CofiForQuestionAnswering(_PerToken):
 class CofiForEmbedding(CofiForTask):
     """A sentence embedder: pooled state, dense layer, unit length."""
 
+    kind, outputs = "embedding", 1
+
     def _build_head(self, config: CofiConfig) -> None:
         """Have no head beside the pooler, which starts as the identity."""
 
@@ -356,10 +368,13 @@ class CofiForEmbedding(CofiForTask):
 
 
 HEADS: dict[str, type[CofiForTask]] = {
-    "sequence": CofiForSequenceClassification,
-    "token": CofiForTokenClassification,
-    "span": CofiForQuestionAnswering,
-    "embedding": CofiForEmbedding,
+    own.kind: own
+    for own in (
+        CofiForSequenceClassification,
+        CofiForTokenClassification,
+        CofiForQuestionAnswering,
+        CofiForEmbedding,
+    )
 }
 """Kind of head -> its class."""
 

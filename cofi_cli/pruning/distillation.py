@@ -22,18 +22,13 @@ def teacher_taps(n_layers: int) -> list[int]:
     return sorted({max(0, (k * n_layers) // N_TAPS - 1) for k in range(1, N_TAPS + 1)})
 
 
-def prediction_loss(
-    student: Tensor, teacher: Tensor, *, temperature: float, regression: bool = False
-) -> Tensor:
-    """Return KL(teacher ‖ student)·T² over softened predictions, or MSE for a regression.
+def prediction_loss(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
+    """Return KL(teacher ‖ student)·T² over softened predictions, the mean over rows.
 
     Args:
         student, teacher: (B, C) logits.
         temperature: T.
-        regression: one logit carries no distribution, so the values are matched.
     """
-    if regression:
-        return F.mse_loss(student.float(), teacher.float())
     log_p = F.log_softmax(teacher.float() / temperature, dim=-1)
     log_q = F.log_softmax(student.float() / temperature, dim=-1)
     return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True) * temperature**2

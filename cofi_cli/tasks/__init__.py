@@ -6,12 +6,13 @@ from pathlib import Path
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError, unknown
-from cofi_cli.tasks.encoding import Encoded, batches, collate, encode, eval_batches
+from cofi_cli.tasks.encoding import Encoded, Ragged, batches, collate, encode, eval_batches
 from cofi_cli.tasks.glue import GLUE, glue_from_folder
 from cofi_cli.tasks.task import Split, Task
 
 __all__ = [
     "Encoded",
+    "Ragged",
     "Split",
     "Task",
     "batches",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cofi_cli.errors import CofiError
+from cofi_cli.tasks.kinds import Kind
 from cofi_cli.tasks.task import Split
 
 if TYPE_CHECKING:
@@ -20,25 +21,39 @@ if TYPE_CHECKING:
 _ROWS_AT_ONCE = 1000
 """Rows a call to the tokenizer: enough for its threads, little memory for Python's lists."""
 
+IGNORE = -100
+"""Label of a token that no loss looks at, as torch's cross-entropy has it."""
+
 GROUP_BATCHES = 50
 """Batches that are sorted by length together. More pads less, but mixes rows less."""
 
 
 class Ragged(Sequence[Any]):
-    """Rows of unequal length in one flat int32 array: a tenth of the memory of lists."""
+    """Rows of unequal length in one flat array: a tenth of the memory of lists.
 
-    def __init__(self, rows: Iterator[Sequence[int]]) -> None:
-        """Take over the rows, each any sequence of integers."""
-        kept = [np.asarray(row, dtype=np.int32) for row in rows]
-        self.flat = np.concatenate(kept) if kept else np.empty(0, np.int32)
+    Args:
+        rows: each a sequence of numbers, or an array of shape (length, ...).
+        dtype: of the flat array.
+    """
+
+    def __init__(self, rows: Iterable[Any], dtype: Any = np.int32) -> None:
+        kept = [np.asarray(row, dtype=dtype) for row in rows]
+        self.flat = np.concatenate(kept) if kept else np.empty(0, dtype)
         self.ends = np.cumsum([0, *map(len, kept)])
+
+    @classmethod
+    def over(cls, flat: NDArray[Any], lengths: NDArray[np.int64]) -> Ragged:
+        """Cut a flat array, (tokens, ...), into rows of these lengths."""
+        made = cls(())
+        made.flat, made.ends = flat, np.concatenate([[0], np.cumsum(lengths)])
+        return made
 
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.ends) - 1
 
     def __getitem__(self, row: Any) -> Any:
-        """Return one row: an int32 array of shape (length,)."""
+        """Return one row, of shape (length, ...)."""
         row = range(len(self))[row]
         return self.flat[self.ends[row] : self.ends[row + 1]]
 
@@ -50,25 +65,33 @@ class Encoded:
     Attributes:
         input_ids: token ids, a row an int32 array of its own length, special tokens included.
         token_type_ids: as long as the ids; zeros where the tokenizer gives none.
-        labels: (rows,) int64 class indices or float32 numbers; ``None`` where not known.
+        labels: what the loss takes: (rows, ...) int64 class indices or float32 numbers, or a
+            class index a token (-100 where no loss looks); ``None`` where not known.
         lengths: (rows,) int64, tokens a row.
+        gold: what scores are held against where the labels are not enough.
     """
 
     input_ids: Ragged
     token_type_ids: Ragged
-    labels: NDArray[Any] | None
+    labels: NDArray[Any] | Ragged | None
     lengths: NDArray[np.int64]
+    gold: Any = None
+
+    @property
+    def reference(self) -> Any:
+        """What :meth:`Task.score` takes beside the outputs; ``None`` where nothing is known."""
+        return self.labels if self.gold is None else self.gold
 
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.lengths)
 
 
-def encode(split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
-    """Tokenise a split; rows longer than ``max_length`` tokens are cut, the longer text first.
+def check_length(tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
+    """Refuse rows longer than the model takes.
 
     Raises:
-        CofiError: the tokenizer's model takes fewer tokens than ``max_length``.
+        CofiError: with the most that it takes.
     """
     if max_length > tokenizer.model_max_length:
         raise CofiError(
@@ -76,6 +99,26 @@ def encode(split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) ->
             f"{tokenizer.model_max_length} tokens.",
             hint=f"Add --set task.max_length={tokenizer.model_max_length}",
         )
+
+
+def encode(
+    split: Split,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    *,
+    kind: Kind = "classification",
+) -> Encoded:
+    """Tokenise a split for a kind of task.
+
+    Raises:
+        CofiError: the tokenizer's model takes fewer tokens than ``max_length``.
+    """
+    check_length(tokenizer, max_length)
+    return ENCODERS.get(kind, encode_rows)(split, tokenizer, max_length)
+
+
+def encode_rows(split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
+    """Tokenise texts and pairs; rows longer than ``max_length`` are cut, the longer text first."""
     calls = [
         tokenizer(
             *(list(column) for column in zip(*rows, strict=True)),
@@ -93,11 +136,15 @@ def encode(split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) ->
             for call in calls
         )
     )
-    labels = None
+    labels: NDArray[Any] | None = None
     if split.labels is not None:
         integer = all(isinstance(label, int) for label in split.labels)
         labels = np.asarray(split.labels, dtype=np.int64 if integer else np.float32)
     return Encoded(ids, types, labels, np.diff(ids.ends).astype(np.int64))
+
+
+ENCODERS: Mapping[Kind, Callable[[Split, Any, int], Encoded]] = {}
+"""Kinds with an encoding of their own; all others are :func:`encode_rows`."""
 
 
 def collate(
@@ -111,8 +158,8 @@ def collate(
 
     Returns:
         ``input_ids``, ``attention_mask`` and ``token_type_ids``, int64 of shape
-        (batch, length); ``labels`` (batch,) int64 or float32, if known; ``index`` (batch,)
-        int64, the rows' numbers in the split.
+        (batch, length); ``labels``, if known, (batch, ...) int64 or float32, or (batch, length)
+        int64 with -100 at padding; ``index`` (batch,) int64, the rows' numbers in the split.
     """
     import torch
 
@@ -126,7 +173,11 @@ def collate(
         types[place, :length] = encoded.token_type_ids[row]
         mask[place, :length] = 1
     arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
-    if encoded.labels is not None:
+    if isinstance(encoded.labels, Ragged):
+        arrays["labels"] = np.full(shape, IGNORE, dtype=np.int64)
+        for place, row in enumerate(indices):
+            arrays["labels"][place, : int(encoded.lengths[row])] = encoded.labels[row]
+    elif encoded.labels is not None:
         arrays["labels"] = encoded.labels[list(indices)]
     arrays["index"] = np.asarray(indices, dtype=np.int64)
     return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.tasks.kinds import Kind
 from cofi_cli.tasks.tables import read_text, tsv_lines
-from cofi_cli.tasks.task import Kind, Split, Task
+from cofi_cli.tasks.task import Split, Task
 
 logger = logging.getLogger(__name__)
 

@@ -6,14 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+from cofi_cli.tasks.kinds import KINDS, Kind, KindSpec
 
-from cofi_cli.tasks.metrics import METRICS
-
-Kind = Literal["classification", "regression"]
+if TYPE_CHECKING:
+    from cofi_cli.tasks.encoding import Encoded
 
 
 @dataclass(frozen=True)
@@ -21,12 +19,15 @@ class Split:
     """Raw rows.
 
     Attributes:
-        texts: one string a row, or two for a sentence pair.
-        labels: class indices, or numbers for regression; ``None`` where they are not known.
+        texts: one string a row, two for a pair (question and context, for spans), or for
+            tagging the row's words.
+        labels: a class index, or a number, a row; for several classes a row a 0 or 1 for each;
+            for tagging a tag's index for each word; for spans a list of (answer, character
+            where it starts). ``None`` where they are not known.
     """
 
     texts: list[tuple[str, ...]]
-    labels: list[int] | list[float] | None
+    labels: list[Any] | None
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -75,21 +76,41 @@ class Task:
             object.__setattr__(self, "fingerprint", found)
 
     @property
+    def spec(self) -> KindSpec:
+        """What its kind means."""
+        return KINDS[self.kind]
+
+    @property
     def num_labels(self) -> int:
-        """Width of the model's head: the number of classes, 1 for regression."""
-        return len(self.labels) if self.kind == "classification" else 1
+        """Width of the model's head: the number of classes, 1 for a number, 2 for spans."""
+        return len(self.labels) if self.spec.outputs is None else self.spec.outputs
 
     @property
     def headline(self) -> str:
         """Name of the metric that stands for the task."""
         return self.metrics[0]
 
-    def score(self, logits: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
+    def encode(self, split: str, tokenizer: Any, *, limit: int | None = None) -> Encoded:
+        """Tokenise a split, or its first ``limit`` rows.
+
+        Raises:
+            CofiError: the tokenizer does not serve this kind, or takes fewer tokens.
+        """
+        from cofi_cli.tasks.encoding import encode
+
+        rows = self.splits[split]
+        if limit is not None:
+            labels = None if rows.labels is None else rows.labels[:limit]
+            rows = Split(rows.texts[:limit], labels)
+        return encode(rows, tokenizer, self.max_length, kind=self.kind)
+
+    def score(self, outputs: Any, reference: Any) -> dict[str, float]:
         """Score predictions, in points from 0 to 100 (correlations: -100 to 100).
 
         Args:
-            logits: (rows, num_labels), or (rows,) for regression.
-            labels: (rows,) class indices, or numbers for regression.
+            outputs: (rows, num_labels), or (rows,) for one number a row; for heads that answer
+                for each token a :class:`~cofi_cli.tasks.encoding.Ragged` of (length, num_labels).
+            reference: what :attr:`Encoded.reference` of the same rows holds.
 
         Returns:
             One value a metric, the headline first.
@@ -97,12 +118,6 @@ class Task:
         Raises:
             ValueError: the shapes do not fit, or a logit is not finite.
         """
-        logits = np.asarray(logits, dtype=np.float64).reshape(-1, self.num_labels)
-        labels = np.asarray(labels).reshape(-1)
-        if len(logits) != len(labels):
-            raise ValueError(f"{len(logits)} rows of logits against {len(labels)} labels.")
-        if not np.isfinite(logits).all():
-            bad = int((~np.isfinite(logits).all(axis=1)).sum())
-            raise ValueError(f"The model's output is not finite in {bad} of {len(logits)} rows.")
-        predictions = logits.argmax(1) if self.kind == "classification" else logits[:, 0]
-        return {name: 100.0 * METRICS[name](labels, predictions) for name in self.metrics}
+        from cofi_cli.tasks.scoring import SCORERS
+
+        return SCORERS[self.kind](self, outputs, reference)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from cofi_cli.config import TeacherConfig
 from cofi_cli.modeling import CofiForTask
@@ -14,7 +13,7 @@ from cofi_cli.training.session import Session
 
 
 class DenseStage(PlainStage):
-    """AdamW, linear warm-up and decay, cross-entropy or mean squared error."""
+    """AdamW, linear warm-up and decay, the loss of the task's kind."""
 
     def __init__(
         self,
@@ -35,6 +34,4 @@ class DenseStage(PlainStage):
     def loss(self, batch: dict[str, Tensor], indices: list[int]) -> tuple[Tensor, dict[str, float]]:
         """Return the loss against the labels."""
         logits = self.model.run(**{k: batch[k] for k in INPUTS}).logits.float()
-        if self.session.regression:
-            return F.mse_loss(logits.squeeze(-1), batch["labels"].float()), {}
-        return F.cross_entropy(logits, batch["labels"]), {}
+        return self.session.objective.hard(logits, batch), {}

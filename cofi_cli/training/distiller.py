@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from cofi_cli.config import DistillConfig
 from cofi_cli.modeling import MaskedOutput
-from cofi_cli.pruning.distillation import LayerLoss, prediction_loss
-from cofi_cli.training.teacher_outputs import TeacherOutputs, real_positions
+from cofi_cli.pruning.distillation import LayerLoss
+from cofi_cli.training.objective import Objective
+from cofi_cli.training.teacher_outputs import TeacherOutputs, real_positions, select_positions
 
 
 class Distiller(nn.Module):
@@ -19,14 +20,14 @@ class Distiller(nn.Module):
     Args:
         outputs: the teacher's.
         settings: weights, temperature, matching.
-        regression: whether the prediction is one number.
+        objective: the losses of the task's kind.
     """
 
     def __init__(
-        self, outputs: TeacherOutputs, settings: DistillConfig, *, regression: bool
+        self, outputs: TeacherOutputs, settings: DistillConfig, *, objective: Objective
     ) -> None:
         super().__init__()
-        self.outputs, self.settings, self.regression = outputs, settings, regression
+        self.outputs, self.settings, self.objective = outputs, settings, objective
         self.layers: LayerLoss | None = None
         if uses_layers(settings):
             hidden = outputs.teacher.config.hidden_size
@@ -49,20 +50,18 @@ class Distiller(nn.Module):
             exists: for each layer whether any sub-layer is open.
         """
         logits, taps = self.outputs.get(batch, indices)
-        settings = self.settings
-        prediction = prediction_loss(
-            out.logits,
-            logits,
-            temperature=settings.temperature,
-            regression=self.regression,
-        )
+        settings, mask = self.settings, batch["attention_mask"]
+        student = out.logits
+        if self.outputs.teacher.per_token:
+            student = select_positions(student, real_positions(mask))
+        prediction = self.objective.soft(student, logits, mask, temperature=settings.temperature)
         loss, row = (
             settings.prediction_weight * prediction,
             {"prediction_loss": prediction.item()},
         )
         if self.layers is not None:
-            positions = real_positions(batch["attention_mask"]) if settings.mask_padding else None
-            if positions is not None and positions.numel() == batch["attention_mask"].numel():
+            positions = real_positions(mask) if settings.mask_padding else None
+            if positions is not None and positions.numel() == mask.numel():
                 positions = None
             layer = self.layers(
                 out.states[1:], taps, exists=exists, kept=out.kept, positions=positions

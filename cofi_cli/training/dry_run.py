@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from cofi_cli.architectures import has_head, load_tokenizer
+from cofi_cli.architectures import load_tokenizer
 from cofi_cli.config import RunConfig
-from cofi_cli.errors import CofiError
 from cofi_cli.pruning.distillation import teacher_taps
 from cofi_cli.tasks import load_task
 from cofi_cli.training.checks import check_target
 from cofi_cli.training.loop import total_steps
+from cofi_cli.training.teacher import check_teacher
 
 
 def dry_run(config: RunConfig) -> dict[str, Any]:
@@ -23,12 +23,8 @@ def dry_run(config: RunConfig) -> dict[str, Any]:
     task = load_task(config.task)
     load_tokenizer(config.model)
     given = config.teacher.path
-    if given is not None and not has_head(given, num_labels=task.num_labels):
-        raise CofiError(
-            f"The teacher '{given}' has no classifier with {task.num_labels} outputs "
-            f"for task '{task.name}'.",
-            hint=f"Fine-tune it first: cofi finetune {given} --task {task.name}",
-        )
+    if given is not None:
+        check_teacher(given, task)
     rows = len(task.splits["train"])
     stages = []
     if given is None:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from cofi_cli.modeling import CofiForTask, Masks
-from cofi_cli.tasks import Encoded, collate, eval_batches
+from cofi_cli.tasks import Encoded, Ragged, collate, eval_batches
 from cofi_cli.training.session import Session
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -24,21 +24,19 @@ def predict(
     pad_id: int,
     device: torch.device,
     masks: Masks | None = None,
-) -> NDArray[Any]:
-    """Return logits in the split's order, (rows, num_labels), fp32."""
+) -> NDArray[Any] | Ragged:
+    """Return logits in the split's order, fp32: (rows, num_labels), or rows of (length, ...)."""
     was_training = model.training
     model.eval()
-    logits: NDArray[Any] | None = None
+    rows: list[NDArray[Any]] = [np.empty(0)] * len(encoded)
     for indices in eval_batches(encoded.lengths, batch_size=batch_size):
         batch = collate(encoded, indices, pad_id=pad_id, device=device)
         inputs: dict[str, Any] = {k: batch[k] for k in INPUTS}
-        out = model.run(**inputs, masks=masks).logits
-        if logits is None:
-            logits = np.zeros((len(encoded), out.shape[1]), dtype=np.float32)
-        logits[indices] = out.float().cpu().numpy()
+        out = model.run(**inputs, masks=masks).logits.float().cpu().numpy()
+        for place, row in enumerate(indices):
+            rows[row] = out[place, : encoded.lengths[row]] if model.per_token else out[place]
     model.train(was_training)
-    assert logits is not None
-    return logits
+    return Ragged(rows, dtype=np.float32) if model.per_token else np.stack(rows)
 
 
 def evaluate(
@@ -58,8 +56,7 @@ def evaluate(
         device=session.device,
         masks=masks,
     )
-    assert encoded.labels is not None
-    return session.task.score(logits, encoded.labels)
+    return session.task.score(logits, encoded.reference)
 
 
 def score_all(session: Session, model: CofiForTask) -> dict[str, Any]:
@@ -67,5 +64,5 @@ def score_all(session: Session, model: CofiForTask) -> dict[str, Any]:
     return {
         name: evaluate(session, model, split=name)
         for name, encoded in session.splits.items()
-        if name != "train" and encoded.labels is not None
+        if name != "train" and encoded.reference is not None
     }

@@ -99,7 +99,7 @@ def _distil(session: Session, model: CofiForTask) -> StageTime:
         kept = torch.arange(teacher.config.hidden_size)
     outputs = make_teacher_outputs(session, teacher, distill)
     spent = prepare_outputs(session, outputs)
-    distiller = Distiller(outputs, distill, regression=session.regression)
+    distiller = Distiller(outputs, distill, objective=session.objective)
     stage = RecoverStage(session, model, distiller, config.recover, kept=kept, name=_STAGE)
     stage.best.offer(evaluate(session, model)[session.task.headline], 0, model)
     used = run_stage(session, stage)

@@ -81,7 +81,7 @@ def _pruned(
     student = make_student(session, outputs.teacher)
     if not path.exists():
         spent = prepare_outputs(session, outputs)
-        distiller = Distiller(outputs, config.distill, regression=session.regression)
+        distiller = Distiller(outputs, config.distill, objective=session.objective)
         stage = PruneStage(session, student, distiller)
         used = run_stage(session, stage)
         used.extra["teacher_seconds"] = spent
@@ -130,7 +130,7 @@ def _recovered(
     path = session.run.checkpoints / "recovered.pt"
     if not path.exists():
         spent = prepare_outputs(session, outputs)
-        distiller = Distiller(outputs, config.distill, regression=session.regression)
+        distiller = Distiller(outputs, config.distill, objective=session.objective)
         load_layer_map(distiller, pruned.layer_map)
         kept = torch.tensor(pruned.plan.hidden)
         stage = RecoverStage(session, model, distiller, config.recover, kept=kept)

@@ -15,10 +15,11 @@ from cofi_cli.architectures import load_tokenizer
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import ENVIRONMENT, CofiError
 from cofi_cli.runs import RunDir, write_json, write_text
-from cofi_cli.tasks import Encoded, Task, encode, load_task
+from cofi_cli.tasks import Encoded, Task, load_task
 from cofi_cli.training.environment import describe_environment
 from cofi_cli.training.interrupts import StopFlag
 from cofi_cli.training.metrics_log import MetricsLog
+from cofi_cli.training.objective import OBJECTIVES, Objective
 from cofi_cli.training.progress import Progress, Silent
 
 log = logging.getLogger(__name__)
@@ -56,9 +57,9 @@ class Session:
         return int(self.tokenizer.pad_token_id or 0)
 
     @property
-    def regression(self) -> bool:
-        """Whether the task predicts one number."""
-        return self.task.kind == "regression"
+    def objective(self) -> Objective:
+        """The losses of the task's kind."""
+        return OBJECTIVES[self.task.kind]
 
 
 def open_session(
@@ -80,9 +81,7 @@ def open_session(
     set_seed(config.seed)
     task = load_task(config.task)
     tokenizer = load_tokenizer(config.model)
-    splits = {
-        name: encode(split, tokenizer, task.max_length) for name, split in task.splits.items()
-    }
+    splits = {name: task.encode(name, tokenizer) for name in task.splits}
     run.root.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     write_text(run.config, text)

@@ -10,6 +10,7 @@ from cofi_cli.config import DistillConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.distillation import teacher_taps
+from cofi_cli.tasks import Task
 from cofi_cli.training.artefacts import save_dense_model
 from cofi_cli.training.checkpoint import load_state, save_state
 from cofi_cli.training.dense_stage import DenseStage
@@ -29,9 +30,24 @@ def load_for_task(session: Session, name: str) -> CofiForTask:
     return load_dense(
         name,
         num_labels=task.num_labels,
+        head=task.spec.head,
         labels=task.labels,
-        problem_type="regression" if session.regression else "single_label_classification",
+        problem_type=task.spec.problem_type,
     )
+
+
+def check_teacher(given: str, task: Task) -> None:
+    """Refuse a teacher that cannot answer the task.
+
+    Raises:
+        CofiError: it has no head of the task's kind and width.
+    """
+    if not has_head(given, num_labels=task.num_labels, head=task.spec.head):
+        raise CofiError(
+            f"The teacher '{given}' has no {task.spec.head} head with {task.num_labels} "
+            f"outputs for task '{task.name}'.",
+            hint=f"Fine-tune it first: cofi finetune {given} --task {task.name}",
+        )
 
 
 def obtain_teacher(session: Session, times: dict[str, Any]) -> CofiForTask:
@@ -45,12 +61,7 @@ def obtain_teacher(session: Session, times: dict[str, Any]) -> CofiForTask:
     if not folder.exists():
         given = config.teacher.path
         if given is not None:
-            if not has_head(given, num_labels=session.task.num_labels):
-                raise CofiError(
-                    f"The teacher '{given}' has no classifier with {session.task.num_labels} "
-                    f"outputs for task '{session.task.name}'.",
-                    hint=f"Fine-tune it first: cofi finetune {given} --task {session.task.name}",
-                )
+            check_teacher(given, session.task)
             teacher = load_for_task(session, given)
             save_state(record, {"time": None})
             save_dense_model(session, teacher, folder, source=given)

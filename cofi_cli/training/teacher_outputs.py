@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cofi_cli.modeling import CofiForTask
+from cofi_cli.modeling import CofiForEmbedding, CofiForTask
 from cofi_cli.tasks import Encoded, collate, eval_batches
 from cofi_cli.training.evaluation import INPUTS
 from cofi_cli.training.precision import autocast
@@ -32,6 +32,11 @@ def select_positions(state: Tensor, positions: Tensor | None) -> Tensor:
     if positions is None or positions.numel() == flat.shape[0]:
         return flat
     return flat.index_select(0, positions)
+
+
+def _answer_width(teacher: CofiForTask) -> int:
+    config = teacher.config
+    return config.pooler_size if isinstance(teacher, CofiForEmbedding) else config.num_labels
 
 
 class TeacherOutputs:
@@ -73,9 +78,9 @@ class TeacherOutputs:
             precision,
         )
         tokens, hidden = int(encoded.lengths.sum()), teacher.config.hidden_size
-        self.needed_gb = (
-            (tokens * len(self.taps) * hidden + len(encoded) * teacher.config.num_labels) * 4 / _GB
-        )
+        answers = tokens if teacher.per_token else len(encoded)
+        width = self._width = _answer_width(teacher)
+        self.needed_gb = (tokens * len(self.taps) * hidden + answers * width) * 4 / _GB
         self.is_kept = mask_padding and 0 < self.needed_gb <= budget_gb
         self._logits: Tensor | None = None
         self._states: Tensor | None = None
@@ -90,16 +95,17 @@ class TeacherOutputs:
         """Compute what is kept; ``tick`` takes the number of examples done."""
         if not self.is_kept or self._logits is not None:
             return
-        rows, hidden = len(self.encoded), self.teacher.config.hidden_size
-        logits = torch.empty(rows, self.teacher.config.num_labels)
-        states = torch.empty(int(self._starts[-1]), len(self.taps), hidden)
+        tokens, hidden = int(self._starts[-1]), self.teacher.config.hidden_size
+        per_token = self.teacher.per_token
+        logits = torch.empty(tokens if per_token else len(self.encoded), self._width)
+        states = torch.empty(tokens, len(self.taps), hidden)
         done = 0
         for indices in eval_batches(self.encoded.lengths, batch_size=self.batch_size):
             batch = collate(self.encoded, indices, pad_id=self.pad_id, device=self.device)
             out_logits, out_states = self._run(batch)
-            logits[indices] = out_logits.cpu()
+            place = self._positions(indices)
+            logits[place if per_token else indices] = out_logits.cpu()
             if self.taps:
-                place = self._positions(indices)
                 states[place] = out_states.cpu().transpose(0, 1)
             done += len(indices)
             if tick is not None:
@@ -117,13 +123,19 @@ class TeacherOutputs:
         positions = real_positions(batch["attention_mask"]) if self.mask_padding else None
         states = [select_positions(out.states[tap + 1], positions).float() for tap in self.taps]
         logits = out.logits.float()
+        if self.teacher.per_token:
+            logits = select_positions(logits, real_positions(batch["attention_mask"]))
         return logits, torch.stack(states) if states else logits.new_zeros(0)
 
     def get(self, batch: dict[str, Tensor], indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Return logits, (B, C), and tapped states of the batch's positions, (taps, n, d)."""
+        """Return logits and tapped states of the batch's positions, (taps, n, d).
+
+        Logits are (B, C), of a head that answers for each token those of real positions, (n, C).
+        """
         if self._logits is None or self._states is None:
             return self._run(batch)
-        logits = self._logits[list(indices)].to(self.device)
+        place = self._positions(indices) if self.teacher.per_token else torch.tensor(indices)
+        logits = self._logits.index_select(0, place).to(self.device)
         if not self.taps:
             return logits, logits.new_zeros(0)
         states = self._states.index_select(0, self._positions(indices))

@@ -173,7 +173,7 @@ def test_a_teacher_without_a_head(
     for extra in ((), ("--dry-run",)):
         result = cofi("prune", "--config", quick_yaml, "--teacher", folder, *extra)
         assert result.code == USAGE
-        assert "has no classifier with 2 outputs for task 'sst2'" in result.err
+        assert "has no sequence head with 2 outputs for task 'sst2'" in result.err
         assert "cofi finetune" in result.err
 
 

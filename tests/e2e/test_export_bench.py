@@ -85,7 +85,7 @@ def test_a_graph_that_differs_is_not_kept(finished, exported, tmp_path, monkeypa
 
 
 def test_not_a_number_is_a_difference(finished, exported, monkeypatch):
-    monkeypatch.setattr(parity, "_torch_logits", lambda model, batch: np.full((1, 2), np.nan))
+    monkeypatch.setattr(parity, "_torch_answer", lambda model, batch: np.full((1, 2), np.nan))
     with pytest.raises(CofiError, match="a logit by nan"):
         export(finished, graph="plain")
 
@@ -120,7 +120,7 @@ def test_a_checkpoint_without_a_head_is_refused(finished, tmp_path):
     BertTokenizerFast.from_pretrained(RunDir(finished).teacher).save_pretrained(tmp_path)
     with pytest.raises(CofiError) as caught:
         export(tmp_path, graph="plain")
-    assert "has no classification head: its answers would be random." in caught.value.message
+    assert "has no task head: its answers would be random." in caught.value.message
     assert "cofi finetune" in caught.value.hint
 
 

@@ -1,0 +1,60 @@
+"""Kinds of task: what a model's head answers, and what transformers calls that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal[
+    "classification", "regression", "multilabel", "ranking", "tokens", "span", "embedding"
+]
+
+
+@dataclass(frozen=True)
+class KindSpec:
+    """One kind.
+
+    Attributes:
+        summary: what is predicted, for messages.
+        head: kind of head, as :data:`cofi_cli.modeling.HEADS` names it.
+        outputs: width of the head; ``None`` = one per label.
+        problem_type: as transformers' configurations have it.
+        pipeline: transformers' pipeline and the hub's tag.
+        auto: the Auto class that opens such a model.
+    """
+
+    summary: str
+    head: str
+    outputs: int | None
+    problem_type: str | None
+    pipeline: str
+    auto: str
+
+
+_SEQUENCE = ("text-classification", "AutoModelForSequenceClassification")
+
+KINDS: Mapping[Kind, KindSpec] = {
+    "classification": KindSpec(
+        "one class a row", "sequence", None, "single_label_classification", *_SEQUENCE
+    ),
+    "regression": KindSpec("a number a row", "sequence", 1, "regression", *_SEQUENCE),
+    "multilabel": KindSpec(
+        "any number of classes a row", "sequence", None, "multi_label_classification", *_SEQUENCE
+    ),
+    "ranking": KindSpec(
+        "how well a text answers a query", "sequence", 1, "regression",
+        "text-ranking", "AutoModelForSequenceClassification",
+    ),
+    "tokens": KindSpec(
+        "a tag a word", "token", None, None,
+        "token-classification", "AutoModelForTokenClassification",
+    ),
+    "span": KindSpec(
+        "where the answer lies in a context", "span", 2, None,
+        "question-answering", "AutoModelForQuestionAnswering",
+    ),
+    "embedding": KindSpec(
+        "a vector a text", "embedding", 1, None, "sentence-similarity", "AutoModel"
+    ),
+}  # fmt: skip

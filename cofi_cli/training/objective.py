@@ -1,0 +1,133 @@
+"""What a task's outputs are trained on: labels, or the teacher's outputs; one class a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from cofi_cli.modeling import IGNORE
+from cofi_cli.pruning.distillation import prediction_loss
+from cofi_cli.tasks.kinds import Kind
+
+_CLOSED = -1e4
+"""Logit of a padding position; its probability is 0 in fp32."""
+
+
+class Objective:
+    """Losses of one kind of task; this one's are a classification's.
+
+    Shapes: logits are (B, C), (B, T, C) of a head that answers for each token. ``soft``
+    takes those of n real positions then, (n, C), and the mask that they come from.
+    """
+
+    def hard(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the loss against ``batch["labels"]``, a scalar."""
+        return F.cross_entropy(logits, batch["labels"])
+
+    def soft(self, student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
+        """Return the loss against the teacher's logits, a scalar.
+
+        Args:
+            student, teacher: logits of the same shape.
+            mask: (B, T), 1 at real positions.
+            temperature: T of the softened distributions.
+        """
+        return prediction_loss(student, teacher, temperature=temperature)
+
+
+class NumberObjective(Objective):
+    """One number a row: no distribution to soften, so the values are matched."""
+
+    def hard(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the mean squared error against the labels."""
+        return F.mse_loss(logits.squeeze(-1), batch["labels"].float())
+
+    def soft(self, student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
+        """Return the mean squared error against the teacher."""
+        return F.mse_loss(student.float(), teacher.float())
+
+
+class RankingObjective(NumberObjective):
+    """One logit a pair: relevant or not, or graded from 0 to 1."""
+
+    def hard(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the binary cross-entropy against relevance."""
+        labels = batch["labels"].float()
+        return F.binary_cross_entropy_with_logits(logits.squeeze(-1), labels)
+
+
+class MultilabelObjective(Objective):
+    """A yes or no for each class."""
+
+    def hard(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the binary cross-entropy, the mean over classes."""
+        return F.binary_cross_entropy_with_logits(logits, batch["labels"].float())
+
+    def soft(self, student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
+        """Return KL(teacher ‖ student)·T², each class a distribution of its own, summed."""
+        ours, theirs = (
+            torch.stack([F.logsigmoid(x), F.logsigmoid(-x)], dim=-1)
+            for x in (student.float() / temperature, teacher.float() / temperature)
+        )
+        loss = F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
+        return loss * temperature**2
+
+
+class TokensObjective(Objective):
+    """One class a token; the soft loss is the mean over real tokens."""
+
+    def hard(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the cross-entropy over the tokens that carry a label."""
+        labels = batch["labels"]
+        return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORE)
+
+
+class SpanObjective(Objective):
+    """Two distributions over a row's tokens: where the answer starts, and where it ends."""
+
+    def hard(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the mean of both cross-entropies; labels are (B, 2) positions."""
+        padding = (1 - batch["attention_mask"]).bool()[:, :, None]
+        open_logits = logits.float().masked_fill(padding, _CLOSED)
+        return F.cross_entropy(open_logits, batch["labels"])
+
+    def soft(self, student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
+        """Return KL(teacher ‖ student)·T² over positions, the mean of start and end."""
+        ours, theirs = (
+            F.log_softmax(_by_row(x.float() / temperature, mask), dim=1) for x in (student, teacher)
+        )
+        loss = F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
+        return loss * temperature**2 / 2
+
+
+class EmbeddingObjective(Objective):
+    """Unit vectors: no labels; the teacher's are matched in direction."""
+
+    def hard(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Have no labels to learn from."""
+        raise NotImplementedError("an embedder is trained on its teacher, not on labels")
+
+    def soft(self, student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
+        """Return the mean of |s - t|² = 2 - 2·cos(s, t)."""
+        return (student.float() - teacher.float()).square().sum(-1).mean()
+
+
+def _by_row(values: Tensor, mask: Tensor) -> Tensor:
+    """Put the real positions' values, (n, C), back into (B, T, C), closed at padding."""
+    rows = values.new_full((mask.numel(), values.shape[-1]), _CLOSED)
+    rows = rows.index_copy(0, mask.flatten().nonzero().flatten(), values)
+    return rows.view(*mask.shape, -1)
+
+
+OBJECTIVES: Mapping[Kind, Objective] = {
+    "classification": Objective(),
+    "regression": NumberObjective(),
+    "multilabel": MultilabelObjective(),
+    "ranking": RankingObjective(),
+    "tokens": TokensObjective(),
+    "span": SpanObjective(),
+    "embedding": EmbeddingObjective(),
+}
