@@ -10,6 +10,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+Kind = Literal[
+    "classification", "regression", "multilabel", "ranking", "tokens", "span", "embedding"
+]
+"""Kinds of task; :data:`cofi_cli.tasks.kinds.KINDS` says what each means."""
 GateGroup = Literal["head", "attention", "ffn_dim", "ffn", "hidden"]
 ALL_GATES: tuple[GateGroup, ...] = ("head", "attention", "ffn_dim", "ffn", "hidden")
 
@@ -34,6 +38,8 @@ class TaskConfig(Section):
     """Text column or columns (two for a sentence pair); empty means guess."""
     label: str | None = None
     """Label column; ``None`` means guess."""
+    kind: Kind | None = None
+    """What own files hold; ``None`` tells by their labels."""
     max_length: int = Field(128, ge=4)
 
 

@@ -24,6 +24,7 @@ def finetune(
     test: o.TestFile = None,
     text: o.Text = None,
     label: o.Label = None,
+    kind: o.KindName = None,
     max_length: o.MaxLength = None,
     seed: o.Seed = None,
     precision: o.Precision = None,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
-from cofi_cli.config import RunConfig
+from cofi_cli.config import Kind, RunConfig
 from cofi_cli.errors import CofiError, unknown
 from cofi_cli.presets import (
     Layer,
@@ -53,6 +53,14 @@ TestFile = Annotated[
 Text = Annotated[
     list[str] | None,
     typer.Option(help="Text column; twice for sentence pairs.", rich_help_panel=_DATA),
+]
+KindName = Annotated[
+    str | None,
+    typer.Option(
+        "--kind",
+        help="What own files hold; by default told by their labels. " + ", ".join(get_args(Kind)),
+        rich_help_panel=_DATA,
+    ),
 ]
 Label = Annotated[str | None, typer.Option(help="Label column.", rich_help_panel=_DATA)]
 MaxLength = Annotated[
@@ -105,6 +113,7 @@ KEYS = {
     "test": ("--test", "task.test"),
     "text": ("--text", "task.text"),
     "label": ("--label", "task.label"),
+    "kind": ("--kind", "task.kind"),
     "max_length": ("--max-length", "task.max_length"),
     "sparsity": ("--sparsity", "prune.sparsity"),
     "teacher": ("--teacher", "teacher.path"),
@@ -114,7 +123,18 @@ KEYS = {
     "threads": ("--threads", "train.threads"),
 }
 """Parameter of a command -> its flag and the key that it sets."""
-_TEXTS = ("model", "task", "data", "train", "validation", "test", "text", "label", "teacher")
+_TEXTS = (
+    "model",
+    "task",
+    "data",
+    "train",
+    "validation",
+    "test",
+    "text",
+    "label",
+    "kind",
+    "teacher",
+)
 """Flags that stay text; the others are read as YAML, so that the key's own type judges them."""
 
 

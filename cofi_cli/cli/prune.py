@@ -26,6 +26,7 @@ def prune(
     test: o.TestFile = None,
     text: o.Text = None,
     label: o.Label = None,
+    kind: o.KindName = None,
     max_length: o.MaxLength = None,
     seed: o.Seed = None,
     precision: o.Precision = None,

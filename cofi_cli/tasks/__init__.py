@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from cofi_cli.config import TaskConfig
@@ -26,7 +27,7 @@ __all__ = [
 
 def task_names() -> list[str]:
     """Return the names that ``--task`` knows."""
-    return [*GLUE, "demo"]
+    return list(BUILTIN)
 
 
 def load_task(config: TaskConfig) -> Task:
@@ -37,30 +38,44 @@ def load_task(config: TaskConfig) -> Task:
             exit code 6 if the data cannot be reached.
     """
     name, files = config.name, (config.train, config.validation, config.test)
-    if name is not None and name not in task_names():
+    if name is None:
+        from cofi_cli.tasks.own_files import task_from_own_files
+
+        return task_from_own_files(config)
+    if name not in BUILTIN:
         raise unknown(
             "task",
             name,
             task_names(),
             hint="For your own files: --train and --validation",
         )
-    if name is None:
-        from cofi_cli.tasks.files import task_from_files
-
-        return task_from_files(config)
     if any(files):
         raise CofiError(
             f"--task {name} and --train, --validation or --test exclude each other.",
-            hint=f"Leave out --task for your own files; for {name} in TSV files use --data DIR.",
+            hint=f"Leave out --task for your own files; for {name} in local files use --data DIR.",
         )
-    if name == "demo":
-        if config.data:
-            raise CofiError("The task 'demo' takes no --data: it reads this Python's own library.")
-        from cofi_cli.tasks.demo import demo_task
+    return BUILTIN[name](config)
 
-        return demo_task(max_length=config.max_length)
+
+def _glue(config: TaskConfig) -> Task:
+    assert config.name is not None
     if config.data:
-        return glue_from_folder(name, Path(config.data), max_length=config.max_length)
+        return glue_from_folder(config.name, Path(config.data), max_length=config.max_length)
     from cofi_cli.tasks.hub import glue_from_hub
 
-    return glue_from_hub(name, max_length=config.max_length)
+    return glue_from_hub(config.name, max_length=config.max_length)
+
+
+def _demo(config: TaskConfig) -> Task:
+    if config.data:
+        raise CofiError("The task 'demo' takes no --data: it reads this Python's own library.")
+    from cofi_cli.tasks.demo import demo_task
+
+    return demo_task(max_length=config.max_length)
+
+
+BUILTIN: dict[str, Callable[[TaskConfig], Task]] = {
+    **dict.fromkeys(GLUE, _glue),
+    "demo": _demo,
+}
+"""Built-in task -> what loads it, from ``data`` or the hub."""

@@ -24,17 +24,14 @@ _EXAMPLE = "For example: --train train.csv --validation dev.csv"
 def task_from_files(config: TaskConfig) -> Task:
     """Build a task from ``train``, ``validation`` and, if given, ``test``.
 
-    The training file decides on columns, kind and label names; the others must agree. Labels
-    with a fraction make a regression, all others are class names. A test file may lack labels.
+    The training file decides on columns, kind and label names; the others must agree. Unless
+    ``kind`` says, labels with a fraction make a regression, all others are class names. A test
+    file may lack labels.
 
     Raises:
         CofiError: a file is not given, not there (exit code 6), empty or faulty (which line).
     """
-    if config.train is None:
-        raise CofiError(
-            "No task given.",
-            hint="Name one with --task, or your own files with --train FILE --validation FILE.",
-        )
+    assert config.train is not None
     if config.validation is None:
         raise CofiError("--train needs --validation FILE as well.", hint=_EXAMPLE)
     if config.data is not None:
@@ -49,6 +46,8 @@ def task_from_files(config: TaskConfig) -> Task:
     text, label = choose_columns(training, config.text, config.label)
     values = read_labels(training, label)
     regression = is_regression(training, label)
+    if config.kind is not None:
+        regression = config.kind == "regression"
     names = () if regression else class_names(values)
     if len(names) == 1:
         raise CofiError(

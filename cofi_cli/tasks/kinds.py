@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-Kind = Literal[
-    "classification", "regression", "multilabel", "ranking", "tokens", "span", "embedding"
-]
+from cofi_cli.config import Kind
+
+__all__ = ["KINDS", "Kind", "KindSpec"]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,31 @@
+"""The user's own files, by the kind of task that they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from cofi_cli.config import TaskConfig
+from cofi_cli.errors import CofiError
+from cofi_cli.tasks.files import task_from_files
+from cofi_cli.tasks.kinds import Kind
+from cofi_cli.tasks.task import Task
+
+LOADERS: Mapping[Kind, Callable[[TaskConfig], Task]] = {
+    "classification": task_from_files,
+    "regression": task_from_files,
+}
+"""Kind -> what reads such files."""
+
+
+def task_from_own_files(config: TaskConfig) -> Task:
+    """Load own files as ``kind`` says, or as a classification or regression by their labels.
+
+    Raises:
+        CofiError: no training file, or whatever the kind's reader finds wrong.
+    """
+    if config.train is None:
+        raise CofiError(
+            "No task given.",
+            hint="Name one with --task, or your own files with --train FILE --validation FILE.",
+        )
+    return LOADERS[config.kind or "classification"](config)
