@@ -127,7 +127,7 @@ class TrainConfig(Section):
     """What all stages share."""
 
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """``auto`` times both where the hardware has bf16, per phase, and keeps the faster."""
+    """``auto`` measures as a run begins whether bf16 is fast here, and takes it where it pays."""
     grad_clip: float = Field(1.0, gt=0)
     evals_per_epoch: float = Field(1.0, gt=0)
     eval_batch_size: int = Field(64, ge=1)

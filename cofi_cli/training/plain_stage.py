@@ -13,7 +13,7 @@ from cofi_cli.training.best import Best
 from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.loop import total_steps
 from cofi_cli.training.optim import clip_gradients, set_lr, weight_optimizer
-from cofi_cli.training.precision import autocast, resolve_precision
+from cofi_cli.training.precision import autocast
 from cofi_cli.training.session import Session
 
 
@@ -41,12 +41,7 @@ class PlainStage:
         self.session = session
         self.model = model.to(session.device).train()
         self.others = [module.to(session.device) for module in others]
-        self.precision = resolve_precision(
-            session.config.train.precision,
-            device=session.device,
-            hidden=model.config.hidden_size,
-            sparsity=sparsity,
-        )
+        self.precision = session.precision(hidden=model.config.hidden_size, sparsity=sparsity)
         self.optimizer = weight_optimizer(
             [self.model, *self.others],
             lr=settings.learning_rate,

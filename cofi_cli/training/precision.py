@@ -1,33 +1,64 @@
 """Where bf16 autocast pays.
 
-The choice is a rule, not a stopwatch, so that two runs with one seed are equal.
-benchmarks/step.py measures what it rests on.
+Whether a processor multiplies bf16 matrices fast is measured, since flags do not tell: two that
+list ``avx512_bf16`` reached 2.7 times and half of their fp32 rate (docs/log.md). A run measures
+once and writes the result down, so that it resumes to the same bits. Where in a run bf16 pays is
+a rule, which benchmarks/step.py measures the ground of.
 """
 
 from __future__ import annotations
 
+import statistics
+import time
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache
 from pathlib import Path
 
 import torch
 
 _CPU_FLAGS = ("avx512_bf16", "amx_bf16")
+MIN_GAIN = 1.5
+"""Times as fast as fp32 that a product has to be, for the casts to pay."""
 MIN_WIDTH = 256
 """Hidden width under which bf16 products on a CPU lose to fp32 ones."""
 MAX_SPARSITY = 0.7
 """Sparsity from which the products that are left are too small for bf16 on a CPU."""
+_CUDA_GAIN = 8.0
+"""Of tensor cores over fp32, about; on a GPU that has them it is not measured."""
+_TOKENS, _INNER, _OUTER = 768, 384, 1536
+_ROUNDS, _RUNS = 5, 12
 
 
-@lru_cache
-def cpu_has_bf16() -> bool:
-    """Whether the processor multiplies bf16 matrices in hardware."""
+def bf16_gain(device: torch.device) -> float:
+    """Measure how many times as fast as fp32 a bf16 product is; 0 where it is not offered."""
+    if device.type == "cuda":
+        return _CUDA_GAIN if torch.cuda.is_bf16_supported() else 0.0
+    return _cpu_gain() if _offers_bf16() else 0.0
+
+
+def _offers_bf16() -> bool:
+    """Whether the processor has instructions for bf16 products."""
     info = Path("/proc/cpuinfo")
     return info.exists() and any(flag in info.read_text() for flag in _CPU_FLAGS)
 
 
+def _cpu_gain() -> float:
+    """Time both in turn on a product of an encoder's size; return the ratio of medians."""
+    x, weight = torch.randn(_TOKENS, _INNER), torch.randn(_OUTER, _INNER)
+    pairs = {dtype: (x.to(dtype), weight.to(dtype)) for dtype in (torch.float32, torch.bfloat16)}
+    seconds: dict[torch.dtype, list[float]] = {dtype: [] for dtype in pairs}
+    for _ in range(_ROUNDS):
+        for dtype, (left, right) in pairs.items():
+            torch.nn.functional.linear(left, right)
+            for _ in range(_RUNS):
+                began = time.perf_counter()
+                torch.nn.functional.linear(left, right)
+                seconds[dtype].append(time.perf_counter() - began)
+    full, half = (statistics.median(seconds[dtype]) for dtype in pairs)
+    return full / half
+
+
 def resolve_precision(
-    choice: str, *, device: torch.device, hidden: int, sparsity: float = 0.0
+    choice: str, *, device: torch.device, hidden: int, gain: float, sparsity: float = 0.0
 ) -> str:
     """Return ``fp32`` or ``bf16`` for a phase.
 
@@ -35,13 +66,14 @@ def resolve_precision(
         choice: ``auto``, ``fp32`` or ``bf16``.
         device: where the phase runs.
         hidden: hidden width.
+        gain: what :func:`bf16_gain` measured.
         sparsity: share of the prunable weights that is not computed.
     """
     if choice != "auto":
         return choice
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    pays = hidden >= MIN_WIDTH and sparsity < MAX_SPARSITY and cpu_has_bf16()
+    pays = gain >= MIN_GAIN
+    if device.type == "cpu":
+        pays = pays and hidden >= MIN_WIDTH and sparsity < MAX_SPARSITY
     return "bf16" if pays else "fp32"
 
 

@@ -24,7 +24,7 @@ from cofi_cli.training.optim import (
     set_lr,
     weight_optimizer,
 )
-from cofi_cli.training.precision import autocast, resolve_precision
+from cofi_cli.training.precision import autocast
 from cofi_cli.training.seeding import derive, generator
 from cofi_cli.training.session import Session
 
@@ -101,12 +101,7 @@ class PruneStage:
             seed = self.session.config.seed
             masks = self.gates.sample(generator(seed, self.name, "gates", step))
         target, device = self.target(step), self.session.device
-        precision = resolve_precision(
-            self.session.config.train.precision,
-            device=device,
-            hidden=self.shape.hidden,
-            sparsity=target,
-        )
+        precision = self.session.precision(hidden=self.shape.hidden, sparsity=target)
         lr = settings.learning_rate * linear_decay(step, self.total)
         set_lr(self.optimizer, lr)
         with autocast(precision, device):

@@ -14,12 +14,13 @@ from accelerate.utils import set_seed
 from cofi_cli.architectures import load_tokenizer
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import ENVIRONMENT, CofiError
-from cofi_cli.runs import RunDir, write_json, write_text
+from cofi_cli.runs import RunDir, read_json, write_json, write_text
 from cofi_cli.tasks import Encoded, Task, load_task
 from cofi_cli.training.environment import describe_environment
 from cofi_cli.training.interrupts import StopFlag
 from cofi_cli.training.metrics_log import MetricsLog
 from cofi_cli.training.objective import OBJECTIVES, Objective
+from cofi_cli.training.precision import bf16_gain, resolve_precision
 from cofi_cli.training.progress import Progress, Silent
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class Session:
     Attributes:
         splits: the task's splits, tokenised.
         resume_command: what to type after an interruption.
+        bf16_gain: how many times as fast as fp32 a bf16 product was when the run began.
     """
 
     config: RunConfig
@@ -44,6 +46,17 @@ class Session:
     progress: Progress
     flag: StopFlag
     resume_command: str
+    bf16_gain: float
+
+    def precision(self, *, hidden: int, sparsity: float = 0.0) -> str:
+        """Return ``fp32`` or ``bf16`` for a phase of a model of this width."""
+        return resolve_precision(
+            self.config.train.precision,
+            device=self.device,
+            hidden=hidden,
+            gain=self.bf16_gain,
+            sparsity=sparsity,
+        )
 
     @property
     def device(self) -> torch.device:
@@ -85,7 +98,9 @@ def open_session(
     run.root.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     write_text(run.config, text)
-    write_json(run.env, describe_environment(config, task, accelerator.device))
+    gain = _bf16_gain(config, run, accelerator.device)
+    env = describe_environment(config, task, accelerator.device) | {"bf16_gain": gain}
+    write_json(run.env, env)
     return Session(
         config=config,
         run=run,
@@ -97,7 +112,17 @@ def open_session(
         progress=progress or Silent(),
         flag=flag,
         resume_command=command,
+        bf16_gain=gain,
     )
+
+
+def _bf16_gain(config: RunConfig, run: RunDir, device: torch.device) -> float:
+    """Return what the run measured when it began, or measure now; 0 where nobody asks."""
+    if config.train.precision != "auto":
+        return 0.0
+    if run.env.exists():
+        return float(read_json(run.env).get("bf16_gain", 0.0))
+    return bf16_gain(device)
 
 
 def make_accelerator(device: str) -> Accelerator:

@@ -17,7 +17,6 @@ from cofi_cli.training.dense_stage import DenseStage
 from cofi_cli.training.distiller import uses_layers
 from cofi_cli.training.interrupts import Interrupted
 from cofi_cli.training.loop import run_stage
-from cofi_cli.training.precision import resolve_precision
 from cofi_cli.training.seeding import seed_global
 from cofi_cli.training.session import Session
 from cofi_cli.training.teacher_outputs import TeacherOutputs
@@ -96,11 +95,7 @@ def make_teacher_outputs(
         batch_size=config.train.eval_batch_size,
         budget_gb=config.prune.teacher_cache_gb,
         mask_padding=distill.mask_padding,
-        precision=resolve_precision(
-            config.train.precision,
-            device=session.device,
-            hidden=teacher.config.hidden_size,
-        ),
+        precision=session.precision(hidden=teacher.config.hidden_size),
     )
 
 

@@ -51,22 +51,27 @@ def test_seeds_of_different_purposes_differ() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sparsity", "hidden", "has_bf16", "expected"),
+    ("sparsity", "hidden", "gain", "expected"),
     [
-        (0.0, 384, True, "bf16"),
-        (0.95, 384, True, "fp32"),
-        (0.0, 64, True, "fp32"),
-        (0.0, 384, False, "fp32"),
+        (0.0, 384, 2.7, "bf16"),
+        (0.95, 384, 2.7, "fp32"),
+        (0.0, 64, 2.7, "fp32"),
+        (0.0, 384, 0.5, "fp32"),
+        (0.0, 384, 1.1, "fp32"),
     ],
 )
-def test_automatic_precision(
-    monkeypatch: pytest.MonkeyPatch, sparsity: float, hidden: int, has_bf16: bool, expected: str
-) -> None:
-    monkeypatch.setattr(p, "cpu_has_bf16", lambda: has_bf16)
+def test_automatic_precision(sparsity: float, hidden: int, gain: float, expected: str) -> None:
     cpu = torch.device("cpu")
-    found = p.resolve_precision("auto", device=cpu, hidden=hidden, sparsity=sparsity)
+    found = p.resolve_precision("auto", device=cpu, hidden=hidden, gain=gain, sparsity=sparsity)
     assert found == expected
-    assert p.resolve_precision("bf16", device=cpu, hidden=8, sparsity=0.99) == "bf16"
+    assert p.resolve_precision("bf16", device=cpu, hidden=8, gain=0.0, sparsity=0.99) == "bf16"
+
+
+def test_bf16_is_not_measured_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(p, "_offers_bf16", lambda: False)
+    assert p.bf16_gain(torch.device("cpu")) == 0.0
+    monkeypatch.setattr(p, "_offers_bf16", lambda: True)
+    assert p.bf16_gain(torch.device("cpu")) > 0.0
 
 
 def test_bf16_agrees_with_fp32(bert_folder: Path) -> None:
