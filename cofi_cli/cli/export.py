@@ -31,7 +31,9 @@ def export(
     ] = "fp32",
     graph: Annotated[
         str,
-        typer.Option(help="auto (fastest, measured), plain, packed, fused or fused-skip."),
+        typer.Option(
+            help="auto (fastest, measured), plain, packed, lean, fused, lean-fused or fused-skip."
+        ),
     ] = "auto",
     portable: Annotated[
         bool, typer.Option("--portable", help="Standard ONNX operators only.")

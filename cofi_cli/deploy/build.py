@@ -23,7 +23,7 @@ from cofi_cli.deploy.samples import Rows
 from cofi_cli.deploy.scoring import score_model
 from cofi_cli.deploy.source import weights_digest
 from cofi_cli.deploy.targets import Model
-from cofi_cli.deploy.tracing import write_onnx
+from cofi_cli.deploy.tracing import residuals_as_sums, write_onnx
 from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
 
 if TYPE_CHECKING:
@@ -228,6 +228,7 @@ class Build:
             calibration=self.calibration,
             pad_id=pad_id,
         )
+        residuals_as_sums(target)  # of products that took the residual in before
 
     def _that_holds(
         self,

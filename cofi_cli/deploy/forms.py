@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cofi_cli.deploy.lean import LeanEncoder
 from cofi_cli.errors import unknown
 from cofi_cli.modeling import CofiForEmbedding, CofiForQuestionAnswering, CofiForTask
 from cofi_cli.modeling.encoder import Attention, attend
@@ -42,7 +43,9 @@ FORMS = {
     for form in (
         Form("plain", "as traced: a product each for Q, K and V", True),
         Form("packed", "Q, K and V in one product", True),
+        Form("lean", "residuals inside the products; of the end only what the head reads", True),
         Form("fused", "onnxruntime's Attention, with each layer's own number of heads", False),
+        Form("lean-fused", "lean, with onnxruntime's Attention", False),
         Form(
             "fused-skip", "fused, and residual, LayerNormalization, Gelu with their biases", False
         ),
@@ -144,17 +147,22 @@ class Traced(nn.Module):
     def __init__(self, model: CofiForTask, form: Form) -> None:
         super().__init__()
         self.inner, self.is_fused = copy.deepcopy(model), not form.is_portable
-        if form.name == "plain":
-            return
-        replacement = FusedAttention if self.is_fused else PackedAttention
-        for layer in self.inner.model.encoder.layers:
-            own: Any = layer.attention
-            if own is not None:
-                layer.attention = replacement(own)
+        self.lean: LeanEncoder | None = None
+        if form.name in ("lean", "lean-fused"):
+            self.lean = LeanEncoder(model, _AttentionOperator.apply if self.is_fused else None)
+        elif form.name != "plain":
+            replacement = FusedAttention if self.is_fused else PackedAttention
+            for layer in self.inner.model.encoder.layers:
+                own: Any = layer.attention
+                if own is not None:
+                    layer.attention = replacement(own)
 
     def forward(self, ids: Tensor, mask: Tensor, types: Tensor) -> tuple[Tensor, ...]:
         """Return the outputs that :data:`~cofi_cli.deploy.answers.OUTPUTS` names."""
         bare = self.inner.model
+        if self.lean is not None:
+            bias: Any = bare._bias(mask, torch.float32)
+            return answers(self.inner, self.lean(ids, types, bias, mask.to(torch.int32)), mask)
         if self.is_fused:
             states, _ = bare.encoder(ids, mask.to(torch.int32), types, eager=True)
         else:

@@ -62,6 +62,9 @@ def test_what_a_form_consists_of(graphs):
     assert nodes["plain"]["MatMul"] - nodes["packed"]["MatMul"] == 4  # Q, K, V in one, twice
     assert nodes["fused"]["Attention"] == nodes["fused-skip"]["Attention"] == 2
     assert "Softmax" not in nodes["fused"]
+    assert nodes["lean"]["Gemm"] == 2 + 3 + 2 + 2  # two attentions, FFN, pooler and classifier
+    assert nodes["lean"]["Sum"] == nodes["plain"]["Sum"] - 3  # residuals are in the products
+    assert nodes["lean-fused"]["Attention"] == 1  # the last one has one query a row
     assert nodes["fused-skip"]["SkipLayerNormalization"] == 4
     heads = [
         attribute.i
