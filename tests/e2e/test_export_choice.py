@@ -186,7 +186,7 @@ def test_the_fastest_form_is_kept_for_both_models(finished, tmp_path, monkeypatc
     report = export(finished, output=tmp_path / "onnx")
     assert report["graph"] == "fused"
     assert {row["form"] for row in report["models"].values()} == {"fused"}
-    assert len(report["models"]["model"]["candidates"]) == 3
+    assert len(report["models"]["model"]["candidates"]) == 5
     assert "Attention" in inspect(tmp_path / "onnx" / "dense.onnx").nodes
     assert not (tmp_path / "onnx" / ".candidates").exists()
     portable = export(finished, output=tmp_path / "onnx", graph="packed", portable=True)
