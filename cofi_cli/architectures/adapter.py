@@ -60,6 +60,9 @@ class Adapter:
         renames: the encoder's modules without their parameter's name.
         config: our configuration key -> theirs.
         heads: kind of head, as in :data:`cofi_cli.modeling.HEADS` -> how it is stored.
+        shape: their names of the hidden width, layers, heads and FFN width.
+        always: configuration of ours that all its models share.
+        positions_after_padding: whether positions count from the padding id plus one.
         fixed: configuration values that our encoder relies on.
         legacy: old parameter names still found in checkpoints.
     """
@@ -69,6 +72,11 @@ class Adapter:
     renames: tuple[Rename, ...]
     config: Mapping[str, str]
     heads: Mapping[str, Head]
+    shape: tuple[str, str, str, str] = (
+        *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
+    )
+    always: Mapping[str, Any] = field(default_factory=dict)
+    positions_after_padding: bool = False
     fixed: Mapping[str, Any] = field(default_factory=dict)
     legacy: tuple[tuple[str, str], ...] = ((".gamma", ".weight"), (".beta", ".bias"))
 
@@ -105,11 +113,17 @@ class Adapter:
     def config_to_ours(self, theirs: Mapping[str, Any], head: str = "sequence") -> dict[str, Any]:
         """Return the arguments of a dense :class:`CofiConfig`."""
         ours = {own: theirs[their] for own, their in self.config.items() if their in theirs}
-        layers, heads = theirs["num_hidden_layers"], theirs["num_attention_heads"]
+        hidden, layers, heads, ffn = (theirs[name] for name in self.shape)
+        if self.positions_after_padding:
+            ours["position_offset"] = theirs["pad_token_id"] + 1
+        if ours.get("embedding_size") == hidden:
+            del ours["embedding_size"]
         return ours | {
             "source_model_type": self.model_type,
-            "head_dim": theirs["hidden_size"] // heads,
+            "hidden_size": hidden,
+            "head_dim": hidden // heads,
             "layer_heads": [heads] * layers,
-            "layer_ffn": [theirs["intermediate_size"]] * layers,
+            "layer_ffn": [ffn] * layers,
+            **self.always,
             **self.heads[head].config,
         }

@@ -13,11 +13,17 @@ from transformers.utils import logging as transformers_logging
 
 from cofi_cli.architectures.adapter import Adapter
 from cofi_cli.architectures.bert import BERT
+from cofi_cli.architectures.distilbert import DISTILBERT
+from cofi_cli.architectures.electra import ELECTRA
+from cofi_cli.architectures.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 from cofi_cli.architectures.source import load_config_dict, load_weights, resolve
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import HEADS, CofiConfig, CofiForTask
 
-ADAPTERS: Mapping[str, Adapter] = {BERT.model_type: BERT}
+ADAPTERS: Mapping[str, Adapter] = {
+    adapter.model_type: adapter
+    for adapter in (BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, DISTILBERT, ELECTRA)
+}
 _HEAD = ("model.pooler.", "classifier.")
 
 

@@ -157,7 +157,7 @@ class Traced(nn.Module):
                 if own is not None:
                     layer.attention = replacement(own)
 
-    def forward(self, ids: Tensor, mask: Tensor, types: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, ids: Tensor, mask: Tensor, types: Tensor | None = None) -> tuple[Tensor, ...]:
         """Return the outputs that :data:`~cofi_cli.deploy.answers.OUTPUTS` names."""
         bare = self.inner.model
         if self.lean is not None:

@@ -127,7 +127,7 @@ class LeanEncoder(nn.Module):
         last = places[-1] if places and reads_first_token(model) else None
         self.cut_at_once = reads_first_token(model) and not places
         self.parts = nn.ModuleList()
-        norm = self.embeddings.norm
+        norm = self.embeddings.closing
         for i, part in enumerate(parts):
             if isinstance(part, Attention):
                 bias = part.output.bias
@@ -141,15 +141,15 @@ class LeanEncoder(nn.Module):
             norm.bias += bias
             norm = part.norm
 
-    def forward(self, ids: Tensor, types: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, types: Tensor | None, bias: Tensor, mask: Tensor) -> Tensor:
         """Return the last state, (B, T, d), or (B, 1, d) where the head reads no more.
 
         Args:
-            ids, types, mask: (B, T).
+            ids, types, mask: (B, T); types may be ``None``.
             bias: (B, 1, 1, T), added to scores.
         """
         batch, length = ids.shape
-        x = self.embeddings.norm(self.embeddings.sum(ids, types))
+        x = self.embeddings(ids, types)
         rows = x[:, 0] if self.cut_at_once else x.reshape(-1, x.shape[-1])
         is_cut = self.cut_at_once
         for part in self.parts:

@@ -41,7 +41,8 @@ def check_parity(
     for indices in parity_batches(rows):
         batch = pad(rows, indices, pad_id=_pad_id(model))
         names = [output.name for output in session.get_outputs()]
-        theirs = answer_of(dict(zip(names, session.run(None, batch), strict=True)))
+        feed = {own.name: batch[own.name] for own in session.get_inputs()}
+        theirs = answer_of(dict(zip(names, session.run(None, feed), strict=True)))
         ours = _torch_answer(model, batch)
         if theirs.shape != ours.shape:
             raise _differs(name, f"shapes {theirs.shape} and {ours.shape}")

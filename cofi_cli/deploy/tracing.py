@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 OPSETS = range(17, 21)
 """17 is the first with LayerNormalization, 20 the last of the TorchScript exporter."""
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+def input_names(model: CofiForTask) -> tuple[str, ...]:
+    """Return a graph's inputs: token types only where the model tells them apart."""
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    return names if model.config.type_vocab_size > 1 else names[:2]
 
 
 def write_onnx(
@@ -46,17 +51,19 @@ def write_onnx(
 
     shape, outputs = get_form(form), OUTPUTS[model.kind]
     ids = torch.ones((2, 8), dtype=torch.int64)
+    names = input_names(model)
+    inputs = (ids, torch.ones_like(ids), torch.zeros_like(ids))[: len(names)]
     long = {0: "batch", 1: "length"}
     per_token = model.per_token
-    axes = dict.fromkeys(INPUTS, long) | {
+    axes = dict.fromkeys(names, long) | {
         name: long if per_token or name == "token_embeddings" else {0: "batch"} for name in outputs
     }
     with _quiet(), torch.inference_mode():
         torch.onnx.export(
             Traced(model, shape).eval(),
-            (ids, torch.ones_like(ids), torch.zeros_like(ids)),
+            inputs,
             str(file),
-            input_names=list(INPUTS),
+            input_names=list(names),
             output_names=list(outputs),
             dynamic_axes=axes,
             opset_version=opset,

@@ -16,7 +16,10 @@ class CofiConfig(PretrainedConfig):
         head_dim: width of one attention head.
         layer_heads: heads of each layer; 0 means that the attention sub-layer is absent.
         layer_ffn: FFN width of each layer; 0 means that the FFN sub-layer is absent.
+        embedding_size: width of the embeddings where a projection brings them to the encoder's;
+            ``None`` = they have the encoder's width.
         position_offset: first position index (0 for BERT).
+        type_vocab_size: token types; 0 for none.
         source_model_type: ``model_type`` of the architecture that it came from.
 
     The other arguments are BERT's. An absent sub-layer is an identity: it has
@@ -45,6 +48,7 @@ class CofiConfig(PretrainedConfig):
         attention_probs_dropout_prob: float = 0.1,
         classifier_dropout: Optional[float] = None,
         max_position_embeddings: int = 512,
+        embedding_size: Optional[int] = None,
         position_offset: int = 0,
         type_vocab_size: int = 2,
         layer_norm_eps: float = 1e-12,
@@ -71,6 +75,7 @@ class CofiConfig(PretrainedConfig):
         self.attention_probs_dropout_prob = attention_probs_dropout_prob
         self.classifier_dropout = classifier_dropout
         self.max_position_embeddings = max_position_embeddings
+        self.embedding_size = embedding_size
         self.position_offset = position_offset
         self.type_vocab_size = type_vocab_size
         self.layer_norm_eps = layer_norm_eps

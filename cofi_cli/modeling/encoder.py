@@ -237,29 +237,69 @@ class WholeLayer(Layer):
 
 
 class Embeddings(nn.Module):
-    """Word, position and token-type embeddings, summed and normalised."""
+    """Word, position and token-type embeddings, summed and normalised.
+
+    Where they are of another width than the encoder, a linear layer follows (ELECTRA).
+    """
 
     def __init__(self, config: CofiConfig) -> None:
         super().__init__()
-        width = config.hidden_size
+        width = config.embedding_size or config.hidden_size
         self.word = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id)
         self.position = nn.Embedding(config.max_position_embeddings, width)
-        self.token_type = nn.Embedding(config.type_vocab_size, width)
+        types = config.type_vocab_size
+        self.token_type = nn.Embedding(types, width) if types else None
         self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.projection = (
+            nn.Linear(width, config.hidden_size) if config.embedding_size is not None else None
+        )
         self.offset, self.dropout = config.position_offset, config.hidden_dropout_prob
 
     def sum(self, input_ids: Tensor, token_type_ids: Optional[Tensor]) -> Tensor:
-        """Return the embeddings before LayerNorm, (B, T, d)."""
+        """Return the embeddings before LayerNorm, (B, T, e).
+
+        Positions count from the offset on whatever the ids are: a row's padding is on its
+        right, so real tokens get the numbers that RoBERTa counts past padding.
+        """
         positions = torch.arange(input_ids.shape[1], device=input_ids.device) + self.offset
-        if token_type_ids is None:
-            token_type_ids = torch.zeros_like(input_ids)
-        x: Tensor = self.word(input_ids) + self.token_type(token_type_ids)
+        x: Tensor = self.word(input_ids)
+        if self.token_type is not None:
+            if token_type_ids is None or self.token_type.num_embeddings == 1:
+                token_type_ids = torch.zeros_like(input_ids)
+            x = x + self.token_type(token_type_ids)
         x = x + self.position(positions)[None]
         return x
+
+    @property
+    def closing(self) -> "nn.LayerNorm | nn.Linear":
+        """The module whose weight and bias make the stream's hidden dims."""
+        return self.norm if self.projection is None else self.projection
 
     def drop(self, x: Tensor) -> Tensor:
         """Apply the embedding dropout."""
         return drop(x, self.dropout, self.training)
+
+    def forward(self, input_ids: Tensor, token_type_ids: Optional[Tensor]) -> Tensor:
+        """Dense and compact states; returns (B, T, d)."""
+        x = self.drop(self.norm(self.sum(input_ids, token_type_ids)))
+        return x if self.projection is None else self.projection(x)
+
+    def masked(self, input_ids: Tensor, token_type_ids: Optional[Tensor], hidden: Tensor) -> Tensor:
+        """Masked state by definition; returns (B, T, d)."""
+        x = self.sum(input_ids, token_type_ids)
+        if self.projection is None:
+            return self.drop(masked_layer_norm(x, self.norm, hidden))
+        y: Tensor = self.projection(self.drop(self.norm(x))) * hidden
+        return y
+
+    def open(self, input_ids: Tensor, token_type_ids: Optional[Tensor], select: Select) -> Tensor:
+        """Masked state, open hidden dims only; returns (B, T, k)."""
+        x = self.sum(input_ids, token_type_ids)
+        if self.projection is None:
+            return self.drop(open_layer_norm(take(x, select.hidden, 2), self.norm, select))
+        weight = take(self.projection.weight, select.hidden, 0) * select.gate[:, None]
+        bias = take(self.projection.bias, select.hidden, 0) * select.gate
+        return F.linear(self.drop(self.norm(x)), weight, bias)
 
 
 class Encoder(nn.Module):
@@ -294,15 +334,17 @@ class Encoder(nn.Module):
             and the kept hidden dims, (k,), or ``None`` where k = d. An absent
             sub-layer passes its input on, so equal neighbours may be one tensor.
         """
-        x = self.embeddings.sum(input_ids, token_type_ids)
         if masks is None:
-            x = self.embeddings.drop(self.embeddings.norm(x))
-            states = [x]
+            states = [self.embeddings(input_ids, token_type_ids)]
             for layer in self.layers:
                 states.append(layer(states[-1], bias, eager))
             return states, None
         if skip_closed:
-            return self._open(x, bias, masks)
+            select = Select.of(masks, input_ids.device)
+            x = self.embeddings.open(input_ids, token_type_ids, select)
+            return self._open(x, bias, masks, select), select.hidden
+        hidden = masks.hidden.to(input_ids.device)
+        x = self.embeddings.masked(input_ids, token_type_ids, hidden)
         return self._masked(x, bias, masks), None
 
     def _whole_layers(self) -> "list[WholeLayer]":
@@ -319,18 +361,16 @@ class Encoder(nn.Module):
                 masks.hidden,
             )
         )
-        states = [self.embeddings.drop(masked_layer_norm(x, self.embeddings.norm, hidden))]
+        states = [x]
         for i, layer in enumerate(self._whole_layers()):
             x = layer.attention.masked(states[-1], bias, head[i], attention[i], hidden)
             states.append(layer.ffn.masked(x, dim[i], ffn[i], hidden))
         return states
 
     def _open(
-        self, x: Tensor, bias: Optional[Tensor], masks: Masks
-    ) -> tuple[list[Tensor], Optional[Tensor]]:
-        select = Select.of(masks, x.device)
-        x = open_layer_norm(take(x, select.hidden, 2), self.embeddings.norm, select)
-        states = [self.embeddings.drop(x)]
+        self, x: Tensor, bias: Optional[Tensor], masks: Masks, select: Select
+    ) -> list[Tensor]:
+        states = [x]
         for i, layer in enumerate(self._whole_layers()):
             x = states[-1]
             heads, dims = masks.kept_heads(i), masks.kept_ffn(i)
@@ -345,7 +385,7 @@ class Encoder(nn.Module):
                 z, own = masks.ffn_dim[i, dims].to(x.device), masks.ffn[i].to(x.device)
                 x = layer.ffn.open(x, dims, z, own, select)
             states.append(x)
-        return states, select.hidden
+        return states
 
 
 def init_weights(module: nn.Module, std: float = 0.02) -> None:

@@ -339,13 +339,14 @@ class CofiForEmbedding(CofiForTask):
 
     kind, outputs = "embedding", 1
 
+    def __init__(self, config: CofiConfig) -> None:
+        super().__init__(config)
+        assert self.model.pooler is not None
+        nn.init.eye_(self.model.pooler.weight)
+        nn.init.zeros_(self.model.pooler.bias)
+
     def _build_head(self, config: CofiConfig) -> None:
         """Have no head beside the pooler, which starts as the identity."""
-
-    def _init_weights(self, module: nn.Module) -> None:
-        super()._init_weights(module)
-        if isinstance(module, CofiModel) and module.pooler is not None:
-            nn.init.eye_(module.pooler.weight)
 
     def head(self, last: Tensor, kept: Optional[Tensor], mask: Optional[Tensor]) -> Tensor:
         """Return embeddings of unit length, (B, e), for the last state, (B, T, k)."""

@@ -48,10 +48,15 @@ def compact(model: Model, plan: PrunePlan) -> Model:
             new[f"{prefix}.{part}"] = state[f"{prefix}.{part}"][hidden] * gate
 
     embeddings = "model.encoder.embeddings"
-    for part in ("word", "position", "token_type"):
-        key = f"{embeddings}.{part}.weight"
-        new[key] = state[key][:, hidden]
-    norm(f"{embeddings}.norm")
+    if model.config.embedding_size is None:
+        for part in ("word", "position", "token_type"):
+            if (key := f"{embeddings}.{part}.weight") in state:
+                new[key] = state[key][:, hidden]
+        norm(f"{embeddings}.norm")
+    else:
+        key = f"{embeddings}.projection"
+        new[f"{key}.weight"] = state[f"{key}.weight"][hidden] * gate[:, None]
+        new[f"{key}.bias"] = state[f"{key}.bias"][hidden] * gate
     new[f"{model.reader}.weight"] = state[f"{model.reader}.weight"][:, hidden]
 
     for i, (heads, dims) in enumerate(zip(plan.heads, plan.ffn)):
