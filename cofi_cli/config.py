@@ -30,7 +30,7 @@ class TaskConfig(Section):
     name: str | None = None
     """A built-in task (``cofi presets --tasks`` lists them); ``None`` with ``train`` set."""
     data: str | None = None
-    """A local folder with ``train.tsv`` and ``dev.tsv`` for a GLUE task."""
+    """A local folder with the files of a built-in task, such as ``train.tsv`` and ``dev.tsv``."""
     train: str | None = None
     validation: str | None = None
     test: str | None = None
@@ -41,6 +41,8 @@ class TaskConfig(Section):
     kind: Kind | None = None
     """What own files hold; ``None`` tells by their labels."""
     max_length: int = Field(128, ge=4)
+    doc_stride: int = Field(128, ge=0)
+    """Tokens that neighbouring windows of a long context share, half a window at most (span)."""
 
 
 class TeacherConfig(Section):

@@ -17,6 +17,7 @@ from cofi_cli.errors import UNREACHABLE, CofiError, unknown
 SMALL_GLUE = ("cola", "stsb", "mrpc", "rte", "wnli")
 """Sets of some thousand rows; the paper trains them longer (and leaves wnli out)."""
 LARGE_GLUE = ("sst2", "mnli", "qqp", "qnli")
+SPANS = ("squad", "squad_v2")
 SMALL_ROWS = 10_000
 """Files of the user's own with fewer rows are small; GLUE's small sets have up to 8,551."""
 
@@ -67,11 +68,16 @@ def preset_summary(name: str) -> str:
     return preset_text(name).split("\n", 1)[0].lstrip("# ").rstrip()
 
 
-def choose_preset(task: str | None, *, train: Path | None = None) -> str | None:
+def choose_preset(
+    task: str | None, *, train: Path | None = None, kind: str | None = None
+) -> str | None:
     """Return the preset that fits a task as the paper sorts them.
 
-    Own files are sorted by the lines of ``train``; ``None`` where there is no such file.
+    Own files are sorted by their kind, then by the lines of ``train``; ``None`` where there is
+    no such file.
     """
+    if task in SPANS or (task is None and kind == "span"):
+        return "squad"
     if task == "demo":
         return "demo"
     if task in SMALL_GLUE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
@@ -59,6 +60,28 @@ def save_reviews(folder: Path, *, rows: int = 128) -> Path:
                 words.insert(rng.randint(0, len(words)), rng.choice((BAD, GOOD)[i % 2]))
             lines.append(f"{' '.join(words)}\t{i % 2}")
         (folder / f"{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+def save_questions(folder: Path, *, rows: int = 128) -> Path:
+    """Write train.json and dev.json in SQuAD's form: which good word is in the context?"""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = random.Random(0)
+    for name, count in (("train", rows), ("dev", rows // 2)):
+        paragraphs = []
+        for i in range(count):
+            words = rng.choices(FILLER + BAD, k=rng.randint(4, 30))
+            place = rng.randrange(len(words))
+            words[place] = rng.choice(GOOD)
+            start = len(" ".join([*words[:place], ""]))
+            question = {
+                "id": f"{name}{i}",
+                "question": "is the film good",
+                "answers": [{"text": words[place], "answer_start": start}],
+            }
+            paragraphs.append({"context": " ".join(words), "qas": [question]})
+        whole = {"version": "1.1", "data": [{"title": "reviews", "paragraphs": paragraphs}]}
+        (folder / f"{name}.json").write_text(json.dumps(whole), encoding="utf-8")
     return folder
 
 

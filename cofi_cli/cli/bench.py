@@ -210,12 +210,16 @@ def lengths(flag: str, text: str) -> list[Length]:
 
 
 def _task(name: str | None, data: str | None) -> Task | None:
+    """Load a built-in task with the lengths that its preset trains with."""
     if name is None:
         return None
     from cofi_cli.config import TaskConfig
+    from cofi_cli.presets import choose_preset, preset_layer
     from cofi_cli.tasks import load_task
 
-    return load_task(TaskConfig(name=name, data=data))
+    preset = choose_preset(name)
+    usual = preset_layer(preset).values.get("task", {}) if preset else {}
+    return load_task(TaskConfig(**{**usual, "name": name, "data": data}))
 
 
 def _check_places(output: Path | None, ci_dir: Path | None) -> None:

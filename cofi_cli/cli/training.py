@@ -108,6 +108,10 @@ def show_report(report: Mapping[str, Any], run: RunDir) -> None:
     show_lines([*lines, f"next    cofi export {run.root} --onnx && cofi bench {run.root}"])
 
 
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+
+
 def show_plan(config: RunConfig, run: RunDir, *, as_json: bool) -> None:
     """``--dry-run``: check everything; say what would happen."""
     from cofi_cli.deploy.text import Table
@@ -122,7 +126,8 @@ def show_plan(config: RunConfig, run: RunDir, *, as_json: bool) -> None:
     facts = (
         ("model", str(plan["model"])),
         ("task", f"{plan['task']} ({plan['metric']})"),
-        ("rows", ", ".join(f"{name} {count:,}" for name, count in plan["rows"].items())),
+        ("rows", _counts(plan["rows"])),
+        *([("windows, trained on as rows", _counts(plan["features"]))] if plan["features"] else []),
         ("prunable weights", f"{plan['prunable_weights']:,}"),
         ("kept at the target", f"{plan['kept_weights']:,}"),
         ("reachable sparsity", f"{low:g} to {high:.4f}"),

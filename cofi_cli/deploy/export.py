@@ -188,6 +188,7 @@ def _build(
         report.update(
             {
                 "source": str(source),
+                "head": models["model"][1].kind,
                 "folder": str(folder),
                 "precision": precision,
                 "graph": rows["model"]["form"],

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cofi_cli.deploy.answers import answer_of
 from cofi_cli.deploy.parity import open_session
 from cofi_cli.deploy.samples import Rows, by_length, pad
 
@@ -50,8 +51,12 @@ def most_sensitive_first(
 
 
 def _logits(file: Path, rows: Rows, pad_id: int) -> np.ndarray:
+    """Return answers, (rows, C), or those of all real positions, (n, C)."""
     session = open_session(file)
-    batches = by_length(rows, 16)
-    return np.concatenate(
-        [session.run(["logits"], pad(rows, indices, pad_id=pad_id))[0] for indices in batches]
-    )
+    names = [output.name for output in session.get_outputs()]
+    found = []
+    for indices in by_length(rows, 16):
+        batch = pad(rows, indices, pad_id=pad_id)
+        answer = answer_of(dict(zip(names, session.run(None, batch), strict=True)))
+        found.append(answer[batch["attention_mask"] == 1] if answer.ndim == 3 else answer)
+    return np.concatenate(found)

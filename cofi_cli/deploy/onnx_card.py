@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cofi_cli.deploy import text
+from cofi_cli.deploy import span_card, text
 
 _CARD = """---
 library_name: onnx
@@ -16,22 +16,28 @@ tags: [pruning, cofi, onnxruntime]
 {table}
 
 Written by `cofi export` from `{source}`; ONNX opset {opset}, graph `{graph}`{portable}. Inputs are
-`input_ids`, `attention_mask` and `token_type_ids`, int64, (batch, length), both open; the output is
-`logits`, (batch, labels). The fp32 files differ from torch by {delta:.1e} at most
+`input_ids`, `attention_mask` and `token_type_ids`, int64, (batch, length), both open; {output}.
+The fp32 files differ from torch by {delta:.1e} at most
 (on {inputs}). What was tried, and what it took, is in `export.json`.
 
 ```python
-import onnxruntime
+{snippet}
+```
+"""
+
+_OUTPUT = "the output is `logits`, (batch, labels)"
+_SNIPPET = """import onnxruntime
 from tokenizers import Tokenizer
 
 tokenizer = Tokenizer.from_file("tokenizer.json")
 session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
 text = tokenizer.encode("a gripping, beautifully shot film")
-fields = {{"input_ids": text.ids, "attention_mask": text.attention_mask,
-          "token_type_ids": text.type_ids}}
-logits = session.run(["logits"], {{name: [row] for name, row in fields.items()}})[0]
-```
-"""
+fields = {"input_ids": text.ids, "attention_mask": text.attention_mask,
+          "token_type_ids": text.type_ids}
+logits = session.run(["logits"], {name: [row] for name, row in fields.items()})[0]"""
+
+_HEADS = {"span": (span_card.OUTPUT, span_card.SNIPPET)}
+"""Kind of head -> what comes out, and how to use it."""
 
 
 def onnx_card(report: dict[str, Any], *, is_portable: bool) -> str:
@@ -47,7 +53,10 @@ def onnx_card(report: dict[str, Any], *, is_portable: bool) -> str:
     )
     metric = next((row["metric"] for row in report["models"].values() if "metric" in row), "score")
     table = text.Table("", ("file", "precision", "size", f"{metric} (dev)"), rows)
+    output, snippet = _HEADS.get(report["head"], (_OUTPUT, _SNIPPET))
     return _CARD.format(
+        output=output,
+        snippet=snippet,
         title="ONNX models",
         table=table.markdown(),
         source=report["source"],

@@ -9,6 +9,7 @@ import numpy as np
 from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.samples import Batch, Rows, by_length, pad
 from cofi_cli.deploy.targets import Model
+from cofi_cli.deploy.wire import pack, unpack
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks import Ragged
 
@@ -51,8 +52,8 @@ def score_model(
     answers: list[np.ndarray] = [np.empty(0)] * len(rows)
     for indices in by_length(rows, BATCH_SIZE):
         batch = pad(rows, indices, pad_id=int(tokenizer.pad_token_id or 0))
-        lists = {key: value.tolist() for key, value in batch.items()}
-        answer = np.asarray(worker.ask("logits", **lists)["logits"], dtype=np.float32)
+        packed = {key: pack(value) for key, value in batch.items()}
+        answer = unpack(worker.ask("logits", **packed)["logits"])
         _check_shape(answer, batch, task, model.name)
         for place, row in enumerate(indices):
             length = len(rows.input_ids[row])
@@ -66,7 +67,7 @@ def score_model(
         "metric": metric,
         "score": scores[metric],
         "scores": scores,
-        "rows": len(rows),
+        "rows": len(task.splits["validation"].texts[:limit]),
     }
 
 

@@ -11,6 +11,8 @@ never outlives the process that started it.
             seconds, min_seconds               -> samples (seconds)
     logits  input_ids, ...                     -> logits
     memory                                     -> peak_bytes
+
+Arrays are nested lists, or bytes as :mod:`~cofi_cli.deploy.wire` has them; logits are always those.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
+
+from cofi_cli.deploy.wire import pack, unpack
 
 Request = dict[str, Any]
 Answer = dict[str, Any]
@@ -49,7 +53,7 @@ class Worker(ABC):
 
     @abstractmethod
     def _logits(self, arrays: Arrays) -> np.ndarray:
-        """Return the logits of a batch, (batch, labels)."""
+        """Return the answers of a batch, (batch, labels) or (batch, length, labels)."""
 
     def random(self, *, batch: int, seq_len: int, vocab: int, seed: int) -> Answer:
         """Hold one batch of random ids for the runs to come."""
@@ -57,7 +61,7 @@ class Worker(ABC):
         self._calls = [self._prepared(arrays)]
         return {"inputs": 1}
 
-    def load(self, *, batches: list[dict[str, list[list[int]]]]) -> Answer:
+    def load(self, *, batches: list[dict[str, Any]]) -> Answer:
         """Hold these batches for the runs to come, which take them in turn."""
         self._calls = [self._prepared(_arrays(batch)) for batch in batches]
         return {"inputs": len(self._calls)}
@@ -97,9 +101,9 @@ class Worker(ABC):
                 break
         return {"samples": samples}
 
-    def logits(self, **inputs: list[list[int]]) -> Answer:
-        """Return the logits of a batch given as lists."""
-        return {"logits": self._logits(_arrays(inputs)).astype(float).tolist()}
+    def logits(self, **inputs: Any) -> Answer:
+        """Return the logits of a batch."""
+        return {"logits": pack(self._logits(_arrays(inputs)).astype(np.float32))}
 
     def memory(self) -> Answer:
         """Return the largest resident size so far, in bytes (``None`` where unknown)."""
@@ -160,5 +164,5 @@ def run(worker: Worker) -> None:
     serve(worker, sys.stdin, replies)
 
 
-def _arrays(lists: dict[str, list[list[int]]]) -> Arrays:
-    return {name: np.asarray(value, dtype=np.int64) for name, value in lists.items()}
+def _arrays(given: dict[str, Any]) -> Arrays:
+    return {name: unpack(value).astype(np.int64) for name, value in given.items()}

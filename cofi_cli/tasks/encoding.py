@@ -107,14 +107,15 @@ def encode(
     max_length: int,
     *,
     kind: Kind = "classification",
+    **options: Any,
 ) -> Encoded:
-    """Tokenise a split for a kind of task.
+    """Tokenise a split for a kind of task; ``options`` are what its encoding takes beside.
 
     Raises:
         CofiError: the tokenizer's model takes fewer tokens than ``max_length``.
     """
     check_length(tokenizer, max_length)
-    return ENCODERS.get(kind, encode_rows)(split, tokenizer, max_length)
+    return ENCODERS.get(kind, encode_rows)(split, tokenizer, max_length, **options)
 
 
 def encode_rows(split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
@@ -143,7 +144,13 @@ def encode_rows(split: Split, tokenizer: PreTrainedTokenizerBase, max_length: in
     return Encoded(ids, types, labels, np.diff(ids.ends).astype(np.int64))
 
 
-ENCODERS: Mapping[Kind, Callable[[Split, Any, int], Encoded]] = {}
+def _encode_spans(split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
+    from cofi_cli.tasks.span_encoding import encode_spans
+
+    return encode_spans(split, tokenizer, max_length, **options)
+
+
+ENCODERS: Mapping[Kind, Callable[..., Encoded]] = {"span": _encode_spans}
 """Kinds with an encoding of their own; all others are :func:`encode_rows`."""
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cofi_cli.tasks.kinds import Kind
 from cofi_cli.tasks.metrics import METRICS
+from cofi_cli.tasks.span_scoring import score_spans
 from cofi_cli.tasks.task import Task
 
 Scorer = Callable[[Task, Any, Any], dict[str, float]]
@@ -43,4 +44,5 @@ def _score_rows(task: Task, outputs: Any, reference: Any) -> dict[str, float]:
 SCORERS: Mapping[Kind, Scorer] = {
     "classification": _score_rows,
     "regression": _score_rows,
+    "span": score_spans,
 }

@@ -195,5 +195,6 @@ def read_table(path: Path) -> Table:
         raise CofiError(
             f"{path}: cannot read files of type '{path.suffix or 'none'}'. "
             f"Choices: {', '.join(READERS)}.",
+            hint="SQuAD's JSON is read with --kind span." if path.suffix == ".json" else None,
         )
     return reader(path)

@@ -57,6 +57,7 @@ class Task:
             ``validation_mismatched`` too.
         max_length: longest input in tokens; longer ones are truncated.
         note: what a reader of the scores must know; shown in reports.
+        encoding: what its kind's encoding takes beside ``max_length``.
         fingerprint: split -> SHA-256 of its rows; filled in when left out.
     """
 
@@ -67,6 +68,7 @@ class Task:
     splits: Mapping[str, Split]
     max_length: int
     note: str = ""
+    encoding: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -102,7 +104,7 @@ class Task:
         if limit is not None:
             labels = None if rows.labels is None else rows.labels[:limit]
             rows = Split(rows.texts[:limit], labels)
-        return encode(rows, tokenizer, self.max_length, kind=self.kind)
+        return encode(rows, tokenizer, self.max_length, kind=self.kind, **self.encoding)
 
     def score(self, outputs: Any, reference: Any) -> dict[str, float]:
         """Score predictions, in points from 0 to 100 (correlations: -100 to 100).

@@ -21,11 +21,15 @@ def dry_run(config: RunConfig) -> dict[str, Any]:
     """
     shape = check_target(config)
     task = load_task(config.task)
-    load_tokenizer(config.model)
+    tokenizer = load_tokenizer(config.model)
     given = config.teacher.path
     if given is not None:
         check_teacher(given, task)
-    rows = len(task.splits["train"])
+    counts = {name: len(split) for name, split in task.splits.items()}
+    features = None
+    if task.kind == "span":
+        features = {name: len(task.encode(name, tokenizer)) for name in task.splits}
+    rows = (features or counts)["train"]
     stages = []
     if given is None:
         stages.append(_stage("teacher", rows, config.teacher))
@@ -35,7 +39,8 @@ def dry_run(config: RunConfig) -> dict[str, Any]:
     return {
         "model": config.model,
         "task": task.name,
-        "rows": {name: len(split) for name, split in task.splits.items()},
+        "rows": counts,
+        "features": features,
         "labels": list(task.labels),
         "metric": task.metrics[0],
         "shape": shape.as_dict(),

@@ -232,3 +232,22 @@ def test_errors_leave_json_output_empty(cofi: Cofi) -> None:
     assert (result.code, result.out) == (USAGE, "")
     with pytest.raises(json.JSONDecodeError):
         json.loads(result.out)
+
+
+def test_a_bad_question_is_named_by_its_place(
+    cofi: Cofi, tmp_path: Path, bert_folder: Path
+) -> None:
+    answer = {"text": "London", "answer_start": 1}
+    asked = {"id": "q7", "question": "Where?", "answers": [answer]}
+    paragraph = {"context": "In London.", "qas": [asked]}
+    whole = {"data": [{"title": "Ada", "paragraphs": [paragraph]}]}
+    (tmp_path / "asked.json").write_text(json.dumps(whole), encoding="utf-8")
+    files = ("--train", "asked.json", "--validation", "asked.json")
+    result = cofi("prune", bert_folder, "--kind", "span", *files, "--max-length", "24")
+    assert result.code == USAGE and "Traceback" not in result.err
+    assert "asked.json, article 1 (Ada), paragraph 1, question 'q7'" in result.err
+    assert "does not stand at its answer_start 1" in result.err
+    assert "The nearest place where it stands is 3" in result.err
+    assert "Preset squad" in result.err
+    as_table = cofi("prune", bert_folder, *files)
+    assert as_table.code == USAGE and "--kind span" in as_table.err

@@ -15,6 +15,7 @@ from cofi_cli.deploy import bench as bench_module
 from cofi_cli.deploy.bench import bench
 from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.result import BenchResult
+from cofi_cli.deploy.wire import unpack
 from cofi_cli.deploy.worker_base import random_inputs
 from cofi_cli.errors import ENVIRONMENT, UNREACHABLE, USAGE, CofiError
 from cofi_cli.runs import RunDir, read_json, write_json
@@ -177,7 +178,8 @@ def test_the_torch_process_answers_as_transformers_does(run: RunDir) -> None:
     client = WorkerClient(run.teacher, name="t", provider="cpu", threads=1, runtime="torch")
     with client as worker:
         lists = {key: value.tolist() for key, value in batch.items()}
-        np.testing.assert_allclose(worker.ask("logits", **lists)["logits"], expected, atol=1e-6)
+        answer = unpack(worker.ask("logits", **lists)["logits"])
+        np.testing.assert_allclose(answer, expected, atol=1e-6)
         worker.feed([lists], what="a batch")
         assert len(worker.time(3)) == 3
 

@@ -7,14 +7,23 @@ other environment's Python is named by COFI_OPTIMUM_PYTHON.
 import json
 import os
 import subprocess
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from onnxruntime import InferenceSession
 
+from cofi_cli.deploy.export import export
+from cofi_cli.modeling import CofiConfig, CofiForQuestionAnswering
 from cofi_cli.runs import RunDir
+from tests.e2e.conftest import tokenizer
 
 PYTHON = os.environ.get("COFI_OPTIMUM_PYTHON")
+needs_optimum = pytest.mark.skipif(
+    PYTHON is None, reason="needs COFI_OPTIMUM_PYTHON: make test-optimum"
+)
 CODE = """
 import json, sys
 from optimum.onnxruntime import ORTModelForSequenceClassification
@@ -34,21 +43,76 @@ print(json.dumps(answers))
 """
 
 
-@pytest.mark.skipif(PYTHON is None, reason="needs COFI_OPTIMUM_PYTHON: make test-optimum")
-def test_optimum_opens_an_export(finished, exported):
-    folder = RunDir(finished).onnx
+QUESTIONS = """
+import json, sys
+from optimum.onnxruntime import ORTModelForQuestionAnswering
+from transformers import AutoTokenizer, pipeline
+
+folder = sys.argv[1]
+words = AutoTokenizer.from_pretrained(folder)
+model = ORTModelForQuestionAnswering.from_pretrained(folder, file_name="model.onnx")
+question, context = "is the film good", "the plot is very bad a film not fine"
+inputs = words(question, context, return_tensors="pt")
+out = model(**inputs)
+answer = pipeline("question-answering", model=model, tokenizer=words)(question, context)
+print(json.dumps({
+    "inputs": {key: value.tolist() for key, value in inputs.items()},
+    "start": out.start_logits.tolist(),
+    "end": out.end_logits.tolist(),
+    "answer": answer["answer"],
+    "context": context,
+}))
+"""
+
+
+def there(code: str, folder: Path) -> dict[str, Any]:
+    """Run code in the other environment; return what it printed last."""
     assert PYTHON is not None
     done = subprocess.run(
-        [PYTHON, "-c", CODE, str(folder)],
+        [PYTHON, "-c", code, str(folder)],
         capture_output=True,
         text=True,
         timeout=300,
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    answers = json.loads(done.stdout.splitlines()[-1])
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+@needs_optimum
+def test_optimum_opens_an_export(finished, exported):
+    folder = RunDir(finished).onnx
+    answers = there(CODE, folder)
     for name, answer in answers.items():
         session = InferenceSession(str(folder / name), providers=["CPUExecutionProvider"])
         inputs = {key: np.asarray(value) for key, value in answer["inputs"].items()}
         np.testing.assert_allclose(session.run(None, inputs)[0], answer["logits"], atol=1e-5)
         assert answer["label"] in {"neg", "pos"}
+
+
+@needs_optimum
+def test_optimum_answers_questions(tmp_path):
+    torch.manual_seed(0)
+    words = tokenizer(tmp_path)
+    compact = CofiForQuestionAnswering(
+        CofiConfig(
+            hidden_size=29,
+            head_dim=8,
+            layer_heads=[3, 0, 1],
+            layer_ffn=[7, 0, 0],
+            vocab_size=len(words),
+            max_position_embeddings=32,
+            initializer_range=0.5,
+        )
+    )
+    compact.save_pretrained(tmp_path / "model")
+    words.save_pretrained(tmp_path / "model")
+    folder = Path(export(tmp_path / "model", graph="plain")["folder"])
+    found = there(QUESTIONS, folder)
+    session = InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    inputs = {key: np.asarray(value) for key, value in found["inputs"].items()}
+    start, end = session.run(["start_logits", "end_logits"], inputs)
+    np.testing.assert_allclose(start, found["start"], atol=1e-5)
+    np.testing.assert_allclose(end, found["end"], atol=1e-5)
+    assert found["answer"] and found["answer"] in found["context"]

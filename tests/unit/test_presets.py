@@ -28,7 +28,7 @@ from cofi_cli.presets import (
 )
 
 MODEL = Layer({"model": "m"}, "MODEL")
-NAMES = ["cofi-paper", "demo", "glue-large", "glue-small", "quick"]
+NAMES = ["cofi-paper", "demo", "glue-large", "glue-small", "quick", "squad"]
 
 
 def test_these_presets_exist() -> None:
@@ -68,12 +68,21 @@ def test_schedules_of_the_paper() -> None:
 
     assert schedule("glue-large") == (20, 2, 1)
     assert schedule("glue-small") == (100, 20, 4)
+    assert schedule("squad") == (20, 2, 1)
+
+
+def test_squad_as_in_the_paper() -> None:
+    config = resolve_config([MODEL, preset_layer("squad")])
+    assert (config.task.max_length, config.task.doc_stride) == (384, 128)
+    assert {config.teacher.batch_size, config.prune.batch_size, config.recover.batch_size} == {16}
+    assert {config.teacher.learning_rate, config.prune.learning_rate} == {3e-5}
 
 
 def test_each_glue_task_has_a_preset() -> None:
     assert {choose_preset(task) for task in SMALL_GLUE} == {"glue-small"}
     assert {choose_preset(task) for task in LARGE_GLUE} == {"glue-large"}
     assert choose_preset("demo") == "demo"
+    assert choose_preset("squad") == choose_preset("squad_v2") == "squad"
 
 
 def test_own_files_are_sorted_by_their_rows(tmp_path: Path) -> None:
@@ -82,6 +91,8 @@ def test_own_files_are_sorted_by_their_rows(tmp_path: Path) -> None:
     assert choose_preset(None, train=file) == "glue-small"
     file.write_text("text,label\n" + "a,b\n" * 11_000, encoding="utf-8")
     assert choose_preset(None, train=file) == "glue-large"
+    assert choose_preset(None, train=file, kind="span") == "squad"
+    assert choose_preset(None, train=file, kind="regression") == "glue-large"
     assert choose_preset(None) is None
     assert choose_preset(None, train=tmp_path / "absent.csv") is None
 

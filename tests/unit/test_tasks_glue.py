@@ -11,6 +11,7 @@ from cofi_cli.errors import CofiError
 from cofi_cli.tasks import load_task, task_names
 from cofi_cli.tasks.glue import GLUE
 from cofi_cli.tasks.metrics import METRICS
+from cofi_cli.tasks.squad_task import SQUAD
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -28,7 +29,8 @@ def fault(folder, name, **files) -> CofiError:
 
 
 def test_names():
-    assert " ".join(task_names()) == "cola sst2 mrpc stsb qqp mnli qnli rte wnli demo"
+    assert {*GLUE, *SQUAD, "demo"} <= set(task_names())
+    assert " ".join(GLUE) == "cola sst2 mrpc stsb qqp mnli qnli rte wnli"
     assert {metric for spec in GLUE.values() for metric in spec.metrics} <= set(METRICS)
 
 
@@ -165,8 +167,7 @@ def test_unknown_task():
     with pytest.raises(CofiError) as caught:
         load_task(TaskConfig(name="sst3"))
     assert caught.value.message == (
-        "Unknown task 'sst3'. Did you mean 'sst2'? "
-        "Choices: cola, demo, mnli, mrpc, qnli, qqp, rte, sst2, stsb, wnli."
+        f"Unknown task 'sst3'. Did you mean 'sst2'? Choices: {', '.join(sorted(task_names()))}."
     )
 
 
