@@ -15,8 +15,8 @@ from transformers.modeling_outputs import (
 from .configuration_cofi import CofiConfig
 from .dropout import dropout as drop
 from .encoder import Encoder, init_weights
+from .gather import put
 from .masks import Masks
-from .select import spread
 
 Own = TypeVar("Own", bound="CofiPreTrainedModel")
 
@@ -108,9 +108,7 @@ class CofiModel(CofiPreTrainedModel):
         """Return tanh(W x_[CLS] + b), (B, pooler_size), for the last state, (B, T, k)."""
         if self.pooler is None:
             raise ValueError("this model was built without a pooler")
-        first = last[:, 0]
-        if kept is not None:
-            first = spread(first, kept, self.pooler.in_features)
+        first = put(last[:, 0], kept, -1, self.pooler.in_features)
         return torch.tanh(self.pooler(first))
 
     def forward(

@@ -92,7 +92,7 @@ class TeacherOutputs:
             return
         rows, hidden = len(self.encoded), self.teacher.config.hidden_size
         logits = torch.empty(rows, self.teacher.config.num_labels)
-        states = torch.empty(int(self._starts[-1]), len(self.taps), hidden)
+        states = torch.empty(len(self.taps), int(self._starts[-1]), hidden)
         done = 0
         for indices in eval_batches(self.encoded.lengths, batch_size=self.batch_size):
             batch = collate(self.encoded, indices, pad_id=self.pad_id, device=self.device)
@@ -100,7 +100,7 @@ class TeacherOutputs:
             logits[indices] = out_logits.cpu()
             if self.taps:
                 place = self._positions(indices)
-                states[place] = out_states.cpu().transpose(0, 1)
+                states.index_copy_(1, place, out_states.cpu())
             done += len(indices)
             if tick is not None:
                 tick(done)
@@ -126,5 +126,6 @@ class TeacherOutputs:
         logits = self._logits[list(indices)].to(self.device)
         if not self.taps:
             return logits, logits.new_zeros(0)
-        states = self._states.index_select(0, self._positions(indices))
-        return logits, states.to(self.device).transpose(0, 1)
+        place = self._positions(indices)
+        states = torch.stack([state.index_select(0, place) for state in self._states])
+        return logits, states.to(self.device)
