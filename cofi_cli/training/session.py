@@ -19,6 +19,7 @@ from cofi_cli.tasks import Encoded, Task, encode, load_task
 from cofi_cli.training.environment import describe_environment
 from cofi_cli.training.interrupts import StopFlag
 from cofi_cli.training.metrics_log import MetricsLog
+from cofi_cli.training.precision import keep_compiled_products
 from cofi_cli.training.progress import Progress, Silent
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ def open_session(
     Raises:
         CofiError: data not reachable, CUDA asked for and absent, several processes.
     """
+    keep_compiled_products()
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     accelerator = make_accelerator(config.train.device)

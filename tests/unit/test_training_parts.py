@@ -13,7 +13,7 @@ from cofi_cli.tasks import collate, encode, load_task
 from cofi_cli.training import precision as p
 from cofi_cli.training.evaluation import INPUTS
 from cofi_cli.training.loop import total_steps
-from cofi_cli.training.optim import linear_decay
+from cofi_cli.training.optim import clip_gradients, linear_decay
 from cofi_cli.training.seeding import derive
 from cofi_cli.training.teacher_outputs import TeacherOutputs, real_positions, select_positions
 from tests.tiny import batch
@@ -67,6 +67,33 @@ def test_automatic_precision(
     found = p.resolve_precision("auto", device=cpu, hidden=hidden, sparsity=sparsity)
     assert found == expected
     assert p.resolve_precision("bf16", device=cpu, hidden=8, sparsity=0.99) == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("vendor", "flags", "pays"),
+    [
+        ("GenuineIntel", "avx512f avx512_bf16 amx_bf16", True),
+        ("GenuineIntel", "avx512f avx512_bf16", False),
+        ("AuthenticAMD", "avx512f avx512_bf16", True),
+        ("AuthenticAMD", "avx2", False),
+    ],
+)
+def test_bf16_pays_on_some_processors_only(vendor: str, flags: str, pays: bool) -> None:
+    assert p.is_fast_in_bf16(f"vendor_id : {vendor}\nflags : fpu {flags}\n") is pays
+
+
+@pytest.mark.parametrize("bound", [0.5, 1e3])
+def test_clips_as_torch_does(bound: float) -> None:
+    weights = [torch.zeros(shape, requires_grad=True) for shape in ((5, 3), (7,), (2,))]
+    copies = [torch.zeros_like(w, requires_grad=True) for w in weights[:2]]
+    for weight, copy in zip(weights, copies):  # the last has no gradient
+        weight.grad = torch.randn_like(weight)
+        copy.grad = weight.grad.clone()
+    clip_gradients(weights, bound)
+    torch.nn.utils.clip_grad_norm_(copies, bound, foreach=True)
+    for weight, copy in zip(weights, copies):
+        assert weight.grad is not None and copy.grad is not None
+        assert torch.equal(weight.grad, copy.grad)
 
 
 def test_bf16_agrees_with_fp32(bert_folder: Path) -> None:
