@@ -15,8 +15,9 @@ from transformers.activations import ACT2FN
 
 from .configuration_cofi import CofiConfig
 from .dropout import dropout as drop
+from .gather import gather, take
 from .masks import Masks
-from .select import Select, index_of, rounded_up, take
+from .select import Select, index_of, rounded_up, units_of
 
 
 def attend(
@@ -138,32 +139,19 @@ class Attention(nn.Module):
         select: Select,
     ) -> Tensor:
         """Masked state, open units only; x is (B, T, k), head holds the open heads' gates."""
-        index = index_of(kept, self.heads, x.device)
-        width = len(kept) * self.head_dim
-
-        def rows(tensor: Tensor) -> Tensor:
-            if index is None:
-                return tensor
-            by_head = tensor.view(self.heads, self.head_dim, *tensor.shape[1:])
-            return by_head.index_select(0, index).view(width, *tensor.shape[1:])
-
+        units = units_of(kept, self.heads, self.head_dim, x.device)
         parts = (self.query, self.key, self.value)
-        weight = torch.cat([rows(p.weight) for p in parts])
-        bias = torch.cat([rows(p.bias) for p in parts])
-        joint = F.linear(select.enter(x), take(weight, select.products, 1), bias)
+        weight = gather(*[p.weight for p in parts], rows=units, columns=select.products)
+        bias = torch.cat([take(p.bias, units, 0) for p in parts])
+        joint = F.linear(select.enter(x), weight, bias)
         batch, length = x.shape[:2]
         q, k, v = joint.view(batch, length, 3, len(kept), self.head_dim).permute(2, 0, 3, 1, 4)
         dropout = self.attention_dropout if self.training else 0.0
         context = self._join(
             attend(q, k, v, mask, dropout=dropout, head_dim=self.head_dim, eager=False)
         )
-        out_weight = self.output.weight
-        if index is not None:
-            columns = out_weight.view(-1, self.heads, self.head_dim)
-            out_weight = columns.index_select(1, index).view(-1, width)
-        out_weight = take(out_weight, select.products, 0) * (
-            head.repeat_interleave(self.head_dim) * layer
-        )
+        gates = head.repeat_interleave(self.head_dim) * layer
+        out_weight = gather(self.output.weight, rows=select.products, columns=units, scale=gates)
         out = F.linear(context, out_weight, take(self.output.bias, select.products, 0) * layer)
         out = drop(select.leave(out), self.dropout, self.training)
         return open_layer_norm(x + out, self.norm, select)
@@ -198,8 +186,8 @@ class FeedForward(nn.Module):
     ) -> Tensor:
         """Masked state; x is (B, T, k), dim holds the gates of the dims in ``kept``."""
         index = index_of(kept, self.width, x.device)
-        up = take(take(self.up.weight, index, 0), select.products, 1)
-        down = take(take(self.down.weight, select.products, 0), index, 1) * (dim * layer)
+        up = gather(self.up.weight, rows=index, columns=select.products)
+        down = gather(self.down.weight, rows=select.products, columns=index, scale=dim * layer)
         inner = self.activation(F.linear(select.enter(x), up, take(self.up.bias, index, 0)))
         out = F.linear(inner, down, take(self.down.bias, select.products, 0) * layer)
         out = drop(select.leave(out), self.dropout, self.training)

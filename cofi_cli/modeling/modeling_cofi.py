@@ -18,8 +18,8 @@ from transformers.modeling_outputs import (
 from .configuration_cofi import CofiConfig
 from .dropout import dropout as drop
 from .encoder import Encoder, init_weights
+from .gather import take
 from .masks import Masks
-from .select import take
 
 Own = TypeVar("Own", bound="CofiPreTrainedModel")
 

@@ -5,6 +5,7 @@ from typing import Optional
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from .masks import Masks
 
@@ -32,14 +33,17 @@ def rounded_up(kept: list[int], size: int) -> list[int]:
     return units
 
 
-def take(weight: Tensor, index: Optional[Tensor], dim: int) -> Tensor:
-    """Select along a dimension; all of it for ``None``."""
-    return weight if index is None else weight.index_select(dim, index)
-
-
 def index_of(kept: list[int], size: int, device: torch.device) -> Optional[Tensor]:
     """Return what :func:`take` needs for the kept units."""
     return None if len(kept) == size else torch.tensor(kept, device=device)
+
+
+def units_of(heads: list[int], size: int, width: int, device: torch.device) -> Optional[Tensor]:
+    """Return the rows of q, k and v that belong to the kept heads; ``None`` = all."""
+    index = index_of(heads, size, device)
+    if index is None:
+        return None
+    return (index[:, None] * width + torch.arange(width, device=device)).flatten()
 
 
 @dataclass(frozen=True)
@@ -47,42 +51,37 @@ class Select:
     """The hidden dims of one masked pass, on the encoder's device.
 
     The residual stream holds the k open dims, (B, T, k), over which LayerNorm runs. The
-    products run over m ≥ k dims, with zeros where these are closed.
+    products run over m ≥ k dims, the open ones first: then the stream is padded and cut,
+    and only weights, which are fewer than activations once pruned, are put in order.
 
     Attributes:
         hidden: the open dims, (k,); ``None`` = all d.
         gate: their gates, (k,).
-        products: the dims of the products, (m,); ``None`` = all d.
-        inside: where the open dims lie among these, (k,); ``None`` = they are the same.
+        products: the dims of the products, (m,), the open ones first; ``None`` = all d.
+        count, width: k and m.
     """
 
     hidden: Optional[Tensor]
     gate: Tensor
     products: Optional[Tensor]
-    inside: Optional[Tensor]
+    count: int
     width: int
 
     @classmethod
     def of(cls, masks: Masks, device: torch.device) -> "Select":
         """Read the hidden gates of a sample."""
         kept, size = masks.kept_hidden(), masks.hidden.numel()
-        units = rounded_up(kept, size)
-        inside = None
-        if len(units) != len(kept):
-            inside = torch.searchsorted(torch.tensor(units), torch.tensor(kept)).to(device)
+        is_open = set(kept)
+        units = kept + [unit for unit in rounded_up(kept, size) if unit not in is_open]
         gate = masks.hidden[torch.tensor(kept, dtype=torch.long)].to(device)
-        hidden, products = index_of(kept, size, device), index_of(units, size, device)
-        return cls(hidden, gate, products, inside, len(units))
+        hidden = index_of(kept, size, device)
+        products = None if hidden is None else torch.tensor(units, device=device)
+        return cls(hidden, gate, products, len(kept), len(units))
 
     def enter(self, x: Tensor) -> Tensor:
         """Turn the stream into the input of a product, (B, T, m)."""
-        return x if self.inside is None else spread(x, self.inside, self.width)
+        return F.pad(x, (0, self.width - self.count)) if self.count < self.width else x
 
     def leave(self, out: Tensor) -> Tensor:
         """Turn the output of a product, (B, T, m), into what the stream takes."""
-        return take(out, self.inside, -1)
-
-
-def spread(x: Tensor, index: Tensor, width: int) -> Tensor:
-    """Put (..., k) into the places ``index`` of zeros, (..., width)."""
-    return x.new_zeros((*x.shape[:-1], width)).index_copy(-1, index, x)
+        return out[..., : self.count]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cofi_cli.modeling.select import spread, take
+from cofi_cli.modeling.gather import take
 
 N_TAPS = 4
 """Teacher layers that are matched; CoFi, section 2.3."""
@@ -97,11 +97,11 @@ class LayerLoss(nn.Module):
             positions: the n rows of the flattened states to compare, (n,); ``None`` = all.
         """
         projected: dict[int, Tensor] = {}
+        weight, missing = self._in_order(kept)
         for state in states:
             if id(state) not in projected:
                 # Projected whole and at full width, so that few shapes of product occur.
-                wide = state if kept is None else spread(state, kept, self.weight.shape[1])
-                flat = F.linear(wide, self.weight).flatten(0, -2)
+                flat = F.linear(F.pad(state, (0, missing)), weight).flatten(0, -2)
                 projected[id(state)] = take(flat, positions, 0).float()
         places = {key: place for place, key in enumerate(projected)}
         # The difference of squares needs fp32 whatever the layers were computed in.
@@ -117,6 +117,15 @@ class LayerLoss(nn.Module):
             if layer is not None:
                 loss = loss + F.mse_loss(projected[id(states[layer])], teacher[tap])
         return loss
+
+    def _in_order(self, kept: Tensor | None) -> tuple[Tensor, int]:
+        """Return W with the kept dims' columns first, and how many dims are not kept."""
+        if kept is None:
+            return self.weight, 0
+        is_kept = torch.zeros(self.weight.shape[1], dtype=torch.bool, device=kept.device)
+        is_kept[kept] = True
+        closed = (~is_kept).nonzero().flatten()
+        return take(self.weight, torch.cat([kept, closed]), 1), closed.numel()
 
 
 def _ranked_errors(teacher: Tensor, students: Sequence[Tensor]) -> Tensor:

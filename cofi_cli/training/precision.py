@@ -8,6 +8,7 @@ a rule, which benchmarks/step.py measures the ground of.
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from contextlib import AbstractContextManager, nullcontext
@@ -26,6 +27,19 @@ _CUDA_GAIN = 8.0
 """Of tensor cores over fp32, about; on a GPU that has them it is not measured."""
 _TOKENS, _INNER, _OUTER = 768, 384, 1536
 _ROUNDS, _RUNS = 5, 12
+
+
+COMPILED_PRODUCTS = 16384
+"""How many compiled bf16 products a CPU run keeps; oneDNN's own bound is 1,024."""
+
+
+def keep_compiled_products() -> None:
+    """Let compiled products outlive the gates' samples; to be called before the first product.
+
+    A product is compiled for its shape, and a sample's widths times the batches' lengths make
+    more shapes than oneDNN keeps: without this, most are compiled again and again.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(COMPILED_PRODUCTS))
 
 
 def bf16_gain(device: torch.device) -> float:

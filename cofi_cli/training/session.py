@@ -20,7 +20,7 @@ from cofi_cli.training.environment import describe_environment
 from cofi_cli.training.interrupts import StopFlag
 from cofi_cli.training.metrics_log import MetricsLog
 from cofi_cli.training.objective import OBJECTIVES, Objective
-from cofi_cli.training.precision import bf16_gain, resolve_precision
+from cofi_cli.training.precision import bf16_gain, keep_compiled_products, resolve_precision
 from cofi_cli.training.progress import Progress, Silent
 
 log = logging.getLogger(__name__)
@@ -88,6 +88,7 @@ def open_session(
     Raises:
         CofiError: data not reachable, CUDA asked for and absent, several processes.
     """
+    keep_compiled_products()
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     accelerator = make_accelerator(config.train.device)

@@ -98,7 +98,7 @@ class TeacherOutputs:
         tokens, hidden = int(self._starts[-1]), self.teacher.config.hidden_size
         per_token = self.teacher.per_token
         logits = torch.empty(tokens if per_token else len(self.encoded), self._width)
-        states = torch.empty(tokens, len(self.taps), hidden)
+        states = torch.empty(len(self.taps), tokens, hidden)
         done = 0
         for indices in eval_batches(self.encoded.lengths, batch_size=self.batch_size):
             batch = collate(self.encoded, indices, pad_id=self.pad_id, device=self.device)
@@ -106,7 +106,7 @@ class TeacherOutputs:
             place = self._positions(indices)
             logits[place if per_token else indices] = out_logits.cpu()
             if self.taps:
-                states[place] = out_states.cpu().transpose(0, 1)
+                states.index_copy_(1, place, out_states.cpu())
             done += len(indices)
             if tick is not None:
                 tick(done)
@@ -138,5 +138,6 @@ class TeacherOutputs:
         logits = self._logits.index_select(0, place).to(self.device)
         if not self.taps:
             return logits, logits.new_zeros(0)
-        states = self._states.index_select(0, self._positions(indices))
-        return logits, states.to(self.device).transpose(0, 1)
+        place = self._positions(indices)
+        states = torch.stack([state.index_select(0, place) for state in self._states])
+        return logits, states.to(self.device)

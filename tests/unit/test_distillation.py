@@ -58,9 +58,12 @@ def test_layer_loss_of_a_narrower_student_reads_the_kept_dims() -> None:
     full = torch.randn(5, 4) * torch.tensor([1.0, 0.0, 1.0, 0.0])
     teacher = torch.randn(1, 5, 4)
     loss = LayerLoss(4, matching="nearest")
+    loss.weight.data.normal_()
     wide = loss([full], teacher, exists=[True], kept=None)
     narrow = loss([full[:, kept]], teacher, exists=[True], kept=kept)
     assert torch.allclose(wide, narrow)
+    of_wide, of_narrow = (torch.autograd.grad(value, loss.weight)[0] for value in (wide, narrow))
+    assert torch.allclose(of_wide, of_narrow, atol=1e-6)
 
 
 def test_layer_loss_compares_a_passed_on_state_once() -> None:

@@ -13,7 +13,7 @@ from cofi_cli.tasks import collate, encode, load_task
 from cofi_cli.training import precision as p
 from cofi_cli.training.evaluation import INPUTS
 from cofi_cli.training.loop import total_steps
-from cofi_cli.training.optim import linear_decay
+from cofi_cli.training.optim import clip_gradients, linear_decay
 from cofi_cli.training.seeding import derive
 from cofi_cli.training.teacher_outputs import TeacherOutputs, real_positions, select_positions
 from tests.tiny import batch
@@ -72,6 +72,20 @@ def test_bf16_is_not_measured_where_there_is_none(monkeypatch: pytest.MonkeyPatc
     assert p.bf16_gain(torch.device("cpu")) == 0.0
     monkeypatch.setattr(p, "_offers_bf16", lambda: True)
     assert p.bf16_gain(torch.device("cpu")) > 0.0
+
+
+@pytest.mark.parametrize("bound", [0.5, 1e3])
+def test_clips_as_torch_does(bound: float) -> None:
+    weights = [torch.zeros(shape, requires_grad=True) for shape in ((5, 3), (7,), (2,))]
+    copies = [torch.zeros_like(w, requires_grad=True) for w in weights[:2]]
+    for weight, copy in zip(weights, copies):  # the last has no gradient
+        weight.grad = torch.randn_like(weight)
+        copy.grad = weight.grad.clone()
+    clip_gradients(weights, bound)
+    torch.nn.utils.clip_grad_norm_(copies, bound, foreach=True)
+    for weight, copy in zip(weights, copies):
+        assert weight.grad is not None and copy.grad is not None
+        assert torch.equal(weight.grad, copy.grad)
 
 
 def test_bf16_agrees_with_fp32(bert_folder: Path) -> None:
