@@ -143,7 +143,15 @@ def encode_rows(split: Split, tokenizer: PreTrainedTokenizerBase, max_length: in
     return Encoded(ids, types, labels, np.diff(ids.ends).astype(np.int64))
 
 
-ENCODERS: Mapping[Kind, Callable[[Split, Any, int], Encoded]] = {}
+def _encode_words(split: Split, tokenizer: Any, max_length: int) -> Encoded:
+    from cofi_cli.tasks.token_encoding import encode_words
+
+    return encode_words(split, tokenizer, max_length)
+
+
+ENCODERS: Mapping[Kind, Callable[[Split, Any, int], Encoded]] = {
+    "tokens": _encode_words,
+}
 """Kinds with an encoding of their own; all others are :func:`encode_rows`."""
 
 

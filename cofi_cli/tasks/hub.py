@@ -1,4 +1,4 @@
-"""The GLUE tasks from the hub or the cache of ``datasets``; quick to say so without a network."""
+"""Data sets from the hub or the cache of ``datasets``; quick to say so without a network."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ _PROBE_SECONDS = 5.0
 """How long the hub may take to answer before only the cache is tried. Without this probe
 ``datasets`` retries for half a minute when there is no network."""
 
+_GLUE_LAYOUT = "name a folder with train.tsv and dev.tsv: --data DIR"
 _HINT = """Without a network:
-  - name a folder with train.tsv and dev.tsv: --data DIR
+  - {layout}
   - or fetch it once where the hub is reachable, copy the datasets cache here
     (HF_DATASETS_CACHE; ~/.cache/huggingface/datasets), and set HF_HUB_OFFLINE=1
   - or try --task demo, which needs no data."""
@@ -40,20 +41,42 @@ def glue_from_hub(name: str, *, max_length: int) -> Task:
     Raises:
         CofiError: neither the hub nor the cache has it (exit code 6).
     """
+    found = load_splits(name, DATASET, subset=name, hint=_GLUE_LAYOUT)
+    return task_from_hub_splits(name, found, max_length=max_length)
+
+
+def load_splits(
+    name: str,
+    dataset: str,
+    *,
+    subset: str | None = None,
+    revision: str | None = None,
+    hint: str,
+) -> Mapping[str, Any]:
+    """Return the splits of a data set through ``datasets.load_dataset``.
+
+    Args:
+        name: what an error calls the task.
+        dataset, subset, revision: on the hub.
+        hint: what local files would serve instead.
+
+    Raises:
+        CofiError: neither the hub nor the cache has it (exit code 6).
+    """
     import datasets
 
     try:
-        with _offline(not _reachable()):
-            found = datasets.load_dataset(DATASET, name)
+        with _offline(not _reachable(dataset)):
+            found: Mapping[str, Any] = datasets.load_dataset(dataset, subset, revision=revision)
     except Exception as error:  # the hub's clients raise a dozen unrelated types
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise CofiError(
-            f"Cannot load task '{name}' from the hub ({DATASET}), and it is not in the cache: "
+            f"Cannot load task '{name}' from the hub ({dataset}), and it is not in the cache: "
             f"{reason}",
-            hint=_HINT,
+            hint=_HINT.format(layout=hint),
             exit_code=UNREACHABLE,
         ) from error
-    return task_from_hub_splits(name, found, max_length=max_length)
+    return found
 
 
 def task_from_hub_splits(name: str, found: Mapping[str, Any], *, max_length: int) -> Task:
@@ -72,7 +95,7 @@ def task_from_hub_splits(name: str, found: Mapping[str, Any], *, max_length: int
     return Task(name, spec.kind, spec.labels, spec.metrics, splits, max_length)
 
 
-def _reachable() -> bool:
+def _reachable(dataset: str = DATASET) -> bool:
     """Whether the hub answers at once; ``False`` if the user asked to stay offline."""
     import huggingface_hub
     from huggingface_hub import constants
@@ -80,7 +103,7 @@ def _reachable() -> bool:
     if constants.HF_HUB_OFFLINE:
         return False
     try:
-        huggingface_hub.HfApi().dataset_info(DATASET, timeout=_PROBE_SECONDS)
+        huggingface_hub.HfApi().dataset_info(dataset, timeout=_PROBE_SECONDS)
     except Exception as error:  # connection, proxy, TLS, HTTP: each client has its own types
         logger.info("The hub does not answer (%s); trying the cache.", error)
         return False
