@@ -11,6 +11,7 @@ from cofi_cli.tasks.encoding import Encoded, Ragged, batches, collate, encode, e
 from cofi_cli.tasks.glue import GLUE, glue_from_folder
 from cofi_cli.tasks.squad_task import SQUAD, squad_task
 from cofi_cli.tasks.task import Split, Task
+from cofi_cli.tasks.token_tasks import TOKEN_TASKS, load_builtin
 
 __all__ = [
     "Encoded",
@@ -78,6 +79,7 @@ def _demo(config: TaskConfig) -> Task:
 BUILTIN: dict[str, Callable[[TaskConfig], Task]] = {
     **dict.fromkeys(GLUE, _glue),
     **dict.fromkeys(SQUAD, squad_task),
+    **dict.fromkeys(TOKEN_TASKS, load_builtin),
     "demo": _demo,
 }
 """Built-in task -> what loads it, from ``data`` or the hub."""

@@ -150,7 +150,16 @@ def _encode_spans(split: Split, tokenizer: Any, max_length: int, **options: Any)
     return encode_spans(split, tokenizer, max_length, **options)
 
 
-ENCODERS: Mapping[Kind, Callable[..., Encoded]] = {"span": _encode_spans}
+def _encode_words(split: Split, tokenizer: Any, max_length: int) -> Encoded:
+    from cofi_cli.tasks.token_encoding import encode_words
+
+    return encode_words(split, tokenizer, max_length)
+
+
+ENCODERS: Mapping[Kind, Callable[..., Encoded]] = {
+    "span": _encode_spans,
+    "tokens": _encode_words,
+}
 """Kinds with an encoding of their own; all others are :func:`encode_rows`."""
 
 

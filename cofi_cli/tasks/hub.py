@@ -1,4 +1,4 @@
-"""Tasks from the hub or the cache of ``datasets``; quick to say so without a network."""
+"""Data sets from the hub or the cache of ``datasets``; quick to say so without a network."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ _PROBE_SECONDS = 5.0
 """How long the hub may take to answer before only the cache is tried. Without this probe
 ``datasets`` retries for half a minute when there is no network."""
 
+_GLUE_LAYOUT = "name a folder with train.tsv and dev.tsv: --data DIR"
 _HINT = """Without a network:
-  - name a folder: {files}
+  - {layout}
   - or fetch it once where the hub is reachable, copy the datasets cache here
     (HF_DATASETS_CACHE; ~/.cache/huggingface/datasets), and set HF_HUB_OFFLINE=1
   - or try --task demo, which needs no data."""
@@ -40,19 +41,24 @@ def glue_from_hub(name: str, *, max_length: int) -> Task:
     Raises:
         CofiError: neither the hub nor the cache has it (exit code 6).
     """
-    files = "--data DIR with train.tsv and dev.tsv"
-    found = load_splits(DATASET, name, task=name, files=files)
+    found = load_splits(name, DATASET, subset=name, hint=_GLUE_LAYOUT)
     return task_from_hub_splits(name, found, max_length=max_length)
 
 
-def load_splits(dataset: str, *configuration: str, task: str, files: str) -> Mapping[str, Any]:
-    """Load a data set's splits, from the cache where the hub does not answer.
+def load_splits(
+    name: str,
+    dataset: str,
+    *,
+    subset: str | None = None,
+    revision: str | None = None,
+    hint: str,
+) -> Mapping[str, Any]:
+    """Return the splits of a data set through ``datasets.load_dataset``.
 
     Args:
-        dataset: its name on the hub.
-        configuration: its part, where it has several.
-        task: what messages call it.
-        files: what would do instead, for the hint.
+        name: what an error calls the task.
+        dataset, subset, revision: on the hub.
+        hint: what local files would serve instead.
 
     Raises:
         CofiError: neither the hub nor the cache has it (exit code 6).
@@ -61,13 +67,13 @@ def load_splits(dataset: str, *configuration: str, task: str, files: str) -> Map
 
     try:
         with _offline(not _reachable(dataset)):
-            found: Mapping[str, Any] = datasets.load_dataset(dataset, *configuration)
+            found: Mapping[str, Any] = datasets.load_dataset(dataset, subset, revision=revision)
     except Exception as error:  # the hub's clients raise a dozen unrelated types
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise CofiError(
-            f"Cannot load task '{task}' from the hub ({dataset}), and it is not in the cache: "
+            f"Cannot load task '{name}' from the hub ({dataset}), and it is not in the cache: "
             f"{reason}",
-            hint=_HINT.format(files=files),
+            hint=_HINT.format(layout=hint),
             exit_code=UNREACHABLE,
         ) from error
     return found

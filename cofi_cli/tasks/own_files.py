@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
@@ -10,17 +11,23 @@ from cofi_cli.tasks.files import task_from_files
 from cofi_cli.tasks.kinds import Kind
 from cofi_cli.tasks.squad_task import squad_from_files
 from cofi_cli.tasks.task import Task
+from cofi_cli.tasks.token_files import SUFFIXES
+from cofi_cli.tasks.token_tasks import task_from_token_files
 
 LOADERS: Mapping[Kind, Callable[[TaskConfig], Task]] = {
     "classification": task_from_files,
     "regression": task_from_files,
     "span": squad_from_files,
+    "tokens": task_from_token_files,
 }
 """Kind -> what reads such files."""
 
+EXTENSIONS: Mapping[str, Kind] = dict.fromkeys(SUFFIXES, "tokens")
+"""Extensions of training files that tell the kind."""
+
 
 def task_from_own_files(config: TaskConfig) -> Task:
-    """Load own files as ``kind`` says, or as a classification or regression by their labels.
+    """Load own files as ``kind`` says, or their extension, or as a classification or regression.
 
     Raises:
         CofiError: no training file, or whatever the kind's reader finds wrong.
@@ -30,4 +37,5 @@ def task_from_own_files(config: TaskConfig) -> Task:
             "No task given.",
             hint="Name one with --task, or your own files with --train FILE --validation FILE.",
         )
-    return LOADERS[config.kind or "classification"](config)
+    guess = EXTENSIONS.get(Path(config.train).suffix.lower(), "classification")
+    return LOADERS[config.kind or guess](config)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cofi_cli.tasks.kinds import Kind
 from cofi_cli.tasks.metrics import METRICS
 from cofi_cli.tasks.span_scoring import score_spans
+from cofi_cli.tasks.tags import OUTSIDE, entity_scores
 from cofi_cli.tasks.task import Task
 
 Scorer = Callable[[Task, Any, Any], dict[str, float]]
@@ -41,8 +42,20 @@ def _score_rows(task: Task, outputs: Any, reference: Any) -> dict[str, float]:
     return {name: 100.0 * METRICS[name](labels, predictions) for name in task.metrics}
 
 
+def _score_tokens(task: Task, outputs: Any, reference: Any) -> dict[str, float]:
+    """Score a tag a word; a word that the tokenizer makes nothing of counts as O."""
+    logits = finite(np.asarray(outputs.flat, dtype=np.float64), reference.tokens)
+    predicted = reference.predicted(logits, missing=task.labels.index(OUTSIDE))
+    names = np.asarray(task.labels, dtype=object)
+    scores = entity_scores(
+        (names[row] for row in reference.tags), (names[row] for row in predicted)
+    )
+    return {name: 100.0 * scores[name] for name in task.metrics}
+
+
 SCORERS: Mapping[Kind, Scorer] = {
     "classification": _score_rows,
     "regression": _score_rows,
     "span": score_spans,
+    "tokens": _score_tokens,
 }

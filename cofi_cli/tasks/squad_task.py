@@ -66,7 +66,7 @@ def squad_task(config: TaskConfig) -> Task:
     else:
         from cofi_cli.tasks.hub import load_splits
 
-        found = load_splits(spec.dataset, task=config.name, files=_layout(spec))
+        found = load_splits(config.name, spec.dataset, hint=f"name a folder: {_layout(spec)}")
         splits = splits_from_hub(spec.dataset, found)
     if spec.metrics == ANSWERED and _lacks_answers(splits.values()):
         raise CofiError(

@@ -52,7 +52,8 @@ class Task:
         name: the built-in name, or one made from the user's file.
         kind: what the model's head predicts.
         labels: label names in the order of their indices; empty for regression.
-        metrics: names of :data:`~cofi_cli.tasks.metrics.METRICS`; the first is the headline.
+        metrics: what the kind's scorer knows, such as the names of
+            :data:`~cofi_cli.tasks.metrics.METRICS`; the first is the headline.
         splits: ``train``, ``validation``, and where there is one ``test``; MNLI has
             ``validation_mismatched`` too.
         max_length: longest input in tokens; longer ones are truncated.
@@ -91,6 +92,14 @@ class Task:
     def headline(self) -> str:
         """Name of the metric that stands for the task."""
         return self.metrics[0]
+
+    def prepared(self, tokenizer: Any) -> Any:
+        """Return a tokenizer as the kind needs it; this one belongs beside the model."""
+        if self.kind != "tokens":
+            return tokenizer
+        from cofi_cli.tasks.token_encoding import for_words
+
+        return for_words(tokenizer)
 
     def encode(self, split: str, tokenizer: Any, *, limit: int | None = None) -> Encoded:
         """Tokenise a split, or its first ``limit`` rows.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from cofi_cli.tasks.kinds import KINDS, Kind
-from cofi_cli.training import span_card
+from cofi_cli.tasks.kinds import KINDS
+from cofi_cli.training.snippets import snippet
 
 _CARD = """---
 library_name: transformers
@@ -19,8 +18,7 @@ tags: [pruning, cofi]
 {summary}
 
 ```python
-{snippet}
-```
+{code}```
 
 {table}
 
@@ -29,15 +27,6 @@ tags: [pruning, cofi]
 Made with [cofi](https://pypi.org/project/cofi-cli/), which implements CoFi structured pruning
 (Xia, Zhong, Chen, ACL 2022).
 """
-
-_SNIPPET = """import cofi_cli  # or trust_remote_code=True below
-from transformers import {auto}, AutoTokenizer
-
-model = {auto}.from_pretrained("PATH")
-tokenizer = AutoTokenizer.from_pretrained("PATH")"""
-
-_SNIPPETS: Mapping[Kind, str] = {"span": span_card.SNIPPET}
-"""Kinds whose answers take more than opening the model."""
 
 
 def model_card(report: dict[str, Any]) -> str:
@@ -55,10 +44,9 @@ def model_card(report: dict[str, Any]) -> str:
             f"`{report['model_name']}` are removed."
         )
         rows.insert(1, f"| {metric} of the dense teacher | {report['teacher']['score']:.1f} |")
-    kind: Kind = report.get("kind", "classification")
     return _CARD.format(
-        pipeline=KINDS[kind].pipeline,
-        snippet=_SNIPPETS.get(kind, _SNIPPET.format(auto=KINDS[kind].auto)),
+        pipeline=KINDS[report["kind"]].pipeline,
+        code=snippet(report["kind"]),
         name=report["model_name"].rstrip("/").split("/")[-1],
         task=report["task"],
         summary=summary,

@@ -94,7 +94,7 @@ def open_session(
     accelerator = make_accelerator(config.train.device)
     set_seed(config.seed)
     task = load_task(config.task)
-    tokenizer = load_tokenizer(config.model)
+    tokenizer = task.prepared(load_tokenizer(config.model))
     splits = {name: task.encode(name, tokenizer) for name in task.splits}
     run.root.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)

@@ -245,14 +245,14 @@ def test_squad_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("datasets")
     asked = []
 
-    def load_dataset(*arguments: str) -> dict[str, Any]:
-        asked.append(arguments)
+    def load_dataset(name: str, subset: str | None, *, revision: str | None) -> Any:
+        asked.append((name, subset, revision))
         made = datasets.Dataset.from_dict(columns())
         return {"train": made, "validation": made}
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     task = load_task(TaskConfig(name="squad_v2"))
-    assert asked == [("rajpurkar/squad_v2",)]
+    assert asked == [("rajpurkar/squad_v2", None, None)]
     assert (task.splits["train"].texts, task.splits["train"].labels) == (TEXTS, LABELS)
 
 

@@ -1,0 +1,89 @@
+"""Tags of words: the entities that they spell, and how well two taggings agree.
+
+A tag is ``O``, outside of any entity, or a prefix and the entity's type: ``B-person``. Schemes
+differ in the prefixes. In IOB2 every entity begins with B; in IOB1 (the files of CoNLL 2003) only
+one that follows an entity of its own type; BIOES marks the last word with E, a single one with S.
+
+All are read here by one lenient rule, that of seqeval in its default mode and of the CoNLL script
+before it: an entity is a longest run of words of one type, and ends before B and S, after E and S.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+OUTSIDE = "O"
+PREFIXES = ("B", "I", "E", "S")
+
+Entity = tuple[str, int, int]
+"""Type, first word, one past the last word."""
+
+
+def is_tag(tag: str) -> bool:
+    """Whether a string is ``O``, or one of the prefixes, a hyphen and a type."""
+    prefix, hyphen, kind = tag.partition("-")
+    return tag == OUTSIDE or (prefix in PREFIXES and bool(hyphen and kind.strip()))
+
+
+def kind_of(tag: str) -> str:
+    """Return an entity tag's type; empty for ``O``."""
+    return tag.partition("-")[2]
+
+
+def entities(tags: Sequence[str]) -> list[Entity]:
+    """Return a sentence's entities in order, as seqeval's default mode finds them."""
+    found: list[Entity] = []
+    start, before = 0, OUTSIDE
+    for place, tag in enumerate([*tags, OUTSIDE]):
+        is_break = tag[0] in "BSO" or before[0] in "ESO" or kind_of(tag) != kind_of(before)
+        if is_break:
+            if before != OUTSIDE:
+                found.append((kind_of(before), start, place))
+            start = place
+        before = tag
+    return found
+
+
+def to_iob2(tags: Sequence[str]) -> list[str]:
+    """Write a sentence's entities as IOB2, whatever the scheme of its tags."""
+    written = [OUTSIDE] * len(tags)
+    for kind, start, end in entities(tags):
+        written[start:end] = [f"B-{kind}", *[f"I-{kind}"] * (end - start - 1)]
+    return written
+
+
+def iob2_tags(kinds: Iterable[str]) -> tuple[str, ...]:
+    """Return all tags of these types of entities: O, and B and I of each."""
+    return (OUTSIDE, *(f"{prefix}-{kind}" for kind in kinds for prefix in "BI"))
+
+
+def entity_scores(
+    gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]
+) -> dict[str, float]:
+    """Score taggings of the same sentences, as fractions of 1.
+
+    An entity is right when its type and both its ends are. Counts are summed over types and
+    sentences before they are divided (the micro average), as seqeval and the CoNLL script do.
+
+    Returns:
+        ``entity_f1``, ``precision`` and ``recall`` of entities, 0 where undefined; ``accuracy``
+        of words.
+    """
+    right = wanted = found = same = words = 0
+    for ours, theirs in zip(gold, predicted, strict=True):
+        expected, answered = set(entities(ours)), set(entities(theirs))
+        right += len(expected & answered)
+        wanted += len(expected)
+        found += len(answered)
+        same += sum(a == b for a, b in zip(ours, theirs, strict=True))
+        words += len(ours)
+    return {
+        "entity_f1": _share(2 * right, wanted + found),
+        "precision": _share(right, found),
+        "recall": _share(right, wanted),
+        "accuracy": _share(same, words),
+    }
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
