@@ -2,7 +2,45 @@
 
 from cofi_cli.architectures.adapter import Adapter, Head, Rename
 
-_THEIRS, _OURS = "bert.encoder.layer.{}.", "model.encoder.layers.{}."
+CONFIG = {
+    key: key
+    for key in (
+        "vocab_size",
+        "hidden_act",
+        "hidden_dropout_prob",
+        "attention_probs_dropout_prob",
+        "classifier_dropout",
+        "max_position_embeddings",
+        "type_vocab_size",
+        "layer_norm_eps",
+        "pad_token_id",
+    )
+}
+"""What BERT and its closest relatives call as we do."""
+
+FIXED = {"position_embedding_type": "absolute", "is_decoder": False}
+EMBEDDING = {"pooling": "mean", "pooler_act": "linear"}
+"""What our configuration needs for a sentence embedder."""
+
+
+def encoder_renames(root: str) -> tuple[Rename, ...]:
+    """Return the renames of embeddings and layers under ``root``, as BERT's relatives share them."""
+    theirs, ours = root + "encoder.layer.{}.", "model.encoder.layers.{}."
+    return (
+        Rename(root + "embeddings.word_embeddings", "model.encoder.embeddings.word"),
+        Rename(root + "embeddings.position_embeddings", "model.encoder.embeddings.position"),
+        Rename(root + "embeddings.token_type_embeddings", "model.encoder.embeddings.token_type"),
+        Rename(root + "embeddings.LayerNorm", "model.encoder.embeddings.norm"),
+        Rename(theirs + "attention.self.query", ours + "attention.query"),
+        Rename(theirs + "attention.self.key", ours + "attention.key"),
+        Rename(theirs + "attention.self.value", ours + "attention.value"),
+        Rename(theirs + "attention.output.dense", ours + "attention.output"),
+        Rename(theirs + "attention.output.LayerNorm", ours + "attention.norm"),
+        Rename(theirs + "intermediate.dense", ours + "ffn.up"),
+        Rename(theirs + "output.dense", ours + "ffn.down"),
+        Rename(theirs + "output.LayerNorm", ours + "ffn.norm"),
+    )
+
 
 BERT = Adapter(
     model_type="bert",
@@ -14,36 +52,9 @@ BERT = Adapter(
         ),
         "token": Head("BertForTokenClassification", (Rename("classifier", "classifier"),)),
         "span": Head("BertForQuestionAnswering", (Rename("qa_outputs", "classifier"),)),
-        "embedding": Head("BertModel", (), {"pooling": "mean", "pooler_act": "linear"}),
+        "embedding": Head("BertModel", (), EMBEDDING),
     },
-    config={
-        "vocab_size": "vocab_size",
-        "hidden_size": "hidden_size",
-        "hidden_act": "hidden_act",
-        "hidden_dropout_prob": "hidden_dropout_prob",
-        "attention_probs_dropout_prob": "attention_probs_dropout_prob",
-        "classifier_dropout": "classifier_dropout",
-        "max_position_embeddings": "max_position_embeddings",
-        "type_vocab_size": "type_vocab_size",
-        "layer_norm_eps": "layer_norm_eps",
-        "pad_token_id": "pad_token_id",
-    },
-    fixed={"position_embedding_type": "absolute", "is_decoder": False},
-    renames=(
-        Rename("bert.embeddings.word_embeddings", "model.encoder.embeddings.word"),
-        Rename("bert.embeddings.position_embeddings", "model.encoder.embeddings.position"),
-        Rename(
-            "bert.embeddings.token_type_embeddings",
-            "model.encoder.embeddings.token_type",
-        ),
-        Rename("bert.embeddings.LayerNorm", "model.encoder.embeddings.norm"),
-        Rename(_THEIRS + "attention.self.query", _OURS + "attention.query"),
-        Rename(_THEIRS + "attention.self.key", _OURS + "attention.key"),
-        Rename(_THEIRS + "attention.self.value", _OURS + "attention.value"),
-        Rename(_THEIRS + "attention.output.dense", _OURS + "attention.output"),
-        Rename(_THEIRS + "attention.output.LayerNorm", _OURS + "attention.norm"),
-        Rename(_THEIRS + "intermediate.dense", _OURS + "ffn.up"),
-        Rename(_THEIRS + "output.dense", _OURS + "ffn.down"),
-        Rename(_THEIRS + "output.LayerNorm", _OURS + "ffn.norm"),
-    ),
+    config=CONFIG,
+    fixed=FIXED,
+    renames=encoder_renames("bert."),
 )

@@ -1,0 +1,167 @@
+"""The contract of an adapter, for every architecture and head: see docs/adding-an-architecture.md."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from cofi_cli.architectures import load_dense, save_dense
+from cofi_cli.modeling import CofiForTask, Masks
+from cofi_cli.pruning.compact import compact
+from cofi_cli.pruning.plan import PrunePlan, everything
+from cofi_cli.pruning.sparsity import EncoderShape, count_prunable
+from tests.architectures import HEADS, LABELS, TINY, class_of, inputs_of, save
+from tests.tiny import random_masks
+
+every = pytest.mark.parametrize("name", TINY)
+CLOSE = {"atol": 1e-5, "rtol": 1e-5}
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Path]:
+    return {}
+
+
+@pytest.fixture
+def folder(
+    name: str, head: str, checkpoints: dict[tuple[str, str], Path], tmp_path_factory
+) -> Path:
+    """A checkpoint of the architecture and head that a test names."""
+    if (name, head) not in checkpoints:
+        checkpoints[name, head] = save(tmp_path_factory.mktemp("dense"), name, head)
+    return checkpoints[name, head]
+
+
+@pytest.fixture
+def model(folder: Path, head: str) -> CofiForTask:
+    return load_dense(str(folder), num_labels=LABELS[head], head=head).eval()
+
+
+def plan_of(masks: Masks, shape: EncoderShape, *, soft: bool) -> PrunePlan:
+    """Write masks down as a plan."""
+    layers = range(shape.n_layers)
+    return PrunePlan(
+        shape=shape.as_dict(),
+        heads=[masks.kept_heads(i) for i in layers],
+        ffn=[masks.kept_ffn(i) for i in layers],
+        hidden=masks.kept_hidden(),
+        values={f.name: getattr(masks, f.name).tolist() for f in fields(masks)} if soft else None,
+    )
+
+
+def edges(shape: EncoderShape) -> list[Masks]:
+    """Return plans that close a whole group somewhere."""
+    cases: list[dict[str, object]] = [
+        {},
+        {"head": 1, "ffn_dim": 0},
+        {"attention": 0},
+        {"attention": 2, "ffn": 1},
+        {"attention": slice(None), "ffn": slice(None), "hidden": [0, 3]},
+        {
+            "head": (slice(None), slice(1, None)),
+            "ffn_dim": (slice(None), slice(1, None)),
+            "hidden": slice(1, None),
+        },
+    ]
+    found = []
+    for case in cases:
+        masks = everything(shape).masks()
+        for group, index in case.items():
+            getattr(masks, group)[index] = 0.0
+        found.append(masks)
+    return found
+
+
+@every
+@pytest.mark.parametrize("head", HEADS)
+@torch.no_grad()
+def test_equals_hugging_face(name: str, head: str, folder: Path, model: CofiForTask) -> None:
+    theirs = class_of(name, head).from_pretrained(folder).eval()
+    inputs = inputs_of(name)
+    expected = theirs(**inputs, output_hidden_states=True)
+    found = model(**inputs, output_hidden_states=True)
+    real = inputs["attention_mask"].bool()
+    assert len(found.hidden_states) == len(expected.hidden_states)
+    for mine, other in zip(found.hidden_states, expected.hidden_states):
+        torch.testing.assert_close(mine[real], other[real], **CLOSE)
+    names = {"sequence": ["logits"], "token": ["logits"], "span": ["start_logits", "end_logits"]}
+    for output in names.get(head, ["last_hidden_state"]):
+        mine, other = getattr(found, output), getattr(expected, output)
+        if head != "sequence":
+            mine, other = mine[real], other[real]
+        torch.testing.assert_close(mine, other, **CLOSE)
+
+
+@every
+@pytest.mark.parametrize("head", ["sequence", "token", "span"])
+def test_round_trip(name: str, head: str, folder: Path, model: CofiForTask, tmp_path: Path) -> None:
+    save_dense(model, tmp_path / "back", source=str(folder))
+    before, after = (
+        class_of(name, head).from_pretrained(place).state_dict()
+        for place in (folder, tmp_path / "back")
+    )
+    assert before.keys() == after.keys()
+    # What the head does not read is not ours to keep.
+    assert [k for k in before if not torch.equal(before[k], after[k])] == []
+
+
+@every
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("soft", [False, True])
+@torch.no_grad()
+def test_masked_equals_compact(name: str, head: str, soft: bool, model: CofiForTask) -> None:
+    shape = EncoderShape.of(model.config)
+    assert count_prunable(model) == shape.prunable
+    inputs = inputs_of(name)
+    fraction = random_masks(shape, 7, soft=True, closed=0.0)
+    real = inputs["attention_mask"].bool()
+    for masks in [*edges(shape), *(random_masks(shape, i, soft=soft, closed=0.4) for i in (1, 2))]:
+        if soft:
+            values = {f.name: getattr(masks, f.name) for f in fields(masks)}
+            masks = Masks(**{k: v * getattr(fraction, k) for k, v in values.items()})
+        plan = plan_of(masks, shape, soft=soft)
+        small = compact(model, plan)
+        assert count_prunable(small) == plan.kept_size
+        masked = model.run(**inputs, masks=masks, skip_closed=False)
+        found = small.run(**inputs)
+        choose = real if model.per_token else ...
+        torch.testing.assert_close(found.logits[choose], masked.logits[choose], **CLOSE)
+        kept = plan.hidden
+        torch.testing.assert_close(
+            found.states[-1][real], masked.states[-1][real][:, kept], **CLOSE
+        )
+        is_dropped = [i for i in range(shape.hidden) if i not in kept]
+        assert not any(state[..., is_dropped].any() for state in masked.states)
+
+
+@every
+@pytest.mark.parametrize("head", ["sequence", "token"])
+def test_skipping_keeps_value_and_gradient(name: str, head: str, folder: Path) -> None:
+    results: list[tuple[Tensor, dict[str, Tensor]]] = []
+    inputs = inputs_of(name)
+    real = inputs["attention_mask"].bool()
+    for skip in (True, False):
+        model = load_dense(str(folder), num_labels=LABELS[head], head=head).double().eval()
+        masks = random_masks(EncoderShape.of(model.config), 5, soft=True, closed=0.4)
+        leaves = {f.name: getattr(masks, f.name).double().requires_grad_() for f in fields(masks)}
+        out = model.run(**inputs, masks=Masks(**leaves), skip_closed=skip)
+        states = [s if skip else s[..., masks.kept_hidden()] for s in out.states]
+        logits = out.logits[real] if model.per_token else out.logits
+        loss = logits.square().sum() + 0.1 * sum(s[real].square().sum() for s in states)
+        loss.backward()
+        grads = {n: p.grad for n, p in model.named_parameters()}
+        # A gate at its bound passes nothing on, so only open ones are compared.
+        grads |= {n: (z.grad * (z > 0)) for n, z in leaves.items() if z.grad is not None}
+        results.append((logits.detach(), grads))
+    (logits, found), (expected_logits, expected) = results
+    torch.testing.assert_close(logits, expected_logits)
+    for key, gradient in expected.items():
+        if gradient is None:
+            assert found[key] is None
+            continue
+        own = torch.zeros_like(gradient) if found.get(key) is None else found[key]
+        torch.testing.assert_close(own, gradient, atol=1e-7, rtol=1e-6, msg=key)
