@@ -1,4 +1,7 @@
-"""Tiny random models of every supported architecture, as transformers makes them."""
+"""Tiny random checkpoints of every architecture: what the contract of an adapter is tested on.
+
+A new architecture is one entry in :data:`TINY`.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ from typing import Any
 import torch
 import transformers
 
-from cofi_cli.modeling import HEADS
-from tests.tiny import SHAPE
+from cofi_cli.architectures.checkpoints import ADAPTERS
+from tests.tiny import SHAPE, batch
 
-_BERT = {
+_SIZES = {
     "vocab_size": 40,
     "hidden_size": SHAPE.hidden,
     "num_hidden_layers": SHAPE.n_layers,
@@ -20,68 +23,82 @@ _BERT = {
     "max_position_embeddings": 48,
     "initializer_range": 0.15,
 }
-_DISTILBERT = {
-    "vocab_size": 40,
-    "dim": SHAPE.hidden,
-    "n_layers": SHAPE.n_layers,
-    "n_heads": SHAPE.n_heads,
-    "hidden_dim": SHAPE.ffn,
-    "max_position_embeddings": 48,
-    "initializer_range": 0.15,
+_ROBERTA = _SIZES | {"pad_token_id": 1, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
+_MODERN = _SIZES | {
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "cls_token_id": 1,
+    "sep_token_id": 2,
+    "local_attention": 4,
+    "global_attn_every_n_layers": 2,
+    "initializer_cutoff_factor": 3.0,
 }
-_ROBERTA = _BERT | {"pad_token_id": 1, "type_vocab_size": 1}
 
-CASES: dict[str, tuple[str, dict[str, Any]]] = {
-    "bert": ("Bert", _BERT),
-    "roberta": ("Roberta", _ROBERTA),
-    "xlm-roberta": ("XLMRoberta", _ROBERTA),
-    "camembert": ("Camembert", _ROBERTA),
-    "distilbert": ("DistilBert", _DISTILBERT),
-    "electra": ("Electra", _BERT | {"embedding_size": SHAPE.hidden}),
-    "electra, narrow embeddings": ("Electra", _BERT | {"embedding_size": 6}),
+TINY: dict[str, tuple[str, dict[str, Any]]] = {
+    "bert": ("bert", _SIZES),
+    "roberta": ("roberta", _ROBERTA),
+    "xlm-roberta": ("xlm-roberta", _ROBERTA),
+    "camembert": ("camembert", _ROBERTA),
+    "electra": ("electra", _SIZES | {"embedding_size": 10}),
+    "electra, no projection": ("electra", _SIZES | {"embedding_size": SHAPE.hidden}),
+    "distilbert": (
+        "distilbert",
+        {
+            "vocab_size": 40,
+            "dim": SHAPE.hidden,
+            "n_layers": SHAPE.n_layers,
+            "n_heads": SHAPE.n_heads,
+            "hidden_dim": SHAPE.ffn,
+            "max_position_embeddings": 48,
+            "initializer_range": 0.15,
+        },
+    ),
+    "modernbert": ("modernbert", _MODERN),
+    "modernbert, mean and biases": (
+        "modernbert",
+        _MODERN
+        | {
+            "classifier_pooling": "mean",
+            "classifier_bias": True,
+            "norm_bias": True,
+            "attention_bias": True,
+            "mlp_bias": True,
+        },
+    ),
+    "mpnet": ("mpnet", _SIZES | {"pad_token_id": 1}),
 }
-"""Name -> the family's class prefix and its configuration."""
+"""Name -> model type and the arguments of its transformers configuration."""
 
-CLASSES = {
-    "sequence": "ForSequenceClassification",
-    "token": "ForTokenClassification",
-    "span": "ForQuestionAnswering",
-    "embedding": "Model",
-}
-LABELS = {"sequence": 3, "token": 3, "span": 2, "embedding": 2}
-assert CLASSES.keys() == HEADS.keys()
+HEADS = ("sequence", "token", "span", "embedding")
+LABELS = {"sequence": 3, "token": 5, "span": 2, "embedding": 1}
 
 
-def theirs(case: str, head: str) -> Any:
-    """Return transformers' own random model; no weight or bias is 0 or 1 by design."""
-    family, values = CASES[case]
-    config = getattr(transformers, f"{family}Config")(**values, num_labels=LABELS[head])
-    torch.manual_seed(0)
-    model = getattr(transformers, family + CLASSES[head])(config).eval()
+def class_of(name: str, head: str) -> Any:
+    """Return transformers' class of a head."""
+    return getattr(transformers, ADAPTERS[TINY[name][0]].heads[head].class_name)
+
+
+def save(folder: Path, name: str, head: str, *, class_name: str | None = None) -> Path:
+    """Write a random checkpoint whose norms and biases are random too."""
+    model_type, arguments = TINY[name]
+    torch.manual_seed(3)
+    config = transformers.AutoConfig.for_model(model_type, num_labels=LABELS[head], **arguments)
+    model = (getattr(transformers, class_name) if class_name else class_of(name, head))(config)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim == 1:
-                parameter += 0.1 * torch.randn_like(parameter)
-    return model
-
-
-def save_theirs(case: str, head: str, folder: Path) -> Any:
-    """Write such a model; return it."""
-    model = theirs(case, head)
+                parameter.add_(torch.randn_like(parameter) * 0.2)
     model.save_pretrained(folder)
-    return model
+    return folder
 
 
-def batch(case: str) -> dict[str, torch.Tensor]:
-    """Return rows padded on the right, with the padding id of the case, no other row of it."""
-    pad = int(CASES[case][1].get("pad_token_id", 0))
-    generator = torch.Generator().manual_seed(1)
-    ids = torch.randint(5, 40, (3, 11), generator=generator)
-    mask = torch.ones_like(ids)
-    for row, length in enumerate((11, 9, 4)):
-        mask[row, length:] = 0
-        ids[row, length:] = pad
-    types = torch.zeros_like(ids)
-    if CASES[case][1].get("type_vocab_size", 2) > 1:
-        types[:, 3:] = 1
-    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types * mask}
+def inputs_of(name: str) -> dict[str, torch.Tensor]:
+    """Return a padded batch as this architecture takes it."""
+    model_type, arguments = TINY[name]
+    inputs = batch()
+    pad = arguments.get("pad_token_id", 0)
+    inputs["input_ids"] = inputs["input_ids"].masked_fill(inputs["attention_mask"] == 0, pad)
+    if model_type not in ("bert", "electra"):
+        del inputs["token_type_ids"]
+    return inputs

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -36,6 +37,33 @@ def _apply(source: str, target: str, key: str) -> str | None:
 
 
 @dataclass(frozen=True)
+class Stack:
+    """Several of our modules, equal in shape, that a checkpoint holds as one, row above row."""
+
+    theirs: str
+    ours: tuple[str, ...]
+
+    def forward(self, key: str, tensor: Tensor) -> dict[str, Tensor]:
+        """Split a Hugging Face tensor into ours; nothing if it is another."""
+        names = [_apply(self.theirs, name, key) for name in self.ours]
+        parts = tensor.chunk(len(self.ours), dim=0)
+        return {n: part.contiguous() for n, part in zip(names, parts) if n is not None}
+
+    def backward(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Put our tensors together: their key -> tensor."""
+        joined = {}
+        for key in state:
+            theirs = _apply(self.ours[0], self.theirs, key)
+            if theirs is not None:
+                joined[theirs] = torch.cat([state[k] for k in self.own_keys(theirs)])
+        return joined
+
+    def own_keys(self, theirs: str) -> list[str]:
+        """Return our keys behind one of theirs, in order."""
+        return [key for name in self.ours if (key := _apply(self.theirs, name, theirs))]
+
+
+@dataclass(frozen=True)
 class Head:
     """A task head of one architecture.
 
@@ -58,13 +86,15 @@ class Adapter:
         model_type: transformers' name of it.
         prefix: what a task model's keys start with; bare encoders go without.
         renames: the encoder's modules without their parameter's name.
-        config: our configuration key -> theirs.
+        config: our configuration key -> theirs, for what is the same under another name.
         heads: kind of head, as in :data:`cofi_cli.modeling.HEADS` -> how it is stored.
-        shape: their names of the hidden width, layers, heads and FFN width.
-        always: configuration of ours that all its models share.
-        positions_after_padding: whether positions count from the padding id plus one.
-        fixed: configuration values that our encoder relies on.
+        fixed: configuration values that our encoder relies on; a dot leads into a mapping.
         legacy: old parameter names still found in checkpoints.
+        defaults: what a configuration that leaves a key out means by it.
+        own: our configuration key -> value, for what theirs has no key for.
+        derive: what else our configuration needs, computed from theirs.
+        stacks: modules that the checkpoint holds as one.
+        sizes: their keys for layers, heads, hidden and FFN width.
     """
 
     model_type: str
@@ -72,13 +102,28 @@ class Adapter:
     renames: tuple[Rename, ...]
     config: Mapping[str, str]
     heads: Mapping[str, Head]
-    shape: tuple[str, str, str, str] = (
-        *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
-    )
-    always: Mapping[str, Any] = field(default_factory=dict)
-    positions_after_padding: bool = False
     fixed: Mapping[str, Any] = field(default_factory=dict)
     legacy: tuple[tuple[str, str], ...] = ((".gamma", ".weight"), (".beta", ".bias"))
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    own: Mapping[str, Any] = field(default_factory=dict)
+    derive: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
+    stacks: tuple[Stack, ...] = ()
+    sizes: tuple[str, str, str, str] = (
+        "num_hidden_layers",
+        "num_attention_heads",
+        "hidden_size",
+        "intermediate_size",
+    )
+
+    def unsupported(self, theirs: Mapping[str, Any]) -> str | None:
+        """Return what of a configuration our encoder cannot do, in words; ``None`` if nothing."""
+        for key, needed in self.fixed.items():
+            value: Any = theirs
+            for part in key.split("."):
+                value = value.get(part, needed) if isinstance(value, Mapping) else needed
+            if value != needed:
+                return f"{key}={value!r}; supported is only {needed!r}"
+        return None
 
     def to_ours(self, state: Mapping[str, Tensor], head: str) -> dict[str, Tensor]:
         """Rename a checkpoint's tensors; those that our model with this head lacks are left out."""
@@ -93,7 +138,13 @@ class Adapter:
                 if ours is not None:
                     found[ours] = tensor
                     break
+                if parts := self._split(candidate, tensor):
+                    found |= parts
+                    break
         return found
+
+    def _split(self, key: str, tensor: Tensor) -> dict[str, Tensor]:
+        return next(filter(None, (s.forward(key, tensor) for s in self.stacks)), {})
 
     def to_theirs(self, state: Mapping[str, Tensor], head: str) -> dict[str, Tensor]:
         """Rename our dense tensors back.
@@ -101,9 +152,16 @@ class Adapter:
         Raises:
             KeyError: a tensor has no name there.
         """
-        renamed = {}
+        renamed: dict[str, Tensor] = {}
+        taken: set[str] = set()
+        for stack in self.stacks:
+            joined = stack.backward(state)
+            renamed |= joined
+            taken |= {own for key in joined for own in stack.own_keys(key)}
         renames = (*self.renames, *self.heads[head].renames)
         for key, tensor in state.items():
+            if key in taken:
+                continue
             theirs = next(filter(None, (r.backward(key) for r in renames)), None)
             if theirs is None:
                 raise KeyError(f"{key} has no counterpart in {self.model_type}")
@@ -112,18 +170,16 @@ class Adapter:
 
     def config_to_ours(self, theirs: Mapping[str, Any], head: str = "sequence") -> dict[str, Any]:
         """Return the arguments of a dense :class:`CofiConfig`."""
+        theirs = {**self.defaults, **theirs}
         ours = {own: theirs[their] for own, their in self.config.items() if their in theirs}
-        hidden, layers, heads, ffn = (theirs[name] for name in self.shape)
-        if self.positions_after_padding:
-            ours["position_offset"] = theirs["pad_token_id"] + 1
-        if ours.get("embedding_size") == hidden:
-            del ours["embedding_size"]
+        layers, heads, hidden, ffn = (theirs[key] for key in self.sizes)
         return ours | {
             "source_model_type": self.model_type,
             "hidden_size": hidden,
             "head_dim": hidden // heads,
             "layer_heads": [heads] * layers,
             "layer_ffn": [ffn] * layers,
-            **self.always,
+            **self.own,
+            **(self.derive(theirs) if self.derive else {}),
             **self.heads[head].config,
         }

@@ -15,16 +15,27 @@ from cofi_cli.architectures.adapter import Adapter
 from cofi_cli.architectures.bert import BERT
 from cofi_cli.architectures.distilbert import DISTILBERT
 from cofi_cli.architectures.electra import ELECTRA
+from cofi_cli.architectures.modernbert import MODERNBERT
+from cofi_cli.architectures.mpnet import MPNET
 from cofi_cli.architectures.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 from cofi_cli.architectures.source import load_config_dict, load_weights, resolve
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import HEADS, CofiConfig, CofiForTask
 
 ADAPTERS: Mapping[str, Adapter] = {
-    adapter.model_type: adapter
-    for adapter in (BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, DISTILBERT, ELECTRA)
+    own.model_type: own
+    for own in (
+        BERT,
+        CAMEMBERT,
+        DISTILBERT,
+        ELECTRA,
+        MODERNBERT,
+        MPNET,
+        ROBERTA,
+        XLM_ROBERTA,
+    )
 }
-_HEAD = ("model.pooler.", "classifier.")
+_HEAD = ("model.pooler.", "model.pooler_norm.", "classifier.")
 
 
 def adapter_for(name: str, config: Mapping[str, Any]) -> Adapter:
@@ -40,9 +51,8 @@ def adapter_for(name: str, config: Mapping[str, Any]) -> Adapter:
             f"Supported architectures: {', '.join(sorted(ADAPTERS))}.",
         )
     adapter = ADAPTERS[model_type]
-    for key, needed in adapter.fixed.items():
-        if config.get(key, needed) != needed:
-            raise CofiError(f"'{name}' has {key}={config[key]!r}; supported is only {needed!r}.")
+    if refused := adapter.unsupported(config):
+        raise CofiError(f"'{name}' has {refused}.")
     return adapter
 
 

@@ -1,14 +1,24 @@
-"""DistilBERT (Sanh et al. 2019): no token types, no pooler, names of its own."""
+"""DistilBERT (Sanh et al. 2019): BERT without token types and pooler, under names of its own."""
 
 from cofi_cli.architectures.adapter import Adapter, Head, Rename
-from cofi_cli.architectures.bert import plain_heads
+from cofi_cli.architectures.bert import EMBEDDING
 
-_EMBEDDINGS, _OUR_EMBEDDINGS = "distilbert.embeddings.", "model.encoder.embeddings."
-_LAYER, _OUR_LAYER = "distilbert.transformer.layer.{}.", "model.encoder.layers.{}."
+_THEIRS, _OURS = "distilbert.transformer.layer.{}.", "model.encoder.layers.{}."
+_EMBEDDINGS = "distilbert.embeddings."
 
 DISTILBERT = Adapter(
     model_type="distilbert",
     prefix="distilbert.",
+    heads={
+        "sequence": Head(
+            "DistilBertForSequenceClassification",
+            (Rename("pre_classifier", "model.pooler"), Rename("classifier", "classifier")),
+            {"pooler_act": "relu"},
+        ),
+        "token": Head("DistilBertForTokenClassification", (Rename("classifier", "classifier"),)),
+        "span": Head("DistilBertForQuestionAnswering", (Rename("qa_outputs", "classifier"),)),
+        "embedding": Head("DistilBertModel", (), EMBEDDING),
+    },
     config={
         "vocab_size": "vocab_size",
         "hidden_act": "activation",
@@ -18,27 +28,19 @@ DISTILBERT = Adapter(
         "max_position_embeddings": "max_position_embeddings",
         "pad_token_id": "pad_token_id",
     },
-    shape=("dim", "n_layers", "n_heads", "hidden_dim"),
-    always={"type_vocab_size": 0, "layer_norm_eps": 1e-12},
+    own={"type_vocab_size": 0, "layer_norm_eps": 1e-12},
+    sizes=("n_layers", "n_heads", "dim", "hidden_dim"),
     renames=(
-        Rename(_EMBEDDINGS + "word_embeddings", _OUR_EMBEDDINGS + "word"),
-        Rename(_EMBEDDINGS + "position_embeddings", _OUR_EMBEDDINGS + "position"),
-        Rename(_EMBEDDINGS + "LayerNorm", _OUR_EMBEDDINGS + "norm"),
-        Rename(_LAYER + "attention.q_lin", _OUR_LAYER + "attention.query"),
-        Rename(_LAYER + "attention.k_lin", _OUR_LAYER + "attention.key"),
-        Rename(_LAYER + "attention.v_lin", _OUR_LAYER + "attention.value"),
-        Rename(_LAYER + "attention.out_lin", _OUR_LAYER + "attention.output"),
-        Rename(_LAYER + "sa_layer_norm", _OUR_LAYER + "attention.norm"),
-        Rename(_LAYER + "ffn.lin1", _OUR_LAYER + "ffn.up"),
-        Rename(_LAYER + "ffn.lin2", _OUR_LAYER + "ffn.down"),
-        Rename(_LAYER + "output_layer_norm", _OUR_LAYER + "ffn.norm"),
+        Rename(_EMBEDDINGS + "word_embeddings", "model.encoder.embeddings.word"),
+        Rename(_EMBEDDINGS + "position_embeddings", "model.encoder.embeddings.position"),
+        Rename(_EMBEDDINGS + "LayerNorm", "model.encoder.embeddings.norm"),
+        Rename(_THEIRS + "attention.q_lin", _OURS + "attention.query"),
+        Rename(_THEIRS + "attention.k_lin", _OURS + "attention.key"),
+        Rename(_THEIRS + "attention.v_lin", _OURS + "attention.value"),
+        Rename(_THEIRS + "attention.out_lin", _OURS + "attention.output"),
+        Rename(_THEIRS + "sa_layer_norm", _OURS + "attention.norm"),
+        Rename(_THEIRS + "ffn.lin1", _OURS + "ffn.up"),
+        Rename(_THEIRS + "ffn.lin2", _OURS + "ffn.down"),
+        Rename(_THEIRS + "output_layer_norm", _OURS + "ffn.norm"),
     ),
-    heads={
-        "sequence": Head(
-            "DistilBertForSequenceClassification",
-            (Rename("pre_classifier", "model.pooler"), Rename("classifier", "classifier")),
-            {"pooler_act": "relu"},
-        ),
-        **plain_heads("DistilBert"),
-    },
 )

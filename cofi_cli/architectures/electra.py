@@ -1,16 +1,43 @@
-"""ELECTRA (Clark et al. 2020): BERT with narrower embeddings in its smaller sizes."""
+"""ELECTRA (Clark et al. 2020): BERT, whose embeddings may be narrower than the stream.
 
-from cofi_cli.architectures.adapter import Adapter, Rename
-from cofi_cli.architectures.bert import CONFIG, FIXED, dense_then_projection, encoder_renames
+Where they are, a projection leads from one to the other. The classification head is a
+dense layer with GELU over the state of [CLS]; there is no pooler.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cofi_cli.architectures.adapter import Adapter, Head, Rename
+from cofi_cli.architectures.bert import CONFIG, EMBEDDING, FIXED, encoder_renames
+
+
+def _projection(theirs: Mapping[str, Any]) -> dict[str, Any]:
+    width = theirs["embedding_size"]
+    return {"embedding_size": None if width == theirs["hidden_size"] else width}
+
 
 ELECTRA = Adapter(
     model_type="electra",
     prefix="electra.",
-    config=CONFIG | {"embedding_size": "embedding_size"},
+    heads={
+        "sequence": Head(
+            "ElectraForSequenceClassification",
+            (
+                Rename("classifier.dense", "model.pooler"),
+                Rename("classifier.out_proj", "classifier"),
+            ),
+            {"pooler_act": "gelu"},
+        ),
+        "token": Head("ElectraForTokenClassification", (Rename("classifier", "classifier"),)),
+        "span": Head("ElectraForQuestionAnswering", (Rename("qa_outputs", "classifier"),)),
+        "embedding": Head("ElectraModel", (), EMBEDDING),
+    },
+    config=CONFIG,
     fixed=FIXED,
+    defaults={"embedding_size": 128, "hidden_size": 256},
+    derive=_projection,
     renames=(
         *encoder_renames("electra."),
-        Rename("electra.embeddings_project", "model.encoder.embeddings.projection"),
+        Rename("electra.embeddings_project", "model.encoder.embeddings.project"),
     ),
-    heads=dense_then_projection("Electra", act="gelu"),
 )

@@ -1,19 +1,42 @@
-"""RoBERTa (Liu et al. 2019), XLM-R (Conneau et al. 2020) and CamemBERT (Martin et al. 2020)."""
+"""RoBERTa (Liu et al. 2019), and XLM-RoBERTa and CamemBERT, which are the same under other names.
 
-from cofi_cli.architectures.adapter import Adapter
-from cofi_cli.architectures.bert import CONFIG, FIXED, dense_then_projection, encoder_renames
+Its classification head is a dense layer of its own over the state of <s>; the checkpoint's
+pooler, if it has one, takes no part. Position embeddings begin after the padding id.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cofi_cli.architectures.adapter import Adapter, Head, Rename
+from cofi_cli.architectures.bert import CONFIG, EMBEDDING, FIXED, encoder_renames
 
 
-def _adapter(model_type: str, family: str) -> Adapter:
-    """Return the adapter of one of three models that differ in vocabulary and class names."""
+def _positions(theirs: Mapping[str, Any]) -> dict[str, Any]:
+    return {"position_offset": theirs["pad_token_id"] + 1}
+
+
+def _adapter(model_type: str, name: str) -> Adapter:
+    """Return the adapter of a model type whose classes start with ``name``."""
     return Adapter(
         model_type=model_type,
         prefix="roberta.",
+        heads={
+            "sequence": Head(
+                f"{name}ForSequenceClassification",
+                (
+                    Rename("classifier.dense", "model.pooler"),
+                    Rename("classifier.out_proj", "classifier"),
+                ),
+            ),
+            "token": Head(f"{name}ForTokenClassification", (Rename("classifier", "classifier"),)),
+            "span": Head(f"{name}ForQuestionAnswering", (Rename("qa_outputs", "classifier"),)),
+            "embedding": Head(f"{name}Model", (), EMBEDDING),
+        },
         config=CONFIG,
-        positions_after_padding=True,
         fixed=FIXED,
+        defaults={"pad_token_id": 1},
+        derive=_positions,
         renames=encoder_renames("roberta."),
-        heads=dense_then_projection(family, act="tanh"),
     )
 
 

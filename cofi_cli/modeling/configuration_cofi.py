@@ -6,7 +6,7 @@ from transformers import PretrainedConfig
 
 
 class CofiConfig(PretrainedConfig):
-    """Shape of a dense or compact encoder of the BERT family.
+    """Shape of a dense or compact encoder: BERT's family and what descends from it.
 
     Args:
         hidden_size: width of the residual stream (kept hidden dims).
@@ -16,11 +16,24 @@ class CofiConfig(PretrainedConfig):
         head_dim: width of one attention head.
         layer_heads: heads of each layer; 0 means that the attention sub-layer is absent.
         layer_ffn: FFN width of each layer; 0 means that the FFN sub-layer is absent.
-        embedding_size: width of the embeddings where a projection brings them to the encoder's;
-            ``None`` = they have the encoder's width.
         position_offset: first position index (0 for BERT).
         type_vocab_size: token types; 0 for none.
         source_model_type: ``model_type`` of the architecture that it came from.
+        embedding_size: width of the embeddings where a projection leads from them to the
+            stream; ``None`` = they are the stream's width, and there is none.
+        position: ``learned`` embeddings, or ``rotary`` queries and keys.
+        layer_thetas: RoPE's base in each layer.
+        layer_windows: how far each layer's attention looks to either side; ``None`` = everywhere.
+        relative_buckets: buckets of a bias by distance, shared by all layers; 0 = none.
+        relative_heads: heads in its table, where layers have fewer.
+        layer_head_ids: which of these heads each layer has; ``None`` = all.
+        pre_norm: whether LayerNorm stands before each sub-layer, and one after the last layer,
+            rather than after each residual sum.
+        first_norm: whether the first attention sub-layer has its LayerNorm.
+        norm_bias, attention_bias, ffn_bias, pooler_bias: whether these have biases.
+        gated_ffn: whether the FFN multiplies its activation by a second projection.
+        pooler_norm: whether LayerNorm follows the pooler's activation.
+        pool_tokens: whether heads that answer for each token go through the pooler's layer too.
 
     The other arguments are BERT's. An absent sub-layer is an identity: it has
     neither weights nor LayerNorm.
@@ -48,12 +61,27 @@ class CofiConfig(PretrainedConfig):
         attention_probs_dropout_prob: float = 0.1,
         classifier_dropout: Optional[float] = None,
         max_position_embeddings: int = 512,
-        embedding_size: Optional[int] = None,
         position_offset: int = 0,
         type_vocab_size: int = 2,
         layer_norm_eps: float = 1e-12,
         pad_token_id: int = 0,
         source_model_type: str = "bert",
+        embedding_size: Optional[int] = None,
+        position: str = "learned",
+        layer_thetas: Optional[list[float]] = None,
+        layer_windows: Optional[list[Optional[int]]] = None,
+        relative_buckets: int = 0,
+        relative_heads: Optional[int] = None,
+        layer_head_ids: Optional[list[list[int]]] = None,
+        pre_norm: bool = False,
+        first_norm: bool = True,
+        norm_bias: bool = True,
+        attention_bias: bool = True,
+        ffn_bias: bool = True,
+        gated_ffn: bool = False,
+        pooler_bias: bool = True,
+        pooler_norm: bool = False,
+        pool_tokens: bool = False,
         **kwargs: Any,
     ) -> None:
         self.vocab_size = vocab_size
@@ -75,10 +103,22 @@ class CofiConfig(PretrainedConfig):
         self.attention_probs_dropout_prob = attention_probs_dropout_prob
         self.classifier_dropout = classifier_dropout
         self.max_position_embeddings = max_position_embeddings
-        self.embedding_size = embedding_size
         self.position_offset = position_offset
         self.type_vocab_size = type_vocab_size
         self.layer_norm_eps = layer_norm_eps
         self.source_model_type = source_model_type
+        self.embedding_size = embedding_size
+        self.position, self.layer_thetas = position, layer_thetas
+        self.layer_windows = layer_windows
+        self.relative_buckets, self.relative_heads = relative_buckets, relative_heads
+        self.layer_head_ids = layer_head_ids
+        self.pre_norm, self.first_norm, self.norm_bias = pre_norm, first_norm, norm_bias
+        self.attention_bias, self.ffn_bias, self.gated_ffn = attention_bias, ffn_bias, gated_ffn
+        self.pooler_bias, self.pooler_norm, self.pool_tokens = pooler_bias, pooler_norm, pool_tokens
         kwargs["pad_token_id"] = pad_token_id
         super().__init__(**kwargs)
+
+    @property
+    def has_token_types(self) -> bool:
+        """Whether token types make a difference; a single row is added to every token."""
+        return self.type_vocab_size > 1

@@ -17,6 +17,7 @@ from .configuration_cofi import CofiConfig
 from .dropout import dropout as drop
 from .gather import gather, take
 from .masks import Masks
+from .positions import Positions, Rotation, rotate
 from .select import Select, index_of, rounded_up, units_of
 
 
@@ -34,7 +35,7 @@ def attend(
 
     Args:
         q, k, v: (B, h, T, dh).
-        bias: (B, 1, 1, T), added to the scores; ``None`` attends everywhere.
+        bias: added to the scores, broadcasts to (B, h, T, T); ``None`` attends everywhere.
         dropout: probability of dropping an attention weight.
         head_dim: dh as a plain number, so that a traced graph holds a constant.
         eager: spell the operation out, for exporters.
@@ -56,7 +57,7 @@ def masked_layer_norm(x: Tensor, norm: nn.LayerNorm, gate: Tensor) -> Tensor:
     """LayerNorm over the kept hidden dims only, times their gates.
 
     Args:
-        x: (..., d). norm: its weight and bias, (d,). gate: (d,), 0 = dropped.
+        x: (..., d). norm: its weight and, if it has one, bias, (d,). gate: (d,), 0 = dropped.
 
     Returns:
         (..., d), exactly 0 in the dropped dims.
@@ -65,39 +66,91 @@ def masked_layer_norm(x: Tensor, norm: nn.LayerNorm, gate: Tensor) -> Tensor:
     count = kept.sum()
     centred = (x - (x * kept).sum(-1, keepdim=True) / count) * kept
     variance = centred.square().sum(-1, keepdim=True) / count
-    return (centred * torch.rsqrt(variance + norm.eps) * norm.weight + norm.bias) * gate
+    y = centred * torch.rsqrt(variance + norm.eps) * norm.weight
+    # A norm without bias has None there, whatever the stub says.
+    bias: Optional[Tensor] = norm.bias
+    return (y if bias is None else y + bias) * gate
 
 
-class Attention(nn.Module):
-    """Attention sub-layer: LN(x + O · concat_h softmax(q_h k_hᵀ / √dh) v_h)."""
+def layer_norm(config: CofiConfig, width: int) -> nn.LayerNorm:
+    """Return a LayerNorm of this encoder."""
+    return nn.LayerNorm(width, eps=config.layer_norm_eps, bias=config.norm_bias)
 
-    def __init__(self, config: CofiConfig, heads: int) -> None:
+
+class SubLayer(nn.Module):
+    """Where LayerNorm and the hidden gates z stand around a sub-layer f, and the residual.
+
+    Post-norm: LN(x + f(x)). Pre-norm: x + f(LN(x)), where the first LN may be absent.
+
+    Masked, every LN is one over the kept dims times z. Post-norm, all that x consists of
+    has just left such an LN. Pre-norm, the stream starts as the embeddings' LN, times z;
+    what f adds is restricted to the kept dims but not scaled, for whatever reads the
+    stream, the next LN or the last one, scales its reading by z. So in both placements z
+    folds exactly into the γ and β of every LN, with nothing else to scale, and a dropped
+    dim is zero all the way. A sub-layer that is off is an identity, without its LN.
+    """
+
+    norm: Optional[nn.LayerNorm]
+
+    def __init__(self, config: CofiConfig, *, has_norm: bool = True) -> None:
         super().__init__()
-        width = heads * config.head_dim
+        self.is_pre, self.dropout = config.pre_norm, config.hidden_dropout_prob
+        self.norm = layer_norm(config, config.hidden_size) if has_norm else None
+
+    def enter(self, x: Tensor) -> Tensor:
+        """Return f's input; dense and compact states, (B, T, d)."""
+        return self.norm(x) if self.is_pre and self.norm is not None else x
+
+    def leave(self, x: Tensor, out: Tensor) -> Tensor:
+        """Return the new stream; dense and compact states, (B, T, d)."""
+        return x + out if self.is_pre or self.norm is None else self.norm(x + out)
+
+    def masked_enter(self, x: Tensor, hidden: Tensor) -> Tensor:
+        """Return f's input in the masked state; x is (B, T, d)."""
+        if not self.is_pre or self.norm is None:
+            return x
+        return masked_layer_norm(x, self.norm, hidden)
+
+    def masked_leave(self, x: Tensor, out: Tensor, hidden: Tensor) -> Tensor:
+        """Return the new stream in the masked state, (B, T, d)."""
+        if self.is_pre or self.norm is None:
+            return x + out * (hidden > 0).to(out.dtype)
+        return masked_layer_norm(x + out, self.norm, hidden)
+
+    def open_enter(self, x: Tensor, select: Select) -> Tensor:
+        """Return the products' input, (B, T, m); x is (B, T, k)."""
+        if self.is_pre and self.norm is not None:
+            x = open_layer_norm(x, self.norm, select)
+        return select.enter(x)
+
+    def open_leave(self, x: Tensor, out: Tensor, select: Select) -> Tensor:
+        """Return the new stream, (B, T, k), for the products' output, (B, T, m)."""
+        x = x + drop(select.leave(out), self.dropout, self.training)
+        return x if self.is_pre or self.norm is None else open_layer_norm(x, self.norm, select)
+
+
+class Attention(SubLayer):
+    """Attention sub-layer: f(x) = O · concat_h softmax(q_h k_hᵀ / √dh + bias) v_h."""
+
+    def __init__(self, config: CofiConfig, heads: int, *, has_norm: bool = True) -> None:
+        super().__init__(config, has_norm=has_norm)
+        width, has_bias = heads * config.head_dim, config.attention_bias
         self.heads, self.head_dim = heads, config.head_dim
-        self.dropout, self.attention_dropout = (
-            config.hidden_dropout_prob,
-            config.attention_probs_dropout_prob,
-        )
-        self.query = nn.Linear(config.hidden_size, width)
-        self.key = nn.Linear(config.hidden_size, width)
-        self.value = nn.Linear(config.hidden_size, width)
-        self.output = nn.Linear(width, config.hidden_size)
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.attention_dropout = config.attention_probs_dropout_prob
+        self.query = nn.Linear(config.hidden_size, width, bias=has_bias)
+        self.key = nn.Linear(config.hidden_size, width, bias=has_bias)
+        self.value = nn.Linear(config.hidden_size, width, bias=has_bias)
+        self.output = nn.Linear(width, config.hidden_size, bias=has_bias)
 
     def _context(
-        self,
-        x: Tensor,
-        weight: list[Tensor],
-        bias: list[Tensor],
-        mask: Optional[Tensor],
-        eager: bool,
+        self, x: Tensor, mask: Optional[Tensor], rotation: Optional[Rotation], eager: bool
     ) -> Tensor:
-        """Return the heads' contexts, (B, h, T, dh), for q, k, v weights of (h·dh, d)."""
+        """Return the heads' contexts, (B, h, T, dh), for f's input, (B, T, d)."""
         batch, length = x.shape[:2]
-        heads = weight[0].shape[0] // self.head_dim
-        shape = (batch, length, heads, self.head_dim)
-        q, k, v = (F.linear(x, w, b).view(shape).transpose(1, 2) for w, b in zip(weight, bias))
+        shape = (batch, length, self.heads, self.head_dim)
+        parts = (self.query, self.key, self.value)
+        q, k, v = (part(x).view(shape).transpose(1, 2) for part in parts)
+        q, k = rotate(q, rotation), rotate(k, rotation)
         dropout = self.attention_dropout if self.training else 0.0
         return attend(q, k, v, mask, dropout=dropout, head_dim=self.head_dim, eager=eager)
 
@@ -105,13 +158,13 @@ class Attention(nn.Module):
         batch, heads, length, dim = context.shape
         return context.transpose(1, 2).reshape(batch, length, heads * dim)
 
-    def forward(self, x: Tensor, mask: Optional[Tensor], eager: bool) -> Tensor:
+    def forward(
+        self, x: Tensor, mask: Optional[Tensor], eager: bool, rotation: Optional[Rotation] = None
+    ) -> Tensor:
         """Dense and compact states; x is (B, T, d)."""
-        parts = (self.query, self.key, self.value)
-        context = self._context(x, [p.weight for p in parts], [p.bias for p in parts], mask, eager)
+        context = self._context(self.enter(x), mask, rotation, eager)
         out = drop(self.output(self._join(context)), self.dropout, self.training)
-        y: Tensor = self.norm(x + out)
-        return y
+        return self.leave(x, out)
 
     def masked(
         self,
@@ -120,14 +173,14 @@ class Attention(nn.Module):
         head: Tensor,
         layer: Tensor,
         hidden: Tensor,
+        rotation: Optional[Rotation] = None,
     ) -> Tensor:
         """Masked state by definition: everything computed, then multiplied; x is (B, T, d)."""
-        parts = (self.query, self.key, self.value)
-        context = self._context(x, [p.weight for p in parts], [p.bias for p in parts], mask, False)
+        context = self._context(self.masked_enter(x, hidden), mask, rotation, False)
         context = context * head.view(1, -1, 1, 1)
         out = drop(self.output(self._join(context)) * layer, self.dropout, self.training)
         is_off = (layer <= 0) | (head <= 0).all()
-        return torch.where(is_off, x, masked_layer_norm(x + out, self.norm, hidden))
+        return torch.where(is_off, x, self.masked_leave(x, out, hidden))
 
     def open(
         self,
@@ -137,68 +190,93 @@ class Attention(nn.Module):
         head: Tensor,
         layer: Tensor,
         select: Select,
+        rotation: Optional[Rotation] = None,
     ) -> Tensor:
         """Masked state, open units only; x is (B, T, k), head holds the open heads' gates."""
         units = units_of(kept, self.heads, self.head_dim, x.device)
         parts = (self.query, self.key, self.value)
         weight = gather(*[p.weight for p in parts], rows=units, columns=select.products)
-        bias = torch.cat([take(p.bias, units, 0) for p in parts])
-        joint = F.linear(select.enter(x), weight, bias)
+        biases = [take(p.bias, units, 0) for p in parts if p.bias is not None]
+        bias = torch.cat(biases) if biases else None
+        joint = F.linear(self.open_enter(x, select), weight, bias)
         batch, length = x.shape[:2]
         q, k, v = joint.view(batch, length, 3, len(kept), self.head_dim).permute(2, 0, 3, 1, 4)
+        q, k = rotate(q, rotation), rotate(k, rotation)
         dropout = self.attention_dropout if self.training else 0.0
         context = self._join(
             attend(q, k, v, mask, dropout=dropout, head_dim=self.head_dim, eager=False)
         )
         gates = head.repeat_interleave(self.head_dim) * layer
         out_weight = gather(self.output.weight, rows=select.products, columns=units, scale=gates)
-        out = F.linear(context, out_weight, take(self.output.bias, select.products, 0) * layer)
-        out = drop(select.leave(out), self.dropout, self.training)
-        return open_layer_norm(x + out, self.norm, select)
+        out = F.linear(context, out_weight, scaled(self.output.bias, select.products, layer))
+        return self.open_leave(x, out, select)
 
 
-class FeedForward(nn.Module):
-    """FFN sub-layer: LN(x + W₂ · act(W₁x + b₁) + b₂)."""
+class FeedForward(SubLayer):
+    """FFN sub-layer: f(x) = W₂ · act(W₁x + b₁) + b₂, or W₂ · (act(W₁x + b₁) ⊙ (W₃x + b₃)) + b₂."""
 
     def __init__(self, config: CofiConfig, width: int) -> None:
-        super().__init__()
-        self.width, self.dropout = width, config.hidden_dropout_prob
-        self.up = nn.Linear(config.hidden_size, width)
-        self.down = nn.Linear(width, config.hidden_size)
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        super().__init__(config)
+        self.width, has_bias = width, config.ffn_bias
+        self.up = nn.Linear(config.hidden_size, width, bias=has_bias)
+        self.gate = (
+            nn.Linear(config.hidden_size, width, bias=has_bias) if config.gated_ffn else None
+        )
+        self.down = nn.Linear(width, config.hidden_size, bias=has_bias)
         self.activation = ACT2FN[config.hidden_act]
 
     def forward(self, x: Tensor) -> Tensor:
         """Dense and compact states; x is (B, T, d)."""
-        out = self.down(self.activation(self.up(x)))
-        y: Tensor = self.norm(x + drop(out, self.dropout, self.training))
-        return y
+        out = self.down(self._inner(self.enter(x)))
+        return self.leave(x, drop(out, self.dropout, self.training))
+
+    def _inner(self, x: Tensor) -> Tensor:
+        """Return what W₂ reads, (B, T, width), for f's input, (B, T, d)."""
+        y: Tensor = self.activation(self.up(x))
+        return y if self.gate is None else y * self.gate(x)
 
     def masked(self, x: Tensor, dim: Tensor, layer: Tensor, hidden: Tensor) -> Tensor:
         """Masked state by definition; x is (B, T, d)."""
-        out = self.down(self.activation(self.up(x)) * dim) * layer
+        out = self.down(self._inner(self.masked_enter(x, hidden)) * dim) * layer
         out = drop(out, self.dropout, self.training)
         is_off = (layer <= 0) | (dim <= 0).all()
-        return torch.where(is_off, x, masked_layer_norm(x + out, self.norm, hidden))
+        return torch.where(is_off, x, self.masked_leave(x, out, hidden))
 
     def open(
         self, x: Tensor, kept: list[int], dim: Tensor, layer: Tensor, select: Select
     ) -> Tensor:
         """Masked state; x is (B, T, k), dim holds the gates of the dims in ``kept``."""
         index = index_of(kept, self.width, x.device)
-        up = gather(self.up.weight, rows=index, columns=select.products)
+        entering = self.open_enter(x, select)
+
+        def project(linear: nn.Linear) -> Tensor:
+            weight = gather(linear.weight, rows=index, columns=select.products)
+            return F.linear(entering, weight, scaled(linear.bias, index))
+
         down = gather(self.down.weight, rows=select.products, columns=index, scale=dim * layer)
-        inner = self.activation(F.linear(select.enter(x), up, take(self.up.bias, index, 0)))
-        out = F.linear(inner, down, take(self.down.bias, select.products, 0) * layer)
-        out = drop(select.leave(out), self.dropout, self.training)
-        return open_layer_norm(x + out, self.norm, select)
+        inner = self.activation(project(self.up))
+        if self.gate is not None:
+            inner = inner * project(self.gate)
+        out = F.linear(inner, down, scaled(self.down.bias, select.products, layer))
+        return self.open_leave(x, out, select)
+
+
+def scaled(
+    bias: Optional[Tensor], index: Optional[Tensor], factor: Optional[Tensor] = None
+) -> Optional[Tensor]:
+    """Select and multiply the entries of a bias, where there is one."""
+    if bias is None:
+        return None
+    bias = take(bias, index, 0)
+    return bias if factor is None else bias * factor
 
 
 def open_layer_norm(x: Tensor, norm: nn.LayerNorm, select: Select) -> Tensor:
     """LayerNorm of kept dims, (..., k), with the hidden gates folded into its γ and β."""
     gate = select.gate
     weight = take(norm.weight, select.hidden, 0) * gate
-    return F.layer_norm(x, x.shape[-1:], weight, take(norm.bias, select.hidden, 0) * gate, norm.eps)
+    bias = scaled(norm.bias, select.hidden, gate)
+    return F.layer_norm(x, x.shape[-1:], weight, bias, norm.eps)
 
 
 class Layer(nn.Module):
@@ -207,13 +285,16 @@ class Layer(nn.Module):
     def __init__(self, config: CofiConfig, index: int) -> None:
         super().__init__()
         heads, width = config.layer_heads[index], config.layer_ffn[index]
-        self.attention = Attention(config, heads) if heads else None
+        has_norm = index > 0 or config.first_norm
+        self.attention = Attention(config, heads, has_norm=has_norm) if heads else None
         self.ffn = FeedForward(config, width) if width else None
 
-    def forward(self, x: Tensor, mask: Optional[Tensor], eager: bool) -> Tensor:
+    def forward(
+        self, x: Tensor, mask: Optional[Tensor], eager: bool, rotation: Optional[Rotation] = None
+    ) -> Tensor:
         """Dense and compact states; x is (B, T, d)."""
         if self.attention is not None:
-            x = self.attention(x, mask, eager)
+            x = self.attention(x, mask, eager, rotation)
         return x if self.ffn is None else self.ffn(x)
 
 
@@ -225,77 +306,78 @@ class WholeLayer(Layer):
 
 
 class Embeddings(nn.Module):
-    """Word, position and token-type embeddings, summed and normalised.
+    """Word, position and token-type embeddings, summed and normalised; projected if need be.
 
-    Where they are of another width than the encoder, a linear layer follows (ELECTRA).
+    Positions are counted from ``config.position_offset``. RoBERTa counts only tokens that
+    are not padding; as padding stands on the right in all our batches, that is the same at
+    every real position, and what stands at the others is never read.
+
+    Hidden gates act where the stream begins: on LayerNorm's output or, where there is a
+    projection, on the projection's output, with LayerNorm before it left whole.
     """
 
     def __init__(self, config: CofiConfig) -> None:
         super().__init__()
         width = config.embedding_size or config.hidden_size
         self.word = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id)
-        self.position = nn.Embedding(config.max_position_embeddings, width)
+        is_learned = config.position == "learned"
+        self.position = nn.Embedding(config.max_position_embeddings, width) if is_learned else None
         types = config.type_vocab_size
         self.token_type = nn.Embedding(types, width) if types else None
-        self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
-        self.projection = (
+        self.has_types = config.has_token_types
+        self.norm = layer_norm(config, width)
+        self.project = (
             nn.Linear(width, config.hidden_size) if config.embedding_size is not None else None
         )
         self.offset, self.dropout = config.position_offset, config.hidden_dropout_prob
 
     def sum(self, input_ids: Tensor, token_type_ids: Optional[Tensor]) -> Tensor:
-        """Return the embeddings before LayerNorm, (B, T, e).
-
-        Positions count from the offset on whatever the ids are: a row's padding is on its
-        right, so real tokens get the numbers that RoBERTa counts past padding.
-        """
-        positions = torch.arange(input_ids.shape[1], device=input_ids.device) + self.offset
+        """Return the embeddings before LayerNorm, (B, T, e)."""
         x: Tensor = self.word(input_ids)
         if self.token_type is not None:
-            if token_type_ids is None or self.token_type.num_embeddings == 1:
+            if token_type_ids is None or not self.has_types:
                 token_type_ids = torch.zeros_like(input_ids)
             x = x + self.token_type(token_type_ids)
-        x = x + self.position(positions)[None]
+        if self.position is not None:
+            positions = torch.arange(input_ids.shape[1], device=input_ids.device) + self.offset
+            x = x + self.position(positions)[None]
         return x
 
-    @property
-    def closing(self) -> "nn.LayerNorm | nn.Linear":
-        """The module whose weight and bias make the stream's hidden dims."""
-        return self.norm if self.projection is None else self.projection
-
-    def drop(self, x: Tensor) -> Tensor:
-        """Apply the embedding dropout."""
+    def _drop(self, x: Tensor) -> Tensor:
         return drop(x, self.dropout, self.training)
 
-    def forward(self, input_ids: Tensor, token_type_ids: Optional[Tensor]) -> Tensor:
-        """Dense and compact states; returns (B, T, d)."""
-        x = self.drop(self.norm(self.sum(input_ids, token_type_ids)))
-        return x if self.projection is None else self.projection(x)
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn sums, (B, T, e), into the stream, (B, T, d); dense and compact states."""
+        x = self._drop(self.norm(x))
+        return x if self.project is None else self.project(x)
 
-    def masked(self, input_ids: Tensor, token_type_ids: Optional[Tensor], hidden: Tensor) -> Tensor:
-        """Masked state by definition; returns (B, T, d)."""
-        x = self.sum(input_ids, token_type_ids)
-        if self.projection is None:
-            return self.drop(masked_layer_norm(x, self.norm, hidden))
-        y: Tensor = self.projection(self.drop(self.norm(x))) * hidden
+    def masked(self, x: Tensor, hidden: Tensor) -> Tensor:
+        """Masked state by definition; x is (B, T, e), the result (B, T, d)."""
+        if self.project is None:
+            return self._drop(masked_layer_norm(x, self.norm, hidden))
+        y: Tensor = self.project(self._drop(self.norm(x))) * hidden
         return y
 
-    def open(self, input_ids: Tensor, token_type_ids: Optional[Tensor], select: Select) -> Tensor:
-        """Masked state, open hidden dims only; returns (B, T, k)."""
-        x = self.sum(input_ids, token_type_ids)
-        if self.projection is None:
-            return self.drop(open_layer_norm(take(x, select.hidden, 2), self.norm, select))
-        weight = take(self.projection.weight, select.hidden, 0) * select.gate[:, None]
-        bias = take(self.projection.bias, select.hidden, 0) * select.gate
-        return F.linear(self.drop(self.norm(x)), weight, bias)
+    def open(self, x: Tensor, select: Select) -> Tensor:
+        """Masked state, open dims only; x is (B, T, e), the result (B, T, k)."""
+        if self.project is None:
+            return self._drop(open_layer_norm(take(x, select.hidden, 2), self.norm, select))
+        weight = take(self.project.weight, select.hidden, 0) * select.gate[:, None]
+        bias = scaled(self.project.bias, select.hidden, select.gate)
+        return F.linear(self._drop(self.norm(x)), weight, bias)
+
+
+Places = list[tuple[Optional[Tensor], Optional[Rotation]]]
+"""What :class:`Positions` gives each layer."""
 
 
 class Encoder(nn.Module):
-    """Embeddings and layers."""
+    """Embeddings and layers; pre-norm, the last LayerNorm closes the last state."""
 
     def __init__(self, config: CofiConfig) -> None:
         super().__init__()
-        self.embeddings = Embeddings(config)
+        self.embeddings, self.positions = Embeddings(config), Positions(config)
+        self.norm = layer_norm(config, config.hidden_size) if config.pre_norm else None
         self.layers = nn.ModuleList(Layer(config, i) for i in range(config.num_hidden_layers))
 
     def forward(
@@ -322,23 +404,23 @@ class Encoder(nn.Module):
             and the kept hidden dims, (k,), or ``None`` where k = d. An absent
             sub-layer passes its input on, so equal neighbours may be one tensor.
         """
+        x = self.embeddings.sum(input_ids, token_type_ids)
+        places = self.positions(input_ids, bias)
         if masks is None:
-            states = [self.embeddings(input_ids, token_type_ids)]
-            for layer in self.layers:
-                states.append(layer(states[-1], bias, eager))
+            states = [self.embeddings(x)]
+            for layer, (own, rotation) in zip(self.layers, places):
+                states.append(layer(states[-1], own, eager, rotation))
+            if self.norm is not None:
+                states[-1] = self.norm(states[-1])
             return states, None
         if skip_closed:
-            select = Select.of(masks, input_ids.device)
-            x = self.embeddings.open(input_ids, token_type_ids, select)
-            return self._open(x, bias, masks, select), select.hidden
-        hidden = masks.hidden.to(input_ids.device)
-        x = self.embeddings.masked(input_ids, token_type_ids, hidden)
-        return self._masked(x, bias, masks), None
+            return self._open(x, places, masks)
+        return self._masked(x, places, masks), None
 
     def _whole_layers(self) -> "list[WholeLayer]":
         return cast("list[WholeLayer]", list(self.layers))
 
-    def _masked(self, x: Tensor, bias: Optional[Tensor], masks: Masks) -> list[Tensor]:
+    def _masked(self, x: Tensor, places: Places, masks: Masks) -> list[Tensor]:
         head, attention, dim, ffn, hidden = (
             z.to(x.device)
             for z in (
@@ -349,17 +431,21 @@ class Encoder(nn.Module):
                 masks.hidden,
             )
         )
-        states = [x]
-        for i, layer in enumerate(self._whole_layers()):
-            x = layer.attention.masked(states[-1], bias, head[i], attention[i], hidden)
+        states = [self.embeddings.masked(x, hidden)]
+        for i, (layer, (bias, rotation)) in enumerate(zip(self._whole_layers(), places)):
+            x = states[-1]
+            x = layer.attention.masked(x, bias, head[i], attention[i], hidden, rotation)
             states.append(layer.ffn.masked(x, dim[i], ffn[i], hidden))
+        if self.norm is not None:
+            states[-1] = masked_layer_norm(states[-1], self.norm, hidden)
         return states
 
     def _open(
-        self, x: Tensor, bias: Optional[Tensor], masks: Masks, select: Select
-    ) -> list[Tensor]:
-        states = [x]
-        for i, layer in enumerate(self._whole_layers()):
+        self, x: Tensor, places: Places, masks: Masks
+    ) -> tuple[list[Tensor], Optional[Tensor]]:
+        select = Select.of(masks, x.device)
+        states = [self.embeddings.open(x, select)]
+        for i, (layer, (bias, rotation)) in enumerate(zip(self._whole_layers(), places)):
             x = states[-1]
             heads, dims = masks.kept_heads(i), masks.kept_ffn(i)
             if heads:
@@ -367,13 +453,17 @@ class Encoder(nn.Module):
                     masks.head[i, heads].to(x.device),
                     masks.attention[i].to(x.device),
                 )
-                x = layer.attention.open(x, bias, heads, z, own, select)
+                if bias is not None and bias.shape[1] > 1:  # relative: a bias for each head
+                    bias = take(bias, index_of(heads, layer.attention.heads, x.device), 1)
+                x = layer.attention.open(x, bias, heads, z, own, select, rotation)
             if dims:
                 dims = rounded_up(dims, layer.ffn.width)
                 z, own = masks.ffn_dim[i, dims].to(x.device), masks.ffn[i].to(x.device)
                 x = layer.ffn.open(x, dims, z, own, select)
             states.append(x)
-        return states
+        if self.norm is not None:
+            states[-1] = open_layer_norm(states[-1], self.norm, select)
+        return states, select.hidden
 
 
 def init_weights(module: nn.Module, std: float = 0.02) -> None:
@@ -385,4 +475,6 @@ def init_weights(module: nn.Module, std: float = 0.02) -> None:
             bias.data.zero_()
     elif isinstance(module, nn.LayerNorm):
         module.weight.data.fill_(1.0)
-        module.bias.data.zero_()
+        shift: Any = module.bias
+        if shift is not None:
+            shift.data.zero_()

@@ -17,9 +17,10 @@ from transformers.modeling_outputs import (
 
 from .configuration_cofi import CofiConfig
 from .dropout import dropout as drop
-from .encoder import Encoder, init_weights
+from .encoder import Encoder, init_weights, layer_norm
 from .gather import take
 from .masks import Masks
+from .positions import OFF
 
 Own = TypeVar("Own", bound="CofiPreTrainedModel")
 
@@ -63,8 +64,7 @@ class CofiPreTrainedModel(PreTrainedModel):
         """Turn a 0/1 mask, (B, T), into what is added to the scores, (B, 1, 1, T)."""
         if attention_mask is None:
             return None
-        off = torch.finfo(torch.float32).min / 2
-        return ((1.0 - attention_mask[:, None, None, :].to(torch.float32)) * off).to(dtype)
+        return ((1.0 - attention_mask[:, None, None, :].to(torch.float32)) * OFF).to(dtype)
 
     @property
     def _eager(self) -> bool:
@@ -80,14 +80,20 @@ def read(linear: nn.Linear, x: Tensor, kept: Optional[Tensor]) -> Tensor:
 
 
 class CofiModel(CofiPreTrainedModel):
-    """The bare encoder with its pooler: one dense layer over the [CLS] state or the mean state."""
+    """The bare encoder with its pooler: one dense layer over the [CLS] state or the mean state.
+
+    The layer is whatever stands between the stream and the classifier of an architecture.
+    """
 
     def __init__(self, config: CofiConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
         self.encoder = Encoder(config)
+        width, has_bias = config.pooler_size, config.pooler_bias
         self.pooler = (
-            nn.Linear(config.hidden_size, config.pooler_size) if add_pooling_layer else None
+            nn.Linear(config.hidden_size, width, bias=has_bias) if add_pooling_layer else None
         )
+        has_norm = config.pooler_norm and add_pooling_layer
+        self.pooler_norm = layer_norm(config, width) if has_norm else None
         self.pooler_act = ACT2FN[config.pooler_act]
         self.post_init()
 
@@ -134,11 +140,11 @@ class CofiModel(CofiPreTrainedModel):
         return self.transform(x, kept)
 
     def transform(self, x: Tensor, kept: Optional[Tensor]) -> Tensor:
-        """Apply the pooler's dense layer and activation to states, (..., k)."""
+        """Apply the pooler's dense layer, activation and norm to states, (..., k)."""
         if self.pooler is None:
             raise ValueError("this model was built without a pooler")
         y: Tensor = self.pooler_act(read(self.pooler, x, kept))
-        return y
+        return y if self.pooler_norm is None else self.pooler_norm(y)
 
     def forward(
         self,
@@ -185,6 +191,7 @@ class CofiForTask(CofiPreTrainedModel):
     def __init__(self, config: CofiConfig) -> None:
         super().__init__(config)
         self.num_labels = config.num_labels
+        self.has_pooler = type(self).has_pooler or config.pool_tokens
         self.model = CofiModel(config, add_pooling_layer=self.has_pooler)
         dropout = config.classifier_dropout
         self.dropout = config.hidden_dropout_prob if dropout is None else dropout
@@ -275,6 +282,8 @@ class _PerToken(CofiForTask):
 
     def head(self, last: Tensor, kept: Optional[Tensor], mask: Optional[Tensor]) -> Tensor:
         """Return logits, (B, T, C), for the last state, (B, T, k)."""
+        if self.has_pooler:
+            last, kept = self.model.transform(last, kept), None
         return read(self.classifier, drop(last, self.dropout, self.training), kept)
 
 

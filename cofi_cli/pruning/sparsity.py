@@ -7,6 +7,7 @@ LayerNorm, pooler and task head are outside.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,13 +17,21 @@ from cofi_cli.modeling import CofiConfig, Masks
 
 @dataclass(frozen=True)
 class EncoderShape:
-    """The dense shape: L layers of H heads of width dh, FFN width I, hidden width d."""
+    """The dense shape: L layers of H heads of width dh, FFN width I, hidden width d.
+
+    Attributes:
+        ffn_matrices: m, matrices that an FFN dim has a row or column of; 3 where it is gated.
+        attention_bias, ffn_bias: 1 where there are biases, otherwise 0.
+    """
 
     n_layers: int
     n_heads: int
     head_dim: int
     ffn: int
     hidden: int
+    ffn_matrices: int = 2
+    attention_bias: int = 1
+    ffn_bias: int = 1
 
     @classmethod
     def of(cls, config: CofiConfig) -> EncoderShape:
@@ -33,19 +42,33 @@ class EncoderShape:
             head_dim=config.head_dim,
             ffn=max(config.layer_ffn),
             hidden=config.hidden_size,
+            ffn_matrices=3 if config.gated_ffn else 2,
+            attention_bias=int(config.attention_bias),
+            ffn_bias=int(config.ffn_bias),
         )
+
+    def per_head(self, hidden: Any) -> Any:
+        """Return the weights of one head at this many kept hidden dims."""
+        return self.head_dim * (4 * hidden + 3 * self.attention_bias)
+
+    def per_dim(self, hidden: Any) -> Any:
+        """Return the weights of one FFN dim at this many kept hidden dims."""
+        return self.ffn_matrices * hidden + (self.ffn_matrices - 1) * self.ffn_bias
 
     @property
     def prunable(self) -> int:
         """M, the prunable weights of the dense model."""
-        d, a, i = self.hidden, self.n_heads * self.head_dim, self.ffn
-        return self.n_layers * (4 * a * d + 3 * a + d + 2 * i * d + i + d)
+        d, last_biases = self.hidden, self.attention_bias + self.ffn_bias
+        units: int = self.n_heads * self.per_head(d) + self.ffn * self.per_dim(d)
+        return self.n_layers * (units + last_biases * d)
 
     @property
     def max_sparsity(self) -> float:
         """Sparsity that leaves one sub-layer with one unit, at full hidden width."""
-        per_head = (4 * self.hidden + 3) * self.head_dim
-        return 1 - (min(per_head, 2 * self.hidden + 1) + self.hidden) / self.prunable
+        d = self.hidden
+        attention = self.per_head(d) + self.attention_bias * d
+        ffn = self.per_dim(d) + self.ffn_bias * d
+        return 1 - float(min(attention, ffn)) / self.prunable
 
     def as_dict(self) -> dict[str, int]:
         """Return plain numbers, for JSON."""
@@ -58,8 +81,9 @@ def size(gates: Masks, shape: EncoderShape) -> Tensor:
     With independent gates open with the given probabilities, K = Σ_k p_hid,k:
 
         E = Σ_l p_att,l · [Σ_h p_head,lh · (4·dh·K + 3·dh) + P(any head) · K]
-          + Σ_l p_ffn,l · [Σ_i p_dim,li · (2·K + 1) + P(any dim) · K]
+          + Σ_l p_ffn,l · [Σ_i p_dim,li · (m·K + m - 1) + P(any dim) · K]
 
+    (each term of a bias only where there are biases; m = 2, or 3 where the FFN is gated),
     which is CoFi's expected size (section 2.2) with the biases counted. With
     0 and 1 for probabilities it is the exact count of a compact model.
 
@@ -67,12 +91,12 @@ def size(gates: Masks, shape: EncoderShape) -> Tensor:
         gates: probabilities in [0, 1], or 0 and 1; shapes as in :class:`Masks`.
         shape: the dense shape.
     """
-    dh = shape.head_dim
     hidden = gates.hidden.sum()
     any_head = 1 - (1 - gates.head).prod(-1)
     any_dim = 1 - (1 - gates.ffn_dim).prod(-1)
-    attention = gates.head.sum(-1) * (4 * dh * hidden + 3 * dh) + any_head * hidden
-    ffn = gates.ffn_dim.sum(-1) * (2 * hidden + 1) + any_dim * hidden
+    attention = gates.head.sum(-1) * shape.per_head(hidden)
+    attention = attention + shape.attention_bias * any_head * hidden
+    ffn = gates.ffn_dim.sum(-1) * shape.per_dim(hidden) + shape.ffn_bias * any_dim * hidden
     return (gates.attention * attention).sum() + (gates.ffn * ffn).sum()
 
 
@@ -83,7 +107,7 @@ def sparsity(gates: Masks, shape: EncoderShape) -> Tensor:
 
 def count_prunable(model: torch.nn.Module) -> int:
     """Recount the prunable weights of a real model from its tensors."""
-    parts = ("query", "key", "value", "output", "up", "down")
+    parts = ("query", "key", "value", "output", "up", "gate", "down")
     return sum(
         parameter.numel()
         for name, parameter in model.named_parameters()
