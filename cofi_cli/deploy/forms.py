@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from cofi_cli.errors import unknown
 from cofi_cli.modeling import CofiForEmbedding, CofiForQuestionAnswering, CofiForTask
 from cofi_cli.modeling.encoder import Attention, attend
+from cofi_cli.modeling.positions import Rotation, rotate
 
 MASKED = -1e9
 """What onnxruntime's Attention adds to the score of a padding position."""
@@ -68,23 +69,27 @@ class PackedAttention(nn.Module):
         super().__init__()
         self.heads, self.head_dim = attention.heads, attention.head_dim
         self.weight, self.bias = packed(attention)
-        self.output, self.norm = attention.output, attention.norm
+        self.frame, self.output = attention, attention.output
         width, scale = self.heads * self.head_dim, self.head_dim**-0.5
         with torch.no_grad():
             self.weight[:, :width] *= scale
             self.bias[:width] *= scale
 
-    def forward(self, x: Tensor, mask: Tensor | None, eager: bool) -> Tensor:
-        """Take x, (B, T, d), and mask, (B, 1, 1, T), added to the scores."""
+    def forward(
+        self, x: Tensor, mask: Tensor | None, eager: bool, rotation: Rotation | None = None
+    ) -> Tensor:
+        """Take x, (B, T, d), and mask, added to the scores, which broadcasts to (B, h, T, T)."""
         batch, length = x.shape[:2]
         width = self.heads * self.head_dim
-        parts = torch.split(torch.matmul(x, self.weight) + self.bias, width, dim=-1)
+        parts = torch.split(
+            torch.matmul(self.frame.enter(x), self.weight) + self.bias, width, dim=-1
+        )
         shape = (batch, length, self.heads, self.head_dim)
         q, k, v = (part.reshape(shape).transpose(1, 2) for part in parts)
+        q, k = rotate(q, rotation), rotate(k, rotation)
         context = attend(q, k, v, mask, dropout=0.0, head_dim=1, eager=True)
         joined = context.transpose(1, 2).reshape(batch, length, width)
-        y: Tensor = self.norm(x + self.output(joined))
-        return y
+        return self.frame.leave(x, self.output(joined))
 
 
 class FusedAttention(nn.Module):
@@ -94,15 +99,16 @@ class FusedAttention(nn.Module):
         super().__init__()
         self.heads = attention.heads
         self.weight, self.bias = packed(attention)
-        self.output, self.norm = attention.output, attention.norm
+        self.output, self.frame = attention.output, attention
 
-    def forward(self, x: Tensor, mask: Tensor | None, eager: bool) -> Tensor:
+    def forward(
+        self, x: Tensor, mask: Tensor | None, eager: bool, rotation: Rotation | None = None
+    ) -> Tensor:
         """Take x, (B, T, d), and mask, (B, T) int32, 1 = attend."""
         width = self.output.in_features
         apply: Any = _AttentionOperator.apply
-        context: Tensor = apply(x, self.weight, self.bias, mask, self.heads, width)
-        y: Tensor = self.norm(x + self.output(context))
-        return y
+        context: Tensor = apply(self.frame.enter(x), self.weight, self.bias, mask, self.heads, width)
+        return self.frame.leave(x, self.output(context))
 
 
 class _AttentionOperator(torch.autograd.Function):
@@ -135,7 +141,18 @@ def packed(attention: Attention) -> tuple[nn.Parameter, nn.Parameter]:
     """Return the weights of Q, K and V side by side, (d, 3·h·dh), and their biases, (3·h·dh,)."""
     parts = (attention.query, attention.key, attention.value)
     weight = torch.cat([part.weight for part in parts]).t().contiguous()
-    return nn.Parameter(weight), nn.Parameter(torch.cat([part.bias for part in parts]))
+    biases = [part.bias for part in parts if part.bias is not None]
+    bias = torch.cat(biases) if biases else weight.new_zeros(weight.shape[1])
+    return nn.Parameter(weight), nn.Parameter(bias)
+
+
+def unsupported(model: CofiForTask, form: str) -> str | None:
+    """Return why a model cannot be written in a form, ``None`` if it can."""
+    config = model.config
+    has_own_scores = config.position == "rotary" or config.relative_buckets
+    if FORMS[form].is_portable or not (has_own_scores or config.layer_windows):
+        return None
+    return "onnxruntime's Attention knows neither rotation, windows nor a bias by distance"
 
 
 class Traced(nn.Module):
@@ -152,7 +169,7 @@ class Traced(nn.Module):
             if own is not None:
                 layer.attention = replacement(own)
 
-    def forward(self, ids: Tensor, mask: Tensor, types: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, ids: Tensor, mask: Tensor, types: Tensor | None = None) -> tuple[Tensor, ...]:
         """Return the outputs that :data:`~cofi_cli.deploy.answers.OUTPUTS` names."""
         bare = self.inner.model
         if self.is_fused:

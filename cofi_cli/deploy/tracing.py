@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 OPSETS = range(17, 21)
 """17 is the first with LayerNormalization, 20 the last of the TorchScript exporter."""
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+def inputs_of(model: CofiForTask) -> tuple[str, ...]:
+    """Return the names of a graph's inputs; token types only where they make a difference."""
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    return names if model.config.has_token_types else names[:2]
 
 
 def write_onnx(
@@ -48,15 +53,16 @@ def write_onnx(
     ids = torch.ones((2, 8), dtype=torch.int64)
     long = {0: "batch", 1: "length"}
     per_token = model.per_token
-    axes = dict.fromkeys(INPUTS, long) | {
+    names = inputs_of(model)
+    axes = dict.fromkeys(names, long) | {
         name: long if per_token or name == "token_embeddings" else {0: "batch"} for name in outputs
     }
     with _quiet(), torch.inference_mode():
         torch.onnx.export(
             Traced(model, shape).eval(),
-            (ids, torch.ones_like(ids), torch.zeros_like(ids)),
+            (ids, torch.ones_like(ids), torch.zeros_like(ids))[: len(names)],
             str(file),
-            input_names=list(INPUTS),
+            input_names=list(names),
             output_names=list(outputs),
             dynamic_axes=axes,
             opset_version=opset,
