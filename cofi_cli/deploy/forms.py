@@ -107,7 +107,9 @@ class FusedAttention(nn.Module):
         """Take x, (B, T, d), and mask, (B, T) int32, 1 = attend."""
         width = self.output.in_features
         apply: Any = _AttentionOperator.apply
-        context: Tensor = apply(self.frame.enter(x), self.weight, self.bias, mask, self.heads, width)
+        context: Tensor = apply(
+            self.frame.enter(x), self.weight, self.bias, mask, self.heads, width
+        )
         return self.frame.leave(x, self.output(context))
 
 

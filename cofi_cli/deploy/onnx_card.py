@@ -16,7 +16,7 @@ tags: [pruning, cofi, onnxruntime]
 {table}
 
 Written by `cofi export` from `{source}`; ONNX opset {opset}, graph `{graph}`{portable}. Inputs are
-`input_ids`, `attention_mask` and `token_type_ids`, int64, (batch, length), both open; the output is
+{inputs_of}, int64, (batch, length), both open; the output is
 `logits`, (batch, labels). The fp32 files differ from torch by {delta:.1e} at most
 (on {inputs}). What was tried, and what it took, is in `export.json`.
 
@@ -27,11 +27,14 @@ from tokenizers import Tokenizer
 tokenizer = Tokenizer.from_file("tokenizer.json")
 session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
 text = tokenizer.encode("a gripping, beautifully shot film")
-fields = {{"input_ids": text.ids, "attention_mask": text.attention_mask,
-          "token_type_ids": text.type_ids}}
+fields = {{{fields}}}
 logits = session.run(["logits"], {{name: [row] for name, row in fields.items()}})[0]
 ```
 """
+
+
+_OF = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+"""Input of a graph -> attribute of a tokenizer's encoding."""
 
 
 def onnx_card(report: dict[str, Any], *, is_portable: bool) -> str:
@@ -56,4 +59,6 @@ def onnx_card(report: dict[str, Any], *, is_portable: bool) -> str:
         portable=" (standard operators)" if is_portable else ", with operators of onnxruntime",
         delta=report["parity"]["max_abs_delta"],
         inputs=report["parity"]["inputs"],
+        inputs_of=", ".join(f"`{name}`" for name in report["inputs"]),
+        fields=", ".join(f'"{name}": text.{_OF[name]}' for name in report["inputs"]),
     )
