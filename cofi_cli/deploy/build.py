@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cofi_cli.deploy import environment
 from cofi_cli.deploy.candidates import Conditions, Ranking, rank
 from cofi_cli.deploy.client import WorkerClient
-from cofi_cli.deploy.forms import FORMS
+from cofi_cli.deploy.forms import FORMS, unsupported
 from cofi_cli.deploy.fp16 import to_fp16
 from cofi_cli.deploy.graph import inspect
 from cofi_cli.deploy.int8 import RECIPES, Recipe, Signs, products, quantize, signs_for
@@ -196,6 +196,12 @@ class Build:
     def _forms(self) -> list[str]:
         """Return the forms to try, the plainest first."""
         if self.wish.graph != "auto":
+            why = unsupported(self.models[CHOSEN][1], self.wish.graph)
+            if why is not None:
+                raise CofiError(
+                    f"Graph '{self.wish.graph}' does not fit this model: {why}.",
+                    hint="Use --graph plain or --graph packed, or leave --graph out.",
+                )
             return [self.wish.graph]
         is_cuda = self.wish.conditions.provider == "cuda"
         return [
@@ -203,6 +209,7 @@ class Build:
             for form in FORMS.values()
             if (form.is_portable or not self.wish.portable)
             and (form.name != "fused-skip" or is_cuda)
+            and unsupported(self.models[CHOSEN][1], form.name) is None
         ]
 
     def _trace(self, name: str, file: Path, form: str) -> Json:

@@ -28,7 +28,7 @@ from cofi_cli.deploy.source import (
     write_config,
 )
 from cofi_cli.deploy.timing import Schedule
-from cofi_cli.deploy.tracing import OPSETS, input_names
+from cofi_cli.deploy.tracing import OPSETS, inputs_of
 from cofi_cli.errors import UNREACHABLE, CofiError, unknown
 from cofi_cli.runs import read_json, write_atomic, write_json
 
@@ -195,7 +195,7 @@ def _build(
                 "picked": build.pick() if precision == "auto" else None,
                 "opset": wish.opset,
                 "exporter": "torchscript",
-                "inputs": list(input_names(models["model"][1])),
+                "inputs": list(inputs_of(models["model"][1])),
                 "conditions": wish.conditions.as_dict(),
                 "parity": {
                     "max_abs_delta": max(proof["max_abs_delta"] for proof in proofs),

@@ -18,6 +18,7 @@ from cofi_cli.deploy.lean import LeanEncoder
 from cofi_cli.errors import unknown
 from cofi_cli.modeling import CofiForEmbedding, CofiForQuestionAnswering, CofiForTask
 from cofi_cli.modeling.encoder import Attention, attend
+from cofi_cli.modeling.positions import Rotation, rotate
 
 MASKED = -1e9
 """What onnxruntime's Attention adds to the score of a padding position."""
@@ -52,6 +53,8 @@ FORMS = {
     )
 }
 
+LEAN = ("lean", "lean-fused")
+
 
 def get_form(name: str) -> Form:
     """Return a form by its name.
@@ -71,23 +74,27 @@ class PackedAttention(nn.Module):
         super().__init__()
         self.heads, self.head_dim = attention.heads, attention.head_dim
         self.weight, self.bias = packed(attention)
-        self.output, self.norm = attention.output, attention.norm
+        self.frame, self.output = attention, attention.output
         width, scale = self.heads * self.head_dim, self.head_dim**-0.5
         with torch.no_grad():
             self.weight[:, :width] *= scale
             self.bias[:width] *= scale
 
-    def forward(self, x: Tensor, mask: Tensor | None, eager: bool) -> Tensor:
-        """Take x, (B, T, d), and mask, (B, 1, 1, T), added to the scores."""
+    def forward(
+        self, x: Tensor, mask: Tensor | None, eager: bool, rotation: Rotation | None = None
+    ) -> Tensor:
+        """Take x, (B, T, d), and mask, added to the scores, which broadcasts to (B, h, T, T)."""
         batch, length = x.shape[:2]
         width = self.heads * self.head_dim
-        parts = torch.split(torch.matmul(x, self.weight) + self.bias, width, dim=-1)
+        parts = torch.split(
+            torch.matmul(self.frame.enter(x), self.weight) + self.bias, width, dim=-1
+        )
         shape = (batch, length, self.heads, self.head_dim)
         q, k, v = (part.reshape(shape).transpose(1, 2) for part in parts)
+        q, k = rotate(q, rotation), rotate(k, rotation)
         context = attend(q, k, v, mask, dropout=0.0, head_dim=1, eager=True)
         joined = context.transpose(1, 2).reshape(batch, length, width)
-        y: Tensor = self.norm(x + self.output(joined))
-        return y
+        return self.frame.leave(x, self.output(joined))
 
 
 class FusedAttention(nn.Module):
@@ -97,15 +104,18 @@ class FusedAttention(nn.Module):
         super().__init__()
         self.heads = attention.heads
         self.weight, self.bias = packed(attention)
-        self.output, self.norm = attention.output, attention.norm
+        self.output, self.frame = attention.output, attention
 
-    def forward(self, x: Tensor, mask: Tensor | None, eager: bool) -> Tensor:
+    def forward(
+        self, x: Tensor, mask: Tensor | None, eager: bool, rotation: Rotation | None = None
+    ) -> Tensor:
         """Take x, (B, T, d), and mask, (B, T) int32, 1 = attend."""
         width = self.output.in_features
         apply: Any = _AttentionOperator.apply
-        context: Tensor = apply(x, self.weight, self.bias, mask, self.heads, width)
-        y: Tensor = self.norm(x + self.output(context))
-        return y
+        context: Tensor = apply(
+            self.frame.enter(x), self.weight, self.bias, mask, self.heads, width
+        )
+        return self.frame.leave(x, self.output(context))
 
 
 class _AttentionOperator(torch.autograd.Function):
@@ -138,7 +148,23 @@ def packed(attention: Attention) -> tuple[nn.Parameter, nn.Parameter]:
     """Return the weights of Q, K and V side by side, (d, 3·h·dh), and their biases, (3·h·dh,)."""
     parts = (attention.query, attention.key, attention.value)
     weight = torch.cat([part.weight for part in parts]).t().contiguous()
-    return nn.Parameter(weight), nn.Parameter(torch.cat([part.bias for part in parts]))
+    biases: list[Tensor] = [part.bias for part in parts if part.bias is not None]
+    bias = torch.cat(biases) if biases else weight.new_zeros(weight.shape[1])
+    return nn.Parameter(weight), nn.Parameter(bias)
+
+
+def unsupported(model: CofiForTask, form: str) -> str | None:
+    """Return why a model cannot be written in a form, ``None`` if it can."""
+    config = model.config
+    has_own_scores = config.position == "rotary" or config.relative_buckets or config.layer_windows
+    if has_own_scores and not FORMS[form].is_portable:
+        return "onnxruntime's Attention knows neither rotation, windows nor a bias by distance"
+    if form not in LEAN:
+        return None
+    has_biases = config.attention_bias and config.ffn_bias and config.norm_bias
+    if has_own_scores or config.pre_norm or config.gated_ffn or not has_biases:
+        return "it is written for encoders that normalise after each residual, as BERT does"
+    return None
 
 
 class Traced(nn.Module):
@@ -148,7 +174,7 @@ class Traced(nn.Module):
         super().__init__()
         self.inner, self.is_fused = copy.deepcopy(model), not form.is_portable
         self.lean: LeanEncoder | None = None
-        if form.name in ("lean", "lean-fused"):
+        if form.name in LEAN:
             self.lean = LeanEncoder(model, _AttentionOperator.apply if self.is_fused else None)
         elif form.name != "plain":
             replacement = FusedAttention if self.is_fused else PackedAttention

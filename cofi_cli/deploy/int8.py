@@ -129,13 +129,20 @@ def quantize(
         ort.quantize_static(
             str(source),
             str(target),
-            _Reader(calibration, pad_id),
+            _Reader(calibration, pad_id, _inputs(source)),
             quant_format=ort.QuantFormat.QDQ,
             activation_type=kinds[signs.activations],
             calibrate_method=ort.CalibrationMethod.MinMax,
             extra_options={"ActivationSymmetric": signs.activations == "s8"},
             **shared | {"nodes_to_exclude": [*kept, *constants]},
         )
+
+
+def _inputs(file: Path) -> set[str]:
+    """Return the names of a graph's inputs."""
+    import onnx
+
+    return {i.name for i in onnx.load(str(file), load_external_data=False).graph.input}
 
 
 def _without_weight(file: Path) -> list[str]:
@@ -150,7 +157,7 @@ def _without_weight(file: Path) -> list[str]:
 class _Reader:
     """Feeds calibration text to onnxruntime, batch by batch."""
 
-    def __init__(self, rows: Rows, pad_id: int) -> None:
+    def __init__(self, rows: Rows, pad_id: int, names: set[str]) -> None:
         chosen = np.linspace(0, len(rows) - 1, min(len(rows), CALIBRATION_ROWS)).astype(int)
         own = Rows(
             [rows.input_ids[i] for i in chosen],
@@ -158,7 +165,10 @@ class _Reader:
             rows.origin,
         )
         self._batches: Iterator[Mapping[str, np.ndarray]] = iter(
-            [pad(own, indices, pad_id=pad_id) for indices in by_length(own, _CALIBRATION_BATCH)]
+            [
+                {k: v for k, v in pad(own, indices, pad_id=pad_id).items() if k in names}
+                for indices in by_length(own, _CALIBRATION_BATCH)
+            ]
         )
 
     def get_next(self) -> Mapping[str, np.ndarray] | None:

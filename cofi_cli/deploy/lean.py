@@ -53,7 +53,7 @@ class LeanAttention(nn.Module):
         self.weight = nn.Parameter(weight.t().contiguous())
         self.bias = nn.Parameter(bias)
         self.output = nn.Parameter(attention.output.weight.t().contiguous())
-        self.norm = attention.norm
+        self.norm: Any = attention.norm
 
     def forward(self, u: Tensor, mask: Tensor, size: Size) -> Tensor:
         """Take u, (B·T, d), and return the same, or (B, d) of the first tokens.
@@ -98,7 +98,8 @@ class LeanFeedForward(nn.Module):
         bias = ffn.up.bias - ffn.up.weight @ ffn.down.bias
         self.up, self.up_bias = ffn.up.weight, nn.Parameter(bias)
         self.down = nn.Parameter(ffn.down.weight.t().contiguous())
-        self.norm, self.activation = ffn.norm, ffn.activation
+        self.norm: Any = ffn.norm
+        self.activation = ffn.activation
 
     def forward(self, u: Tensor) -> Tensor:
         """Take and return (n, d)."""
@@ -127,7 +128,7 @@ class LeanEncoder(nn.Module):
         last = places[-1] if places and reads_first_token(model) else None
         self.cut_at_once = reads_first_token(model) and not places
         self.parts = nn.ModuleList()
-        norm = self.embeddings.closing
+        norm: Any = self.embeddings.project or self.embeddings.norm
         for i, part in enumerate(parts):
             if isinstance(part, Attention):
                 bias = part.output.bias
@@ -149,7 +150,7 @@ class LeanEncoder(nn.Module):
             bias: (B, 1, 1, T), added to scores.
         """
         batch, length = ids.shape
-        x = self.embeddings(ids, types)
+        x = self.embeddings(self.embeddings.sum(ids, types))
         rows = x[:, 0] if self.cut_at_once else x.reshape(-1, x.shape[-1])
         is_cut = self.cut_at_once
         for part in self.parts:

@@ -18,10 +18,10 @@ OPSETS = range(17, 21)
 """17 is the first with LayerNormalization, 20 the last of the TorchScript exporter."""
 
 
-def input_names(model: CofiForTask) -> tuple[str, ...]:
-    """Return a graph's inputs: token types only where the model tells them apart."""
+def inputs_of(model: CofiForTask) -> tuple[str, ...]:
+    """Return the names of a graph's inputs; token types only where they make a difference."""
     names = ("input_ids", "attention_mask", "token_type_ids")
-    return names if model.config.type_vocab_size > 1 else names[:2]
+    return names if model.config.has_token_types else names[:2]
 
 
 def write_onnx(
@@ -51,7 +51,7 @@ def write_onnx(
 
     shape, outputs = get_form(form), OUTPUTS[model.kind]
     ids = torch.ones((2, 8), dtype=torch.int64)
-    names = input_names(model)
+    names = inputs_of(model)
     inputs = (ids, torch.ones_like(ids), torch.zeros_like(ids))[: len(names)]
     long = {0: "batch", 1: "length"}
     per_token = model.per_token

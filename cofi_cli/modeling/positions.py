@@ -30,7 +30,8 @@ class Positions(nn.Module):
         layers = config.num_hidden_layers
         self.head_dim, self.buckets = config.head_dim, config.relative_buckets
         self.windows = config.layer_windows or [None] * layers
-        self.thetas = config.layer_thetas or [None] * layers
+        no_thetas: list[Optional[float]] = [None] * layers
+        self.thetas = config.layer_thetas or no_thetas
         self.head_ids = config.layer_head_ids
         heads = config.relative_heads or max(config.layer_heads, default=0)
         self.table = nn.Embedding(self.buckets, heads) if self.buckets else None

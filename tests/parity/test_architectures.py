@@ -1,4 +1,4 @@
-"""The contract of an adapter, for every architecture and head: see docs/adding-an-architecture.md."""
+"""The contract of an adapter, for every architecture and head (docs/adding-an-architecture.md)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ import torch
 from torch import Tensor
 
 from cofi_cli.architectures import load_dense, save_dense
+from cofi_cli.deploy.answers import answer_of
+from cofi_cli.deploy.forms import unsupported
+from cofi_cli.deploy.parity import open_session
+from cofi_cli.deploy.tracing import write_onnx
 from cofi_cli.modeling import CofiForTask, Masks
 from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.plan import PrunePlan, everything
@@ -165,3 +169,25 @@ def test_skipping_keeps_value_and_gradient(name: str, head: str, folder: Path) -
             continue
         own = torch.zeros_like(gradient) if found.get(key) is None else found[key]
         torch.testing.assert_close(own, gradient, atol=1e-7, rtol=1e-6, msg=key)
+
+
+@every
+@pytest.mark.parametrize("head", ["sequence", "span"])
+@pytest.mark.parametrize("form", ["plain", "packed", "fused"])
+def test_equals_onnx(name: str, head: str, form: str, model: CofiForTask, tmp_path: Path) -> None:
+    if (why := unsupported(model, form)) is not None:
+        assert TINY[name][0] in ("modernbert", "mpnet") and "rotation" in why
+        return
+    model.config._attn_implementation = "eager"
+    masks = random_masks(EncoderShape.of(model.config), 2, soft=True, closed=0.3)
+    small = compact(model, plan_of(masks, EncoderShape.of(model.config), soft=True))
+    write_onnx(small, tmp_path / "model.onnx", opset=18, form=form)
+    session, inputs = open_session(tmp_path / "model.onnx"), inputs_of(name)
+    names = {i.name for i in session.get_inputs()}
+    assert names == set(inputs)
+    out = session.run(None, {k: v.numpy() for k, v in inputs.items()})
+    found = answer_of({o.name: v for o, v in zip(session.get_outputs(), out)})
+    with torch.no_grad():
+        expected = small.run(**inputs).logits
+    choose = inputs["attention_mask"].bool() if head == "span" else ...
+    torch.testing.assert_close(torch.tensor(found)[choose], expected[choose], **CLOSE)
