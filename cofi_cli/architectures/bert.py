@@ -24,7 +24,7 @@ EMBEDDING = {"pooling": "mean", "pooler_act": "linear"}
 
 
 def encoder_renames(root: str) -> tuple[Rename, ...]:
-    """Return the renames of embeddings and layers under ``root``, as BERT's relatives share them."""
+    """Return the renames of embeddings and layers under ``root``."""
     theirs, ours = root + "encoder.layer.{}.", "model.encoder.layers.{}."
     return (
         Rename(root + "embeddings.word_embeddings", "model.encoder.embeddings.word"),

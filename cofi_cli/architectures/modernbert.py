@@ -1,4 +1,4 @@
-"""ModernBERT (Warner et al. 2024): pre-norm, RoPE, gated FFN, local and global attention in turn."""
+"""ModernBERT (Warner et al. 2024): pre-norm, RoPE, gated FFN, windows in turn."""
 
 from collections.abc import Mapping
 from typing import Any

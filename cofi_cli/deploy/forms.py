@@ -143,7 +143,7 @@ def packed(attention: Attention) -> tuple[nn.Parameter, nn.Parameter]:
     """Return the weights of Q, K and V side by side, (d, 3·h·dh), and their biases, (3·h·dh,)."""
     parts = (attention.query, attention.key, attention.value)
     weight = torch.cat([part.weight for part in parts]).t().contiguous()
-    biases = [part.bias for part in parts if part.bias is not None]
+    biases: list[Tensor] = [part.bias for part in parts if part.bias is not None]
     bias = torch.cat(biases) if biases else weight.new_zeros(weight.shape[1])
     return nn.Parameter(weight), nn.Parameter(bias)
 

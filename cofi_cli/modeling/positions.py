@@ -1,6 +1,7 @@
 """What attention knows of positions beside learned embeddings: windows, rotation, relative bias."""
 
 import math
+from collections.abc import Sequence
 from typing import Optional
 
 import torch
@@ -29,8 +30,9 @@ class Positions(nn.Module):
         super().__init__()
         layers = config.num_hidden_layers
         self.head_dim, self.buckets = config.head_dim, config.relative_buckets
-        self.windows = config.layer_windows or [None] * layers
-        self.thetas = config.layer_thetas or [None] * layers
+        self.windows: list[Optional[int]] = config.layer_windows or [None] * layers
+        thetas: Sequence[Optional[float]] = config.layer_thetas or [None] * layers
+        self.thetas = list(thetas)
         self.head_ids = config.layer_head_ids
         heads = config.relative_heads or max(config.layer_heads, default=0)
         self.table = nn.Embedding(self.buckets, heads) if self.buckets else None

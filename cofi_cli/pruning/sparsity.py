@@ -97,7 +97,8 @@ def size(gates: Masks, shape: EncoderShape) -> Tensor:
     attention = gates.head.sum(-1) * shape.per_head(hidden)
     attention = attention + shape.attention_bias * any_head * hidden
     ffn = gates.ffn_dim.sum(-1) * shape.per_dim(hidden) + shape.ffn_bias * any_dim * hidden
-    return (gates.attention * attention).sum() + (gates.ffn * ffn).sum()
+    total: Tensor = (gates.attention * attention).sum() + (gates.ffn * ffn).sum()
+    return total
 
 
 def sparsity(gates: Masks, shape: EncoderShape) -> Tensor:
