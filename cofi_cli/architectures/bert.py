@@ -24,11 +24,7 @@ EMBEDDING = {"pooling": "mean", "pooler_act": "linear"}
 
 
 def encoder_renames(root: str) -> tuple[Rename, ...]:
-<<<<<<< HEAD
     """Return the renames of embeddings and layers under ``root``, shared by BERT's kin."""
-=======
-    """Return the renames of embeddings and layers under ``root``."""
->>>>>>> arch2
     theirs, ours = root + "encoder.layer.{}.", "model.encoder.layers.{}."
     return (
         Rename(root + "embeddings.word_embeddings", "model.encoder.embeddings.word"),

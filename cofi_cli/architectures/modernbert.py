@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """ModernBERT (Warner et al. 2024): pre-norm, RoPE, gated FFN, local and global attention."""
-=======
-"""ModernBERT (Warner et al. 2024): pre-norm, RoPE, gated FFN, windows in turn."""
->>>>>>> arch2
 
 from collections.abc import Mapping
 from typing import Any
