@@ -63,9 +63,23 @@ class DistillConfig(Section):
     temperature: float = Field(2.0, gt=0)
     prediction_weight: float = Field(0.1, ge=0)
     layer_weight: float = Field(0.9, ge=0)
-    matching: Literal["nearest", "ordered", "none"] = "nearest"
+    label_weight: float = Field(0.0, ge=0)
+    """Weight of the loss against the labels; as in the paper they are not used beside a teacher."""
+    matching: Literal["nearest", "ordered", "fixed", "none"] = "nearest"
+    """Which student layer learns from a tapped teacher layer; ``fixed``: the one of its number."""
     mask_padding: bool = True
     """Leave padding positions out of the layer loss (the reference keeps them in)."""
+
+    @model_validator(mode="after")
+    def _has_a_loss(self) -> DistillConfig:
+        """Refuse weights that leave nothing to learn from."""
+        layers = self.layer_weight if self.matching != "none" else 0.0
+        if self.prediction_weight + self.label_weight + layers == 0:
+            raise ValueError(
+                "prediction_weight, layer_weight and label_weight leave no loss; "
+                "raise one of them (layer_weight needs a matching other than none)"
+            )
+        return self
 
 
 class PruneConfig(Section):

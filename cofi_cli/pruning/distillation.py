@@ -68,12 +68,13 @@ class LayerLoss(nn.Module):
 
     Args:
         hidden: d of the teacher and of the dense student.
-        matching: ``nearest`` or ``ordered``.
+        matching: ``nearest``, ``ordered`` or ``fixed``.
+        taps: the teacher's layers, for ``fixed``.
     """
 
-    def __init__(self, hidden: int, *, matching: str) -> None:
+    def __init__(self, hidden: int, *, matching: str, taps: Sequence[int] = ()) -> None:
         super().__init__()
-        self.matching = matching
+        self.matching, self.taps = matching, list(taps)
         self.weight = nn.Parameter(torch.eye(hidden))
         self.last_match: list[int | None] = []
 
@@ -103,20 +104,30 @@ class LayerLoss(nn.Module):
                 # Projected whole and at full width, so that few shapes of product occur.
                 flat = F.linear(F.pad(state, (0, missing)), weight).flatten(0, -2)
                 projected[id(state)] = take(flat, positions, 0).float()
+        self.last_match = self._match(states, projected, teacher, exists)
+        loss = teacher.new_zeros(())
+        for tap, layer in enumerate(self.last_match):
+            if layer is not None:
+                loss = loss + F.mse_loss(projected[id(states[layer])], teacher[tap])
+        return loss
+
+    def _match(
+        self,
+        states: Sequence[Tensor],
+        projected: dict[int, Tensor],
+        teacher: Tensor,
+        exists: Sequence[bool],
+    ) -> list[int | None]:
+        if self.matching == "fixed":
+            return [*self.taps]
         places = {key: place for place, key in enumerate(projected)}
         # The difference of squares needs fp32 whatever the layers were computed in.
         with torch.no_grad(), torch.autocast(teacher.device.type, enabled=False):
             distinct = _ranked_errors(teacher, list(projected.values()))
             errors = distinct[:, [places[id(state)] for state in states]]
         if self.matching == "ordered":
-            self.last_match = match_ordered(errors, exists)
-        else:
-            self.last_match = match_nearest(errors)
-        loss = teacher.new_zeros(())
-        for tap, layer in enumerate(self.last_match):
-            if layer is not None:
-                loss = loss + F.mse_loss(projected[id(states[layer])], teacher[tap])
-        return loss
+            return match_ordered(errors, exists)
+        return match_nearest(errors)
 
     def _in_order(self, kept: Tensor | None) -> tuple[Tensor, int]:
         """Return W with the kept dims' columns first, and how many dims are not kept."""

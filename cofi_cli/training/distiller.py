@@ -15,7 +15,7 @@ from cofi_cli.training.teacher_outputs import TeacherOutputs, real_positions, se
 
 
 class Distiller(nn.Module):
-    """a_pred · prediction loss + a_layer · layer loss; holds the shared layer map W.
+    """a_pred · prediction + a_layer · layer (+ a_label · label) loss; holds the layer map W.
 
     Args:
         outputs: the teacher's.
@@ -31,7 +31,7 @@ class Distiller(nn.Module):
         self.layers: LayerLoss | None = None
         if uses_layers(settings):
             hidden = outputs.teacher.config.hidden_size
-            self.layers = LayerLoss(hidden, matching=settings.matching)
+            self.layers = LayerLoss(hidden, matching=settings.matching, taps=outputs.taps)
 
     def forward(
         self,
@@ -68,6 +68,10 @@ class Distiller(nn.Module):
             )
             loss = loss + settings.layer_weight * layer
             row["layer_loss"] = layer.item()
+        if settings.label_weight > 0:
+            hard = self.objective.hard(out.logits.float(), batch)
+            loss = loss + settings.label_weight * hard
+            row["label_loss"] = hard.item()
         return loss, row
 
 

@@ -237,11 +237,20 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
 
 
-@pytest.mark.parametrize("matching", ["ordered", "none"])
+@pytest.mark.parametrize(
+    "distill",
+    [
+        {"matching": "ordered"},
+        {"matching": "fixed"},
+        {"matching": "none"},
+        {"matching": "none", "prediction_weight": 0.0, "label_weight": 1.0},
+    ],
+    ids=["ordered", "fixed", "prediction only", "labels only"],
+)
 def test_other_distillations_run(
-    matching: str, bert_folder: Path, reviews: Path, tmp_path: Path
+    distill: dict[str, object], bert_folder: Path, reviews: Path, tmp_path: Path
 ) -> None:
-    config = quick_config(bert_folder, reviews, distill={"matching": matching})
+    config = quick_config(bert_folder, reviews, distill=distill)
     report = prune(config, RunDir(tmp_path / "run"))
     assert report["missed"] is None
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from cofi_cli.config import RunConfig
+from cofi_cli.config import DistillConfig, RunConfig
 from cofi_cli.config_errors import config_keys, unknown_key
 from cofi_cli.errors import CofiError
 
@@ -73,3 +73,9 @@ def test_the_gates_own_floor_is_the_configurations() -> None:
     from cofi_cli.pruning.hard_concrete import FLOOR
 
     assert RunConfig(model="m").prune.gate_floor == FLOOR
+
+
+def test_a_distillation_without_a_loss_is_refused() -> None:
+    with pytest.raises(ValueError, match="leave no loss"):
+        DistillConfig(matching="none", prediction_weight=0.0)
+    assert DistillConfig(matching="none", prediction_weight=0.0, label_weight=1.0)

@@ -43,6 +43,19 @@ def test_ordered_skips_pairs_when_nothing_is_left() -> None:
     assert match_ordered(errors, [True, False, False]) == [None, None, None, 0]
 
 
+def test_fixed_compares_layers_of_one_number_and_no_others() -> None:
+    states = [torch.randn(2, 3, 4) for _ in range(5)]
+    teacher = torch.randn(2, 6, 4)
+    loss = LayerLoss(4, matching="fixed", taps=[1, 4])
+    found = loss(states, teacher, exists=[False] * 5, kept=None)
+    expected = sum(
+        (states[layer].reshape(6, 4) - teacher[tap]).square().mean()
+        for tap, layer in enumerate([1, 4])
+    )
+    assert torch.allclose(found, expected)
+    assert loss.last_match == [1, 4]
+
+
 @pytest.mark.parametrize("matching", ["nearest", "ordered"])
 def test_layer_loss_starts_as_plain_mse(matching: str) -> None:
     states = [torch.randn(7, 4) for _ in range(3)]
