@@ -209,7 +209,8 @@ def _build(
             }
         )
         write_json(temporary / EXPORT_JSON, report)
-        card = onnx_card(report, is_portable=FORMS[report["graph"]].is_portable)
+        is_portable, head = FORMS[report["graph"]].is_portable, models["model"][1].kind
+        card = onnx_card(report, is_portable=is_portable, head=head)
         (temporary / "README.md").write_text(card, encoding="utf-8")
 
     write_atomic(folder, write)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cofi_cli.deploy import text
+from cofi_cli.deploy.onnx_snippets import usage
 
 _CARD = """---
 library_name: onnx
@@ -16,26 +17,18 @@ tags: [pruning, cofi, onnxruntime]
 {table}
 
 Written by `cofi export` from `{source}`; ONNX opset {opset}, graph `{graph}`{portable}. Inputs are
-`input_ids`, `attention_mask` and `token_type_ids`, int64, (batch, length), both open; the output is
-`logits`, (batch, labels). The fp32 files differ from torch by {delta:.1e} at most
+`input_ids`, `attention_mask` and `token_type_ids`, int64, (batch, length), both open;
+{outputs}. The fp32 files differ from torch by {delta:.1e} at most
 (on {inputs}). What was tried, and what it took, is in `export.json`.
 
 ```python
-import onnxruntime
-from tokenizers import Tokenizer
-
-tokenizer = Tokenizer.from_file("tokenizer.json")
-session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
-text = tokenizer.encode("a gripping, beautifully shot film")
-fields = {{"input_ids": text.ids, "attention_mask": text.attention_mask,
-          "token_type_ids": text.type_ids}}
-logits = session.run(["logits"], {{name: [row] for name, row in fields.items()}})[0]
-```
+{code}```
 """
 
 
-def onnx_card(report: dict[str, Any], *, is_portable: bool) -> str:
-    """Return the card of an export.json."""
+def onnx_card(report: dict[str, Any], *, is_portable: bool, head: str) -> str:
+    """Return the card of an export.json; ``head`` is the models' kind of head."""
+    use = usage(head)
     rows = tuple(
         (
             row["file"],
@@ -56,4 +49,6 @@ def onnx_card(report: dict[str, Any], *, is_portable: bool) -> str:
         portable=" (standard operators)" if is_portable else ", with operators of onnxruntime",
         delta=report["parity"]["max_abs_delta"],
         inputs=report["parity"]["inputs"],
+        outputs=use.outputs,
+        code=use.code,
     )

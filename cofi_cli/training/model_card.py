@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from cofi_cli.tasks.kinds import KINDS
+from cofi_cli.training.snippets import snippet
+
 _CARD = """---
 library_name: transformers
-pipeline_tag: text-classification
+pipeline_tag: {pipeline}
 tags: [pruning, cofi]
 ---
 
@@ -15,12 +18,7 @@ tags: [pruning, cofi]
 {summary}
 
 ```python
-import cofi_cli  # or trust_remote_code=True below
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-model = AutoModelForSequenceClassification.from_pretrained("PATH")
-tokenizer = AutoTokenizer.from_pretrained("PATH")
-```
+{code}```
 
 {table}
 
@@ -47,6 +45,8 @@ def model_card(report: dict[str, Any]) -> str:
         )
         rows.insert(1, f"| {metric} of the dense teacher | {report['teacher']['score']:.1f} |")
     return _CARD.format(
+        pipeline=KINDS[report["kind"]].pipeline,
+        code=snippet(report["kind"]),
         name=report["model_name"].rstrip("/").split("/")[-1],
         task=report["task"],
         summary=summary,

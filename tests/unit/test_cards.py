@@ -1,0 +1,63 @@
+"""Model cards say how a model of their kind is opened."""
+
+from __future__ import annotations
+
+import re
+from typing import get_args
+
+import pytest
+import transformers
+
+from cofi_cli.config import Kind
+from cofi_cli.deploy.answers import OUTPUTS
+from cofi_cli.deploy.onnx_card import onnx_card
+from cofi_cli.deploy.onnx_snippets import USAGE
+from cofi_cli.modeling import HEADS
+from cofi_cli.tasks.kinds import KINDS
+from cofi_cli.training.model_card import model_card
+
+
+def code_of(card: str) -> str:
+    """Return a card's only block of Python, after a look at its syntax."""
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    compile(code, "card", "exec")
+    return str(code)
+
+
+def report(kind: str) -> dict[str, object]:
+    model = {"score": 50.0, "encoder_params": 10, "total_params": 20}
+    return {
+        "model_name": "some/bert",
+        "task": "mine",
+        "kind": kind,
+        "metric": "points",
+        "note": "",
+        "model": model,
+    }
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_a_model_card_opens_the_kind(kind: str) -> None:
+    card = model_card(report(kind))
+    spec = KINDS[kind]  # type: ignore[index]
+    assert f"\npipeline_tag: {spec.pipeline}\n" in card
+    code = code_of(card)
+    assert spec.auto in code or f'pipeline("{spec.pipeline}"' in code
+    assert hasattr(transformers, spec.auto)
+
+
+@pytest.mark.parametrize("head", USAGE)
+def test_an_onnx_card_reads_the_outputs_of_its_head(head: str) -> None:
+    assert head in HEADS
+    row = {"file": "model.onnx", "precision": "fp32", "bytes": 1}
+    values = {
+        "models": {"model": row},
+        "source": "runs/x",
+        "opset": 18,
+        "graph": "plain",
+        "parity": {"max_abs_delta": 1e-6, "inputs": "synthetic"},
+    }
+    card = onnx_card(values, is_portable=True, head=head)
+    code = code_of(card)
+    for name in OUTPUTS[head]:
+        assert f"`{name}`" in card and f'"{name}"' in code
