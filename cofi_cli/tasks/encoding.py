@@ -156,9 +156,16 @@ def _encode_words(split: Split, tokenizer: Any, max_length: int) -> Encoded:
     return encode_words(split, tokenizer, max_length)
 
 
+def _encode_ranking(split: Split, tokenizer: Any, max_length: int) -> Encoded:
+    from cofi_cli.tasks.ranking import encode_ranking
+
+    return encode_ranking(split, tokenizer, max_length)
+
+
 ENCODERS: Mapping[Kind, Callable[..., Encoded]] = {
     "span": _encode_spans,
     "tokens": _encode_words,
+    "ranking": _encode_ranking,
 }
 """Kinds with an encoding of their own; all others are :func:`encode_rows`."""
 

@@ -17,6 +17,8 @@ from cofi_cli.tasks.token_tasks import task_from_token_files
 LOADERS: Mapping[Kind, Callable[[TaskConfig], Task]] = {
     "classification": task_from_files,
     "regression": task_from_files,
+    "multilabel": task_from_files,
+    "ranking": task_from_files,
     "span": squad_from_files,
     "tokens": task_from_token_files,
 }
@@ -27,7 +29,7 @@ EXTENSIONS: Mapping[str, Kind] = dict.fromkeys(SUFFIXES, "tokens")
 
 
 def task_from_own_files(config: TaskConfig) -> Task:
-    """Load own files as ``kind`` says, or their extension, or as a classification or regression.
+    """Load own files as ``kind`` says, or their extension, or as what their labels look like.
 
     Raises:
         CofiError: no training file, or whatever the kind's reader finds wrong.
@@ -37,5 +39,9 @@ def task_from_own_files(config: TaskConfig) -> Task:
             "No task given.",
             hint="Name one with --task, or your own files with --train FILE --validation FILE.",
         )
-    guess = EXTENSIONS.get(Path(config.train).suffix.lower(), "classification")
-    return LOADERS[config.kind or guess](config)
+    kind = config.kind or EXTENSIONS.get(Path(config.train).suffix.lower(), "classification")
+    if kind not in LOADERS:
+        raise CofiError(
+            f"Own files of --kind {kind} cannot be read. Choices: {', '.join(LOADERS)}."
+        )
+    return LOADERS[kind](config)

@@ -71,11 +71,23 @@ def load_builtin(config: TaskConfig) -> Task:
         paths = _find_files(Path(config.data))
         files = {
             name: read_sentences(
-                path, text=config.text, label=config.label, needs_tags=name != "test"
+                path, text=config.text, label=_label(config), needs_tags=name != "test"
             )
             for name, path in paths.items()
         }
     return make_task(config.name, files, kinds=spec.kinds, max_length=config.max_length)
+
+
+def _label(config: TaskConfig) -> str | None:
+    """Return the tags' column.
+
+    Raises:
+        CofiError: several are named.
+    """
+    if isinstance(config.label, tuple):
+        names = ", ".join(config.label)
+        raise CofiError(f"task.label names {len(config.label)} columns: {names}. Tags are in one.")
+    return config.label
 
 
 def task_from_token_files(config: TaskConfig) -> Task:
@@ -96,7 +108,7 @@ def task_from_token_files(config: TaskConfig) -> Task:
     paths = {"train": config.train, "validation": config.validation, "test": config.test}
     files = {
         name: read_sentences(
-            Path(path), text=config.text, label=config.label, needs_tags=name != "test"
+            Path(path), text=config.text, label=_label(config), needs_tags=name != "test"
         )
         for name, path in paths.items()
         if path is not None

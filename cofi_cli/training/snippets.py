@@ -43,7 +43,33 @@ first, last = divmod(int(scores.masked_fill(~allowed, -1e9).argmax()), len(insid
 answer = context[inputs.token_to_chars(0, first).start : inputs.token_to_chars(0, last).end]
 """
 
+_MULTILABEL = """\
+import cofi_cli  # or trust_remote_code=True below
+from transformers import pipeline
+
+classify = pipeline("{pipeline}", model="PATH", top_k=None)
+scores = classify("a gripping, beautifully shot film")  # a probability for each label
+[row["label"] for row in scores if row["score"] >= 0.5]
+"""
+
+_RANKING = """\
+import torch
+import cofi_cli  # or trust_remote_code=True below
+from transformers import {auto}, AutoTokenizer
+
+model = {auto}.from_pretrained("PATH")
+tokenizer = AutoTokenizer.from_pretrained("PATH")
+query, passages = "where does the river rise", ["It rises in the hills.", "A film about a river."]
+pairs = tokenizer([query] * len(passages), passages, padding=True, truncation=True,
+                  return_tensors="pt")
+with torch.no_grad():
+    scores = model(**pairs).logits[:, 0]
+[passages[i] for i in scores.argsort(descending=True)]
+"""
+
 SNIPPETS: Mapping[Kind, str] = {
+    "multilabel": _MULTILABEL,
+    "ranking": _RANKING,
     "tokens": _TOKENS,
     "span": _SPAN,
 }
