@@ -42,7 +42,7 @@ TrainFile = Annotated[
     str | None,
     typer.Option(
         "--train",
-        help="Your own rows: csv, tsv, jsonl, parquet; for --kind span also json.",
+        help="Your own rows: csv, tsv, jsonl, parquet; spans also json, unlabelled also txt.",
         rich_help_panel=_DATA,
     ),
 ]

@@ -48,7 +48,7 @@ import cofi_cli  # or trust_remote_code=True below
 from transformers import pipeline
 
 classify = pipeline("{pipeline}", model="PATH", top_k=None)
-scores = classify("a gripping, beautifully shot film")  # a probability for each label
+scores = classify(["a gripping, beautifully shot film"])[0]  # a probability for each label
 [row["label"] for row in scores if row["score"] >= 0.5]
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -149,6 +150,8 @@ def test_sentence_transformers_agrees():
     gold = RankingGold(gold.query, (gold.grade > 0).astype(float))
 
     class Model:
+        model_card_data = SimpleNamespace(set_evaluation_metrics=lambda *_: None)
+
         def predict(self, pairs, **_):
             return np.array([logits[int(passage)] for _, passage in pairs])
 
