@@ -36,10 +36,14 @@ class TaskConfig(Section):
     test: str | None = None
     text: tuple[str, ...] = ()
     """Text column or columns (two for a sentence pair); empty means guess."""
-    label: str | None = None
-    """Label column; ``None`` means guess."""
+    label: str | tuple[str, ...] | None = None
+    """Label column; ``None`` means guess. Several are 0/1 columns of a multilabel task."""
+    separator: str | None = None
+    """Between the labels of one cell (multilabel); ``none`` = one label a cell; ``None`` tells."""
     kind: Kind | None = None
     """What own files hold; ``None`` tells by their labels."""
+    unlabelled: bool = False
+    """Learn from a teacher and texts alone: of the training rows, no label is read."""
     max_length: int = Field(128, ge=4)
 
 

@@ -18,6 +18,8 @@ PAIRS = (
     ("question", "answer"),
     ("query", "passage"),
     ("query", "document"),
+    ("query", "answer"),
+    ("query", "text"),
 )
 """Sentence pairs, tried first, as a pair's columns can also look like a single text's."""
 
@@ -45,7 +47,7 @@ LABELS = (
         "gold_label",
         "sentiment",
     ),
-    *("intent", "topic", "rating", "similarity"),
+    *("intent", "topic", "rating", "similarity", "relevance"),
 )
 
 _TEXT_HINT = "Name the text column with --text COLUMN (twice for a sentence pair)."
@@ -68,10 +70,7 @@ def choose_columns(
     Raises:
         CofiError: a named column is not there, or there is no good guess; lists the columns.
     """
-    for name in text:
-        table.column(name, hint=_TEXT_HINT)
-    if len(text) > 2:
-        raise CofiError(f"task.text names {len(text)} columns: {', '.join(text)}. At most two.")
+    _check_named(table, text)
     if label is not None:
         table.column(label, hint=_LABEL_HINT)
     by_lower = {name.lower(): name for name in reversed(table.columns)}
@@ -88,6 +87,39 @@ def choose_columns(
     if label is None:
         raise _no_guess(table, "label", _LABEL_HINT)
     return text, label
+
+
+def choose_texts(
+    table: Table, text: tuple[str, ...], *, but: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    """Return the text column or columns alone; no other column is looked into.
+
+    Args:
+        table: the file.
+        text: what the user named; empty means guess, by the columns' names.
+        but: columns that are something else.
+
+    Raises:
+        CofiError: a named column is not there, or there is no good guess; lists the columns.
+    """
+    _check_named(table, text)
+    if text:
+        return text
+    free = {n.lower(): n for n in reversed(table.columns) if n not in but}
+    for names in (*PAIRS, *((name,) for name in TEXTS)):
+        if all(name in free for name in names):
+            return tuple(free[name] for name in names)
+    others = [name for lower, name in free.items() if lower not in LABELS]
+    if len(others) != 1:
+        raise _no_guess(table, "text", _TEXT_HINT)
+    return (others[0],)
+
+
+def _check_named(table: Table, text: tuple[str, ...]) -> None:
+    for name in text:
+        table.column(name, hint=_TEXT_HINT)
+    if len(text) > 2:
+        raise CofiError(f"task.text names {len(text)} columns: {', '.join(text)}. At most two.")
 
 
 def _guess_text(table: Table, free: dict[str, str]) -> tuple[str, ...]:

@@ -143,7 +143,13 @@ def encode_rows(split: Split, tokenizer: PreTrainedTokenizerBase, max_length: in
     return Encoded(ids, types, labels, np.diff(ids.ends).astype(np.int64))
 
 
-ENCODERS: Mapping[Kind, Callable[[Split, Any, int], Encoded]] = {}
+def _encode_ranking(split: Split, tokenizer: Any, max_length: int) -> Encoded:
+    from cofi_cli.tasks.ranking import encode_ranking
+
+    return encode_ranking(split, tokenizer, max_length)
+
+
+ENCODERS: Mapping[Kind, Callable[[Split, Any, int], Encoded]] = {"ranking": _encode_ranking}
 """Kinds with an encoding of their own; all others are :func:`encode_rows`."""
 
 

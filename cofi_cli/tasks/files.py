@@ -6,15 +6,10 @@ from pathlib import Path
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
-from cofi_cli.tasks.columns import choose_columns
-from cofi_cli.tasks.labels import (
-    class_names,
-    is_empty,
-    is_regression,
-    read_labels,
-    to_classes,
-    to_numbers,
-)
+from cofi_cli.tasks.columns import choose_columns, choose_texts
+from cofi_cli.tasks.labels import is_empty
+from cofi_cli.tasks.own_labels import label_reader, tell_kind
+from cofi_cli.tasks.ranking import check_groups
 from cofi_cli.tasks.tables import Table, read_table
 from cofi_cli.tasks.task import Split, Task
 
@@ -25,8 +20,8 @@ def task_from_files(config: TaskConfig) -> Task:
     """Build a task from ``train``, ``validation`` and, if given, ``test``.
 
     The training file decides on columns, kind and label names; the others must agree. Unless
-    ``kind`` says, labels with a fraction make a regression, all others are class names. A test
-    file may lack labels.
+    ``kind`` says, lists of labels make a multilabel task, labels with a fraction a regression,
+    all others are class names. A test file may lack labels.
 
     Raises:
         CofiError: a file is not given, not there (exit code 6), empty or faulty (which line).
@@ -41,50 +36,74 @@ def task_from_files(config: TaskConfig) -> Task:
         "validation": config.validation,
         "test": config.test,
     }
-    tables = {split: _read(Path(path)) for split, path in paths.items() if path is not None}
+    tables = {split: read_rows(Path(path)) for split, path in paths.items() if path is not None}
     training = tables["train"]
-    text, label = choose_columns(training, config.text, config.label)
-    values = read_labels(training, label)
-    regression = is_regression(training, label)
-    if config.kind is not None:
-        regression = config.kind == "regression"
-    names = () if regression else class_names(values)
-    if len(names) == 1:
-        raise CofiError(
-            f"{training.path} has only one label, '{names[0]}' (column '{label}').",
-            hint="A classification needs rows of at least two classes.",
-        )
+    text, label = own_columns(training, config)
+    kind = config.kind or tell_kind(training, label)
+    if kind == "ranking":
+        check_pair(training, text)
+    reader = label_reader(kind, training, label, config)
     splits: dict[str, Split] = {}
     for split, table in tables.items():
-        texts = _texts(table, text)
-        if split == "test" and _unlabelled(table, label):
-            splits[split] = Split(texts, None)
-            continue
-        table.column(label, hint=f"The label column is '{label}' in {training.path}.")
-        read_labels(table, label)
-        if regression:
-            because = f"the labels of {training.path} are numbers"
-            splits[split] = Split(texts, to_numbers(table, label, because=because))
-        else:
-            splits[split] = Split(texts, to_classes(table, label, names, training))
+        texts = read_texts(table, text)
+        is_bare = split == "test" and is_unlabelled(table, label)
+        splits[split] = Split(texts, None if is_bare else reader.read(table))
+    notes = [reader.note]
+    if kind == "ranking":
+        notes += [
+            check_groups(split, name)
+            for name, split in splits.items()
+            if name != "train" and split.labels is not None
+        ]
     return Task(
-        name=_name(training.path),
-        kind="regression" if regression else "classification",
-        labels=names,
-        metrics=("pearson", "spearman") if regression else ("accuracy", "macro_f1"),
+        name=file_name(training.path),
+        kind=kind,
+        labels=reader.names,
+        metrics=reader.metrics,
         splits=splits,
         max_length=config.max_length,
+        note=" ".join(filter(None, notes)),
     )
 
 
-def _read(path: Path) -> Table:
+def own_columns(table: Table, config: TaskConfig) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the text columns, and the label column or columns."""
+    if isinstance(config.label, tuple):
+        for name in config.label:
+            table.column(name, hint="Name the label columns with --label COLUMN, once each.")
+        return choose_texts(table, config.text, but=config.label), config.label
+    text, label = choose_columns(table, config.text, config.label)
+    return text, (label,)
+
+
+def check_pair(table: Table, text: tuple[str, ...]) -> None:
+    """Refuse to rank single texts.
+
+    Raises:
+        CofiError: with the columns there are.
+    """
+    if len(text) != 2:
+        raise CofiError(
+            f"{table.path}: a ranking needs two text columns, query and passage; "
+            f"found is {', '.join(text)}. Its columns: {', '.join(table.columns)}.",
+            hint="Name both: --text QUERY --text PASSAGE",
+        )
+
+
+def read_rows(path: Path) -> Table:
+    """Read a file that must hold rows."""
     table = read_table(path)
     if not len(table):
         raise CofiError(f"{path} has no rows.", hint="Each file needs at least one labelled row.")
     return table
 
 
-def _texts(table: Table, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
+def read_texts(table: Table, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Return the texts of each row.
+
+    Raises:
+        CofiError: a column is missing, or a cell holds no text; names its row.
+    """
     found: list[list[str]] = []
     for column in columns:
         values = table.column(column, hint=f"All files need the training file's column '{column}'.")
@@ -96,10 +115,14 @@ def _texts(table: Table, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
     return list(zip(*found, strict=True))
 
 
-def _unlabelled(table: Table, label: str) -> bool:
-    return label not in table.columns or all(is_empty(v) for v in table.columns[label])
+def is_unlabelled(table: Table, columns: tuple[str, ...]) -> bool:
+    """Whether a label column is missing, or empty in all rows."""
+    return any(
+        name not in table.columns or all(is_empty(v) for v in table.columns[name])
+        for name in columns
+    )
 
 
-def _name(path: Path) -> str:
+def file_name(path: Path) -> str:
     """Return the file's name without extension, or its folder's where that only says *train*."""
     return path.resolve().parent.name if path.stem.lower() == "train" else path.stem

@@ -92,25 +92,36 @@ def class_names(values: Sequence[object]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def to_classes(table: Table, column: str, names: tuple[str, ...], training: Table) -> list[int]:
+def to_classes(table: Table, column: str, names: tuple[str, ...], origin: str) -> list[int]:
     """Return a label column as class indices.
 
+    Args:
+        table: the file.
+        column: its label column.
+        names: of the classes.
+        origin: where these come from, such as the training file.
+
     Raises:
-        CofiError: a label that the training file does not have; names its row.
+        CofiError: a label that is not among the names; names its row.
     """
     index = {name: i for i, name in enumerate(names)}
     classes: list[int] = []
     for row, value in enumerate(table.columns[column]):
         name = class_name(value)
         if name not in index:
-            some = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
-            raise CofiError(
-                f"{table.place(row)}: label '{name}' never occurs in {training.path}."
-                f"{did_you_mean(name, names)} Labels there: {some}.",
-                hint="Correct the label, or add rows with it to the training file.",
-            )
+            raise unknown_label(name, names, table.place(row), origin)
         classes.append(index[name])
     return classes
+
+
+def unknown_label(name: str, names: tuple[str, ...], place: str, origin: str) -> CofiError:
+    """Build the error for a label that is not among those of ``origin``."""
+    some = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+    return CofiError(
+        f"{place}: label '{name}' never occurs in {origin}."
+        f"{did_you_mean(name, names)} Labels there: {some}.",
+        hint="Correct the label, or add rows with it to the training file.",
+    )
 
 
 def _has_fraction(value: object) -> bool:

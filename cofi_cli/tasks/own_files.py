@@ -13,12 +13,14 @@ from cofi_cli.tasks.task import Task
 LOADERS: Mapping[Kind, Callable[[TaskConfig], Task]] = {
     "classification": task_from_files,
     "regression": task_from_files,
+    "multilabel": task_from_files,
+    "ranking": task_from_files,
 }
 """Kind -> what reads such files."""
 
 
 def task_from_own_files(config: TaskConfig) -> Task:
-    """Load own files as ``kind`` says, or as a classification or regression by their labels.
+    """Load own files as ``kind`` says, or as what their labels look like.
 
     Raises:
         CofiError: no training file, or whatever the kind's reader finds wrong.
@@ -28,4 +30,9 @@ def task_from_own_files(config: TaskConfig) -> Task:
             "No task given.",
             hint="Name one with --task, or your own files with --train FILE --validation FILE.",
         )
-    return LOADERS[config.kind or "classification"](config)
+    kind = config.kind or "classification"
+    if kind not in LOADERS:
+        raise CofiError(
+            f"Own files of --kind {kind} cannot be read. Choices: {', '.join(LOADERS)}."
+        )
+    return LOADERS[kind](config)

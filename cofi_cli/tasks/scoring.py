@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from cofi_cli.tasks.kinds import Kind
 from cofi_cli.tasks.metrics import METRICS
+from cofi_cli.tasks.multilabel import multilabel_scores
+from cofi_cli.tasks.ranking import ranking_scores
 from cofi_cli.tasks.task import Task
 
 Scorer = Callable[[Task, Any, Any], dict[str, float]]
@@ -40,7 +42,24 @@ def _score_rows(task: Task, outputs: Any, reference: Any) -> dict[str, float]:
     return {name: 100.0 * METRICS[name](labels, predictions) for name in task.metrics}
 
 
+def _score_sets(task: Task, outputs: Any, reference: Any) -> dict[str, float]:
+    """Score a yes or no for each label, (rows, C); yes is a probability of at least 0.5."""
+    labels = np.asarray(reference) > 0.5
+    logits = finite(np.asarray(outputs, dtype=np.float64).reshape(-1, task.num_labels), len(labels))
+    found = multilabel_scores(labels, logits >= 0)
+    return {name: 100.0 * found[name] for name in task.metrics}
+
+
+def _score_rankings(task: Task, outputs: Any, reference: Any) -> dict[str, float]:
+    """Score one logit a pair, by query."""
+    logits = np.asarray(outputs, dtype=np.float64).reshape(-1)
+    found = ranking_scores(finite(logits, len(reference.query)), reference)
+    return {name: 100.0 * found[name] for name in task.metrics}
+
+
 SCORERS: Mapping[Kind, Scorer] = {
     "classification": _score_rows,
     "regression": _score_rows,
+    "multilabel": _score_sets,
+    "ranking": _score_rankings,
 }

@@ -22,7 +22,33 @@ tag = pipeline("{pipeline}", model="PATH", aggregation_strategy="simple")
 tag("Ada Lovelace was born in London")
 """
 
+_MULTILABEL = """\
+import cofi_cli  # or trust_remote_code=True below
+from transformers import pipeline
+
+classify = pipeline("{pipeline}", model="PATH", top_k=None)
+scores = classify(["a gripping, beautifully shot film"])[0]  # a probability for each label
+[row["label"] for row in scores if row["score"] >= 0.5]
+"""
+
+_RANKING = """\
+import torch
+import cofi_cli  # or trust_remote_code=True below
+from transformers import {auto}, AutoTokenizer
+
+model = {auto}.from_pretrained("PATH")
+tokenizer = AutoTokenizer.from_pretrained("PATH")
+query, passages = "where does the river rise", ["It rises in the hills.", "A film about a river."]
+pairs = tokenizer([query] * len(passages), passages, padding=True, truncation=True,
+                  return_tensors="pt")
+with torch.no_grad():
+    scores = model(**pairs).logits[:, 0]
+[passages[i] for i in scores.argsort(descending=True)]
+"""
+
 SNIPPETS: Mapping[Kind, str] = {
+    "multilabel": _MULTILABEL,
+    "ranking": _RANKING,
     "tokens": _TOKENS,
 }
 """Kinds with a snippet of their own; all others open model and tokenizer. PATH is the folder."""

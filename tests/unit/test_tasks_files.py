@@ -229,9 +229,9 @@ def test_cells_that_are_no_text_and_no_label():
     assert error.message == "train.jsonl, line 1: the text (column 'text') is empty."
     error = fault('{"text": ["a"], "label": "x"}\n{"text": "b", "label": "y"}', kind="jsonl")
     assert error.message == "train.jsonl, line 1: the text (column 'text') is a list."
-    error = fault('{"text": "a", "label": ["x"]}', kind="jsonl")
+    error = fault('{"text": "a", "label": {"x": 1}}', kind="jsonl")
     assert error.message == (
-        "train.jsonl, line 1: the label (column 'label') is a list, but one class or number "
+        "train.jsonl, line 1: the label (column 'label') is a dict, but one class or number "
         "is needed."
     )
 
