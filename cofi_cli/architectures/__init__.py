@@ -9,7 +9,9 @@ from cofi_cli.architectures.checkpoints import (
     load_dense,
     save_dense,
 )
+from cofi_cli.architectures.cross_encoder import kept_activation, mark_cross_encoder
 from cofi_cli.architectures.source import load_config_dict, load_tokenizer, resolve
+from cofi_cli.architectures.taught import read_taught
 
 __all__ = [
     "ADAPTERS",
@@ -17,9 +19,12 @@ __all__ = [
     "count_parameters",
     "has_head",
     "head_kind",
+    "kept_activation",
     "load_config_dict",
     "load_dense",
     "load_tokenizer",
+    "mark_cross_encoder",
+    "read_taught",
     "resolve",
     "save_dense",
 ]

@@ -13,6 +13,11 @@ from transformers.utils import logging as transformers_logging
 
 from cofi_cli.architectures.adapter import Adapter
 from cofi_cli.architectures.bert import BERT
+from cofi_cli.architectures.cross_encoder import (
+    activation_config,
+    activation_of,
+    kept_activation,
+)
 from cofi_cli.architectures.source import load_config_dict, load_weights, resolve
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import HEADS, CofiConfig, CofiForTask
@@ -81,6 +86,7 @@ def load_dense(
         num_labels=num_labels,
         problem_type=problem_type,
         **_label_maps(labels),
+        **(activation_config(activation_of(name)) if (head, num_labels) == ("sequence", 1) else {}),
     )
     model = HEADS[head](config)
     found = adapter.to_ours(load_weights(source), head)
@@ -147,6 +153,7 @@ def save_dense(model: CofiForTask, folder: Path, *, source: str) -> None:
         "id2label": {str(k): v for k, v in model.config.id2label.items()},
         "label2id": dict(model.config.label2id),
         "problem_type": model.config.problem_type,
+        **kept_activation(model.config),
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

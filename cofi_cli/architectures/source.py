@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -112,6 +113,22 @@ def load_config_dict(name: str) -> dict[str, Any]:
         if not config.get("model_type"):
             raise OSError(f"no config.json with a model_type in '{name}'")
     return dict(config)
+
+
+def load_optional_json(name: str, file: str) -> dict[str, Any] | None:
+    """Return a JSON file beside a model's configuration, ``None`` where there is none."""
+    path = cached_file(
+        name,
+        file,
+        local_files_only=_local_only(name),
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    if path is None:
+        return None
+    with _reachable(file, name):
+        found: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    return found
 
 
 def load_weights(name: str) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cofi_cli.architectures import kept_activation
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.training.session import Session
 from cofi_cli.training.teacher import load_for_task
@@ -14,4 +15,5 @@ def make_student(session: Session, teacher: CofiForTask) -> CofiForTask:
     student = load_for_task(session, session.config.model)
     student.config.id2label = dict(teacher.config.id2label)
     student.config.label2id = dict(teacher.config.label2id)
+    student.config.update(kept_activation(teacher.config))
     return student

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from cofi_cli.architectures import has_head, load_dense
+from cofi_cli.architectures import has_head, load_dense, mark_cross_encoder
 from cofi_cli.config import DistillConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiForTask
@@ -27,13 +27,16 @@ def load_for_task(session: Session, name: str) -> CofiForTask:
     """Load a dense or compact model with a head for the session's task."""
     task = session.task
     seed_global(session.config.seed, "head")
-    return load_dense(
+    model = load_dense(
         name,
         num_labels=task.num_labels,
         head=task.spec.head,
         labels=task.labels,
         problem_type=task.spec.problem_type,
     )
+    if task.kind == "ranking":
+        mark_cross_encoder(model.config)
+    return model
 
 
 def check_teacher(given: str, task: Task) -> None:
