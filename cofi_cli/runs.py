@@ -94,6 +94,7 @@ class RunDir:
         self.checkpoints = self.root / "checkpoints"
         self.plan = self.root / "plan.json"
         self.model = self.root / "model"
+        self.answers = self.root / "teacher_answers.npz"
         self.onnx = self.root / "onnx"
         self.bench = self.root / "bench.json"
         self.report_json = self.root / "report.json"

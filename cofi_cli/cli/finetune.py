@@ -25,6 +25,7 @@ def finetune(
     text: o.Text = None,
     label: o.Label = None,
     kind: o.KindName = None,
+    unlabelled: o.Unlabelled = None,
     max_length: o.MaxLength = None,
     seed: o.Seed = None,
     precision: o.Precision = None,
@@ -35,7 +36,8 @@ def finetune(
     """Train a dense teacher, or go on with a compact model.
 
     A dense MODEL is trained on labels with the configuration's section teacher, a
-    compact one with its section recover, distilled where --teacher names a teacher.
+    compact one with its section recover, distilled where --teacher names a teacher. With
+    --unlabelled any MODEL is distilled, on texts alone.
     """
     given: dict[str, Any] = {k: v for k, v in locals().items() if k in o.KEYS}
     prepare(quiet=quiet)

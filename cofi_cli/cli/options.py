@@ -40,7 +40,11 @@ Data = Annotated[
 ]
 TrainFile = Annotated[
     str | None,
-    typer.Option("--train", help="Your own rows: csv, tsv, jsonl, parquet.", rich_help_panel=_DATA),
+    typer.Option(
+        "--train",
+        help="Your own rows: csv, tsv, jsonl, parquet; unlabelled also txt.",
+        rich_help_panel=_DATA,
+    ),
 ]
 ValidationFile = Annotated[
     str | None,
@@ -62,7 +66,20 @@ KindName = Annotated[
         rich_help_panel=_DATA,
     ),
 ]
-Label = Annotated[str | None, typer.Option(help="Label column.", rich_help_panel=_DATA)]
+Label = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Label column; repeated, one 0/1 column per label (multilabel).", rich_help_panel=_DATA
+    ),
+]
+Unlabelled = Annotated[
+    bool | None,
+    typer.Option(
+        "--unlabelled",
+        help="Learn from --teacher and the texts alone; --train may be a .txt, one text a line.",
+        rich_help_panel=_DATA,
+    ),
+]
 MaxLength = Annotated[
     str | None, typer.Option(metavar="N", help="Tokens a row.", rich_help_panel=_DATA)
 ]
@@ -114,6 +131,7 @@ KEYS = {
     "text": ("--text", "task.text"),
     "label": ("--label", "task.label"),
     "kind": ("--kind", "task.kind"),
+    "unlabelled": ("--unlabelled", "task.unlabelled"),
     "max_length": ("--max-length", "task.max_length"),
     "sparsity": ("--sparsity", "prune.sparsity"),
     "teacher": ("--teacher", "teacher.path"),
@@ -145,6 +163,8 @@ def flag_layers(flags: Mapping[str, Any]) -> list[Layer]:
         if value is None or value == []:
             continue
         flag, path = KEYS[name]
+        if name == "label" and isinstance(value, list) and len(value) == 1:
+            value = value[0]
         layer = parse_override(f"{path}={value}") if name not in _TEXTS else None
         values = layer.values if layer is not None else nested(path, value)
         layers.append(Layer(values, flag))
@@ -158,6 +178,7 @@ def build_config(
     config: Path | None,
     overrides: Sequence[str] | None,
     saved: Path | None = None,
+    starts_from_teacher: bool = False,
     announce: Callable[[str], None],
 ) -> RunConfig:
     """Put the configuration together: defaults < preset < file < --set and flags.
@@ -166,6 +187,7 @@ def build_config(
         flags: parameter -> value, of those in :data:`KEYS`.
         preset, config, overrides: what was given on the command line.
         saved: config.yaml of a run to resume; takes the place of an automatic preset.
+        starts_from_teacher: whether a given teacher stands in for a MODEL that is not given.
         announce: told which preset was taken when none was named.
 
     Raises:
@@ -182,9 +204,24 @@ def build_config(
         layers.append(preset_layer(preset))
     if config is not None:
         layers.append(file_layer(config))
+    if starts_from_teacher and (start := _student_from_teacher([*layers, *top])):
+        announce(f"No MODEL: the student starts from the teacher, {start.values['model']}")
+        layers.insert(0, start)
     resolved = resolve_config([*layers, *top])
     check_task(resolved)
     return resolved
+
+
+def _student_from_teacher(layers: Sequence[Layer]) -> Layer | None:
+    """Return what makes the teacher the student's start, where it is all that is given."""
+    values: Mapping[str, Any] = {}
+    for layer in layers:
+        values = merge(values, layer.values)
+    teacher = values.get("teacher")
+    given = teacher.get("path") if isinstance(teacher, Mapping) else None
+    if not isinstance(given, str) or values.get("model") is not None:
+        return None
+    return Layer({"model": given, "prune": {"student_init": "teacher"}}, "--teacher")
 
 
 def _task_value(layers: Sequence[Layer], key: str) -> str | None:
@@ -202,7 +239,7 @@ def check_task(config: RunConfig) -> None:
     Raises:
         CofiError: with the choices.
     """
-    from cofi_cli.tasks import task_names
+    from cofi_cli.tasks import no_teacher, task_names
 
     name = config.task.name
     if name is None and config.task.train is None:
@@ -212,3 +249,5 @@ def check_task(config: RunConfig) -> None:
         )
     if name is not None and name not in task_names():
         raise unknown("task", name, task_names(), hint="For your own files: --train, --validation.")
+    if config.task.unlabelled and config.teacher.path is None and config.task.kind != "embedding":
+        raise no_teacher()

@@ -10,6 +10,11 @@ from cofi_cli import presets as library
 from cofi_cli.cli import options as o
 from cofi_cli.cli.console import prepare, show_json, show_lines
 
+_OWN = (
+    "Your own files: --train FILE --validation FILE",
+    "Texts alone, and a fine-tuned teacher: --train FILE.txt --unlabelled --teacher DIR",
+)
+
 
 def presets(
     name: Annotated[str | None, typer.Argument(help="Print this one, comments and all.")] = None,
@@ -44,4 +49,4 @@ def _show_tasks(*, as_json: bool) -> None:
         return
     width = max(map(len, rows))
     lines = [f"{task.ljust(width)}  preset {preset}" for task, preset in rows.items()]
-    show_lines([*lines, "Your own files: --train FILE --validation FILE"])
+    show_lines([*lines, *_OWN])

@@ -27,6 +27,7 @@ def prune(
     text: o.Text = None,
     label: o.Label = None,
     kind: o.KindName = None,
+    unlabelled: o.Unlabelled = None,
     max_length: o.MaxLength = None,
     seed: o.Seed = None,
     precision: o.Precision = None,

@@ -56,6 +56,7 @@ def open_request(request: Request, *, announce: Callable[[str], None]) -> tuple[
         config=request.config,
         overrides=request.overrides,
         saved=saved,
+        starts_from_teacher=request.command == "prune",
         announce=announce,
     )
     run = output_folder(output, config, command=request.command, resume=request.resume)

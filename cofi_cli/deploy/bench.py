@@ -36,7 +36,7 @@ from cofi_cli.deploy.rows import (
     speedup_rows,
 )
 from cofi_cli.deploy.scoring import score_model
-from cofi_cli.deploy.source import run_of, task_of
+from cofi_cli.deploy.source import load_run_task, run_of, task_of
 from cofi_cli.deploy.targets import Targets, resolve_targets
 from cofi_cli.deploy.task_batches import TaskBatches, lengths_of, task_batches
 from cofi_cli.deploy.timing import (
@@ -334,13 +334,11 @@ def _task(task: Task | None, targets: Sequence[Path], *, is_needed: bool) -> Tas
     if task is not None:
         return task
     runs = [run for run in map(run_of, targets) if run is not None]
-    config = next(filter(None, map(task_of, runs)), None)
-    if config is None:
+    run = next(filter(task_of, runs), None)
+    if run is None:
         return None
-    from cofi_cli.tasks import load_task
-
     try:
-        return load_task(config)
+        return load_run_task(run)
     except CofiError as error:
         if is_needed or error.exit_code != UNREACHABLE:
             raise

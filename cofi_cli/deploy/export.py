@@ -23,7 +23,7 @@ from cofi_cli.deploy.source import (
     Source,
     find_source,
     load_model,
-    task_of,
+    load_run_task,
     weights_digest,
     write_config,
 )
@@ -169,7 +169,7 @@ def _build(
             temporary,
             models,
             rows={name: known or _synthetic(model) for name, (_, model) in models.items()},
-            task=task if task and task.splits["validation"].labels is not None else None,
+            task=task if task and task.can_score("validation") else None,
             calibration=task_rows(task, tokenizer, split="train", limit=1024) if task else None,
             tokenizer=tokenizer,
             wish=wish,
@@ -292,13 +292,10 @@ def _output(found: Source, output: Path | None) -> Path:
 
 def _run_task(found: Source) -> Task | None:
     """Return the run's task, or ``None`` where its data is not there."""
-    config = task_of(found.run) if found.run is not None else None
-    if config is None:
+    if found.run is None:
         return None
-    from cofi_cli.tasks import load_task
-
     try:
-        return load_task(config)
+        return load_run_task(found.run)
     except CofiError as error:
         if error.exit_code != UNREACHABLE:
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from cofi_cli.runs import RunDir
 
 if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
+    from cofi_cli.tasks import Task
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
@@ -86,6 +87,39 @@ def task_of(run: RunDir) -> TaskConfig | None:
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise CofiError(f"Cannot read {run.config}: {error}.", exit_code=UNREACHABLE) from error
     return task if task.name or task.train else None
+
+
+def load_run_task(run: RunDir) -> Task | None:
+    """Load the task of a run, ``None`` when its configuration names none.
+
+    Raises:
+        CofiError: its data, or what its teacher answered, is not reachable (exit code 6).
+    """
+    config = task_of(run)
+    if config is None:
+        return None
+    from cofi_cli.tasks import Taught, load_task
+    from cofi_cli.tasks.agreement import AGREEMENT, load_answers
+
+    if not config.unlabelled:
+        return load_task(config)
+    from cofi_cli.architectures import read_taught
+
+    teacher = _teacher_of(run)
+    task = load_task(config, Taught(teacher, *read_taught(teacher, config.kind)))
+    if task.headline != AGREEMENT:
+        return task
+    return replace(task, answers=load_answers(run.answers, task.fingerprint))
+
+
+def _teacher_of(run: RunDir) -> str:
+    """Return the run's own teacher, else the one that its configuration names."""
+    if (run.teacher / "config.json").exists():
+        return str(run.teacher)
+    import yaml
+
+    values = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+    return str(values["teacher"]["path"])
 
 
 def load_model(name: str) -> CofiForTask:

@@ -165,7 +165,8 @@ def _score_row(name: str, teacher: Json, model: Json, *, headline: bool) -> tupl
     before = teacher.get("score") if headline else _dev_scores(teacher).get(name)
     after = model.get("score") if headline else _dev_scores(model).get(name)
     change = MISSING if before is None or after is None else f"{after - before:+.2f}"
-    return (f"{name} (dev, points)", text.number(before), text.number(after), change)
+    shown = f"{name} with the teacher" if name == "agreement" else name
+    return (f"{shown} (dev, points)", text.number(before), text.number(after), change)
 
 
 def _dev_scores(side: Json) -> Json:

@@ -10,17 +10,21 @@ from cofi_cli.errors import CofiError, unknown
 from cofi_cli.tasks.encoding import Encoded, Ragged, batches, collate, encode, eval_batches
 from cofi_cli.tasks.glue import GLUE, glue_from_folder
 from cofi_cli.tasks.task import Split, Task
+from cofi_cli.tasks.unlabelled import Taught, forget_labels, no_labels, no_teacher, task_from_texts
 
 __all__ = [
     "Encoded",
     "Ragged",
     "Split",
     "Task",
+    "Taught",
     "batches",
     "collate",
     "encode",
     "eval_batches",
     "load_task",
+    "no_labels",
+    "no_teacher",
     "task_names",
 ]
 
@@ -30,15 +34,23 @@ def task_names() -> list[str]:
     return list(BUILTIN)
 
 
-def load_task(config: TaskConfig) -> Task:
+def load_task(config: TaskConfig, taught: Taught | None = None) -> Task:
     """Load the task that a configuration names, or the user's own files.
+
+    Args:
+        config: what to load.
+        taught: what the teacher answers, where ``config.unlabelled`` leaves that to it.
 
     Raises:
         CofiError: an unknown name, options that exclude each other, or a fault in the data;
             exit code 6 if the data cannot be reached.
     """
     name, files = config.name, (config.train, config.validation, config.test)
+    if config.unlabelled and taught is None:
+        raise no_teacher()
     if name is None:
+        if taught is not None and config.train is not None:
+            return task_from_texts(config, taught)
         from cofi_cli.tasks.own_files import task_from_own_files
 
         return task_from_own_files(config)
@@ -54,13 +66,19 @@ def load_task(config: TaskConfig) -> Task:
             f"--task {name} and --train, --validation or --test exclude each other.",
             hint=f"Leave out --task for your own files; for {name} in local files use --data DIR.",
         )
-    return BUILTIN[name](config)
+    task = BUILTIN[name](config)
+    return task if taught is None else forget_labels(task, taught)
 
 
 def _glue(config: TaskConfig) -> Task:
     assert config.name is not None
     if config.data:
-        return glue_from_folder(config.name, Path(config.data), max_length=config.max_length)
+        return glue_from_folder(
+            config.name,
+            Path(config.data),
+            max_length=config.max_length,
+            unlabelled=config.unlabelled,
+        )
     from cofi_cli.tasks.hub import glue_from_hub
 
     return glue_from_hub(config.name, max_length=config.max_length)

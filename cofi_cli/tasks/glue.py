@@ -89,11 +89,12 @@ GLUE: dict[str, GlueTask] = {
 }
 
 
-def glue_from_folder(name: str, folder: Path, *, max_length: int) -> Task:
+def glue_from_folder(name: str, folder: Path, *, max_length: int, unlabelled: bool = False) -> Task:
     """Load a GLUE task from ``train.tsv``, ``dev.tsv`` and, if there, ``test.tsv``.
 
     The files may have GLUE's official headers or the hub's column names; labels may be
-    indices or names. They are read without quoting.
+    indices or names. They are read without quoting. Unlabelled, the label column of
+    ``train.tsv`` is left unread, and ``dev.tsv`` may be missing.
 
     Raises:
         CofiError: a file is missing (exit code 6) or faulty (which line).
@@ -110,8 +111,9 @@ def glue_from_folder(name: str, folder: Path, *, max_length: int) -> Task:
     for split, stems in files.items():
         path = next((p for s in stems if (p := folder / f"{s}.tsv").is_file()), None)
         if path is not None:
-            splits[split] = _read_split(path, name, spec, labelled=split != "test")
-        elif split in ("train", "validation"):
+            is_labelled = None if unlabelled and split == "train" else split != "test"
+            splits[split] = _read_split(path, name, spec, labelled=is_labelled)
+        elif split == "train" or (split == "validation" and not unlabelled):
             there = ", ".join(sorted(p.name for p in folder.iterdir())) or "nothing"
             raise CofiError(
                 f"{folder} has no {stems[0]}.tsv for task '{name}'. It holds: {there}.",
@@ -127,7 +129,8 @@ def _layout(spec: GlueTask) -> str:
     return f"--data DIR needs train.tsv and {dev}.tsv with a header line: {columns}."
 
 
-def _read_split(path: Path, name: str, spec: GlueTask, *, labelled: bool) -> Split:
+def _read_split(path: Path, name: str, spec: GlueTask, *, labelled: bool | None) -> Split:
+    """Read a file; ``labelled`` ones need labels, ``False`` takes them if there, ``None`` never."""
     rows = list(tsv_lines(read_text(path)))
     header: list[str] = []
     if rows and spec.headerless and _is_headerless(rows[0][1], spec):
@@ -138,7 +141,7 @@ def _read_split(path: Path, name: str, spec: GlueTask, *, labelled: bool) -> Spl
         raise CofiError(f"{path} has no rows.", hint=_layout(spec))
     where = [_find(path, header, names) for names in spec.texts]
     labels_at = None
-    if labelled or set(spec.label) & set(header):
+    if labelled or (labelled is not None and set(spec.label) & set(header)):
         labels_at = _find(path, header, spec.label)
     last = max([*where, labels_at or 0])
     texts: list[tuple[str, ...]] = []

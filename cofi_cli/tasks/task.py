@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from cofi_cli.tasks.kinds import KINDS, Kind, KindSpec
 
 if TYPE_CHECKING:
+    from cofi_cli.tasks.agreement import TeacherAnswers
     from cofi_cli.tasks.encoding import Encoded
 
 
@@ -57,6 +58,8 @@ class Task:
             ``validation_mismatched`` too.
         max_length: longest input in tokens; longer ones are truncated.
         note: what a reader of the scores must know; shown in reports.
+        answers: split -> what the teacher answers there, where that is what scores are held
+            against.
         fingerprint: split -> SHA-256 of its rows; filled in when left out.
     """
 
@@ -67,6 +70,7 @@ class Task:
     splits: Mapping[str, Split]
     max_length: int
     note: str = ""
+    answers: Mapping[str, TeacherAnswers] = field(default_factory=dict)
     fingerprint: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -102,7 +106,14 @@ class Task:
         if limit is not None:
             labels = None if rows.labels is None else rows.labels[:limit]
             rows = Split(rows.texts[:limit], labels)
-        return encode(rows, tokenizer, self.max_length, kind=self.kind)
+        encoded = encode(rows, tokenizer, self.max_length, kind=self.kind)
+        if split not in self.answers:
+            return encoded
+        return replace(encoded, gold=self.answers[split].first(len(encoded)))
+
+    def can_score(self, split: str) -> bool:
+        """Whether it is known what a split's outputs are held against."""
+        return split in self.answers or self.splits[split].labels is not None
 
     def score(self, outputs: Any, reference: Any) -> dict[str, float]:
         """Score predictions, in points from 0 to 100 (correlations: -100 to 100).
@@ -118,6 +129,9 @@ class Task:
         Raises:
             ValueError: the shapes do not fit, or a logit is not finite.
         """
+        from cofi_cli.tasks.agreement import TeacherAnswers, agreement
         from cofi_cli.tasks.scoring import SCORERS
 
+        if isinstance(reference, TeacherAnswers):
+            return agreement(self.kind, outputs, reference)
         return SCORERS[self.kind](self, outputs, reference)

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from cofi_cli.config import TeacherConfig
 from cofi_cli.modeling import CofiForTask
+from cofi_cli.tasks import no_labels
 from cofi_cli.training.evaluation import INPUTS
 from cofi_cli.training.optim import linear_decay
 from cofi_cli.training.plain_stage import PlainStage
@@ -23,6 +24,8 @@ class DenseStage(PlainStage):
         *,
         name: str = "teacher",
     ) -> None:
+        if session.splits["train"].labels is None:
+            raise no_labels(session.task)
         super().__init__(session, model, settings, name=name)
         self.settings = settings
 

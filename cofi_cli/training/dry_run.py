@@ -7,9 +7,9 @@ from typing import Any
 from cofi_cli.architectures import load_tokenizer
 from cofi_cli.config import RunConfig
 from cofi_cli.pruning.distillation import teacher_taps
-from cofi_cli.tasks import load_task
 from cofi_cli.training.checks import check_target
 from cofi_cli.training.loop import total_steps
+from cofi_cli.training.run_task import load_run_task
 from cofi_cli.training.teacher import check_teacher
 
 
@@ -20,7 +20,7 @@ def dry_run(config: RunConfig) -> dict[str, Any]:
         CofiError: whatever :func:`~cofi_cli.training.pipeline.prune` would raise at its start.
     """
     shape = check_target(config)
-    task = load_task(config.task)
+    task = load_run_task(config)
     load_tokenizer(config.model)
     given = config.teacher.path
     if given is not None:

@@ -13,6 +13,7 @@ from cofi_cli.config import RunConfig, TeacherConfig
 from cofi_cli.modeling import CofiConfig, CofiForTask
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.runs import RunDir, read_json, write_json
+from cofi_cli.tasks.agreement import AGREEMENT
 from cofi_cli.training.artefacts import PLAN, save_compact, save_dense_model
 from cofi_cli.training.checks import guard_folder
 from cofi_cli.training.dense_stage import DenseStage
@@ -23,8 +24,10 @@ from cofi_cli.training.loop import StageTime, run_stage
 from cofi_cli.training.progress import Progress
 from cofi_cli.training.recover_stage import RecoverStage
 from cofi_cli.training.results import finetune_report
+from cofi_cli.training.run_task import ask_teacher, load_run_task
 from cofi_cli.training.session import Session, open_session
 from cofi_cli.training.teacher import (
+    check_teacher,
     load_for_task,
     make_teacher_outputs,
     prepare_outputs,
@@ -44,7 +47,7 @@ def finetune(
 
     A dense model is trained on labels with the ``teacher`` section. A compact
     one uses the ``recover`` section: distilled when ``teacher.path`` names a
-    teacher, on labels otherwise.
+    teacher, on labels otherwise. Without labels any model is distilled so.
 
     Returns:
         The report, as in ``report.json``: scores before and after, stage time.
@@ -52,12 +55,18 @@ def finetune(
     guard_folder(run, config, resume=resume)
     command = f"cofi finetune --resume -o {run.root}"
     with stop_flag() as flag:
-        session = open_session(config, run, progress=progress, flag=flag, command=command)
+        task = load_run_task(config)
+        session = open_session(
+            config, run, progress=progress, flag=flag, command=command, task=task
+        )
         model = load_for_task(session, config.model).to(session.device)
+        if task.headline == AGREEMENT:
+            ask_teacher(session, _teacher(session))
         before = evaluate(session, model)
         theirs = load_config_dict(resolve(config.model))
         is_compact = theirs["model_type"] == CofiConfig.model_type
-        if is_compact and config.teacher.path is not None:
+        learns_from_teacher = is_compact or task.splits["train"].labels is None
+        if learns_from_teacher and config.teacher.path is not None:
             used = _distil(session, model)
         else:
             used = _fit(session, model, _settings(config, is_compact=is_compact))
@@ -86,9 +95,7 @@ def _fit(session: Session, model: CofiForTask, settings: TeacherConfig) -> Stage
 
 
 def _distil(session: Session, model: CofiForTask) -> StageTime:
-    config = session.config
-    assert config.teacher.path is not None
-    teacher = load_for_task(session, config.teacher.path)
+    config, teacher = session.config, _teacher(session)
     kept = kept_hidden(Path(config.model), model, teacher)
     distill = config.distill
     if kept is None:
@@ -106,6 +113,13 @@ def _distil(session: Session, model: CofiForTask) -> StageTime:
     used.extra["teacher_seconds"] = spent
     model.load_state_dict(stage.best.load()["model"])
     return used
+
+
+def _teacher(session: Session) -> CofiForTask:
+    given = session.config.teacher.path
+    assert given is not None
+    check_teacher(given, session.task)
+    return load_for_task(session, given)
 
 
 def kept_hidden(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cofi_cli.tasks.agreement import AGREEMENT
 from cofi_cli.tasks.kinds import KINDS
 from cofi_cli.training.snippets import snippet
 
@@ -32,8 +33,10 @@ Made with [cofi](https://pypi.org/project/cofi-cli/), which implements CoFi stru
 def model_card(report: dict[str, Any]) -> str:
     """Return the card of a report."""
     model, metric = report["model"], report["metric"]
+    is_agreement = metric == AGREEMENT
+    shown = f"{metric} with the teacher" if is_agreement else metric
     rows = [
-        f"| {metric}, validation | {model['score']:.1f} |",
+        f"| {shown}, validation | {model['score']:.1f} |",
         f"| encoder weights | {model['encoder_params']:,} |",
         f"| all weights | {model['total_params']:,} |",
     ]
@@ -43,7 +46,8 @@ def model_card(report: dict[str, Any]) -> str:
             f"{report['sparsity']['realised']:.1%} of the encoder's prunable weights of "
             f"`{report['model_name']}` are removed."
         )
-        rows.insert(1, f"| {metric} of the dense teacher | {report['teacher']['score']:.1f} |")
+        if not is_agreement:
+            rows.insert(1, f"| {metric} of the dense teacher | {report['teacher']['score']:.1f} |")
     return _CARD.format(
         pipeline=KINDS[report["kind"]].pipeline,
         code=snippet(report["kind"]),

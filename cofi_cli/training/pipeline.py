@@ -23,6 +23,7 @@ from cofi_cli.training.progress import Progress
 from cofi_cli.training.prune_stage import PruneStage
 from cofi_cli.training.recover_stage import RecoverStage
 from cofi_cli.training.results import Pruned, build_report
+from cofi_cli.training.run_task import ask_teacher, load_run_task
 from cofi_cli.training.session import Session, open_session
 from cofi_cli.training.student import make_student
 from cofi_cli.training.teacher import (
@@ -60,9 +61,13 @@ def prune(
     command = f"cofi prune --resume -o {run.root}"
     with stop_flag() as flag:
         check_target(config)
-        session = open_session(config, run, progress=progress, flag=flag, command=command)
+        task = load_run_task(config)
+        session = open_session(
+            config, run, progress=progress, flag=flag, command=command, task=task
+        )
         times: dict[str, dict[str, float]] = {}
         teacher = obtain_teacher(session, times)
+        ask_teacher(session, teacher)
         outputs = make_teacher_outputs(session, teacher)
         pruned = _pruned(session, outputs, times)
         model = _recovered(session, outputs, pruned, times)

@@ -15,7 +15,7 @@ from cofi_cli.architectures import load_tokenizer
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import ENVIRONMENT, CofiError
 from cofi_cli.runs import RunDir, write_json, write_text
-from cofi_cli.tasks import Encoded, Task, load_task
+from cofi_cli.tasks import Encoded, Task
 from cofi_cli.training.environment import describe_environment
 from cofi_cli.training.interrupts import StopFlag
 from cofi_cli.training.metrics_log import MetricsLog
@@ -69,17 +69,17 @@ def open_session(
     progress: Progress | None,
     flag: StopFlag,
     command: str,
+    task: Task,
 ) -> Session:
-    """Load the task, choose the device, record configuration and environment.
+    """Tokenise the task, choose the device, record configuration and environment.
 
     Raises:
-        CofiError: data not reachable, CUDA asked for and absent, several processes.
+        CofiError: CUDA asked for and absent, several processes, too few tokens a row.
     """
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     accelerator = make_accelerator(config.train.device)
     set_seed(config.seed)
-    task = load_task(config.task)
     tokenizer = load_tokenizer(config.model)
     splits = {name: task.encode(name, tokenizer) for name in task.splits}
     run.root.mkdir(parents=True, exist_ok=True)

@@ -54,6 +54,26 @@ from tests.tiny import SHAPE
             USAGE,
             ("train.precision is 'fp23' (--precision)", "auto, fp32, bf16"),
         ),
+        (
+            ("prune", "m", "--train", "x.txt", "--unlabelled"),
+            USAGE,
+            ("--unlabelled needs a teacher", "--teacher DIR", "cofi finetune"),
+        ),
+        (
+            ("finetune", "m", "--task", "sst2", "--unlabelled"),
+            USAGE,
+            ("--unlabelled needs a teacher",),
+        ),
+        (
+            ("prune", "--train", "x.txt", "--unlabelled", "--teacher", "./absent"),
+            UNREACHABLE,
+            ("./absent", "does not exist"),
+        ),
+        (
+            ("finetune", "--train", "x.txt", "--unlabelled", "--teacher", "./absent"),
+            USAGE,
+            ("No model given.",),
+        ),
         (("prune", "./absent", "--task", "sst2"), UNREACHABLE, ("./absent", "does not exist")),
         (("prune", "--resume"), UNREACHABLE, ("No unfinished run in runs/",)),
         (("export", "--onnx"), UNREACHABLE, ("No finished run in runs/", "cofi prune MODEL")),

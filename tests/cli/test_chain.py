@@ -15,6 +15,7 @@ import yaml
 from cofi_cli.errors import GATE, INTERRUPTED
 from cofi_cli.runs import RunDir, read_json
 from tests.cli.conftest import Cofi
+from tests.tiny_kinds import save_texts
 
 
 def test_a_dry_run_says_all_and_writes_nothing(
@@ -138,3 +139,36 @@ def test_interrupted_and_resumed(cofi: Cofi, tmp_path: Path, quick_yaml: Path) -
     rows = [json.loads(line) for line in run.metrics.read_text().splitlines()]
     steps = [row["step"] for row in rows if row["stage"] == "prune"]
     assert steps == list(range(1, 129)), "no step is lost or done twice in the log"
+
+
+def test_texts_and_a_teacher_are_enough(cofi: Cofi, tmp_path: Path, bert_folder: Path) -> None:
+    """No MODEL, no label: the student starts from the teacher, and says so."""
+    save_texts(tmp_path / "texts.txt")
+    flags = ("--train", "texts.txt", "--unlabelled", "--teacher", bert_folder)
+    plan = cofi("prune", *flags, "--max-length", "24", "--dry-run", "--json")
+    assert plan.code == 0, plan.err
+    assert "No MODEL: the student starts from the teacher" in plan.err
+    found = json.loads(plan.out)
+    assert (found["metric"], found["labels"]) == ("agreement", ["LABEL_0", "LABEL_1"])
+    assert found["rows"] == {"train": 108, "validation": 12}
+    assert found["config"]["prune"]["student_init"] == "teacher"
+    assert [stage["name"] for stage in found["stages"]] == ["prune", "recover"]
+    short = ("--set", "prune.epochs=2", "--set", "prune.dense_epochs=0.5")
+    shorter = ("--set", "prune.ramp_epochs=0.5", "--set", "recover.epochs=0")
+    run = cofi("prune", *flags, "--preset", "quick", "--max-length", "24", *short, *shorter)
+    assert run.code == 0, run.err
+    assert "agreement with the teacher" in run.out
+    assert "Agreement is not accuracy: no label was read." in run.out
+
+
+def test_a_label_column_for_each_label(cofi: Cofi, tmp_path: Path, bert_folder: Path) -> None:
+    rows = "text,rude,toxic\n" + "good film,0,1\nbad film,1,0\n" * 8
+    (tmp_path / "rows.csv").write_text(rows, encoding="utf-8")
+    files = ("--train", "rows.csv", "--validation", "rows.csv", "--max-length", "24")
+    labels = ("--label", "rude", "--label", "toxic")
+    plan = cofi("prune", bert_folder, *files, *labels, "--dry-run", "--json")
+    assert plan.code == 0, plan.err
+    found = json.loads(plan.out)
+    assert (found["metric"], found["labels"]) == ("micro_f1", ["rude", "toxic"])
+    one = cofi("prune", bert_folder, *files, "--label", "rude", "--dry-run", "--json")
+    assert json.loads(one.out)["metric"] == "accuracy"

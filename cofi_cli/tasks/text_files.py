@@ -1,0 +1,123 @@
+"""Texts alone, from files whose other columns are left unread."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cofi_cli.config import TaskConfig
+from cofi_cli.errors import CofiError
+from cofi_cli.tasks.columns import choose_texts
+from cofi_cli.tasks.files import check_pair, read_rows, read_texts
+from cofi_cli.tasks.kinds import Kind
+from cofi_cli.tasks.tables import Table, read_text
+
+Texts = list[tuple[str, ...]]
+
+PLAIN = ".txt"
+"""One text a line."""
+BIO = (".bio", ".conll", ".iob", ".iob2")
+"""A word a line, its tag in another column, blank lines between sentences."""
+WORDS = ("tokens", "words")
+"""Columns of word lists, tried first for tagging."""
+
+
+def read_text_rows(path: Path, kind: Kind, config: TaskConfig) -> Texts:
+    """Return the texts of a file, a row as :class:`~cofi_cli.tasks.task.Split` holds it.
+
+    Args:
+        path: ``.txt`` with one text a line, or columns, of which the text's alone are read;
+            for tagging also :data:`BIO` files, for spans also SQuAD's ``.json``.
+        kind: of the task.
+        config: names the text columns, where they are named.
+
+    Raises:
+        CofiError: not there (exit code 6), faulty (which line), or without rows.
+    """
+    suffix = path.suffix.lower()
+    if suffix == PLAIN:
+        rows = _lines(path, kind)
+    elif suffix in BIO and kind == "tokens":
+        rows = _sentences(path)
+    elif suffix == ".json" and kind == "span":
+        rows = _questions(path)
+    else:
+        rows = _columns(read_rows(path), kind, config)
+    if not rows:
+        raise CofiError(f"{path} has no texts.", hint="It needs one text a line, or a text column.")
+    return rows
+
+
+def _lines(path: Path, kind: Kind) -> Texts:
+    if kind in ("ranking", "span"):
+        what = "query and passage" if kind == "ranking" else "question and context"
+        raise CofiError(
+            f"{path}: a .txt holds one text a line; a {kind} task needs {what}.",
+            hint="Give a file with both columns: csv, tsv, jsonl or parquet.",
+        )
+    lines = [line.strip() for line in read_text(path).split("\n")]
+    return [tuple(line.split()) if kind == "tokens" else (line,) for line in lines if line]
+
+
+def _sentences(path: Path) -> Texts:
+    rows: Texts = []
+    words: list[str] = []
+    for line in [*read_text(path).split("\n"), ""]:
+        fields = line.split()
+        if fields and fields[0] != "-DOCSTART-":
+            words.append(fields[0])
+        elif words:
+            rows.append(tuple(words))
+            words = []
+    return rows
+
+
+def _columns(table: Table, kind: Kind, config: TaskConfig) -> Texts:
+    if kind == "tokens":
+        return _word_rows(table, config)
+    text = config.text
+    if kind == "span" and not text:
+        text = ("question", "context")
+    but = (config.label,) if isinstance(config.label, str) else config.label or ()
+    columns = choose_texts(table, text, but=but)
+    if kind == "ranking":
+        check_pair(table, columns)
+    return read_texts(table, columns)
+
+
+def _word_rows(table: Table, config: TaskConfig) -> Texts:
+    named = config.text or tuple(name for name in WORDS if name in table.columns)[:1]
+    (column, *_) = choose_texts(table, named)
+    rows: Texts = []
+    for row, value in enumerate(table.columns[column]):
+        words = value.split() if isinstance(value, str) else value
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise CofiError(
+                f"{table.place(row)}: the text (column '{column}') is neither text nor a list of "
+                "words."
+            )
+        if words:
+            rows.append(tuple(words))
+    return rows
+
+
+def _questions(path: Path) -> Texts:
+    """Return questions and contexts of SQuAD's JSON, answers unread."""
+    try:
+        articles = json.loads(read_text(path))["data"]
+        return [
+            (str(entry["question"]), str(paragraph["context"]))
+            for article in articles
+            for paragraph in article["paragraphs"]
+            for entry in paragraph["qas"]
+        ]
+    except ValueError as error:
+        raise CofiError(f"{path} is not valid JSON: {error}.") from error
+    except (KeyError, TypeError) as error:
+        layout: Mapping[str, Any] = {"context": "...", "qas": [{"question": "..."}]}
+        raise CofiError(
+            f"{path} does not have SQuAD's layout: {error} is missing.",
+            hint=f'Expected is {{"data": [{{"paragraphs": [{json.dumps(layout)}]}}]}}.',
+        ) from error

@@ -1,0 +1,58 @@
+"""The task of a run: as configured, or as its teacher says where no label is read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cofi_cli.architectures import read_taught
+from cofi_cli.config import RunConfig
+from cofi_cli.modeling import CofiForTask
+from cofi_cli.tasks import Task, Taught, load_task, no_labels
+from cofi_cli.tasks.agreement import AGREEMENT, TeacherAnswers, save_answers
+from cofi_cli.training.evaluation import predict
+from cofi_cli.training.session import Session
+
+
+def load_run_task(config: RunConfig) -> Task:
+    """Load the task of a configuration.
+
+    Raises:
+        CofiError: a fault in the data, no teacher where ``task.unlabelled`` needs one, or
+            training rows that have neither labels nor a teacher.
+    """
+    taught, teacher = None, config.teacher.path
+    is_own = config.task.kind == "embedding"  # an embedder never reads labels
+    if config.task.unlabelled and teacher is not None and not is_own:
+        taught = Taught(teacher, *read_taught(teacher, config.task.kind))
+    settings = config.task.model_copy(update={"unlabelled": False}) if is_own else config.task
+    task = load_task(settings, taught)
+    if task.splits["train"].labels is None and teacher is None and task.kind != "embedding":
+        raise no_labels(task)
+    return task
+
+
+def ask_teacher(session: Session, teacher: CofiForTask) -> None:
+    """Make the teacher's answers what scores are held against, where nothing else is known.
+
+    They are kept in the run's folder, for export and benchmark.
+    """
+    task = session.task
+    if task.headline != AGREEMENT:
+        return
+    answers = {
+        name: TeacherAnswers(
+            predict(
+                teacher.to(session.device),
+                encoded,
+                batch_size=session.config.train.eval_batch_size,
+                pad_id=session.pad_id,
+                device=session.device,
+            )
+        )
+        for name, encoded in session.splits.items()
+        if name != "train"
+    }
+    save_answers(session.run.answers, answers, task.fingerprint)
+    session.task = replace(task, answers=answers)
+    for name, own in answers.items():
+        session.splits[name] = replace(session.splits[name], gold=own)
