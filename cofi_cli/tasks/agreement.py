@@ -27,7 +27,7 @@ MEANS: Mapping[Kind, str] = {
     "multilabel": "micro F1 of its labels against the teacher's",
     "regression": "Pearson correlation with the teacher's numbers",
     "ranking": "Pearson correlation with the teacher's scores",
-    "tokens": "the share of tokens where both give the same tag",
+    "tokens": "the share of tokens, special ones aside, where both give the same tag",
     "span": "F1 of its spans, in tokens, against the teacher's",
 }
 """What agreement is, by kind."""
@@ -83,13 +83,21 @@ def agreement(kind: Kind, outputs: Any, answers: TeacherAnswers) -> dict[str, fl
         ours, theirs = ours.reshape(-1), theirs.reshape(-1)
         found = 1.0 if np.array_equal(ours, theirs) else pearson(theirs, ours)
     else:
-        found = float(np.mean(ours.argmax(-1) == theirs.argmax(-1)))
+        same = ours.argmax(-1) == theirs.argmax(-1)
+        found = float(np.mean(same[_inner(outputs)] if kind == "tokens" else same))
     return {AGREEMENT: 100.0 * found}
 
 
 def _flat(outputs: Any) -> NDArray[np.float64]:
     flat = outputs.flat if isinstance(outputs, Ragged) else outputs
     return np.asarray(flat, dtype=np.float64)
+
+
+def _inner(rows: Ragged) -> NDArray[np.bool_]:
+    """Return which tokens stand between the special ones at the ends of their row, (tokens,)."""
+    inner = np.ones(len(rows.flat), dtype=np.bool_)
+    inner[rows.ends[:-1]] = inner[rows.ends[1:] - 1] = False
+    return inner
 
 
 def _best_span(scores: NDArray[Any]) -> tuple[int, int]:

@@ -251,8 +251,9 @@ def test_agreement_by_kind():
     assert agree("regression", 3 * numbers + 1, numbers) == pytest.approx(100)
     assert agree("ranking", -numbers, numbers) == pytest.approx(-100)
     assert agree("regression", numbers * 0, numbers * 0) == 100.0, "the same, though constant"
-    tags = [np.eye(3)[[0, 1, 2]], np.eye(3)[[1]]]
-    other = [np.eye(3)[[0, 1, 1]], np.eye(3)[[1]]]
+    tags = [np.eye(3)[[0, 1, 2, 0, 0]], np.eye(3)[[1, 0, 1]]]
+    other = [np.eye(3)[[1, 1, 1, 0, 1]], np.eye(3)[[0, 0, 2]]]
+    # [CLS] and [SEP] aside: 1 2 0 against 1 1 0, and 0 against 0
     assert agree("tokens", Ragged(tags, np.float32), Ragged(other, np.float32)) == 75.0
     assert set(MEANS) == {"classification", "multilabel", "regression", "ranking", "tokens", "span"}
 
