@@ -14,6 +14,8 @@ Kind = Literal[
     "classification", "regression", "multilabel", "ranking", "tokens", "span", "embedding"
 ]
 """Kinds of task; :data:`cofi_cli.tasks.kinds.KINDS` says what each means."""
+SUFFIX_KINDS: dict[str, Kind] = dict.fromkeys((".conll", ".bio", ".iob", ".iob2"), "tokens")
+"""Extensions of own files that tell what they hold."""
 GateGroup = Literal["head", "attention", "ffn_dim", "ffn", "hidden"]
 ALL_GATES: tuple[GateGroup, ...] = ("head", "attention", "ffn_dim", "ffn", "hidden")
 
@@ -30,16 +32,17 @@ class TaskConfig(Section):
     name: str | None = None
     """A built-in task (``cofi presets --tasks`` lists them); ``None`` with ``train`` set."""
     data: str | None = None
-    """A local folder with ``train.tsv`` and ``dev.tsv`` for a GLUE task."""
+    """A local folder with a built-in task's files, such as ``train.tsv`` and ``dev.tsv``."""
     train: str | None = None
     validation: str | None = None
     test: str | None = None
     text: tuple[str, ...] = ()
-    """Text column or columns (two for a sentence pair); empty means guess."""
+    """Text column or columns (two for a sentence pair); empty means guess. A number, from 1,
+    or from -1 at the end, in files without a header."""
     label: str | None = None
     """Label column; ``None`` means guess."""
     kind: Kind | None = None
-    """What own files hold; ``None`` tells by their labels."""
+    """What own files hold; ``None`` tells by their extension or labels."""
     max_length: int = Field(128, ge=4)
 
 

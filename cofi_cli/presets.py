@@ -10,13 +10,14 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from cofi_cli.config import RunConfig
+from cofi_cli.config import SUFFIX_KINDS, RunConfig
 from cofi_cli.config_errors import explain
 from cofi_cli.errors import UNREACHABLE, CofiError, unknown
 
 SMALL_GLUE = ("cola", "stsb", "mrpc", "rte", "wnli")
 """Sets of some thousand rows; the paper trains them longer (and leaves wnli out)."""
 LARGE_GLUE = ("sst2", "mnli", "qqp", "qnli")
+TOKEN_TASKS = ("conll2003", "wnut17")
 SMALL_ROWS = 10_000
 """Files of the user's own with fewer rows are small; GLUE's small sets have up to 8,551."""
 
@@ -67,10 +68,13 @@ def preset_summary(name: str) -> str:
     return preset_text(name).split("\n", 1)[0].lstrip("# ").rstrip()
 
 
-def choose_preset(task: str | None, *, train: Path | None = None) -> str | None:
+def choose_preset(
+    task: str | None, *, train: Path | None = None, kind: str | None = None
+) -> str | None:
     """Return the preset that fits a task as the paper sorts them.
 
-    Own files are sorted by the lines of ``train``; ``None`` where there is no such file.
+    Own files are sorted by their kind, told by their extension where it is left out, or by the
+    lines of ``train``; ``None`` where there is no such file.
     """
     if task == "demo":
         return "demo"
@@ -78,7 +82,11 @@ def choose_preset(task: str | None, *, train: Path | None = None) -> str | None:
         return "glue-small"
     if task in LARGE_GLUE:
         return "glue-large"
+    if task in TOKEN_TASKS:
+        return "tokens"
     if task is None and train is not None and train.is_file():
+        if (kind or SUFFIX_KINDS.get(train.suffix.lower())) == "tokens":
+            return "tokens"
         return "glue-small" if _lines(train) < SMALL_ROWS else "glue-large"
     return None
 

@@ -34,13 +34,17 @@ TaskName = Annotated[
 Data = Annotated[
     str | None,
     typer.Option(
-        help="Folder with the task's train.tsv and dev.tsv; the hub otherwise.",
+        help="Folder with the task's train and dev files; the hub otherwise.",
         rich_help_panel=_DATA,
     ),
 ]
 TrainFile = Annotated[
     str | None,
-    typer.Option("--train", help="Your own rows: csv, tsv, jsonl, parquet.", rich_help_panel=_DATA),
+    typer.Option(
+        "--train",
+        help="Your own rows: csv, tsv, jsonl, parquet, conll.",
+        rich_help_panel=_DATA,
+    ),
 ]
 ValidationFile = Annotated[
     str | None,
@@ -52,13 +56,17 @@ TestFile = Annotated[
 ]
 Text = Annotated[
     list[str] | None,
-    typer.Option(help="Text column; twice for sentence pairs.", rich_help_panel=_DATA),
+    typer.Option(
+        help="Text column; twice for sentence pairs; a number where there is no header.",
+        rich_help_panel=_DATA,
+    ),
 ]
 KindName = Annotated[
     str | None,
     typer.Option(
         "--kind",
-        help="What own files hold; by default told by their labels. " + ", ".join(get_args(Kind)),
+        help="What own files hold; by default told by their extension or labels. "
+        + ", ".join(get_args(Kind)),
         rich_help_panel=_DATA,
     ),
 ]
@@ -175,7 +183,11 @@ def build_config(
     layers = [file_layer(saved)] if saved is not None else []
     if preset is None and config is None and saved is None:
         train = _task_value(top, "train")
-        preset = choose_preset(_task_value(top, "name"), train=Path(train) if train else None)
+        preset = choose_preset(
+            _task_value(top, "name"),
+            train=Path(train) if train else None,
+            kind=_task_value(top, "kind"),
+        )
         if preset is not None:
             announce(f"Preset {preset} (cofi presets {preset} explains it)")
     if preset is not None:

@@ -10,9 +10,13 @@ import subprocess
 
 import numpy as np
 import pytest
+import torch
 from onnxruntime import InferenceSession
 
+from cofi_cli.deploy.export import export
+from cofi_cli.modeling import CofiConfig, CofiForTokenClassification
 from cofi_cli.runs import RunDir
+from tests.e2e.conftest import tokenizer
 
 PYTHON = os.environ.get("COFI_OPTIMUM_PYTHON")
 CODE = """
@@ -33,22 +37,75 @@ for name in ("model.onnx", "dense.onnx"):
 print(json.dumps(answers))
 """
 
+TOKENS = """
+import json, sys
+from optimum.onnxruntime import ORTModelForTokenClassification
+from transformers import AutoTokenizer, pipeline
 
-@pytest.mark.skipif(PYTHON is None, reason="needs COFI_OPTIMUM_PYTHON: make test-optimum")
-def test_optimum_opens_an_export(finished, exported):
-    folder = RunDir(finished).onnx
+words = AutoTokenizer.from_pretrained(sys.argv[1])
+model = ORTModelForTokenClassification.from_pretrained(sys.argv[1], file_name="model.onnx")
+inputs = words(["a", "very", "good", "film"], is_split_into_words=True, return_tensors="pt")
+tag = pipeline("token-classification", model=model, tokenizer=words)
+print(json.dumps({
+    "inputs": {key: value.tolist() for key, value in inputs.items()},
+    "logits": model(**inputs).logits.tolist(),
+    "tags": [found["entity"] for found in tag("a very good film", ignore_labels=[])],
+}))
+"""
+
+needs_optimum = pytest.mark.skipif(
+    PYTHON is None, reason="needs COFI_OPTIMUM_PYTHON: make test-optimum"
+)
+
+
+def ask(code, folder):
+    """Run code on an export folder in optimum's environment; return what it prints."""
     assert PYTHON is not None
     done = subprocess.run(
-        [PYTHON, "-c", CODE, str(folder)],
+        [PYTHON, "-c", code, str(folder)],
         capture_output=True,
         text=True,
         timeout=300,
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    answers = json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@needs_optimum
+def test_optimum_opens_an_export(finished, exported):
+    folder = RunDir(finished).onnx
+    answers = ask(CODE, folder)
     for name, answer in answers.items():
         session = InferenceSession(str(folder / name), providers=["CPUExecutionProvider"])
         inputs = {key: np.asarray(value) for key, value in answer["inputs"].items()}
         np.testing.assert_allclose(session.run(None, inputs)[0], answer["logits"], atol=1e-5)
         assert answer["label"] in {"neg", "pos"}
+
+
+@needs_optimum
+def test_optimum_opens_a_tagger(tmp_path):
+    torch.manual_seed(0)
+    names = ("O", "B-x", "I-x")
+    words = tokenizer(tmp_path)
+    model = CofiForTokenClassification(
+        CofiConfig(
+            vocab_size=len(words),
+            max_position_embeddings=32,
+            hidden_size=13,
+            head_dim=4,
+            layer_heads=[2, 0],
+            layer_ffn=[7, 5],
+            id2label=dict(enumerate(names)),
+            label2id={name: i for i, name in enumerate(names)},
+        )
+    )
+    model.save_pretrained(tmp_path / "model")
+    words.save_pretrained(tmp_path / "model")
+    export(tmp_path / "model", output=tmp_path / "onnx", graph="plain")
+    answer = ask(TOKENS, tmp_path / "onnx")
+    with torch.no_grad():
+        inputs = {key: torch.tensor(value) for key, value in answer["inputs"].items()}
+        ours = model.eval()(**inputs).logits
+    np.testing.assert_allclose(answer["logits"], ours.numpy(), atol=1e-4)
+    assert answer["tags"] == [names[i] for i in ours[0, 1:-1].argmax(-1)]
