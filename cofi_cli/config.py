@@ -14,6 +14,8 @@ Kind = Literal[
     "classification", "regression", "multilabel", "ranking", "tokens", "span", "embedding"
 ]
 """Kinds of task; :data:`cofi_cli.tasks.kinds.KINDS` says what each means."""
+SUFFIX_KINDS: dict[str, Kind] = dict.fromkeys((".conll", ".bio", ".iob", ".iob2"), "tokens")
+"""Extensions of own files that tell what they hold."""
 GateGroup = Literal["head", "attention", "ffn_dim", "ffn", "hidden"]
 ALL_GATES: tuple[GateGroup, ...] = ("head", "attention", "ffn_dim", "ffn", "hidden")
 
@@ -30,18 +32,19 @@ class TaskConfig(Section):
     name: str | None = None
     """A built-in task (``cofi presets --tasks`` lists them); ``None`` with ``train`` set."""
     data: str | None = None
-    """A local folder with the files of a built-in task, such as ``train.tsv`` and ``dev.tsv``."""
+    """A local folder with a built-in task's files, such as ``train.tsv`` and ``dev.tsv``."""
     train: str | None = None
     validation: str | None = None
     test: str | None = None
     text: tuple[str, ...] = ()
-    """Text column or columns (two for a sentence pair); empty means guess."""
+    """Text column or columns (two for a sentence pair); empty means guess. A number, from 1,
+    or from -1 at the end, in files without a header."""
     label: str | tuple[str, ...] | None = None
     """Label column; ``None`` means guess. Several are 0/1 columns of a multilabel task."""
     separator: str | None = None
     """Between the labels of one cell (multilabel); ``none`` = one label a cell; ``None`` tells."""
     kind: Kind | None = None
-    """What own files hold; ``None`` tells by their labels."""
+    """What own files hold; ``None`` tells by their extension or labels."""
     unlabelled: bool = False
     """Learn from a teacher and texts alone: of the training rows, no label is read."""
     max_length: int = Field(128, ge=4)

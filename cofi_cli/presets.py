@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from cofi_cli.config import RunConfig
+from cofi_cli.config import SUFFIX_KINDS, RunConfig
 from cofi_cli.config_errors import explain
 from cofi_cli.errors import UNREACHABLE, CofiError, unknown
 
@@ -18,6 +18,7 @@ SMALL_GLUE = ("cola", "stsb", "mrpc", "rte", "wnli")
 """Sets of some thousand rows; the paper trains them longer (and leaves wnli out)."""
 LARGE_GLUE = ("sst2", "mnli", "qqp", "qnli")
 SPANS = ("squad", "squad_v2")
+TOKEN_TASKS = ("conll2003", "wnut17")
 SMALL_ROWS = 10_000
 """Files of the user's own with fewer rows are small; GLUE's small sets have up to 8,551."""
 
@@ -73,8 +74,8 @@ def choose_preset(
 ) -> str | None:
     """Return the preset that fits a task as the paper sorts them.
 
-    Own files are sorted by their kind, then by the lines of ``train``; ``None`` where there is
-    no such file.
+    Own files are sorted by their kind, told by their extension where it is left out, or by the
+    lines of ``train``; ``None`` where there is no such file.
     """
     if task in SPANS or (task is None and kind == "span"):
         return "squad"
@@ -84,7 +85,11 @@ def choose_preset(
         return "glue-small"
     if task in LARGE_GLUE:
         return "glue-large"
+    if task in TOKEN_TASKS:
+        return "tokens"
     if task is None and train is not None and train.is_file():
+        if (kind or SUFFIX_KINDS.get(train.suffix.lower())) == "tokens":
+            return "tokens"
         return "glue-small" if _lines(train) < SMALL_ROWS else "glue-large"
     return None
 

@@ -85,6 +85,23 @@ def save_questions(folder: Path, *, rows: int = 128) -> Path:
     return folder
 
 
+def save_tagged(folder: Path, *, rows: int = 128) -> Path:
+    """Write train.conll and dev.conll of a learnable tagging: praise and blame of some words."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = random.Random(0)
+    for name, count in (("train", rows), ("dev", rows // 2)):
+        lines = []
+        for _ in range(count):
+            for _ in range(rng.randint(1, 3)):
+                lines += [f"{word}\tO" for word in rng.choices(FILLER, k=rng.randint(1, 3))]
+                kind, words = rng.choice((("praise", GOOD), ("blame", BAD)))
+                chosen = rng.choices(words, k=rng.randint(1, 2))
+                lines += [f"{w}\t{'I' if i else 'B'}-{kind}" for i, w in enumerate(chosen)]
+            lines.append("")
+        (folder / f"{name}.conll").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
 def quick_config(model: Path, data: Path, **changes: dict[str, object]) -> RunConfig:
     """Return a configuration that runs through all stages in seconds."""
     values: dict[str, dict[str, object]] = {

@@ -42,7 +42,7 @@ TrainFile = Annotated[
     str | None,
     typer.Option(
         "--train",
-        help="Your own rows: csv, tsv, jsonl, parquet; spans also json, unlabelled also txt.",
+        help="Your own rows: csv, tsv, jsonl, parquet; tags conll, spans json, unlabelled txt.",
         rich_help_panel=_DATA,
     ),
 ]
@@ -56,13 +56,17 @@ TestFile = Annotated[
 ]
 Text = Annotated[
     list[str] | None,
-    typer.Option(help="Text column; twice for sentence pairs.", rich_help_panel=_DATA),
+    typer.Option(
+        help="Text column; twice for sentence pairs; a number where there is no header.",
+        rich_help_panel=_DATA,
+    ),
 ]
 KindName = Annotated[
     str | None,
     typer.Option(
         "--kind",
-        help="What own files hold; by default told by their labels. " + ", ".join(get_args(Kind)),
+        help="What own files hold; by default told by their extension or labels. "
+        + ", ".join(get_args(Kind)),
         rich_help_panel=_DATA,
     ),
 ]

@@ -51,6 +51,7 @@ LABELS = (
 )
 
 _TEXT_HINT = "Name the text column with --text COLUMN (twice for a sentence pair)."
+_LIST_HINT = "A list of words a row, and one of their tags, is read with --kind tokens."
 _LABEL_HINT = "Name the label column with --label COLUMN."
 
 
@@ -83,7 +84,8 @@ def choose_columns(
         others = [name for name in table.columns if name not in text]
         label = others[0] if len(others) == 1 else None
     if not text:
-        raise _no_guess(table, "text", _TEXT_HINT)
+        has_lists = any(isinstance(v[0], list) for v in table.columns.values() if v)
+        raise _no_guess(table, "text", _LIST_HINT if has_lists else _TEXT_HINT)
     if label is None:
         raise _no_guess(table, "label", _LABEL_HINT)
     return text, label

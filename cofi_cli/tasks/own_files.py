@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from cofi_cli.config import TaskConfig
+from cofi_cli.config import SUFFIX_KINDS, TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.files import task_from_files
 from cofi_cli.tasks.kinds import Kind
 from cofi_cli.tasks.squad_task import squad_from_files
 from cofi_cli.tasks.task import Task
-from cofi_cli.tasks.token_files import SUFFIXES
 from cofi_cli.tasks.token_tasks import task_from_token_files
 
 LOADERS: Mapping[Kind, Callable[[TaskConfig], Task]] = {
@@ -23,9 +22,6 @@ LOADERS: Mapping[Kind, Callable[[TaskConfig], Task]] = {
     "tokens": task_from_token_files,
 }
 """Kind -> what reads such files."""
-
-EXTENSIONS: Mapping[str, Kind] = dict.fromkeys(SUFFIXES, "tokens")
-"""Extensions of training files that tell the kind."""
 
 
 def task_from_own_files(config: TaskConfig) -> Task:
@@ -39,7 +35,7 @@ def task_from_own_files(config: TaskConfig) -> Task:
             "No task given.",
             hint="Name one with --task, or your own files with --train FILE --validation FILE.",
         )
-    kind = config.kind or EXTENSIONS.get(Path(config.train).suffix.lower(), "classification")
+    kind = config.kind or SUFFIX_KINDS.get(Path(config.train).suffix.lower(), "classification")
     if kind not in LOADERS:
         raise CofiError(
             f"Own files of --kind {kind} cannot be read. Choices: {', '.join(LOADERS)}."

@@ -9,8 +9,6 @@ from pathlib import Path
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.tables import READERS, Table, read_table, read_text
 
-SUFFIXES = (".conll", ".bio", ".iob", ".iob2")
-"""Extensions that say that a file holds tagged words."""
 WORDS, TAGS = ("tokens", "words"), ("ner_tags", "tags", "labels")
 """Columns of words and of tags in files with lists, the preferred first."""
 _DOCUMENT = "-DOCSTART-"

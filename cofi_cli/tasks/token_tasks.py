@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cofi_cli.config import TaskConfig
+from cofi_cli.config import SUFFIX_KINDS, TaskConfig
 from cofi_cli.errors import UNREACHABLE, CofiError, did_you_mean
 from cofi_cli.tasks.tags import PREFIXES, entities, iob2_tags, is_tag, kind_of, to_iob2
 from cofi_cli.tasks.task import Split, Task
-from cofi_cli.tasks.token_files import SUFFIXES, Sentences, read_sentences
+from cofi_cli.tasks.token_files import Sentences, read_sentences
 
 logger = logging.getLogger(__name__)
 
@@ -46,10 +46,10 @@ STEMS: Mapping[str, tuple[str, ...]] = {
     "test": ("test", "testb", "eng.testb", "emerging.test"),
 }
 """Split -> names of files, extension aside, the preferred first."""
-_EXTENSIONS = ("", ".txt", ".tsv", *SUFFIXES, ".annotated", ".jsonl", ".parquet")
+_EXTENSIONS = ("", ".txt", ".tsv", *SUFFIX_KINDS, ".annotated", ".jsonl", ".parquet")
 _LAYOUT = (
     "--data DIR needs train and dev (or valid) files, and may have test: .txt, .tsv, "
-    f"{', '.join(SUFFIXES)}, .jsonl or .parquet."
+    f"{', '.join(SUFFIX_KINDS)}, .jsonl or .parquet."
 )
 _EXAMPLE = "For example: --train train.conll --validation dev.conll"
 

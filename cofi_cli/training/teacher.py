@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
-from cofi_cli.architectures import has_head, load_dense, mark_cross_encoder
+from cofi_cli.architectures import (
+    has_head,
+    load_config_dict,
+    load_dense,
+    mark_cross_encoder,
+    resolve,
+)
 from cofi_cli.config import DistillConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiForTask
@@ -16,10 +23,13 @@ from cofi_cli.training.checkpoint import load_state, save_state
 from cofi_cli.training.dense_stage import DenseStage
 from cofi_cli.training.distiller import uses_layers
 from cofi_cli.training.interrupts import Interrupted
+from cofi_cli.training.label_order import put_in_order
 from cofi_cli.training.loop import run_stage
 from cofi_cli.training.seeding import seed_global
 from cofi_cli.training.session import Session
 from cofi_cli.training.teacher_outputs import TeacherOutputs
+
+log = logging.getLogger(__name__)
 
 
 def load_for_task(session: Session, name: str) -> CofiForTask:
@@ -35,6 +45,8 @@ def load_for_task(session: Session, name: str) -> CofiForTask:
     )
     if task.kind == "ranking":
         mark_cross_encoder(model.config)
+    if task.labels and put_in_order(model, load_config_dict(resolve(name)), task.labels):
+        log.info("%s numbers the labels in another order; its head is sorted as the task's.", name)
     return model
 
 

@@ -16,7 +16,7 @@ import torch
 from onnxruntime import InferenceSession
 
 from cofi_cli.deploy.export import export
-from cofi_cli.modeling import CofiConfig, CofiForQuestionAnswering
+from cofi_cli.modeling import CofiConfig, CofiForQuestionAnswering, CofiForTokenClassification
 from cofi_cli.runs import RunDir
 from tests.e2e.conftest import tokenizer
 
@@ -42,6 +42,21 @@ for name in ("model.onnx", "dense.onnx"):
 print(json.dumps(answers))
 """
 
+TOKENS = """
+import json, sys
+from optimum.onnxruntime import ORTModelForTokenClassification
+from transformers import AutoTokenizer, pipeline
+
+words = AutoTokenizer.from_pretrained(sys.argv[1])
+model = ORTModelForTokenClassification.from_pretrained(sys.argv[1], file_name="model.onnx")
+inputs = words(["a", "very", "good", "film"], is_split_into_words=True, return_tensors="pt")
+tag = pipeline("token-classification", model=model, tokenizer=words)
+print(json.dumps({
+    "inputs": {key: value.tolist() for key, value in inputs.items()},
+    "logits": model(**inputs).logits.tolist(),
+    "tags": [found["entity"] for found in tag("a very good film", ignore_labels=[])],
+}))
+"""
 
 QUESTIONS = """
 import json, sys
@@ -65,8 +80,8 @@ print(json.dumps({
 """
 
 
-def there(code: str, folder: Path) -> dict[str, Any]:
-    """Run code in the other environment; return what it printed last."""
+def ask(code, folder):
+    """Run code on an export folder in optimum's environment; return what it prints."""
     assert PYTHON is not None
     done = subprocess.run(
         [PYTHON, "-c", code, str(folder)],
@@ -83,7 +98,7 @@ def there(code: str, folder: Path) -> dict[str, Any]:
 @needs_optimum
 def test_optimum_opens_an_export(finished, exported):
     folder = RunDir(finished).onnx
-    answers = there(CODE, folder)
+    answers = ask(CODE, folder)
     for name, answer in answers.items():
         session = InferenceSession(str(folder / name), providers=["CPUExecutionProvider"])
         inputs = {key: np.asarray(value) for key, value in answer["inputs"].items()}
@@ -109,10 +124,38 @@ def test_optimum_answers_questions(tmp_path):
     compact.save_pretrained(tmp_path / "model")
     words.save_pretrained(tmp_path / "model")
     folder = Path(export(tmp_path / "model", graph="plain")["folder"])
-    found = there(QUESTIONS, folder)
+    found = ask(QUESTIONS, folder)
     session = InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
     inputs = {key: np.asarray(value) for key, value in found["inputs"].items()}
     start, end = session.run(["start_logits", "end_logits"], inputs)
     np.testing.assert_allclose(start, found["start"], atol=1e-5)
     np.testing.assert_allclose(end, found["end"], atol=1e-5)
     assert found["answer"] and found["answer"] in found["context"]
+
+
+@needs_optimum
+def test_optimum_opens_a_tagger(tmp_path):
+    torch.manual_seed(0)
+    names = ("O", "B-x", "I-x")
+    words = tokenizer(tmp_path)
+    model = CofiForTokenClassification(
+        CofiConfig(
+            vocab_size=len(words),
+            max_position_embeddings=32,
+            hidden_size=13,
+            head_dim=4,
+            layer_heads=[2, 0],
+            layer_ffn=[7, 5],
+            id2label=dict(enumerate(names)),
+            label2id={name: i for i, name in enumerate(names)},
+        )
+    )
+    model.save_pretrained(tmp_path / "model")
+    words.save_pretrained(tmp_path / "model")
+    export(tmp_path / "model", output=tmp_path / "onnx", graph="plain")
+    answer = ask(TOKENS, tmp_path / "onnx")
+    with torch.no_grad():
+        inputs = {key: torch.tensor(value) for key, value in answer["inputs"].items()}
+        ours = model.eval()(**inputs).logits
+    np.testing.assert_allclose(answer["logits"], ours.numpy(), atol=1e-4)
+    assert answer["tags"] == [names[i] for i in ours[0, 1:-1].argmax(-1)]

@@ -14,6 +14,7 @@ from cofi_cli.errors import UNREACHABLE, USAGE, CofiError
 from cofi_cli.presets import (
     LARGE_GLUE,
     SMALL_GLUE,
+    TOKEN_TASKS,
     Layer,
     choose_preset,
     file_layer,
@@ -26,9 +27,10 @@ from cofi_cli.presets import (
     preset_text,
     resolve_config,
 )
+from cofi_cli.tasks import token_tasks
 
 MODEL = Layer({"model": "m"}, "MODEL")
-NAMES = ["cofi-paper", "demo", "glue-large", "glue-small", "quick", "squad"]
+NAMES = ["cofi-paper", "demo", "glue-large", "glue-small", "quick", "squad", "tokens"]
 
 
 def test_these_presets_exist() -> None:
@@ -83,6 +85,16 @@ def test_each_glue_task_has_a_preset() -> None:
     assert {choose_preset(task) for task in LARGE_GLUE} == {"glue-large"}
     assert choose_preset("demo") == "demo"
     assert choose_preset("squad") == choose_preset("squad_v2") == "squad"
+
+
+def test_tagged_words_have_a_preset(tmp_path: Path) -> None:
+    assert set(TOKEN_TASKS) == set(token_tasks.TOKEN_TASKS)
+    assert {choose_preset(task) for task in TOKEN_TASKS} == {"tokens"}
+    for name, kind in (("train.conll", None), ("train.tsv", "tokens"), ("train.IOB2", None)):
+        file = tmp_path / name
+        file.write_text("Ada B-person\n" * 11_000, encoding="utf-8")
+        assert choose_preset(None, train=file, kind=kind) == "tokens"
+    assert choose_preset(None, train=file, kind="classification") == "glue-large"
 
 
 def test_own_files_are_sorted_by_their_rows(tmp_path: Path) -> None:
