@@ -15,6 +15,7 @@ import resource
 import statistics
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,19 @@ def cofi(*arguments: object) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-def prune(data: Path, run: Path, *, seed: int, sparsity: float, teacher: Path | None) -> None:
-    """Prune once, unless this run is there already."""
+def prune(
+    data: Path,
+    run: Path,
+    *,
+    seed: int,
+    sparsity: float,
+    teacher: Path | None,
+    extra: Mapping[str, object] | None = None,
+) -> None:
+    """Prune once, unless this run is there already; ``extra`` are more settings."""
     if (run / "report.json").exists():
         return
-    sets = [f"{key}={value}" for key, value in RECIPES[sparsity].items()]
+    sets = [f"{key}={value}" for key, value in (RECIPES[sparsity] | dict(extra or {})).items()]
     flags = [item for text in sets for item in ("--set", text)]
     if teacher is not None:
         flags += ["--teacher", str(teacher)]
@@ -147,16 +156,28 @@ def render(results: dict[str, Any]) -> str:
         for part in runs[name]["growth"] if name in runs else []:
             cells = f"{part['expected_sparsity']:.3f} | {part['examples_per_second']:.0f}"
             lines.append(f"| {name} | {part['from_step']} | {cells} |")
-    lines += ["", "| run | model | case | p50 ms | speedup (95 % interval) |"]
-    lines.append("|---|---|---|---:|---:|")
+    lines += ["", "| run | file | dev % in onnxruntime | against the same in fp32 |"]
+    lines.append("|---|---|---:|---:|")
     for name, bench in results["bench"].items():
-        ratios = {(row["model"], row["case"]): row for row in bench["speedups"]}
+        scores = {row["model"]: row["score"] for row in bench["scores"]}
+        for file, score in scores.items():
+            drop = score - scores[file.removesuffix("_int8")]
+            shown = f"{drop:+.2f}" if file.endswith("_int8") else ""
+            lines.append(f"| {name} | {file} | {score:.2f} | {shown} |")
+    lines += [
+        "",
+        "Speedups are over the dense model in the same precision.",
+        "",
+        "| run | model | case | p50 ms | speedup (95 % interval) | over dense fp32 |",
+    ]
+    lines.append("|---|---|---|---:|---:|---:|")
+    for name, bench in results["bench"].items():
+        over = {(row["model"], row["case"]): row for row in bench["speedups"]}
+        equal = {(row["model"], row["case"]): row for row in bench["headline"] if row["vs"]}
         for case in bench["cases"]:
-            key = f"b{case['batch']}-s{case['seq_len']}"
-            ratio = ratios.get((case["model"], key))
-            low, high = ratio["interval"] if ratio else (1.0, 1.0)
-            shown = f"{ratio['ratio']:.1f}× ({low:.1f} to {high:.1f})" if ratio else ""
-            lines.append(f"| {name} | {case['model']} | {key} | {case['p50_ms']:.2f} | {shown} |")
+            key = case["model"], f"b{case['batch']}-s{case['seq_len']}"
+            cells = f"{_speedup(equal.get(key))} | {_speedup(over.get(key))}"
+            lines.append(f"| {name} | {' | '.join(key)} | {case['p50_ms']:.2f} | {cells} |")
     if results["peak_memory_mb"]:  # unknown when the runs were made in an earlier call
         lines += ["", f"Peak memory of a run: {results['peak_memory_mb']:.0f} MB."]
     return "\n".join([*lines, ""])
@@ -164,6 +185,13 @@ def render(results: dict[str, Any]) -> str:
 
 def _of(runs: dict[str, Any], sparsity: float) -> list[Any]:
     return [run for name, run in runs.items() if name.startswith(f"{sparsity}-")]
+
+
+def _speedup(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    low, high = row["interval"]
+    return f"{row['ratio']:.1f}× ({low:.1f} to {high:.1f})"
 
 
 def _words(widths: list[int]) -> str:
@@ -191,7 +219,7 @@ def main() -> None:
             teacher = None if run == first else first / "teacher"
             prune(options.data, run, seed=seed, sparsity=sparsity, teacher=teacher)
             if seed == options.seeds[0] and not (run / "bench.json").exists():
-                cofi("export", run, "--onnx")
+                cofi("export", run, "--onnx", "--precision", "int8")
                 cofi("bench", run, "--batch", "1,32", "--seq-len", "64,128")
     results = collect(options.output, options.seeds)
     (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")

@@ -35,7 +35,7 @@ from cofi_cli.deploy.rows import (
     session_env,
     speedup_rows,
 )
-from cofi_cli.deploy.scoring import score_model
+from cofi_cli.deploy.scoring import DevSets, score_model
 from cofi_cli.deploy.source import load_run_task, run_of, task_of
 from cofi_cli.deploy.targets import Targets, resolve_targets
 from cofi_cli.deploy.task_batches import TaskBatches, lengths_of, task_batches
@@ -210,9 +210,10 @@ def bench(
         ]
         scores: list[Row] = []
         if score and known is not None:
+            sets = DevSets(known, limit=score_rows)
             for worker, model in zip(workers, found.models, strict=True):
                 report(f"score of {model.name}", len(scores), len(workers))
-                scores.append(score_model(worker, model, known, limit=score_rows))
+                scores.append(score_model(worker, model, known, sets.of(model)))
 
     speedups = speedup_rows(found, cases, timed)
     headline = headline_rows(found, cases, timed, speedups)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +19,10 @@ from cofi_cli.deploy.int8 import RECIPES, Recipe, Signs, products, quantize, sig
 from cofi_cli.deploy.layers import by_layer, most_sensitive_first
 from cofi_cli.deploy.parity import check_parity
 from cofi_cli.deploy.samples import Rows
-from cofi_cli.deploy.scoring import score_model
+from cofi_cli.deploy.scoring import DevSet, score_model
 from cofi_cli.deploy.source import weights_digest
 from cofi_cli.deploy.targets import Model
-from cofi_cli.deploy.tracing import residuals_as_sums, write_onnx
+from cofi_cli.deploy.tracing import write_onnx
 from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
 
 if TYPE_CHECKING:
@@ -58,7 +57,10 @@ class Wish:
 
 
 class Build:
-    """Writes files into a folder and keeps a row on each.
+    """Writes files into a folder and keeps a row on each. Use as a context manager.
+
+    Each graph is traced and proven once, whatever is made of it; until the end it
+    lies in a folder of its own inside ``folder``.
 
     Args:
         folder: exists; ``CHOSEN.onnx`` and the others go here.
@@ -86,31 +88,28 @@ class Build:
         self.task, self.calibration, self.wish = task, calibration, wish
         self.rows: dict[str, Json] = {}
         self.notes: list[str] = []
+        self._traced: dict[tuple[str, str], tuple[Path, Json]] = {}
+        self._refused: set[str] = set()
+        self._dev: DevSet | None = None
+        self._shop = folder / ".candidates"
+
+    def __enter__(self) -> Build:
+        self._shop.mkdir()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        shutil.rmtree(self._shop)
 
     def fp32(self) -> None:
         """Write the fp32 files in the form that is fastest, or in the one asked for."""
-        names = self._forms()
-        with _workshop(self.folder) as shop:
-            made: dict[str, Path] = {}
-            proofs: dict[str, Json] = {}
-            for form in names:
-                file = shop / f"{form}.onnx"
-                try:
-                    proofs[form] = self._trace(CHOSEN, file, form)
-                except CofiError as error:
-                    if error.exit_code != PARITY or len(names) == 1 or form == names[0]:
-                        raise
-                    self.notes.append(f"Graph '{form}' is left out: {error.message}")
-                    continue
-                made[form] = file
-            ranking = rank(made, self.wish.conditions) if len(made) > 1 else None
-            form = ranking.order[0] if ranking else next(iter(made))
-            kept = shutil.move(made[form], self.folder / f"{CHOSEN}.onnx")
-            self._note(CHOSEN, Path(kept), "fp32", form, proofs[form], ranking)
+        made = self._graphs()
+        ranking = rank(made, self.wish.conditions) if len(made) > 1 else None
+        form = ranking.order[0] if ranking else next(iter(made))
         for name in self.models:
-            if name != CHOSEN:
-                file = self.folder / f"{name}.onnx"
-                self._note(name, file, "fp32", form, self._trace(name, file, form), None)
+            file, proof = self._trace(name, form)
+            target = self.folder / f"{name}.onnx"
+            shutil.copyfile(file, target)
+            self._note(name, target, "fp32", form, proof, ranking if name == CHOSEN else None)
 
     def int8(self) -> None:
         """Write the 8-bit files: the fastest recipe that keeps the score.
@@ -118,48 +117,43 @@ class Build:
         Where none does, the most sensitive layers stay fp32, as many as it takes.
         """
         signs = signs_for(environment.describe_machine()["flags"])
-        with _workshop(self.folder) as shop:
-            sources = {form: shop / f"{form}.onnx" for form in self._forms()}
-            for form, file in sources.items():
-                self._write(CHOSEN, file, form)
-            made: dict[str, Path] = {}
-            how: dict[str, tuple[str, Recipe]] = {}
-            for recipe in RECIPES:
-                if recipe.method == "static" and self.calibration is None:
+        sources, shop = self._graphs(), self._shop
+        made: dict[str, Path] = {}
+        how: dict[str, tuple[str, Recipe]] = {}
+        for recipe in RECIPES:
+            if recipe.method == "static" and self.calibration is None:
+                continue
+            for form, source in sources.items():
+                if recipe.method == "static" and not FORMS[form].is_portable:
+                    continue  # onnxruntime quantizes its own Attention in dynamic form only
+                name = f"{form}, {recipe.name}"
+                file = shop / f"{form}-{recipe.name}.onnx"
+                try:
+                    self._quantize(source, file, recipe, signs)
+                except Exception as error:  # of onnxruntime's quantizer, for this graph
+                    self.notes.append(f"int8 '{name}' is left out: {error}")
                     continue
-                for form, source in sources.items():
-                    if recipe.method == "static" and not FORMS[form].is_portable:
-                        continue  # onnxruntime quantizes its own Attention in dynamic form only
-                    name = f"{form}, {recipe.name}"
-                    file = shop / f"{form}-{recipe.name}.onnx"
-                    try:
-                        self._quantize(source, file, recipe, signs)
-                    except Exception as error:  # of onnxruntime's quantizer, for this graph
-                        self.notes.append(f"int8 '{name}' is left out: {error}")
-                        continue
-                    made[name], how[name] = file, (form, recipe)
-            if not made:
-                raise CofiError(
-                    f"onnxruntime could quantize no graph: {self.notes[-1]}",
-                    hint="Try another --opset, or another version of onnxruntime.",
-                    exit_code=ENVIRONMENT,
-                )
-            ranking = rank(made, self.wish.conditions)
-            name, kept, score = self._that_holds(ranking, made, how, sources, signs, shop)
-            form, recipe = how[name]
-            target = self.folder / f"{CHOSEN}_int8.onnx"
-            shutil.move(made[name], target)
-            self._note(f"{CHOSEN}_int8", target, "int8", form, None, ranking, score)
-            self.rows[f"{CHOSEN}_int8"] |= {"recipe": recipe.name, "fp32_layers": kept}
-            for other in self.models:
-                if other == CHOSEN:
-                    continue
-                source = shop / f"{other}.onnx"
-                self._write(other, source, form)
-                target = self.folder / f"{other}_int8.onnx"
-                self._quantize(source, target, recipe, signs)
-                self._note(f"{other}_int8", target, "int8", form, None, None)
-                self.rows[f"{other}_int8"] |= {"recipe": recipe.name, "fp32_layers": []}
+                made[name], how[name] = file, (form, recipe)
+        if not made:
+            raise CofiError(
+                f"onnxruntime could quantize no graph: {self.notes[-1]}",
+                hint="Try another --opset, or another version of onnxruntime.",
+                exit_code=ENVIRONMENT,
+            )
+        ranking = rank(made, self.wish.conditions)
+        name, kept, score = self._that_holds(ranking, made, how, sources, signs, shop)
+        form, recipe = how[name]
+        target = self.folder / f"{CHOSEN}_int8.onnx"
+        shutil.move(made[name], target)
+        self._note(f"{CHOSEN}_int8", target, "int8", form, None, ranking, score)
+        self.rows[f"{CHOSEN}_int8"] |= {"recipe": recipe.name, "fp32_layers": kept}
+        for other in self.models:
+            if other == CHOSEN:
+                continue
+            target = self.folder / f"{other}_int8.onnx"
+            self._quantize(self._trace(other, form)[0], target, recipe, signs)
+            self._note(f"{other}_int8", target, "int8", form, None, None)
+            self.rows[f"{other}_int8"] |= {"recipe": recipe.name, "fp32_layers": []}
 
     def fp16(self) -> None:
         """Write the half-precision files, in the form of the fp32 ones.
@@ -212,15 +206,34 @@ class Build:
             and unsupported(self.models[CHOSEN][1], form.name) is None
         ]
 
-    def _trace(self, name: str, file: Path, form: str) -> Json:
-        self._write(name, file, form)
-        model, tolerance = self.models[name][1], self.wish.tolerance
-        shown = f"{name}.onnx" + ("" if form == "plain" else f" (graph '{form}')")
-        return check_parity(model, file, self.inputs[name], name=shown, tolerance=tolerance)
+    def _graphs(self) -> dict[str, Path]:
+        """Return the model's graph in each form to try; one that is not proven is left out."""
+        names = self._forms()
+        made = {}
+        for form in names:
+            if form in self._refused:
+                continue
+            try:
+                made[form] = self._trace(CHOSEN, form)[0]
+            except CofiError as error:
+                if error.exit_code != PARITY or len(names) == 1 or form == names[0]:
+                    raise
+                self._refused.add(form)
+                self.notes.append(f"Graph '{form}' is left out: {error.message}")
+        return made
 
-    def _write(self, name: str, file: Path, form: str) -> None:
-        provider = self.wish.conditions.provider
-        write_onnx(self.models[name][1], file, opset=self.wish.opset, form=form, provider=provider)
+    def _trace(self, name: str, form: str) -> tuple[Path, Json]:
+        """Return a model's graph in a form, and the proof that it is the torch model's."""
+        if (name, form) not in self._traced:
+            file = self._shop / f"{name}-{form}.onnx"
+            model, wish = self.models[name][1], self.wish
+            provider = wish.conditions.provider
+            write_onnx(model, file, opset=wish.opset, form=form, provider=provider)
+            shown = f"{name}.onnx" + ("" if form == "plain" else f" (graph '{form}')")
+            rows, tolerance = self.inputs[name], wish.tolerance
+            proof = check_parity(model, file, rows, name=shown, tolerance=tolerance)
+            self._traced[name, form] = file, proof
+        return self._traced[name, form]
 
     def _quantize(
         self, source: Path, target: Path, recipe: Recipe, signs: Signs, keep: tuple[str, ...] = ()
@@ -235,7 +248,6 @@ class Build:
             calibration=self.calibration,
             pad_id=pad_id,
         )
-        residuals_as_sums(target)  # of products that took the residual in before
 
     def _that_holds(
         self,
@@ -296,7 +308,8 @@ class Build:
             file, name=file.stem, provider="cpu", threads=conditions.threads
         ) as worker:
             model = Model(file.stem, file, inspect(file))
-            row = score_model(worker, model, self.task, tokenizer=self.tokenizer)
+            self._dev = self._dev or DevSet.of(self.task, self.tokenizer)
+            row = score_model(worker, model, self.task, self._dev)
         return {"metric": row["metric"], "score": row["score"]}
 
     def _note(
@@ -326,14 +339,3 @@ class Build:
         if ranking is not None:
             row["candidates"] = ranking.rows
         self.rows[name] = row | (self._score(file) if score is None else score)
-
-
-@contextmanager
-def _workshop(folder: Path) -> Iterator[Path]:
-    """Yield a folder for candidates, gone afterwards."""
-    path = folder / ".candidates"
-    path.mkdir()
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path)

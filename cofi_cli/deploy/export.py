@@ -165,7 +165,7 @@ def _build(
     def write(temporary: Path) -> None:
         temporary.mkdir(parents=True)
         models = {name: (place, load_model(place)) for name, place in found.models.items()}
-        build = Build(
+        with Build(
             temporary,
             models,
             rows={name: known or _synthetic(model) for name, (_, model) in models.items()},
@@ -173,14 +173,14 @@ def _build(
             calibration=task_rows(task, tokenizer, split="train", limit=1024) if task else None,
             tokenizer=tokenizer,
             wish=wish,
-        )
-        if wish.graph == "auto" and (note := environment.busy_note()):
-            build.notes.append(note)
-        build.fp32()
-        if "int8" in wanted:
-            build.int8()
-        if "fp16" in wanted:
-            build.fp16()
+        ) as build:
+            if wish.graph == "auto" and (note := environment.busy_note()):
+                build.notes.append(note)
+            build.fp32()
+            if "int8" in wanted:
+                build.int8()
+            if "fp16" in wanted:
+                build.fp16()
         tokenizer.save_pretrained(temporary)
         write_config(found.models["model"], temporary)
         rows = build.rows

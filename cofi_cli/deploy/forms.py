@@ -44,7 +44,7 @@ FORMS = {
     for form in (
         Form("plain", "as traced: a product each for Q, K and V", True),
         Form("packed", "Q, K and V in one product", True),
-        Form("lean", "residuals inside the products; of the end only what the head reads", True),
+        Form("lean", "no bias or scale to spare; of the end only what the head reads", True),
         Form("fused", "onnxruntime's Attention, with each layer's own number of heads", False),
         Form("lean-fused", "lean, with onnxruntime's Attention", False),
         Form(

@@ -1,16 +1,14 @@
 """The lean graph: little besides matrix products, and none that the answer does not need.
 
-Three rewritings, each exact:
+Rewritings, each exact:
 
-- A residual is the third operand of the product that it is added to: y = x + W h becomes
-  Gemm(h, W, x), which accumulates onto a copy of x. The product's bias b goes into the
-  LayerNorm before, whose output is u = x + b then, and what reads u takes it out again:
-  W₁ x + b₁ = W₁ u + (b₁ - W₁ b).
-- Q, K and V come from one product, 1/√dh folded into Q's weights.
+- The bias b of a product whose result is added to the stream goes into the LayerNorm before,
+  whose output is u = x + b then; what reads u takes it out again: W₁ x + b₁ = W₁ u + (b₁ - W₁ b).
+- The residual is a difference, u - (-W) h. Of the operators that add, onnxruntime fuses Add with
+  LayerNormalization, into something slow on processors, and runs Sum on one thread.
+- 1/√dh is folded into Q's weights. K has no bias: it would add the same to all scores of a query.
 - A head that reads the first token only needs that token alone after the last attention, and
   of this attention one query a row.
-
-Between sub-layers the stream is (B·T, d), as Gemm wants it.
 """
 
 from __future__ import annotations
@@ -25,68 +23,72 @@ from torch.nn import functional as F
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.modeling.encoder import Attention, FeedForward, attend
 
-Size = tuple[Any, Any]
-"""Rows and length of a batch, symbols while tracing."""
-
 
 def reads_first_token(model: CofiForTask) -> bool:
     """Whether the head looks at nothing but the first token's state."""
     return model.has_pooler and model.config.pooling == "cls"
 
 
+class Residual(nn.Module):
+    """LN(u + W h) on a stream u, (B, T, d), for h, (B, T, n)."""
+
+    def __init__(self, product: nn.Linear, norm: Any) -> None:
+        super().__init__()
+        self.minus, self.norm = nn.Parameter(-product.weight), norm
+
+    def forward(self, u: Tensor, h: Tensor) -> Tensor:
+        """Return (B, T, d)."""
+        y: Tensor = self.norm(u - F.linear(h, self.minus))
+        return y
+
+
 class LeanAttention(nn.Module):
-    """Attention sub-layer on a stream that holds its output bias already."""
+    """Attention sub-layer on a stream that holds its output bias already.
+
+    Args:
+        attention: its parameters are used, not changed.
+        first_only: whether to ask for the first token only.
+        fused: onnxruntime's Attention as a function, which scales by itself.
+    """
 
     def __init__(self, attention: Attention, *, first_only: bool, fused: Any = None) -> None:
         super().__init__()
         self.heads, self.head_dim = attention.heads, attention.head_dim
         self.width = self.heads * self.head_dim
         self.first_only, self.fused = first_only, fused
-        parts = (attention.query, attention.key, attention.value)
-        own = attention.output.bias
-        weight = torch.cat([part.weight for part in parts])
-        bias = torch.cat([part.bias for part in parts]) - weight @ own
+        shift = attention.output.bias
+        q, k, v = (p.weight for p in (attention.query, attention.key, attention.value))
+        q_bias, v_bias = (p.bias - p.weight @ shift for p in (attention.query, attention.value))
         if fused is None:
-            scale = torch.ones(3 * self.width)
-            scale[: self.width] = self.head_dim**-0.5
-            weight, bias = weight * scale[:, None], bias * scale
-        self.weight = nn.Parameter(weight.t().contiguous())
-        self.bias = nn.Parameter(bias)
-        self.output = nn.Parameter(attention.output.weight.t().contiguous())
-        self.norm: Any = attention.norm
+            scale = self.head_dim**-0.5
+            self.query, self.key, self.value = (nn.Parameter(w) for w in (q * scale, k, v))
+            self.query_bias, self.value_bias = nn.Parameter(q_bias * scale), nn.Parameter(v_bias)
+        else:
+            self.weight = nn.Parameter(torch.cat([q, k, v]).t().contiguous())
+            self.bias = nn.Parameter(torch.cat([q_bias, torch.zeros_like(q_bias), v_bias]))
+        self.close = Residual(attention.output, attention.norm)
 
-    def forward(self, u: Tensor, mask: Tensor, size: Size) -> Tensor:
-        """Take u, (B·T, d), and return the same, or (B, d) of the first tokens.
+    def forward(self, u: Tensor, mask: Tensor) -> Tensor:
+        """Take u, (B, T, d), and return the same, or (B, 1, d) of the first tokens.
 
         mask is (B, 1, 1, T), added to scores, or for onnxruntime's operator (B, T), 1 = attend.
         """
-        batch, length = size
         if self.fused is not None:
-            whole = u.reshape(batch, length, -1)
-            context = self.fused(whole, self.weight, self.bias, mask, self.heads, self.width)
-            return self._close(u, context.reshape(-1, self.width))
-        if self.first_only:
-            first = u.reshape(batch, length, -1)[:, 0]
-            keys, values = torch.split(self._product(u, self.width, 3), self.width, dim=-1)
-            q = self._by_head(self._product(first, 0, 1), batch, 1)
-            u = first
-        else:
-            queries, keys, values = torch.split(self._product(u, 0, 3), self.width, dim=-1)
-            q = self._by_head(queries, batch, length)
-        k, v = (self._by_head(part, batch, length) for part in (keys, values))
-        context = attend(q, k, v, mask, dropout=0.0, head_dim=1, eager=True)
-        return self._close(u, context.transpose(1, 2).reshape(-1, self.width))
+            return self._closed(
+                u, self.fused(u, self.weight, self.bias, mask, self.heads, self.width)
+            )
+        asking = u[:, :1] if self.first_only else u
+        q = self._by_head(F.linear(asking, self.query, self.query_bias))
+        k = self._by_head(F.linear(u, self.key))
+        v = self._by_head(F.linear(u, self.value, self.value_bias))
+        context = attend(q, k, v, mask, dropout=0.0, head_dim=1, eager=True).transpose(1, 2)
+        return self._closed(asking, context.reshape(*context.shape[:2], self.width))
 
-    def _product(self, u: Tensor, start: int, parts: int) -> Tensor:
-        """Multiply with Q, K, V from column ``start`` to the end of the so manieth part."""
-        end = parts * self.width
-        return torch.addmm(self.bias[start:end], u, self.weight[:, start:end])
+    def _by_head(self, x: Tensor) -> Tensor:
+        return x.reshape(*x.shape[:2], self.heads, self.head_dim).transpose(1, 2)
 
-    def _by_head(self, x: Tensor, batch: Any, length: Any) -> Tensor:
-        return x.reshape(batch, length, self.heads, self.head_dim).transpose(1, 2)
-
-    def _close(self, u: Tensor, context: Tensor) -> Tensor:
-        y: Tensor = self.norm(torch.addmm(u, context, self.output))
+    def _closed(self, u: Tensor, context: Tensor) -> Tensor:
+        y: Tensor = self.close(u, context)
         return y
 
 
@@ -95,16 +97,13 @@ class LeanFeedForward(nn.Module):
 
     def __init__(self, ffn: FeedForward) -> None:
         super().__init__()
-        bias = ffn.up.bias - ffn.up.weight @ ffn.down.bias
-        self.up, self.up_bias = ffn.up.weight, nn.Parameter(bias)
-        self.down = nn.Parameter(ffn.down.weight.t().contiguous())
-        self.norm: Any = ffn.norm
-        self.activation = ffn.activation
+        self.up, self.activation = ffn.up.weight, ffn.activation
+        self.up_bias = nn.Parameter(ffn.up.bias - ffn.up.weight @ ffn.down.bias)
+        self.close = Residual(ffn.down, ffn.norm)
 
     def forward(self, u: Tensor) -> Tensor:
-        """Take and return (n, d)."""
-        inner = self.activation(F.linear(u, self.up, self.up_bias))
-        y: Tensor = self.norm(torch.addmm(u, inner, self.down))
+        """Take and return (B, T, d)."""
+        y: Tensor = self.close(u, self.activation(F.linear(u, self.up, self.up_bias)))
         return y
 
 
@@ -120,7 +119,7 @@ class LeanEncoder(nn.Module):
     def __init__(self, model: CofiForTask, fused: Any = None) -> None:
         super().__init__()
         encoder: Any = copy.deepcopy(model.model.encoder)
-        self.embeddings, self.is_fused = encoder.embeddings, fused is not None
+        self.embeddings = encoder.embeddings
         parts: list[Any] = [
             part for layer in encoder.layers for part in (layer.attention, layer.ffn) if part
         ]
@@ -149,15 +148,11 @@ class LeanEncoder(nn.Module):
             ids, types, mask: (B, T); types may be ``None``.
             bias: (B, 1, 1, T), added to scores.
         """
-        batch, length = ids.shape
-        x = self.embeddings(self.embeddings.sum(ids, types))
-        rows = x[:, 0] if self.cut_at_once else x.reshape(-1, x.shape[-1])
-        is_cut = self.cut_at_once
+        u: Tensor = self.embeddings(self.embeddings.sum(ids, types))
+        u = u[:, :1] if self.cut_at_once else u
         for part in self.parts:
             if isinstance(part, LeanAttention):
-                rows = part(rows, bias if part.fused is None else mask, (batch, length))
-                is_cut = is_cut or part.first_only
+                u = part(u, bias if part.fused is None else mask)
             else:
-                rows = part(rows)
-        last: Tensor = rows.reshape(batch, 1 if is_cut else length, x.shape[-1])
-        return last
+                u = part(u)
+        return u

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,39 +21,85 @@ if TYPE_CHECKING:
 BATCH_SIZE = 32
 
 
-def score_model(
-    worker: WorkerClient,
-    model: Model,
-    task: Task,
-    *,
-    limit: int | None = None,
-    tokenizer: Any = None,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class DevSet:
+    """A task's dev set in a model's tokens; read once for all files that share a tokenizer.
+
+    Attributes:
+        rows: the tokens.
+        reference: what is to be answered.
+        pad_id: of padding.
+        count: of the split's rows; a long one may be several windows of tokens.
+    """
+
+    rows: Rows
+    reference: Any
+    pad_id: int
+    count: int
+
+    @classmethod
+    def of(cls, task: Task, tokenizer: Any, *, limit: int | None = None) -> DevSet:
+        """Tokenise the validation split, or its first ``limit`` rows.
+
+        Raises:
+            CofiError: it has no labels.
+        """
+        encoded = task.encode("validation", tokenizer, limit=limit)
+        if encoded.reference is None:
+            raise CofiError(
+                f"The validation split of task '{task.name}' has no labels to score with."
+            )
+        rows = Rows.of(encoded, f"{task.name} validation")
+        count = len(task.splits["validation"].texts[:limit])
+        return cls(rows, encoded.reference, int(tokenizer.pad_token_id or 0), count)
+
+
+class DevSets:
+    """The dev sets of models by the tokenizer that lies beside each, each read once.
+
+    Args:
+        task: whose validation split it is.
+        limit: the first so many rows only.
+    """
+
+    def __init__(self, task: Task, *, limit: int | None = None) -> None:
+        self._task, self._limit = task, limit
+        self._known: dict[Path, DevSet] = {}
+
+    def of(self, model: Model) -> DevSet:
+        """Return a model's.
+
+        Raises:
+            CofiError: no labels, or no tokenizer.
+        """
+        from cofi_cli.architectures import load_tokenizer
+
+        place = model.tokenizer
+        if place not in self._known:
+            tokenizer = load_tokenizer(str(place))
+            self._known[place] = DevSet.of(self._task, tokenizer, limit=self._limit)
+        return self._known[place]
+
+
+def score_model(worker: WorkerClient, model: Model, task: Task, dev: DevSet) -> dict[str, Any]:
     """Score one model in points, 0 to 100.
 
     Args:
         worker: runs it.
-        model: the file, or checkpoint; the tokenizer is the one beside it.
-        task: its validation split is the dev set.
-        limit: the first so many rows only.
-        tokenizer: instead of the one beside the file.
+        model: the file, or checkpoint.
+        task: what it answers.
+        dev: the task's dev set, in the model's tokens.
 
     Returns:
         ``model``, ``metric`` (the headline one), ``score``, all ``scores`` and ``rows``.
 
     Raises:
-        CofiError: no labels, no tokenizer, or a head that does not fit the task.
+        CofiError: a head that does not fit the task.
     """
-    from cofi_cli.architectures import load_tokenizer
-
-    tokenizer = tokenizer or load_tokenizer(str(model.tokenizer))
-    encoded = task.encode("validation", tokenizer, limit=limit)
-    if encoded.reference is None:
-        raise CofiError(f"The validation split of task '{task.name}' has no labels to score with.")
-    rows = Rows.of(encoded, f"{task.name} validation")
+    rows = dev.rows
     answers: list[np.ndarray] = [np.empty(0)] * len(rows)
     for indices in by_length(rows, BATCH_SIZE):
-        batch = pad(rows, indices, pad_id=int(tokenizer.pad_token_id or 0))
+        batch = pad(rows, indices, pad_id=dev.pad_id)
         packed = {key: pack(value) for key, value in batch.items()}
         answer = unpack(worker.ask("logits", **packed)["logits"])
         _check_shape(answer, batch, task, model.name)
@@ -59,7 +107,7 @@ def score_model(
             length = len(rows.input_ids[row])
             answers[row] = answer[place, :length] if answer.ndim == 3 else answer[place]
     outputs = Ragged(answers, dtype=np.float32) if answer.ndim == 3 else np.stack(answers)
-    scores = task.score(outputs, encoded.reference)
+    scores = task.score(outputs, dev.reference)
     metric = task.metrics[0]
     return {
         "model": model.name,
@@ -67,7 +115,7 @@ def score_model(
         "metric": metric,
         "score": scores[metric],
         "scores": scores,
-        "rows": len(task.splits["validation"].texts[:limit]),
+        "rows": dev.count,
     }
 
 

@@ -23,6 +23,7 @@ from cofi_cli.deploy.timing import Schedule
 from cofi_cli.deploy.tracing import residuals_as_sums, write_onnx
 from cofi_cli.errors import CofiError
 from cofi_cli.runs import RunDir, read_json
+from cofi_cli.tasks import Task
 
 FAST = Schedule(runs=2, rounds=2, warmup=0, max_seconds=5)
 ROWS = synthetic_rows(vocab=15, longest=32)
@@ -62,8 +63,11 @@ def test_what_a_form_consists_of(graphs):
     assert nodes["plain"]["MatMul"] - nodes["packed"]["MatMul"] == 4  # Q, K, V in one, twice
     assert nodes["fused"]["Attention"] == nodes["fused-skip"]["Attention"] == 2
     assert "Softmax" not in nodes["fused"]
-    assert nodes["lean"]["Gemm"] == 2 + 3 + 2 + 2  # two attentions, FFN, pooler and classifier
-    assert nodes["lean"]["Sum"] == nodes["plain"]["Sum"] - 3  # residuals are in the products
+    assert nodes["lean"]["Sub"] == nodes["plain"].get("Sub", 0) + 3  # the residuals
+    assert nodes["lean"]["Sum"] == nodes["plain"]["Sum"] - 3 == 1  # the embeddings
+    # Without the biases of two outputs, two keys and one FFN, and without scaling scores.
+    assert nodes["plain"]["Add"] - nodes["lean"]["Add"] == 5
+    assert nodes["lean"]["Mul"] == nodes["plain"]["Mul"] - 2
     assert nodes["lean-fused"]["Attention"] == 1  # the last one has one query a row
     assert nodes["fused-skip"]["SkipLayerNormalization"] == 4
     heads = [
@@ -92,19 +96,20 @@ def test_residuals_are_sums_so_that_the_runtime_leaves_them_alone(model, graphs,
     assert residuals_as_sums(file) == 0
 
 
+@pytest.mark.parametrize("form", ["packed", "lean", "lean-fused"])
 @pytest.mark.parametrize("provider", ["cpu", "cuda"])
-def test_only_sums_keep_the_runtime_from_fusing(model, tmp_path, provider):
-    """What onnxruntime itself makes of an 8-bit file when it opens it, with Sum and with Add."""
+def test_sums_and_differences_keep_the_runtime_from_fusing(model, tmp_path, provider, form):
+    """What onnxruntime itself makes of an 8-bit file when it opens it, with Add and without."""
     from onnxruntime import SessionOptions
 
     fp32, int8, seen = (tmp_path / f"{name}.onnx" for name in ("fp32", "int8", "seen"))
-    write_onnx(model, fp32, opset=18, form="packed", provider=provider)
+    write_onnx(model, fp32, opset=18, form=form, provider=provider)
     quantize(fp32, int8, RECIPES[0], signs_for(["avx512_vnni"]))
     options = SessionOptions()
     options.optimized_model_filepath = str(seen)
     InferenceSession(str(int8), options, providers=["CPUExecutionProvider"])
     nodes = inspect(seen).nodes
-    assert ("SkipLayerNormalization" in nodes) is (provider == "cuda")
+    assert ("SkipLayerNormalization" in nodes) is (provider == "cuda" and form == "packed")
     assert nodes["DynamicQuantizeMatMul"] > 0
 
 
@@ -193,6 +198,43 @@ def test_the_fastest_form_is_kept_for_both_models(finished, tmp_path, monkeypatc
     assert portable["graph"] == "packed"
 
 
+def test_each_graph_is_traced_once_and_the_dev_set_read_once(finished, tmp_path, monkeypatch):
+    traced, read = [], []
+    write, encode = build.write_onnx, Task.encode
+
+    def counted(model, file, **options):
+        traced.append((id(model), options["form"]))
+        write(model, file, **options)
+
+    def noted(self, split, *arguments, **options):
+        read.append((split, options.get("limit")))
+        return encode(self, split, *arguments, **options)
+
+    monkeypatch.setattr(build, "write_onnx", counted)
+    monkeypatch.setattr(build, "rank", lambda files, _: Ranking(list(files), []))
+    monkeypatch.setattr(Task, "encode", noted)
+    report = export(finished, output=tmp_path / "onnx", precision="int8", max_drop=100.0)
+    assert len(traced) == len(set(traced)) == 5 + 1  # the model's forms, the teacher in one
+    assert read.count(("validation", None)) == 1
+    assert all("score" in row for row in report["models"].values())
+    assert not (tmp_path / "onnx" / ".candidates").exists()
+
+
+def test_a_form_that_is_another_function_is_left_out_of_both_precisions(
+    finished, tmp_path, monkeypatch
+):
+    check = build.check_parity
+
+    def strict(model, file, rows, *, name, tolerance):
+        return check(model, file, rows, name=name, tolerance=-1.0 if "lean" in name else tolerance)
+
+    monkeypatch.setattr(build, "check_parity", strict)
+    monkeypatch.setattr(build, "rank", lambda files, _: Ranking(list(files)[::-1], []))
+    report = export(finished, output=tmp_path / "onnx", precision="int8", max_drop=100.0)
+    assert {row["form"] for row in report["models"].values()} <= {"plain", "packed", "fused"}
+    assert sum("Graph 'lean" in note for note in report["notes"]) == 2
+
+
 def test_int8_beside_fp32_scored_and_timed(finished, tmp_path):
     out = tmp_path / "onnx"
     report = export(finished, output=out, precision="int8", graph="packed", schedule=FAST)
@@ -209,7 +251,7 @@ def test_int8_beside_fp32_scored_and_timed(finished, tmp_path):
 def test_int8_that_loses_too_much_falls_back_layer_by_layer(finished, tmp_path, monkeypatch):
     """A task that hangs on layer 2 in full precision."""
 
-    def score(worker, model, task, **options):
+    def score(worker, model, task, dev):
         nodes = onnx.load(str(model.path)).graph.node
         is_hurt = any("layers.2" in n.name and n.op_type == "MatMulInteger" for n in nodes)
         return {"metric": "accuracy", "score": 50.0 if is_hurt else 80.0}
