@@ -99,9 +99,16 @@ def _hint(paths: list[str]) -> str:
 
 
 def _dotted(loc: tuple[int | str, ...]) -> str:
+    """Return the key; below it pydantic also names the branches of a union, which are none."""
     path = ""
+    model: type[BaseModel] | None = RunConfig
     for part in loc:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif model is not None:
+            path += f".{part}"
+            field = model.model_fields.get(part)
+            model = None if field is None else _section(field)
     return path.lstrip(".")
 
 

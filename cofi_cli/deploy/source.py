@@ -101,7 +101,7 @@ def load_run_task(run: RunDir) -> Task | None:
     from cofi_cli.tasks import Taught, load_task
     from cofi_cli.tasks.agreement import AGREEMENT, load_answers
 
-    if not config.unlabelled:
+    if not config.unlabelled or config.kind == "embedding":
         return load_task(config)
     from cofi_cli.architectures import read_taught
 

@@ -11,8 +11,9 @@ from cofi_cli.tasks.encoding import Encoded, Ragged, batches, collate, encode, e
 from cofi_cli.tasks.glue import GLUE, glue_from_folder
 from cofi_cli.tasks.squad_task import SQUAD, squad_task
 from cofi_cli.tasks.task import Split, Task
+from cofi_cli.tasks.taught import Taught
 from cofi_cli.tasks.token_tasks import TOKEN_TASKS, load_builtin
-from cofi_cli.tasks.unlabelled import Taught, forget_labels, no_labels, no_teacher, task_from_texts
+from cofi_cli.tasks.unlabelled import forget_labels, no_labels, no_teacher, task_from_texts
 
 __all__ = [
     "Encoded",
@@ -41,14 +42,15 @@ def load_task(config: TaskConfig, taught: Taught | None = None) -> Task:
 
     Args:
         config: what to load.
-        taught: what the teacher answers, where ``config.unlabelled`` leaves that to it.
+        taught: what the teacher answers, where ``config.unlabelled`` leaves that to it; an
+            embedder has no labels to leave unread.
 
     Raises:
         CofiError: an unknown name, options that exclude each other, or a fault in the data;
             exit code 6 if the data cannot be reached.
     """
     name, files = config.name, (config.train, config.validation, config.test)
-    if config.unlabelled and taught is None:
+    if config.unlabelled and taught is None and config.kind != "embedding":
         raise no_teacher()
     if name is None:
         if taught is not None and config.train is not None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
@@ -14,27 +12,12 @@ from cofi_cli.tasks.columns import LABELS
 from cofi_cli.tasks.files import check_pair, file_name, is_unlabelled, own_columns, read_rows
 from cofi_cli.tasks.files import read_texts as texts_of
 from cofi_cli.tasks.hold_out import hold_out
-from cofi_cli.tasks.kinds import KINDS, Kind
 from cofi_cli.tasks.own_labels import READERS, LabelReader, label_reader
 from cofi_cli.tasks.ranking import check_groups
 from cofi_cli.tasks.tables import Table
 from cofi_cli.tasks.task import Split, Task
+from cofi_cli.tasks.taught import Taught, in_order_of
 from cofi_cli.tasks.text_files import PLAIN, read_text_rows
-
-
-@dataclass(frozen=True)
-class Taught:
-    """What a fine-tuned teacher answers.
-
-    Attributes:
-        name: its folder or hub id.
-        kind: of task.
-        labels: their names, in the order of its outputs; empty for numbers.
-    """
-
-    name: str
-    kind: Kind
-    labels: tuple[str, ...]
 
 
 def no_teacher() -> CofiError:
@@ -94,7 +77,7 @@ def forget_labels(task: Task, taught: Taught) -> Task:
     Its dev rows are scored with its own metrics where they are labelled, else by agreement; where
     there are none, rows are held out. Label names are the teacher's, in the teacher's order.
     """
-    task = _in_order_of(task, taught)
+    task = in_order_of(task, taught)
     splits = dict(task.splits) | {"train": Split(task.splits["train"].texts, None)}
     origin = "the validation rows"
     if "validation" not in splits:
@@ -202,52 +185,4 @@ def _by_loader(config: TaskConfig, taught: Taught) -> Task | None:
             hint="Leave --validation out: rows are held out and scored by agreement.",
         )
     own = {"train": config.validation, "kind": kind, "unlabelled": False}
-    return _in_order_of(LOADERS[kind](config.model_copy(update=own)), taught)
-
-
-def _in_order_of(task: Task, taught: Taught) -> Task:
-    """Return a task with its labels in the order of the teacher's outputs, by their names.
-
-    Where the teacher's names say nothing, such as ``LABEL_0``, the orders are taken to agree.
-
-    Raises:
-        CofiError: the teacher answers something else, or lacks some label.
-    """
-    if KINDS[task.kind].head != KINDS[taught.kind].head or (
-        KINDS[task.kind].outputs is None and KINDS[taught.kind].outputs is not None
-    ):
-        raise CofiError(
-            f"The teacher '{taught.name}' answers {KINDS[taught.kind].summary} ({taught.kind}); "
-            f"task '{task.name}' asks for {KINDS[task.kind].summary} ({task.kind})."
-        )
-    ours, theirs = ([n.lower() for n in names] for names in (task.labels, taught.labels))
-    if ours == theirs or not ours:
-        return task
-    if set(ours) <= set(theirs):
-        place = [theirs.index(name) for name in ours]
-        splits = {
-            name: split
-            if split.labels is None
-            else Split(split.texts, [_moved(label, place, len(theirs)) for label in split.labels])
-            for name, split in task.splits.items()
-        }
-        return replace(task, labels=taught.labels, splits=splits, fingerprint={})
-    is_unnamed = all(name == f"label_{i}" for i, name in enumerate(theirs))
-    if is_unnamed and len(ours) == len(theirs):
-        return task
-    missing = next(n for n, low in zip(task.labels, ours, strict=True) if low not in theirs)
-    raise CofiError(
-        f"Label '{missing}' of task '{task.name}' is not among those of the teacher "
-        f"'{taught.name}': {', '.join(taught.labels)}.",
-        hint="Name a teacher that was fine-tuned on these labels.",
-    )
-
-
-def _moved(label: Any, place: list[int], width: int) -> Any:
-    """Return a row's label, class indices alone or by word, or flags, in another order."""
-    if isinstance(label, int):
-        return place[label] if label >= 0 else label
-    if any(isinstance(item, float) for item in label):
-        flags: Mapping[int, float] = dict(zip(place, label, strict=True))
-        return [flags.get(i, 0.0) for i in range(width)]
-    return [_moved(item, place, width) for item in label]
+    return in_order_of(LOADERS[kind](config.model_copy(update=own)), taught)

@@ -21,11 +21,9 @@ def load_run_task(config: RunConfig) -> Task:
             training rows that have neither labels nor a teacher.
     """
     taught, teacher = None, config.teacher.path
-    is_own = config.task.kind == "embedding"  # an embedder never reads labels
-    if config.task.unlabelled and teacher is not None and not is_own:
+    if config.task.unlabelled and teacher is not None and config.task.kind != "embedding":
         taught = Taught(teacher, *read_taught(teacher, config.task.kind))
-    settings = config.task.model_copy(update={"unlabelled": False}) if is_own else config.task
-    task = load_task(settings, taught)
+    task = load_task(config.task, taught)
     if task.splits["train"].labels is None and teacher is None and task.kind != "embedding":
         raise no_labels(task)
     return task

@@ -55,6 +55,11 @@ from tests.tiny import SHAPE
             ("train.precision is 'fp23' (--precision)", "auto, fp32, bf16"),
         ),
         (
+            ("prune", "m", "--task", "sst2", "--set", "task.label=5"),
+            USAGE,
+            ("Error: task.label is 5 (--set task.label); expected text or a list",),
+        ),
+        (
             ("prune", "m", "--train", "x.txt", "--unlabelled"),
             USAGE,
             ("--unlabelled needs a teacher", "--teacher DIR", "cofi finetune"),

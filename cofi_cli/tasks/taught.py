@@ -1,0 +1,74 @@
+"""What a teacher answers, and a task's labels in the order of its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cofi_cli.errors import CofiError
+from cofi_cli.tasks.kinds import KINDS, Kind
+from cofi_cli.tasks.task import Split, Task
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What a fine-tuned teacher answers.
+
+    Attributes:
+        name: its folder or hub id.
+        kind: of task.
+        labels: their names, in the order of its outputs; empty for numbers.
+    """
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+
+
+def in_order_of(task: Task, taught: Taught) -> Task:
+    """Return a task with its labels in the order of the teacher's outputs, by their names.
+
+    Where the teacher's names say nothing, such as ``LABEL_0``, the orders are taken to agree.
+
+    Raises:
+        CofiError: the teacher answers something else, or lacks some label.
+    """
+    if KINDS[task.kind].head != KINDS[taught.kind].head or (
+        KINDS[task.kind].outputs is None and KINDS[taught.kind].outputs is not None
+    ):
+        raise CofiError(
+            f"The teacher '{taught.name}' answers {KINDS[taught.kind].summary} ({taught.kind}); "
+            f"task '{task.name}' asks for {KINDS[task.kind].summary} ({task.kind})."
+        )
+    ours, theirs = ([n.lower() for n in names] for names in (task.labels, taught.labels))
+    if ours == theirs or not ours:
+        return task
+    if set(ours) <= set(theirs):
+        place = [theirs.index(name) for name in ours]
+        splits = {
+            name: split
+            if split.labels is None
+            else Split(split.texts, [_moved(label, place, len(theirs)) for label in split.labels])
+            for name, split in task.splits.items()
+        }
+        return replace(task, labels=taught.labels, splits=splits, fingerprint={})
+    is_unnamed = all(name == f"label_{i}" for i, name in enumerate(theirs))
+    if is_unnamed and len(ours) == len(theirs):
+        return task
+    missing = next(n for n, low in zip(task.labels, ours, strict=True) if low not in theirs)
+    raise CofiError(
+        f"Label '{missing}' of task '{task.name}' is not among those of the teacher "
+        f"'{taught.name}': {', '.join(taught.labels)}.",
+        hint="Name a teacher that was fine-tuned on these labels.",
+    )
+
+
+def _moved(label: Any, place: list[int], width: int) -> Any:
+    """Return a row's label, class indices alone or by word, or flags, in another order."""
+    if isinstance(label, int):
+        return place[label] if label >= 0 else label
+    if any(isinstance(item, float) for item in label):
+        flags: Mapping[int, float] = dict(zip(place, label, strict=True))
+        return [flags.get(i, 0.0) for i in range(width)]
+    return [_moved(item, place, width) for item in label]
