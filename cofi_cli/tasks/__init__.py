@@ -10,7 +10,7 @@ from cofi_cli.errors import CofiError, unknown
 from cofi_cli.tasks.encoding import Encoded, Ragged, batches, collate, encode, eval_batches
 from cofi_cli.tasks.glue import GLUE, glue_from_folder
 from cofi_cli.tasks.task import Split, Task
-from cofi_cli.tasks.token_tasks import TOKEN_TASKS, load_builtin
+from cofi_cli.tasks.token_builtin import TOKEN_TASKS, load_builtin
 
 __all__ = [
     "Encoded",
