@@ -12,7 +12,7 @@ from cofi_cli.tasks.glue import GLUE, glue_from_folder
 from cofi_cli.tasks.squad_task import SQUAD, squad_task
 from cofi_cli.tasks.task import Split, Task
 from cofi_cli.tasks.taught import Taught
-from cofi_cli.tasks.token_tasks import TOKEN_TASKS, load_builtin
+from cofi_cli.tasks.token_builtin import TOKEN_TASKS, load_builtin
 from cofi_cli.tasks.unlabelled import forget_labels, no_labels, no_teacher, task_from_texts
 
 __all__ = [
