@@ -17,7 +17,7 @@ CONFIG = {
     )
 }
 FIXED = {"position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False}
-EMBEDDER = {"pooling": "mean", "pooler_act": "linear"}
+EMBEDDER = {"pooling": "mean", "pooler_act": "linear", "normalize": True}
 
 
 def encoder_renames(prefix: str) -> tuple[Rename, ...]:

@@ -42,7 +42,8 @@ TrainFile = Annotated[
     str | None,
     typer.Option(
         "--train",
-        help="Your own rows: csv, tsv, jsonl, parquet; for --kind span also json.",
+        help="Your own rows: csv, tsv, jsonl, parquet; for --kind span also json, "
+        "for --kind embedding also txt, a text a line.",
         rich_help_panel=_DATA,
     ),
 ]

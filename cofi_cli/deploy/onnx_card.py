@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cofi_cli.deploy import span_card, text
+from cofi_cli.deploy import embedder_card, span_card, text
 
 _CARD = """---
 library_name: onnx
@@ -36,7 +36,10 @@ fields = {"input_ids": text.ids, "attention_mask": text.attention_mask,
           "token_type_ids": text.type_ids}
 logits = session.run(["logits"], {name: [row] for name, row in fields.items()})[0]"""
 
-_HEADS = {"span": (span_card.OUTPUT, span_card.SNIPPET)}
+_HEADS = {
+    "span": (span_card.OUTPUT, span_card.SNIPPET),
+    "embedding": (embedder_card.OUTPUT, embedder_card.SNIPPET),
+}
 """Kind of head -> what comes out, and how to use it."""
 
 

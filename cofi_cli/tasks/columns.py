@@ -90,6 +90,20 @@ def choose_columns(
     return text, label
 
 
+def choose_text_columns(table: Table, text: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the text column or columns of a table that need not have labels.
+
+    Raises:
+        CofiError: a named column is not there, or there is no good guess; lists the columns.
+    """
+    for name in text:
+        table.column(name, hint=_TEXT_HINT)
+    found = text or _guess_text(table, {name.lower(): name for name in reversed(table.columns)})
+    if not found:
+        raise _no_guess(table, "text", _TEXT_HINT)
+    return found
+
+
 def _guess_text(table: Table, free: dict[str, str]) -> tuple[str, ...]:
     for pair in PAIRS:
         if all(name in free for name in pair):

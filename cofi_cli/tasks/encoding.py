@@ -150,7 +150,16 @@ def _encode_spans(split: Split, tokenizer: Any, max_length: int, **options: Any)
     return encode_spans(split, tokenizer, max_length, **options)
 
 
-ENCODERS: Mapping[Kind, Callable[..., Encoded]] = {"span": _encode_spans}
+def _encode_embedding(split: Split, tokenizer: Any, max_length: int) -> Encoded:
+    from cofi_cli.tasks.embedding_scoring import encode_embedding
+
+    return encode_embedding(split, tokenizer, max_length)
+
+
+ENCODERS: Mapping[Kind, Callable[..., Encoded]] = {
+    "span": _encode_spans,
+    "embedding": _encode_embedding,
+}
 """Kinds with an encoding of their own; all others are :func:`encode_rows`."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
+from cofi_cli.tasks.embedding_task import embedding_from_files
 from cofi_cli.tasks.files import task_from_files
 from cofi_cli.tasks.kinds import Kind
 from cofi_cli.tasks.squad_task import squad_from_files
@@ -15,6 +16,7 @@ LOADERS: Mapping[Kind, Callable[[TaskConfig], Task]] = {
     "classification": task_from_files,
     "regression": task_from_files,
     "span": squad_from_files,
+    "embedding": embedding_from_files,
 }
 """Kind -> what reads such files."""
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cofi_cli.tasks.embedding_scoring import score_embedding
 from cofi_cli.tasks.kinds import Kind
 from cofi_cli.tasks.metrics import METRICS
 from cofi_cli.tasks.span_scoring import score_spans
@@ -45,4 +46,5 @@ SCORERS: Mapping[Kind, Scorer] = {
     "classification": _score_rows,
     "regression": _score_rows,
     "span": score_spans,
+    "embedding": score_embedding,
 }

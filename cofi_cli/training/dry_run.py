@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from cofi_cli.architectures import load_tokenizer
 from cofi_cli.config import RunConfig
 from cofi_cli.pruning.distillation import teacher_taps
 from cofi_cli.tasks import load_task
 from cofi_cli.training.checks import check_target
+from cofi_cli.training.embedder_checks import check_embedders, given_teacher, task_tokenizer
 from cofi_cli.training.loop import total_steps
 from cofi_cli.training.teacher import check_teacher
 
@@ -21,8 +21,9 @@ def dry_run(config: RunConfig) -> dict[str, Any]:
     """
     shape = check_target(config)
     task = load_task(config.task)
-    tokenizer = load_tokenizer(config.model)
-    given = config.teacher.path
+    check_embedders(config, task)
+    tokenizer = task_tokenizer(config, task)
+    given = given_teacher(config, task)
     if given is not None:
         check_teacher(given, task)
     counts = {name: len(split) for name, split in task.splits.items()}

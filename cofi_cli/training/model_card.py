@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from cofi_cli.tasks.kinds import KINDS, Kind
-from cofi_cli.training import span_card
+from cofi_cli.training import embedder_card, span_card
 
 _CARD = """---
-library_name: transformers
+library_name: {library}
 pipeline_tag: {pipeline}
 tags: [pruning, cofi]
 ---
@@ -36,8 +36,13 @@ from transformers import {auto}, AutoTokenizer
 model = {auto}.from_pretrained("PATH")
 tokenizer = AutoTokenizer.from_pretrained("PATH")"""
 
-_SNIPPETS: Mapping[Kind, str] = {"span": span_card.SNIPPET}
+_SNIPPETS: Mapping[Kind, str] = {
+    "span": span_card.SNIPPET,
+    "embedding": embedder_card.SNIPPET,
+}
 """Kinds whose answers take more than opening the model."""
+_LIBRARIES: Mapping[Kind, str] = {"embedding": "sentence-transformers"}
+"""Kinds that another library than transformers opens."""
 
 
 def model_card(report: dict[str, Any]) -> str:
@@ -57,6 +62,7 @@ def model_card(report: dict[str, Any]) -> str:
         rows.insert(1, f"| {metric} of the dense teacher | {report['teacher']['score']:.1f} |")
     kind: Kind = report.get("kind", "classification")
     return _CARD.format(
+        library=_LIBRARIES.get(kind, "transformers"),
         pipeline=KINDS[kind].pipeline,
         snippet=_SNIPPETS.get(kind, _SNIPPET.format(auto=KINDS[kind].auto)),
         name=report["model_name"].rstrip("/").split("/")[-1],

@@ -16,7 +16,7 @@ import torch
 from onnxruntime import InferenceSession
 
 from cofi_cli.deploy.export import export
-from cofi_cli.modeling import CofiConfig, CofiForQuestionAnswering
+from cofi_cli.modeling import CofiConfig, CofiForEmbedding, CofiForQuestionAnswering
 from cofi_cli.runs import RunDir
 from tests.e2e.conftest import tokenizer
 
@@ -61,6 +61,24 @@ print(json.dumps({
     "end": out.end_logits.tolist(),
     "answer": answer["answer"],
     "context": context,
+}))
+"""
+
+
+FEATURES = """
+import json, sys
+from optimum.onnxruntime import ORTModelForFeatureExtraction
+from transformers import AutoTokenizer
+
+folder = sys.argv[1]
+words = AutoTokenizer.from_pretrained(folder)
+model = ORTModelForFeatureExtraction.from_pretrained(folder, file_name="model.onnx")
+texts = ["the film is good", "a very bad plot is not fine"]
+inputs = words(texts, padding=True, return_tensors="pt")
+out = model(**inputs)
+print(json.dumps({
+    "inputs": {key: value.tolist() for key, value in inputs.items()},
+    "states": out.last_hidden_state.tolist(),
 }))
 """
 
@@ -116,3 +134,34 @@ def test_optimum_answers_questions(tmp_path):
     np.testing.assert_allclose(start, found["start"], atol=1e-5)
     np.testing.assert_allclose(end, found["end"], atol=1e-5)
     assert found["answer"] and found["answer"] in found["context"]
+
+
+@needs_optimum
+def test_optimum_opens_an_embedder(tmp_path):
+    """Its class gives the states of all tokens; the graph's sentence embedding lies beside them."""
+    torch.manual_seed(0)
+    words = tokenizer(tmp_path)
+    compact = CofiForEmbedding(
+        CofiConfig(
+            hidden_size=29,
+            pooler_size=32,
+            pooling="mean",
+            pooler_act="linear",
+            normalize=True,
+            head_dim=8,
+            layer_heads=[3, 0, 1],
+            layer_ffn=[7, 0, 0],
+            vocab_size=len(words),
+            max_position_embeddings=32,
+            initializer_range=0.5,
+        )
+    )
+    compact.save_pretrained(tmp_path / "model")
+    words.save_pretrained(tmp_path / "model")
+    folder = Path(export(tmp_path / "model", graph="plain")["folder"])
+    found = there(FEATURES, folder)
+    session = InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    inputs = {key: np.asarray(value) for key, value in found["inputs"].items()}
+    tokens, vectors = session.run(["token_embeddings", "sentence_embedding"], inputs)
+    np.testing.assert_allclose(tokens, found["states"], atol=1e-5)
+    assert vectors.shape == (2, 32)

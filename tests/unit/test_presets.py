@@ -28,7 +28,7 @@ from cofi_cli.presets import (
 )
 
 MODEL = Layer({"model": "m"}, "MODEL")
-NAMES = ["cofi-paper", "demo", "glue-large", "glue-small", "quick", "squad"]
+NAMES = ["cofi-paper", "demo", "embedding", "glue-large", "glue-small", "quick", "squad"]
 
 
 def test_these_presets_exist() -> None:
@@ -92,6 +92,8 @@ def test_own_files_are_sorted_by_their_rows(tmp_path: Path) -> None:
     file.write_text("text,label\n" + "a,b\n" * 11_000, encoding="utf-8")
     assert choose_preset(None, train=file) == "glue-large"
     assert choose_preset(None, train=file, kind="span") == "squad"
+    assert choose_preset(None, train=file, kind="embedding") == "embedding"
+    assert choose_preset("stsb-embedding") == "embedding"
     assert choose_preset(None, train=file, kind="regression") == "glue-large"
     assert choose_preset(None) is None
     assert choose_preset(None, train=tmp_path / "absent.csv") is None
