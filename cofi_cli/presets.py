@@ -19,6 +19,7 @@ SMALL_GLUE = ("cola", "stsb", "mrpc", "rte", "wnli")
 LARGE_GLUE = ("sst2", "mnli", "qqp", "qnli")
 SPANS = ("squad", "squad_v2")
 TOKEN_TASKS = ("conll2003", "wnut17")
+EMBEDDERS = ("stsb-embedding",)
 SMALL_ROWS = 10_000
 """Files of the user's own with fewer rows are small; GLUE's small sets have up to 8,551."""
 
@@ -79,6 +80,8 @@ def choose_preset(
     """
     if task in SPANS or (task is None and kind == "span"):
         return "squad"
+    if task in EMBEDDERS or (task is None and kind == "embedding"):
+        return "embedding"
     if task == "demo":
         return "demo"
     if task in SMALL_GLUE:

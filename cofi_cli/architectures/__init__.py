@@ -7,24 +7,42 @@ from cofi_cli.architectures.checkpoints import (
     has_head,
     head_kind,
     load_dense,
+    read_config,
     save_dense,
 )
 from cofi_cli.architectures.cross_encoder import kept_activation, mark_cross_encoder
-from cofi_cli.architectures.source import load_config_dict, load_tokenizer, resolve
+from cofi_cli.architectures.embedders import (
+    embedder_tokenizer,
+    is_embedder,
+    read_embedder,
+    write_modules,
+)
+from cofi_cli.architectures.source import (
+    load_config_dict,
+    load_tokenizer,
+    resolve,
+    save_tokenizer,
+)
 from cofi_cli.architectures.taught import read_taught
 
 __all__ = [
     "ADAPTERS",
     "adapter_for",
     "count_parameters",
+    "embedder_tokenizer",
     "has_head",
     "head_kind",
+    "is_embedder",
     "kept_activation",
     "load_config_dict",
     "load_dense",
     "load_tokenizer",
     "mark_cross_encoder",
+    "read_config",
+    "read_embedder",
     "read_taught",
     "resolve",
     "save_dense",
+    "save_tokenizer",
+    "write_modules",
 ]

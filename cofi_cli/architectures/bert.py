@@ -18,8 +18,8 @@ CONFIG = {
 }
 """What BERT and its closest relatives call as we do."""
 
-FIXED = {"position_embedding_type": "absolute", "is_decoder": False}
-EMBEDDING = {"pooling": "mean", "pooler_act": "linear"}
+FIXED = {"position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False}
+EMBEDDING = {"pooling": "mean", "pooler_act": "linear", "normalize": True}
 """What our configuration needs for a sentence embedder."""
 
 

@@ -20,6 +20,12 @@ from cofi_cli.architectures.cross_encoder import (
 )
 from cofi_cli.architectures.distilbert import DISTILBERT
 from cofi_cli.architectures.electra import ELECTRA
+from cofi_cli.architectures.embedders import (
+    Embedder,
+    copy_modules,
+    is_embedder,
+    read_embedder,
+)
 from cofi_cli.architectures.modernbert import MODERNBERT
 from cofi_cli.architectures.mpnet import MPNET
 from cofi_cli.architectures.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
@@ -97,8 +103,12 @@ def load_dense(
         transformers_logging.disable_progress_bar()
         return HEADS[head].from_pretrained(source)
     adapter = adapter_for(name, theirs)
-    config = CofiConfig(
-        **adapter.config_to_ours(theirs, head),
+    embedder = read_embedder(name) if head == "embedding" else None
+    config = _dense_config(
+        adapter,
+        theirs,
+        head,
+        embedder,
         num_labels=num_labels,
         problem_type=problem_type,
         **_label_maps(labels),
@@ -106,6 +116,8 @@ def load_dense(
     )
     model = HEADS[head](config)
     found = adapter.to_ours(load_weights(source), head)
+    if embedder is not None:
+        found |= embedder.tensors
     own = model.state_dict()
     if not _fits(found, theirs, head=head, num_labels=num_labels):
         found = {k: v for k, v in found.items() if not k.startswith("classifier.")}
@@ -125,6 +137,23 @@ def load_dense(
     return model
 
 
+def read_config(name: str, head: str) -> CofiConfig:
+    """Return the configuration that a checkpoint has as a model of ours with this kind of head."""
+    source = resolve(name)
+    theirs = load_config_dict(source)
+    if theirs["model_type"] == CofiConfig.model_type:
+        return CofiConfig(**theirs)
+    embedder = read_embedder(name) if head == "embedding" else None
+    return _dense_config(adapter_for(name, theirs), theirs, head, embedder)
+
+
+def _dense_config(
+    adapter: Adapter, theirs: Mapping[str, Any], head: str, embedder: Embedder | None, **own: Any
+) -> CofiConfig:
+    read = embedder.config if embedder is not None else {}
+    return CofiConfig(**(adapter.config_to_ours(theirs, head) | read), **own)
+
+
 def head_kind(config: Mapping[str, Any]) -> str | None:
     """Return the kind of head that a checkpoint's configuration names, if it is one of ours."""
     names = set(config.get("architectures") or ())
@@ -135,14 +164,20 @@ def head_kind(config: Mapping[str, Any]) -> str | None:
 
 
 def has_head(name: str, *, num_labels: int, head: str = "sequence") -> bool:
-    """Whether a checkpoint carries a head of this kind with ``num_labels`` outputs."""
+    """Whether a checkpoint carries a head of this kind with ``num_labels`` outputs.
+
+    A bare encoder is no embedder: only ``modules.json`` says how it is pooled.
+    """
     source = resolve(name)
-    config, weights = load_config_dict(source), load_weights(source)
-    if config["model_type"] != CofiConfig.model_type:
-        weights = adapter_for(name, config).to_ours(weights, head)
-    elif head == "embedding":
-        return head_kind(config) == head
-    return head == "embedding" or _fits(weights, config, head=head, num_labels=num_labels)
+    config = load_config_dict(source)
+    is_ours = config["model_type"] == CofiConfig.model_type
+    adapter = None if is_ours else adapter_for(name, config)
+    if head == "embedding":
+        return head_kind(config) == head if adapter is None else is_embedder(source)
+    weights = load_weights(source)
+    if adapter is not None:
+        weights = adapter.to_ours(weights, head)
+    return _fits(weights, config, head=head, num_labels=num_labels)
 
 
 def _fits(
@@ -174,6 +209,10 @@ def save_dense(model: CofiForTask, folder: Path, *, source: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    if model.kind == "embedding":
+        # The pooler is the source's own modules, which go along as they are.
+        state = {k: v for k, v in state.items() if not k.startswith(_HEAD)}
+        copy_modules(source, folder)
     save_file(
         adapter.to_theirs(state, model.kind),
         folder / "model.safetensors",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cofi_cli.architectures.source import load_config_dict, load_optional_json, resolve
+from cofi_cli.architectures.source import load_config_dict, load_json, resolve
 
 _KEY = "sentence_transformers"
 _BEFORE_4 = "sbert_ce_default_activation_function"
@@ -28,7 +28,7 @@ def activation_of(name: str) -> str | None:
         return str(own["activation_fn"])
     if config.get(_BEFORE_4):
         return str(config[_BEFORE_4])
-    saved = load_optional_json(source, "config_sentence_transformers.json")
+    saved = load_json(source, "config_sentence_transformers.json")
     if saved is None or saved.get("model_type") != "CrossEncoder":
         return None
     return str(saved.get("activation_fn") or DEFAULT)

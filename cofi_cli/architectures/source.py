@@ -115,20 +115,38 @@ def load_config_dict(name: str) -> dict[str, Any]:
     return dict(config)
 
 
-def load_optional_json(name: str, file: str) -> dict[str, Any] | None:
-    """Return a JSON file beside a model's configuration, ``None`` where there is none."""
-    path = cached_file(
-        name,
-        file,
-        local_files_only=_local_only(name),
-        _raise_exceptions_for_missing_entries=False,
-        _raise_exceptions_for_connection_errors=False,
-    )
+def find_file(name: str, file: str) -> Path | None:
+    """Return a model's file, ``None`` where it has none of this name.
+
+    Raises:
+        CofiError: the hub does not answer, and the cache does not know (exit code 6).
+    """
+    with _reachable(file, name):
+        path = cached_file(
+            name,
+            file,
+            local_files_only=_local_only(name),
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+        )
+    return None if path is None else Path(path)
+
+
+def load_json(name: str, file: str) -> Any:
+    """Return what a model's JSON file holds, ``None`` where it has none of this name.
+
+    Raises:
+        CofiError: it is not JSON.
+    """
+    path = find_file(name, file)
     if path is None:
         return None
-    with _reachable(file, name):
-        found: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-    return found
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CofiError(
+            f"{path} is not JSON: {error}.", hint="Copy or download the file again."
+        ) from error
 
 
 def load_weights(name: str) -> dict[str, Tensor]:
@@ -137,15 +155,17 @@ def load_weights(name: str) -> dict[str, Tensor]:
     Raises:
         CofiError: there are none, or they cannot be read (exit code 6).
     """
+    return read_tensors(name)
+
+
+def read_tensors(name: str, *, folder: str = "") -> dict[str, Tensor]:
+    """Return all tensors in a model, or in a folder inside it.
+
+    Raises:
+        CofiError: there are none, or they cannot be read (exit code 6).
+    """
     for file in _WEIGHTS:
-        with _reachable("weights", name):
-            path = cached_file(
-                name,
-                file,
-                local_files_only=_local_only(name),
-                _raise_exceptions_for_missing_entries=False,
-                _raise_exceptions_for_connection_errors=False,
-            )
+        path = find_file(name, f"{folder}/{file}" if folder else file)
         if path is None:
             continue
         try:
@@ -159,8 +179,9 @@ def load_weights(name: str) -> dict[str, Tensor]:
                 hint="Copy or download the file again.",
                 exit_code=UNREACHABLE,
             ) from error
+    where = f"'{name}'" + (f", {folder}," if folder else "")
     raise CofiError(
-        f"'{name}' has no weights: none of {', '.join(_WEIGHTS)} is there.",
+        f"{where} has no weights: none of {', '.join(_WEIGHTS)} is there.",
         hint=_UNREACHABLE_HINT,
         exit_code=UNREACHABLE,
     )
@@ -173,3 +194,22 @@ def load_tokenizer(name: str) -> Any:
         return AutoTokenizer.from_pretrained(
             source, use_fast=True, local_files_only=_local_only(source)
         )
+
+
+_UNBOUNDED = 1_000_000
+"""A tokenizer that knows no longest input says a number beyond any."""
+
+
+def save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Write a tokenizer that pads nothing and cuts at what the model takes.
+
+    Otherwise tokenizer.json keeps the lengths of the last call, or those that it came with,
+    and whoever opens it with bare tokenizers gets rows cut or padded to them.
+    """
+    backend = tokenizer.backend_tokenizer
+    backend.no_padding()
+    if tokenizer.model_max_length < _UNBOUNDED:
+        backend.enable_truncation(tokenizer.model_max_length)
+    else:
+        backend.no_truncation()
+    tokenizer.save_pretrained(folder)

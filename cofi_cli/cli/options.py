@@ -42,7 +42,7 @@ TrainFile = Annotated[
     str | None,
     typer.Option(
         "--train",
-        help="Your own rows: csv, tsv, jsonl, parquet; tags conll, spans json, unlabelled txt.",
+        help="Your own rows: csv, tsv, jsonl, parquet; tags conll, spans json, plain texts txt.",
         rich_help_panel=_DATA,
     ),
 ]

@@ -153,7 +153,7 @@ def _build(
     task: Task | None,
     wish: Wish,
 ) -> dict[str, Any]:
-    from cofi_cli.architectures import load_tokenizer
+    from cofi_cli.architectures import load_tokenizer, save_tokenizer
 
     report: dict[str, Any] = {}
     started, machine = time.perf_counter(), environment.describe_machine()
@@ -181,7 +181,7 @@ def _build(
                 build.int8()
             if "fp16" in wanted:
                 build.fp16()
-        tokenizer.save_pretrained(temporary)
+        save_tokenizer(tokenizer, temporary)
         write_config(found.models["model"], temporary)
         rows = build.rows
         proofs = [row["parity"] for row in rows.values() if row["precision"] == "fp32"]

@@ -25,8 +25,12 @@ from cofi_cli.modeling.encoder import Attention, FeedForward, attend
 
 
 def reads_first_token(model: CofiForTask) -> bool:
-    """Whether the head looks at nothing but the first token's state."""
-    return model.has_pooler and model.config.pooling == "cls"
+    """Whether the head looks at nothing but the first token's state.
+
+    An embedder's graph gives the states of all tokens as well.
+    """
+    is_pooled = model.has_pooler and model.config.pooling == "cls"
+    return is_pooled and model.kind != "embedding"
 
 
 class Residual(nn.Module):

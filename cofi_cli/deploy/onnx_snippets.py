@@ -73,10 +73,34 @@ first, last = divmod(int(scores.argmax()), len(inside))
 answer = context[text.offsets[first][0] : text.offsets[last][1]]
 """
 
+_EMBEDDING = """\
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+tokenizer = Tokenizer.from_file("tokenizer.json")
+tokenizer.enable_padding()
+session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
+texts = ["The river rises in the hills.", "Its source is up in the hills."]
+rows = tokenizer.encode_batch(texts)
+fields = {"input_ids": [row.ids for row in rows],
+          "attention_mask": [row.attention_mask for row in rows],
+          "token_type_ids": [row.type_ids for row in rows]}
+feed = {field.name: fields[field.name] for field in session.get_inputs()}
+vectors = session.run(["sentence_embedding"], feed)[0]
+one, other = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+similarity = one @ other
+"""
+
 USAGE: Mapping[str, Usage] = {
     "sequence": Usage("the output is `logits`, (batch, labels)", _SEQUENCE),
     "token": Usage("the output is `logits`, (batch, length, labels)", _TOKEN),
     "span": Usage("the outputs are `start_logits` and `end_logits`, (batch, length) each", _SPAN),
+    "embedding": Usage(
+        "the outputs are `sentence_embedding`, (batch, width), pooled and finished as the model "
+        "does it, and `token_embeddings`, (batch, length, hidden)",
+        _EMBEDDING,
+    ),
 }
 """Kind of head -> usage."""
 

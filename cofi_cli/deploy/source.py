@@ -132,6 +132,7 @@ def load_model(name: str) -> CofiForTask:
         adapter_for,
         has_head,
         head_kind,
+        is_embedder,
         load_config_dict,
         load_dense,
         resolve,
@@ -139,16 +140,19 @@ def load_model(name: str) -> CofiForTask:
     from cofi_cli.modeling import HEADS, CofiConfig
 
     config = load_config_dict(resolve(name))
-    if config["model_type"] != CofiConfig.model_type:
+    is_ours = config["model_type"] == CofiConfig.model_type
+    if not is_ours:
         adapter_for(name, config)
-    labels, head = _labels(config), head_kind(config) or "sequence"
-    if head == "embedding" and not (Path(name) / "modules.json").exists():
-        head = "sequence"  # a bare encoder, which says nothing of how it is pooled
+    labels, head = _labels(config), head_kind(config)
+    if head is None or (head == "embedding" and not is_ours):
+        # A bare encoder says nothing of how it is pooled, unless modules.json lies beside it.
+        head = "embedding" if is_embedder(name) else "sequence"
     num_labels = HEADS[head].outputs or len(labels) or int(config.get("num_labels", 2))
     if not has_head(name, num_labels=num_labels, head=head):
         raise CofiError(
             f"'{name}' has no task head: its answers would be random.",
-            hint="Fine-tune it on a task first: cofi finetune MODEL --task TASK.",
+            hint="Fine-tune it on a task first: cofi finetune MODEL --task TASK. A sentence "
+            "embedder needs its modules.json, as sentence-transformers writes it.",
         )
     model = load_dense(
         name,

@@ -39,7 +39,7 @@ class TorchWorker(Worker):
         wants_gpu = provider == "CUDAExecutionProvider"
         self._device = "cuda" if wants_gpu and torch.cuda.is_available() else "cpu"
         started = time.perf_counter()
-        loaded = _auto(transformers, model).from_pretrained(model, local_files_only=True)
+        loaded = _load(transformers, model)
         self._model = loaded.to(device=self._device, dtype=torch.float32).train(False)
         return {
             "providers": [provider if wants_gpu and self._device == "cuda" else _CPU],
@@ -72,6 +72,20 @@ class TorchWorker(Worker):
                 torch.cuda.synchronize()
 
         return call
+
+
+def _load(transformers: Any, model: str) -> Any:
+    """Open a checkpoint with the Auto class of the head that its configuration names.
+
+    An embedder's folder says what follows the bare encoder; that is part of what is timed.
+    """
+    auto = _auto(transformers, model)
+    loaded = auto.from_pretrained(model, local_files_only=True)
+    if auto is not transformers.AutoModel or not (Path(model) / "modules.json").exists():
+        return loaded
+    from cofi_cli.deploy.torch_embedder import TorchEmbedder
+
+    return TorchEmbedder(loaded, model)
 
 
 def _auto(transformers: Any, model: str) -> Any:

@@ -13,6 +13,7 @@ class CofiConfig(PretrainedConfig):
         pooler_size: output width of the pooler; the dense model's hidden width.
         pooling: what the pooler reads: the state of ``cls``, the first token, or the ``mean``.
         pooler_act: the pooler's activation.
+        normalize: whether what is pooled is brought to unit length, as embedders want it.
         head_dim: width of one attention head.
         layer_heads: heads of each layer; 0 means that the attention sub-layer is absent.
         layer_ffn: FFN width of each layer; 0 means that the FFN sub-layer is absent.
@@ -53,6 +54,7 @@ class CofiConfig(PretrainedConfig):
         pooler_size: Optional[int] = None,
         pooling: str = "cls",
         pooler_act: str = "tanh",
+        normalize: bool = False,
         head_dim: int = 64,
         layer_heads: Optional[list[int]] = None,
         layer_ffn: Optional[list[int]] = None,
@@ -87,7 +89,7 @@ class CofiConfig(PretrainedConfig):
         self.vocab_size = vocab_size
         self.hidden_size = hidden_size
         self.pooler_size = hidden_size if pooler_size is None else pooler_size
-        self.pooling, self.pooler_act = pooling, pooler_act
+        self.pooling, self.pooler_act, self.normalize = pooling, pooler_act, normalize
         self.head_dim = head_dim
         self.layer_heads = [12] * 12 if layer_heads is None else list(layer_heads)
         self.layer_ffn = [3072] * 12 if layer_ffn is None else list(layer_ffn)

@@ -131,13 +131,16 @@ class CofiModel(CofiPreTrainedModel):
     ) -> Tensor:
         """Return act(W x + b), (B, pooler_size), x the state of [CLS] or the mean over tokens.
 
+        It has unit length where the configuration says ``normalize``.
+
         Args:
             last: the last state, (B, T, k).
             kept: the k kept hidden dims, ``None`` where k = d.
             attention_mask: (B, T), for the mean; ``None`` takes all positions.
         """
         x = last[:, 0] if self.config.pooling == "cls" else mean_state(last, attention_mask)
-        return self.transform(x, kept)
+        pooled = self.transform(x, kept)
+        return F.normalize(pooled, dim=-1) if self.config.normalize else pooled
 
     def transform(self, x: Tensor, kept: Optional[Tensor]) -> Tensor:
         """Apply the pooler's dense layer, activation and norm to states, (..., k)."""
@@ -344,7 +347,10 @@ class CofiForQuestionAnswering(_PerToken):
 
 
 class CofiForEmbedding(CofiForTask):
-    """A sentence embedder: pooled state, dense layer, unit length."""
+    """A sentence embedder: pooled state, dense layer, on demand unit length.
+
+    All of it is the encoder's pooler, so that the bare :class:`CofiModel` gives the same.
+    """
 
     kind, outputs = "embedding", 1
 
@@ -358,8 +364,8 @@ class CofiForEmbedding(CofiForTask):
         """Have no head beside the pooler, which starts as the identity."""
 
     def head(self, last: Tensor, kept: Optional[Tensor], mask: Optional[Tensor]) -> Tensor:
-        """Return embeddings of unit length, (B, e), for the last state, (B, T, k)."""
-        return F.normalize(self.model.pool(last, kept, mask), dim=-1)
+        """Return embeddings, (B, e), for the last state, (B, T, k)."""
+        return self.model.pool(last, kept, mask)
 
     def forward(
         self,

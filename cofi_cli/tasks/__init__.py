@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError, unknown
+from cofi_cli.tasks.embedding_task import STSB, stsb_embedding
 from cofi_cli.tasks.encoding import Encoded, Ragged, batches, collate, encode, eval_batches
 from cofi_cli.tasks.glue import GLUE, glue_from_folder
 from cofi_cli.tasks.squad_task import SQUAD, squad_task
@@ -100,6 +101,7 @@ BUILTIN: dict[str, Callable[[TaskConfig], Task]] = {
     **dict.fromkeys(GLUE, _glue),
     **dict.fromkeys(SQUAD, squad_task),
     **dict.fromkeys(TOKEN_TASKS, load_builtin),
+    STSB: stsb_embedding,
     "demo": _demo,
 }
 """Built-in task -> what loads it, from ``data`` or the hub."""

@@ -91,6 +91,19 @@ def choose_columns(
     return text, label
 
 
+def one_label(label: str | tuple[str, ...] | None) -> str | None:
+    """Return the label column of a task that has but one.
+
+    Raises:
+        CofiError: several are named.
+    """
+    if isinstance(label, tuple):
+        raise CofiError(
+            f"task.label names {len(label)} columns: {', '.join(label)}. This kind of task has one."
+        )
+    return label
+
+
 def choose_texts(
     table: Table, text: tuple[str, ...], *, but: tuple[str, ...] = ()
 ) -> tuple[str, ...]:

@@ -162,10 +162,17 @@ def _encode_ranking(split: Split, tokenizer: Any, max_length: int) -> Encoded:
     return encode_ranking(split, tokenizer, max_length)
 
 
+def _encode_embedding(split: Split, tokenizer: Any, max_length: int) -> Encoded:
+    from cofi_cli.tasks.embedding_scoring import encode_embedding
+
+    return encode_embedding(split, tokenizer, max_length)
+
+
 ENCODERS: Mapping[Kind, Callable[..., Encoded]] = {
     "span": _encode_spans,
     "tokens": _encode_words,
     "ranking": _encode_ranking,
+    "embedding": _encode_embedding,
 }
 """Kinds with an encoding of their own; all others are :func:`encode_rows`."""
 

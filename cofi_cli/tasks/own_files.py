@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cofi_cli.config import SUFFIX_KINDS, TaskConfig
 from cofi_cli.errors import CofiError
+from cofi_cli.tasks.embedding_task import embedding_from_files
 from cofi_cli.tasks.files import task_from_files
 from cofi_cli.tasks.kinds import Kind
 from cofi_cli.tasks.squad_task import squad_from_files
@@ -20,6 +21,7 @@ LOADERS: Mapping[Kind, Callable[[TaskConfig], Task]] = {
     "ranking": task_from_files,
     "span": squad_from_files,
     "tokens": task_from_token_files,
+    "embedding": embedding_from_files,
 }
 """Kind -> what reads such files."""
 

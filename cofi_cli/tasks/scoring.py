@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cofi_cli.tasks.embedding_scoring import score_embedding
 from cofi_cli.tasks.kinds import Kind
 from cofi_cli.tasks.metrics import METRICS
 from cofi_cli.tasks.multilabel import multilabel_scores
@@ -77,4 +78,5 @@ SCORERS: Mapping[Kind, Scorer] = {
     "tokens": _score_tokens,
     "multilabel": _score_sets,
     "ranking": _score_rankings,
+    "embedding": score_embedding,
 }

@@ -9,10 +9,11 @@ from typing import Any
 
 from cofi_cli.config import SUFFIX_KINDS, TaskConfig
 from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.tasks.columns import one_label
 from cofi_cli.tasks.tags import iob2_tags
 from cofi_cli.tasks.task import Task
 from cofi_cli.tasks.token_files import Sentences, read_sentences
-from cofi_cli.tasks.token_tasks import make_task, tags_column
+from cofi_cli.tasks.token_tasks import make_task
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def load_builtin(config: TaskConfig) -> Task:
         paths = _find_files(Path(config.data))
         files = {
             name: read_sentences(
-                path, text=config.text, label=tags_column(config), needs_tags=name != "test"
+                path, text=config.text, label=one_label(config.label), needs_tags=name != "test"
             )
             for name, path in paths.items()
         }

@@ -9,6 +9,7 @@ from typing import Any
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError, did_you_mean
+from cofi_cli.tasks.columns import one_label
 from cofi_cli.tasks.tags import PREFIXES, entities, iob2_tags, is_tag, kind_of, to_iob2
 from cofi_cli.tasks.task import Split, Task
 from cofi_cli.tasks.token_files import Sentences, read_sentences
@@ -17,18 +18,6 @@ logger = logging.getLogger(__name__)
 
 METRICS = ("entity_f1", "precision", "recall", "accuracy")
 _EXAMPLE = "For example: --train train.conll --validation dev.conll"
-
-
-def tags_column(config: TaskConfig) -> str | None:
-    """Return the tags' column.
-
-    Raises:
-        CofiError: several are named.
-    """
-    if isinstance(config.label, tuple):
-        names = ", ".join(config.label)
-        raise CofiError(f"task.label names {len(config.label)} columns: {names}. Tags are in one.")
-    return config.label
 
 
 def task_from_token_files(config: TaskConfig) -> Task:
@@ -49,7 +38,7 @@ def task_from_token_files(config: TaskConfig) -> Task:
     paths = {"train": config.train, "validation": config.validation, "test": config.test}
     files = {
         name: read_sentences(
-            Path(path), text=config.text, label=tags_column(config), needs_tags=name != "test"
+            Path(path), text=config.text, label=one_label(config.label), needs_tags=name != "test"
         )
         for name, path in paths.items()
         if path is not None

@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers.utils import logging as transformers_logging
 
-from cofi_cli.architectures import save_dense
+from cofi_cli.architectures import save_dense, save_tokenizer, write_modules
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.runs import read_json, write_atomic
 from cofi_cli.training.model_card import model_card
@@ -22,7 +22,7 @@ def save_dense_model(session: Session, model: CofiForTask, folder: Path, *, sour
 
     def write(temporary: Path) -> None:
         save_dense(model, temporary, source=source)
-        session.tokenizer.save_pretrained(temporary)
+        save_tokenizer(session.tokenizer, temporary)
 
     write_atomic(folder, write)
 
@@ -40,7 +40,9 @@ def save_compact(
     def write(temporary: Path) -> None:
         transformers_logging.disable_progress_bar()
         model.cpu().eval().save_pretrained(temporary, safe_serialization=True)
-        session.tokenizer.save_pretrained(temporary)
+        save_tokenizer(session.tokenizer, temporary)
+        if model.kind == "embedding":
+            write_modules(model, temporary, source=session.config.model)
         if plan is not None:
             (temporary / PLAN).write_text(json.dumps(plan) + "\n", encoding="utf-8")
         (temporary / "README.md").write_text(model_card(report), encoding="utf-8")

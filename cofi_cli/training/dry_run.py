@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from cofi_cli.architectures import load_tokenizer
 from cofi_cli.config import RunConfig
 from cofi_cli.pruning.distillation import teacher_taps
 from cofi_cli.training.checks import check_target
+from cofi_cli.training.embedder_checks import check_embedders, given_teacher, task_tokenizer
 from cofi_cli.training.loop import total_steps
 from cofi_cli.training.run_task import load_run_task
 from cofi_cli.training.teacher import check_teacher
@@ -21,8 +21,9 @@ def dry_run(config: RunConfig) -> dict[str, Any]:
     """
     shape = check_target(config)
     task = load_run_task(config)
-    tokenizer = load_tokenizer(config.model)
-    given = config.teacher.path
+    check_embedders(config, task)
+    tokenizer = task_tokenizer(config, task)
+    given = given_teacher(config, task)
     if given is not None:
         check_teacher(given, task)
     counts = {name: len(split) for name, split in task.splits.items()}

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cofi_cli.architectures import load_config_dict, resolve
 from cofi_cli.config import RunConfig, TeacherConfig
+from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig, CofiForTask
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.runs import RunDir, read_json, write_json
@@ -18,6 +19,7 @@ from cofi_cli.training.artefacts import PLAN, save_compact, save_dense_model
 from cofi_cli.training.checks import guard_folder
 from cofi_cli.training.dense_stage import DenseStage
 from cofi_cli.training.distiller import Distiller
+from cofi_cli.training.embedder_gold import give_gold
 from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.interrupts import stop_flag
 from cofi_cli.training.loop import StageTime, run_stage
@@ -59,12 +61,14 @@ def finetune(
         session = open_session(
             config, run, progress=progress, flag=flag, command=command, task=task
         )
+        theirs = load_config_dict(resolve(config.model))
+        is_compact = theirs["model_type"] == CofiConfig.model_type
+        if task.kind == "embedding":
+            _prepare_embedder(session, is_compact=is_compact)
         model = load_for_task(session, config.model).to(session.device)
         if task.headline == AGREEMENT:
             ask_teacher(session, _teacher(session))
         before = evaluate(session, model)
-        theirs = load_config_dict(resolve(config.model))
-        is_compact = theirs["model_type"] == CofiConfig.model_type
         learns_from_teacher = is_compact or task.splits["train"].labels is None
         if learns_from_teacher and config.teacher.path is not None:
             used = _distil(session, model)
@@ -78,6 +82,23 @@ def finetune(
             save_dense_model(session, model, run.model, source=config.model)
         write_json(run.report_json, report)
         return report
+
+
+def _prepare_embedder(session: Session, *, is_compact: bool) -> None:
+    """Refuse to train an embedder on labels; let its teacher say what unrated texts are.
+
+    Raises:
+        CofiError: there is no teacher, or the model is not a compact one.
+    """
+    config = session.config
+    if config.teacher.path is None or not is_compact:
+        raise CofiError(
+            "An embedder learns from its teacher's embeddings, not from labels, and "
+            f"'{config.model}' has no teacher here that is larger than itself.",
+            hint="To prune one: cofi prune MODEL --task TASK; to train a pruned one on: "
+            "cofi finetune RUN/model --teacher RUN/teacher",
+        )
+    give_gold(session, load_for_task(session, config.teacher.path))
 
 
 def _settings(config: RunConfig, *, is_compact: bool) -> TeacherConfig:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from cofi_cli.tasks.agreement import AGREEMENT
-from cofi_cli.tasks.kinds import KINDS
+from cofi_cli.tasks.kinds import KINDS, Kind
 from cofi_cli.training.snippets import snippet
 
 _CARD = """---
-library_name: transformers
+library_name: {library}
 pipeline_tag: {pipeline}
 tags: [pruning, cofi]
 ---
@@ -28,6 +29,9 @@ tags: [pruning, cofi]
 Made with [cofi](https://pypi.org/project/cofi-cli/), which implements CoFi structured pruning
 (Xia, Zhong, Chen, ACL 2022).
 """
+
+_LIBRARIES: Mapping[Kind, str] = {"embedding": "sentence-transformers"}
+"""Kinds that another library than transformers opens."""
 
 
 def model_card(report: dict[str, Any]) -> str:
@@ -49,6 +53,7 @@ def model_card(report: dict[str, Any]) -> str:
         if not is_agreement:
             rows.insert(1, f"| {metric} of the dense teacher | {report['teacher']['score']:.1f} |")
     return _CARD.format(
+        library=_LIBRARIES.get(report["kind"], "transformers"),
         pipeline=KINDS[report["kind"]].pipeline,
         code=snippet(report["kind"]),
         name=report["model_name"].rstrip("/").split("/")[-1],

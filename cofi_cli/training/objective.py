@@ -112,7 +112,14 @@ class EmbeddingObjective(Objective):
 
     def soft(self, student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
         """Return the mean of |s - t|² = 2 - 2·cos(s, t)."""
-        return (student.float() - teacher.float()).square().sum(-1).mean()
+        import os  # EXPERIMENT
+
+        s, t = student.float(), teacher.float()
+        loss = float(os.environ.get("X_EMB", 1)) * (s - t).square().sum(-1).mean()
+        w = float(os.environ.get("X_SIM", 0))
+        if w:
+            loss = loss + w * (s @ s.T - t @ t.T).square().mean()
+        return loss
 
 
 def _by_row(values: Tensor, mask: Tensor) -> Tensor:

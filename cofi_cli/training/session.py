@@ -11,11 +11,11 @@ import yaml
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from cofi_cli.architectures import load_tokenizer
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import ENVIRONMENT, CofiError
 from cofi_cli.runs import RunDir, read_json, write_json, write_text
 from cofi_cli.tasks import Encoded, Task
+from cofi_cli.training.embedder_checks import check_embedders, task_tokenizer
 from cofi_cli.training.environment import describe_environment
 from cofi_cli.training.interrupts import StopFlag
 from cofi_cli.training.metrics_log import MetricsLog
@@ -94,7 +94,8 @@ def open_session(
         torch.set_num_threads(config.train.threads)
     accelerator = make_accelerator(config.train.device)
     set_seed(config.seed)
-    tokenizer = task.prepared(load_tokenizer(config.model))
+    check_embedders(config, task)
+    tokenizer = task.prepared(task_tokenizer(config, task))
     splits = {name: task.encode(name, tokenizer) for name in task.splits}
     run.root.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)

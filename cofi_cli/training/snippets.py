@@ -67,11 +67,21 @@ with torch.no_grad():
 [passages[i] for i in scores.argsort(descending=True)]
 """
 
+_EMBEDDING = """\
+import cofi_cli  # or trust_remote_code=True below
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("PATH")
+vectors = model.encode(["The river rises in the hills.", "Its source is up in the hills."])
+similarity = model.similarity(vectors[0], vectors[1])
+"""
+
 SNIPPETS: Mapping[Kind, str] = {
     "multilabel": _MULTILABEL,
     "ranking": _RANKING,
     "tokens": _TOKENS,
     "span": _SPAN,
+    "embedding": _EMBEDDING,
 }
 """Kinds with a snippet of their own; all others open model and tokenizer. PATH is the folder."""
 

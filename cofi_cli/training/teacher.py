@@ -22,6 +22,7 @@ from cofi_cli.training.artefacts import save_dense_model
 from cofi_cli.training.checkpoint import load_state, save_state
 from cofi_cli.training.dense_stage import DenseStage
 from cofi_cli.training.distiller import uses_layers
+from cofi_cli.training.embedder_checks import given_teacher
 from cofi_cli.training.interrupts import Interrupted
 from cofi_cli.training.label_order import put_in_order
 from cofi_cli.training.loop import run_stage
@@ -73,7 +74,7 @@ def obtain_teacher(session: Session, times: dict[str, Any]) -> CofiForTask:
     config, folder = session.config, session.run.teacher
     record = session.run.checkpoints / "teacher.pt"
     if not folder.exists():
-        given = config.teacher.path
+        given = given_teacher(config, session.task)
         if given is not None:
             check_teacher(given, session.task)
             teacher = load_for_task(session, given)

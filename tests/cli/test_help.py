@@ -68,4 +68,5 @@ def test_a_preset_is_printed_with_its_comments(cofi: Cofi) -> None:
 def test_tasks_are_listed_with_their_preset(cofi: Cofi) -> None:
     tasks = json.loads(cofi("presets", "--tasks", "--json").out)
     assert tasks["mrpc"] == "glue-small" and tasks["qnli"] == "glue-large"
+    assert tasks["stsb-embedding"] == "embedding"
     assert tasks["demo"] == "demo" and tasks["squad"] == tasks["squad_v2"] == "squad"

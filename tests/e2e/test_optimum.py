@@ -16,7 +16,12 @@ import torch
 from onnxruntime import InferenceSession
 
 from cofi_cli.deploy.export import export
-from cofi_cli.modeling import CofiConfig, CofiForQuestionAnswering, CofiForTokenClassification
+from cofi_cli.modeling import (
+    CofiConfig,
+    CofiForEmbedding,
+    CofiForQuestionAnswering,
+    CofiForTokenClassification,
+)
 from cofi_cli.runs import RunDir
 from tests.e2e.conftest import tokenizer
 
@@ -76,6 +81,24 @@ print(json.dumps({
     "end": out.end_logits.tolist(),
     "answer": answer["answer"],
     "context": context,
+}))
+"""
+
+
+FEATURES = """
+import json, sys
+from optimum.onnxruntime import ORTModelForFeatureExtraction
+from transformers import AutoTokenizer
+
+folder = sys.argv[1]
+words = AutoTokenizer.from_pretrained(folder)
+model = ORTModelForFeatureExtraction.from_pretrained(folder, file_name="model.onnx")
+texts = ["the film is good", "a very bad plot is not fine"]
+inputs = words(texts, padding=True, return_tensors="pt")
+out = model(**inputs)
+print(json.dumps({
+    "inputs": {key: value.tolist() for key, value in inputs.items()},
+    "states": out.last_hidden_state.tolist(),
 }))
 """
 
@@ -159,3 +182,34 @@ def test_optimum_opens_a_tagger(tmp_path):
         ours = model.eval()(**inputs).logits
     np.testing.assert_allclose(answer["logits"], ours.numpy(), atol=1e-4)
     assert answer["tags"] == [names[i] for i in ours[0, 1:-1].argmax(-1)]
+
+
+@needs_optimum
+def test_optimum_opens_an_embedder(tmp_path):
+    """Its class gives the states of all tokens; the graph's sentence embedding lies beside them."""
+    torch.manual_seed(0)
+    words = tokenizer(tmp_path)
+    compact = CofiForEmbedding(
+        CofiConfig(
+            hidden_size=29,
+            pooler_size=32,
+            pooling="mean",
+            pooler_act="linear",
+            normalize=True,
+            head_dim=8,
+            layer_heads=[3, 0, 1],
+            layer_ffn=[7, 0, 0],
+            vocab_size=len(words),
+            max_position_embeddings=32,
+            initializer_range=0.5,
+        )
+    )
+    compact.save_pretrained(tmp_path / "model")
+    words.save_pretrained(tmp_path / "model")
+    folder = Path(export(tmp_path / "model", graph="plain")["folder"])
+    found = ask(FEATURES, folder)
+    session = InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    inputs = {key: np.asarray(value) for key, value in found["inputs"].items()}
+    tokens, vectors = session.run(["token_embeddings", "sentence_embedding"], inputs)
+    np.testing.assert_allclose(tokens, found["states"], atol=1e-5)
+    assert vectors.shape == (2, 32)

@@ -13,6 +13,7 @@ from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.plan import PrunePlan, everything
 from cofi_cli.pruning.sparsity import EncoderShape, count_prunable, size, sparsity
 from tests.tiny import SHAPE, batch, random_masks, save_bert
+from tests.tiny_embedder import WIDTH, save_embedder
 
 INPUTS = batch()
 
@@ -217,3 +218,23 @@ def test_published_prunable_sizes() -> None:
     minilm = EncoderShape(n_layers=6, n_heads=12, head_dim=32, ffn=1536, hidden=384)
     assert (bert.prunable, minilm.prunable) == (85_017_600, 10_637_568)
     assert float(sparsity(everything(bert).masks(), bert)) == 0.0
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@pytest.mark.parametrize("dense", [None, "torch.nn.modules.activation.Tanh"])
+@pytest.mark.parametrize("soft", [False, True])
+def test_masked_equals_compact_for_embedders(
+    tmp_path: Path, pooling: str, dense: str | None, soft: bool
+) -> None:
+    """What reads the stream is the pooler, square or narrow; its answer keeps its width."""
+    folder = save_embedder(tmp_path / "m", pooling=pooling, dense=dense, normalize=dense is None)
+    embedder = load_dense(str(folder), num_labels=1, head="embedding").eval()
+    masks = random_masks(SHAPE, 3, soft=soft, closed=0.5)
+    plan = plan_of(masks, soft=soft)
+    with torch.no_grad():
+        small = compact(embedder, plan)
+        masked = embedder.run(**INPUTS, masks=masks, skip_closed=False).logits
+        found = small.run(**INPUTS).logits
+    torch.testing.assert_close(found, masked, atol=1e-5, rtol=1e-5)
+    assert small.config.hidden_size < SHAPE.hidden
+    assert found.shape[1] == (SHAPE.hidden if dense is None else WIDTH)

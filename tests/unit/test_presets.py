@@ -30,7 +30,9 @@ from cofi_cli.presets import (
 from cofi_cli.tasks import token_builtin
 
 MODEL = Layer({"model": "m"}, "MODEL")
-NAMES = ["cofi-paper", "demo", "glue-large", "glue-small", "quick", "squad", "tokens"]
+NAMES = [
+    *("cofi-paper", "demo", "embedding", "glue-large", "glue-small", "quick", "squad", "tokens"),
+]
 
 
 def test_these_presets_exist() -> None:
@@ -104,6 +106,8 @@ def test_own_files_are_sorted_by_their_rows(tmp_path: Path) -> None:
     file.write_text("text,label\n" + "a,b\n" * 11_000, encoding="utf-8")
     assert choose_preset(None, train=file) == "glue-large"
     assert choose_preset(None, train=file, kind="span") == "squad"
+    assert choose_preset(None, train=file, kind="embedding") == "embedding"
+    assert choose_preset("stsb-embedding") == "embedding"
     assert choose_preset(None, train=file, kind="regression") == "glue-large"
     assert choose_preset(None) is None
     assert choose_preset(None, train=tmp_path / "absent.csv") is None

@@ -8,7 +8,7 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from cofi_cli.architectures import load_dense, load_tokenizer, resolve
+from cofi_cli.architectures import load_dense, load_tokenizer, resolve, save_tokenizer
 from cofi_cli.errors import CofiError
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -87,3 +87,18 @@ def test_altered_demo_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(CofiError, match="sha256") as caught:
         resolve("demo")
     assert caught.value.exit_code == 5
+
+
+def test_a_saved_tokenizer_forgets_the_lengths_of_its_last_call(
+    bert_folder: Path, tmp_path: Path
+) -> None:
+    """Bare tokenizers would cut, or pad, every row to them."""
+    from tokenizers import Tokenizer
+
+    words = load_tokenizer(str(bert_folder))
+    words("a good film", truncation=True, max_length=4, padding="max_length")
+    save_tokenizer(words, tmp_path)
+    saved = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    assert saved.padding is None
+    assert len(saved.encode("a film " * 12).ids) == 26
+    assert len(saved.encode("a film " * 40).ids) == words.model_max_length == 32

@@ -1,0 +1,50 @@
+"""Pairs as rows, and what embeddings are worth: rank correlation with people's ratings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from cofi_cli.tasks.encoding import Encoded, encode_rows
+from cofi_cli.tasks.metrics import METRICS
+from cofi_cli.tasks.task import Split, Task
+
+
+def encode_embedding(split: Split, tokenizer: Any, max_length: int) -> Encoded:
+    """Tokenise each text as a row: pair i becomes rows 2i and 2i + 1, its rating the gold."""
+    texts: list[tuple[str, ...]] = [(text,) for text in chain.from_iterable(split.texts)]
+    encoded = encode_rows(Split(texts, None), tokenizer, max_length)
+    gold = None if split.labels is None else np.asarray(split.labels, dtype=np.float64)
+    return replace(encoded, gold=gold)
+
+
+def score_embedding(task: Task, outputs: Any, reference: Any) -> dict[str, float]:
+    """Score embeddings, (rows, e), in points.
+
+    Args:
+        task: names the metrics.
+        outputs: of all rows.
+        reference: ratings of the pairs, (rows / 2,), or the teacher's embeddings, (rows, e).
+
+    Raises:
+        ValueError: rows are missing or too many, or an embedding is not finite.
+    """
+    from cofi_cli.tasks.scoring import finite
+
+    gold = np.asarray(reference, dtype=np.float64)
+    by_pairs = gold.ndim == 1
+    rows = len(gold) * 2 if by_pairs else len(gold)
+    vectors = finite(np.asarray(outputs, dtype=np.float64), rows)
+    if not by_pairs:
+        return {task.headline: 100.0 * float(cosines(vectors, gold).mean())}
+    found = cosines(vectors[0::2], vectors[1::2])
+    return {name: 100.0 * METRICS[name](gold, found) for name in task.metrics}
+
+
+def cosines(one: Any, other: Any) -> Any:
+    """Return the cosine of each row's pair of vectors, (n, e) twice; 0 for a zero vector."""
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    return (one * other).sum(1) / np.maximum(lengths, 1e-12)
