@@ -14,6 +14,8 @@ from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
 if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
 
+STATES = "token_embeddings"
+"""The output that an embedder's graph has beside its answer."""
 TOLERANCE = 1e-4
 """Largest difference of a logit between ONNX and torch, fp32."""
 
@@ -41,11 +43,14 @@ def check_parity(
     for indices in parity_batches(rows):
         batch = pad(rows, indices, pad_id=_pad_id(model))
         names = [output.name for output in session.get_outputs()]
-        theirs = answer_of(dict(zip(names, session.run(None, taken(session, batch)), strict=True)))
-        ours = _torch_answer(model, batch)
-        if theirs.shape != ours.shape:
-            raise _differs(name, f"shapes {theirs.shape} and {ours.shape}")
-        delta = float(np.abs(theirs - ours).max())
+        outputs = dict(zip(names, session.run(None, taken(session, batch)), strict=True))
+        pairs = [(answer_of(outputs), _torch_answer(model, batch))]
+        if STATES in outputs:
+            pairs.append((outputs[STATES], _torch_states(model, batch)))
+        for theirs, ours in pairs:
+            if theirs.shape != ours.shape:
+                raise _differs(name, f"shapes {theirs.shape} and {ours.shape}")
+        delta = float(np.max([np.abs(theirs - ours).max() for theirs, ours in pairs]))
         size, length = batch["input_ids"].shape
         is_padded = bool((batch["attention_mask"] == 0).any())
         if not delta <= tolerance:
@@ -114,6 +119,15 @@ def _torch_answer(model: CofiForTask, batch: dict[str, np.ndarray]) -> np.ndarra
         inputs: dict[str, Any] = {key: torch.from_numpy(value) for key, value in batch.items()}
         answer: np.ndarray = model.run(**inputs).logits.numpy()
     return answer
+
+
+def _torch_states(model: CofiForTask, batch: dict[str, np.ndarray]) -> np.ndarray:
+    import torch
+
+    with torch.inference_mode():
+        inputs: dict[str, Any] = {key: torch.from_numpy(value) for key, value in batch.items()}
+        states: np.ndarray = model.run(**inputs).states[-1].numpy()
+    return states
 
 
 def _pad_id(model: Any) -> int:

@@ -77,3 +77,10 @@ def test_embeddings_are_matched_in_direction() -> None:
     teacher = torch.nn.functional.normalize(torch.randn(3, 5), dim=-1)
     cosine = (student * teacher).sum(-1)
     assert torch.allclose(soft("embedding", student, teacher), (2 - 2 * cosine).mean(), atol=1e-6)
+
+
+def test_long_embeddings_weigh_no_more_than_short_ones() -> None:
+    """Teachers that do not normalise have vectors of any length."""
+    teacher = torch.tensor([[30.0, 40.0], [0.3, 0.4]])
+    student = teacher + torch.tensor([[5.0, 0.0], [0.05, 0.0]])
+    assert soft("embedding", student, teacher).item() == pytest.approx(0.01)
