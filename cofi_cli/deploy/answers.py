@@ -10,7 +10,7 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = {
     "sequence": ("logits",),
     "token": ("logits",),
     "span": ("start_logits", "end_logits"),
-    "embedding": ("token_embeddings", "sentence_embedding"),
+    "embedding": ("last_hidden_state", "sentence_embedding"),
 }
 """Kind of head -> names, those that optimum's classes and sentence-transformers look for."""
 

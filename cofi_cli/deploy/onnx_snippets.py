@@ -98,7 +98,7 @@ USAGE: Mapping[str, Usage] = {
     "span": Usage("the outputs are `start_logits` and `end_logits`, (batch, length) each", _SPAN),
     "embedding": Usage(
         "the outputs are `sentence_embedding`, (batch, width), pooled and finished as the model "
-        "does it, and `token_embeddings`, (batch, length, hidden)",
+        "does it, and `last_hidden_state`, (batch, length, hidden)",
         _EMBEDDING,
     ),
 }

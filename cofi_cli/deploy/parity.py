@@ -14,7 +14,7 @@ from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
 if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
 
-STATES = "token_embeddings"
+STATES = "last_hidden_state"
 """The output that an embedder's graph has beside its answer."""
 TOLERANCE = 1e-4
 """Largest difference of a logit between ONNX and torch, fp32."""

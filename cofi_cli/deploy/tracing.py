@@ -56,7 +56,7 @@ def write_onnx(
     long = {0: "batch", 1: "length"}
     per_token = model.per_token
     axes = dict.fromkeys(names, long) | {
-        name: long if per_token or name == "token_embeddings" else {0: "batch"} for name in outputs
+        name: long if per_token or name == "last_hidden_state" else {0: "batch"} for name in outputs
     }
     with _quiet(), torch.inference_mode():
         torch.onnx.export(

@@ -21,6 +21,7 @@ from .encoder import Encoder, init_weights, layer_norm
 from .gather import take
 from .masks import Masks
 from .positions import OFF
+from .select import Select  # noqa: F401  transformers 4.57 copies only what this file imports
 
 Own = TypeVar("Own", bound="CofiPreTrainedModel")
 

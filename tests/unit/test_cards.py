@@ -42,7 +42,8 @@ def test_a_model_card_opens_the_kind(kind: str) -> None:
     spec = KINDS[kind]  # type: ignore[index]
     assert f"\npipeline_tag: {spec.pipeline}\n" in card
     code = code_of(card)
-    assert spec.auto in code or f'pipeline("{spec.pipeline}"' in code
+    opens = (f"{spec.auto}.from_pretrained", f'pipeline("{spec.pipeline}"', "SentenceTransformer(")
+    assert any(text in code for text in opens)
     assert hasattr(transformers, spec.auto)
 
 
@@ -62,4 +63,6 @@ def test_an_onnx_card_reads_the_outputs_of_its_head(head: str) -> None:
     assert "`input_ids` and `attention_mask`, int64" in card
     code = code_of(card)
     for name in OUTPUTS[head]:
-        assert f"`{name}`" in card and f'"{name}"' in code
+        assert f"`{name}`" in card
+    asked = OUTPUTS[head][1:] if head == "embedding" else OUTPUTS[head]
+    assert all(f'"{name}"' in code for name in asked)

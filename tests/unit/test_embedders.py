@@ -106,7 +106,7 @@ def test_an_encoder_in_a_folder_of_its_own_is_refused_with_the_way_out(tmp_path:
     [
         ({"activation_function": "torch.nn.modules.activation.Softmax"}, "Softmax"),
         ({"use_residual": True}, "residual"),
-        ({"module_input_name": "token_embeddings"}, "something else"),
+        ({"module_input_name": "last_hidden_state"}, "something else"),
     ],
 )
 def test_a_dense_module_that_is_not_supported(

@@ -33,7 +33,10 @@ def byte_level(*, prefix: bool) -> PreTrainedTokenizerFast:
     merges = [("a", "d"), ("ad", "a"), ("Ġ", "ada")]
     inner = Tokenizer(models.BPE(vocabulary, merges))
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
-    return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="!", model_max_length=64)
+    # transformers 4.57 sets the pre-tokenizer by its own argument.
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="!", model_max_length=64, add_prefix_space=prefix
+    )
 
 
 def task(split: Split, max_length: int = 64) -> Task:
