@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cofi_cli.modeling.gather import gather, put, take
+from cofi_cli.modeling.gather import gather, take
 
 ROWS, COLUMNS = torch.tensor([0, 3, 4]), torch.tensor([1, 2, 5, 6, 0])
 
@@ -47,29 +47,6 @@ def test_stacks_weights() -> None:
         assert torch.equal(mine, other)
 
 
-def test_casts_once_where_products_are_cast() -> None:
-    weight = torch.randn(6, 7, requires_grad=True)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = gather(weight, rows=ROWS)
-    assert torch.equal(found, weight[ROWS].bfloat16())
-    (grad,) = torch.autograd.grad(found.float().sum(), weight)
-    assert grad.dtype == torch.float32 and grad.sum() == 3 * 7
-
-
 def test_everything_is_the_weight_itself() -> None:
     weight = torch.randn(6, 7)
     assert gather(weight) is weight and take(weight, None, 0) is weight
-
-
-@pytest.mark.parametrize("dim", [0, -1])
-def test_take_and_put_undo_each_other(dim: int) -> None:
-    (x,) = leaves((8, 8))
-    taken = take(x, ROWS, dim)
-    assert torch.equal(taken, x[ROWS] if dim == 0 else x[:, ROWS])
-    (grad,) = torch.autograd.grad(taken.sum(), x)
-    assert torch.equal(grad, put(torch.ones_like(taken), ROWS, dim, 8))
-    (part,) = leaves((3, 3))
-    wide = put(part, ROWS, dim, 8)
-    assert torch.equal(take(wide, ROWS, dim), part) and wide.sum() == part.sum()
-    mine, ones = gradients(wide, [part]), torch.zeros_like(wide, requires_grad=True)
-    assert torch.equal(mine[0], take(gradients(ones * 1, [ones])[0], ROWS, dim))
