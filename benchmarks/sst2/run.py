@@ -13,23 +13,20 @@ import argparse
 import json
 import resource
 import statistics
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+from runs import cofi  # noqa: E402
+
 RECIPES = {
     0.95: {"prune.epochs": 8, "recover.epochs": 6},
     0.8: {"prune.epochs": 6, "recover.epochs": 3},
 }
-
-
-def cofi(*arguments: object) -> None:
-    """Run a command of cofi; its progress is ours."""
-    command = [sys.executable, "-m", "cofi_cli", *map(str, arguments)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 def prune(

@@ -101,12 +101,13 @@ def load_run_task(run: RunDir) -> Task | None:
     from cofi_cli.tasks import Taught, load_task
     from cofi_cli.tasks.agreement import AGREEMENT, load_answers
 
-    if not config.unlabelled or config.kind == "embedding":
-        return load_task(config)
-    from cofi_cli.architectures import read_taught
+    taught = None
+    if config.unlabelled and config.kind != "embedding":
+        from cofi_cli.architectures import read_taught
 
-    teacher = _teacher_of(run)
-    task = load_task(config, Taught(teacher, *read_taught(teacher, config.kind)))
+        teacher = _teacher_of(run)
+        taught = Taught(teacher, *read_taught(teacher, config.kind))
+    task = load_task(config, taught)
     if task.headline != AGREEMENT:
         return task
     return replace(task, answers=load_answers(run.answers, task.fingerprint))

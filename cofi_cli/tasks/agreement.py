@@ -17,7 +17,7 @@ from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import write_atomic
 from cofi_cli.tasks.encoding import Ragged
 from cofi_cli.tasks.kinds import KINDS, Kind
-from cofi_cli.tasks.metrics import pearson
+from cofi_cli.tasks.metrics import cosines, pearson
 from cofi_cli.tasks.multilabel import f1_of
 
 AGREEMENT = "agreement"
@@ -29,6 +29,7 @@ MEANS: Mapping[Kind, str] = {
     "ranking": "Pearson correlation with the teacher's scores",
     "tokens": "the share of tokens, special ones aside, where both give the same tag",
     "span": "F1 of its spans, in tokens, against the teacher's",
+    "embedding": "the mean cosine of its embeddings to the teacher's",
 }
 """What agreement is, by kind."""
 
@@ -79,6 +80,8 @@ def agreement(kind: Kind, outputs: Any, answers: TeacherAnswers) -> dict[str, fl
         yes, gold = ours >= 0, theirs >= 0
         same = f1_of(np.asarray((yes & gold).sum()), np.asarray((yes ^ gold).sum()))
         found = float(np.nan_to_num(same, nan=1.0))  # neither ever says yes
+    elif kind == "embedding":
+        found = float(cosines(ours, theirs).mean())
     elif KINDS[kind].outputs == 1:
         ours, theirs = ours.reshape(-1), theirs.reshape(-1)
         found = 1.0 if np.array_equal(ours, theirs) else pearson(theirs, ours)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cofi_cli.tasks.encoding import Encoded, encode_rows
-from cofi_cli.tasks.metrics import METRICS
+from cofi_cli.tasks.metrics import METRICS, cosines
 from cofi_cli.tasks.task import Split, Task
 
 
@@ -27,7 +27,7 @@ def score_embedding(task: Task, outputs: Any, reference: Any) -> dict[str, float
     Args:
         task: names the metrics.
         outputs: of all rows.
-        reference: ratings of the pairs, (rows / 2,), or the teacher's embeddings, (rows, e).
+        reference: ratings of the pairs, (rows / 2,).
 
     Raises:
         ValueError: rows are missing or too many, or an embedding is not finite.
@@ -35,16 +35,6 @@ def score_embedding(task: Task, outputs: Any, reference: Any) -> dict[str, float
     from cofi_cli.tasks.scoring import finite
 
     gold = np.asarray(reference, dtype=np.float64)
-    by_pairs = gold.ndim == 1
-    rows = len(gold) * 2 if by_pairs else len(gold)
-    vectors = finite(np.asarray(outputs, dtype=np.float64), rows)
-    if not by_pairs:
-        return {task.headline: 100.0 * float(cosines(vectors, gold).mean())}
+    vectors = finite(np.asarray(outputs, dtype=np.float64), 2 * len(gold))
     found = cosines(vectors[0::2], vectors[1::2])
     return {name: 100.0 * METRICS[name](gold, found) for name in task.metrics}
-
-
-def cosines(one: Any, other: Any) -> Any:
-    """Return the cosine of each row's pair of vectors, (n, e) twice; 0 for a zero vector."""
-    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    return (one * other).sum(1) / np.maximum(lengths, 1e-12)

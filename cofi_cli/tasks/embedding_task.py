@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
+from cofi_cli.tasks.agreement import AGREEMENT, MEANS
 from cofi_cli.tasks.columns import choose_columns, choose_texts, one_label
 from cofi_cli.tasks.glue import glue_from_folder
+from cofi_cli.tasks.hold_out import hold_out
 from cofi_cli.tasks.labels import read_labels, to_numbers
 from cofi_cli.tasks.tables import Table, read_table, read_text
 from cofi_cli.tasks.task import Split, Task
@@ -25,9 +25,6 @@ DATASET = "sentence-transformers/stsb"
 """STS-B on the hub with the scores of its test split; GLUE's own copy lacks them."""
 RATED = ("spearman", "pearson")
 """Metrics where pairs are rated; Spearman is what embedders are compared by."""
-HELD_OUT = ("cosine",)
-"""The metric of held-out texts: the mean cosine to the teacher's embeddings."""
-HELD_OUT_SHARE, HELD_OUT_MOST = 0.1, 1000
 """Share of the training texts that are held out where no pairs are given, and how many at most."""
 _PLAIN = ".txt"
 
@@ -58,10 +55,14 @@ def embedding_from_files(config: TaskConfig) -> Task:
     if config.validation is None:
         if config.test is not None:
             raise CofiError("--test needs --validation FILE as well.")
-        splits, metrics = hold_out(texts), HELD_OUT
+        kept, held = hold_out(splits["train"].texts, "embedding", path)
+        splits, metrics = (
+            {"train": Split(kept, None), "validation": Split(held, None)},
+            (AGREEMENT,),
+        )
         note = (
-            f"No rated pairs were given: {len(splits['validation']):,} texts were held out, and "
-            "the score is the mean cosine of their embeddings to the teacher's."
+            f"No rated pairs were given: {len(held):,} texts were held out, and the score is "
+            f"{MEANS['embedding']}, in points; 100 is the teacher itself."
         )
     name = path.resolve().parent.name if path.stem.lower() == "train" else path.stem
     return _task(name, splits, config, metrics=metrics, note=note)
@@ -103,23 +104,6 @@ def splits_from_hub(found: Mapping[str, Any]) -> dict[str, Split]:
 def distinct(texts: list[str]) -> list[str]:
     """Return texts in their order, each once; what holds only spaces is left out."""
     return list(dict.fromkeys(text.strip() for text in texts if text.strip()))
-
-
-def hold_out(texts: list[str]) -> dict[str, Split]:
-    """Split texts at random into ``train`` and ``validation``, the same way each time.
-
-    Raises:
-        CofiError: there are too few.
-    """
-    count = min(HELD_OUT_MOST, int(len(texts) * HELD_OUT_SHARE))
-    if count < 1:
-        raise CofiError(
-            f"{len(texts)} texts are too few to hold some out.",
-            hint="Add rated pairs: --validation FILE with sentence1, sentence2 and score.",
-        )
-    order = np.random.default_rng(0).permutation(len(texts))
-    rows = {"train": sorted(order[count:]), "validation": sorted(order[:count])}
-    return {name: Split([(texts[row],) for row in kept], None) for name, kept in rows.items()}
 
 
 def _task(

@@ -59,6 +59,13 @@ def spearman(labels: NDArray[Any], predictions: NDArray[Any]) -> float:
     return float(spearmanr(labels, predictions)[0])
 
 
+def cosines(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+    """Return the cosine of each row's pair of vectors, (n, e) twice; 0 for a zero vector."""
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    found: NDArray[Any] = (one * other).sum(1) / np.maximum(lengths, 1e-12)
+    return found
+
+
 def _constant(values: NDArray[Any]) -> bool:
     """Whether a correlation with these values is noise: all equal up to rounding."""
     values = np.asarray(values, dtype=np.float64)

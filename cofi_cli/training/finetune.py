@@ -14,12 +14,10 @@ from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig, CofiForTask
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.runs import RunDir, read_json, write_json
-from cofi_cli.tasks.agreement import AGREEMENT
 from cofi_cli.training.artefacts import PLAN, save_compact, save_dense_model
 from cofi_cli.training.checks import guard_folder
 from cofi_cli.training.dense_stage import DenseStage
 from cofi_cli.training.distiller import Distiller
-from cofi_cli.training.embedder_gold import give_gold
 from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.interrupts import stop_flag
 from cofi_cli.training.loop import StageTime, run_stage
@@ -64,14 +62,15 @@ def finetune(
         theirs = load_config_dict(resolve(config.model))
         is_compact = theirs["model_type"] == CofiConfig.model_type
         if task.kind == "embedding":
-            _prepare_embedder(session, is_compact=is_compact)
+            _check_embedder(session, is_compact=is_compact)
         model = load_for_task(session, config.model).to(session.device)
-        if task.headline == AGREEMENT:
-            ask_teacher(session, _teacher(session))
-        before = evaluate(session, model)
         learns_from_teacher = is_compact or task.splits["train"].labels is None
-        if learns_from_teacher and config.teacher.path is not None:
-            used = _distil(session, model)
+        teacher = _teacher(session) if learns_from_teacher else None
+        if teacher is not None:
+            ask_teacher(session, teacher)
+        before = evaluate(session, model)
+        if teacher is not None:
+            used = _distil(session, model, teacher)
         else:
             used = _fit(session, model, _settings(config, is_compact=is_compact))
         report = finetune_report(session, model=model, before=before, time=used.summary())
@@ -84,8 +83,8 @@ def finetune(
         return report
 
 
-def _prepare_embedder(session: Session, *, is_compact: bool) -> None:
-    """Refuse to train an embedder on labels; let its teacher say what unrated texts are.
+def _check_embedder(session: Session, *, is_compact: bool) -> None:
+    """Refuse to train an embedder on labels.
 
     Raises:
         CofiError: there is no teacher, or the model is not a compact one.
@@ -98,7 +97,6 @@ def _prepare_embedder(session: Session, *, is_compact: bool) -> None:
             hint="To prune one: cofi prune MODEL --task TASK; to train a pruned one on: "
             "cofi finetune RUN/model --teacher RUN/teacher",
         )
-    give_gold(session, load_for_task(session, config.teacher.path))
 
 
 def _settings(config: RunConfig, *, is_compact: bool) -> TeacherConfig:
@@ -115,8 +113,8 @@ def _fit(session: Session, model: CofiForTask, settings: TeacherConfig) -> Stage
     return used
 
 
-def _distil(session: Session, model: CofiForTask) -> StageTime:
-    config, teacher = session.config, _teacher(session)
+def _distil(session: Session, model: CofiForTask, teacher: CofiForTask) -> StageTime:
+    config = session.config
     kept = kept_hidden(Path(config.model), model, teacher)
     distill = config.distill
     if kept is None:
@@ -136,9 +134,11 @@ def _distil(session: Session, model: CofiForTask) -> StageTime:
     return used
 
 
-def _teacher(session: Session) -> CofiForTask:
+def _teacher(session: Session) -> CofiForTask | None:
+    """Return the teacher that is named, if one is."""
     given = session.config.teacher.path
-    assert given is not None
+    if given is None:
+        return None
     check_teacher(given, session.task)
     return load_for_task(session, given)
 

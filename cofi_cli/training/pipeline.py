@@ -15,7 +15,6 @@ from cofi_cli.training.artefacts import save_compact
 from cofi_cli.training.checkpoint import load_state, save_state
 from cofi_cli.training.checks import check_target, guard_folder
 from cofi_cli.training.distiller import Distiller, load_layer_map
-from cofi_cli.training.embedder_gold import give_gold
 from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.interrupts import stop_flag
 from cofi_cli.training.loop import run_stage
@@ -69,7 +68,6 @@ def prune(
         times: dict[str, dict[str, float]] = {}
         teacher = obtain_teacher(session, times)
         ask_teacher(session, teacher)
-        give_gold(session, teacher)
         outputs = make_teacher_outputs(session, teacher)
         pruned = _pruned(session, outputs, times)
         model = _recovered(session, outputs, pruned, times)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from cofi_cli.architectures import read_taught
 from cofi_cli.config import RunConfig
+from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.tasks import Task, Taught, load_task, no_labels
 from cofi_cli.tasks.agreement import AGREEMENT, TeacherAnswers, save_answers
@@ -18,7 +19,8 @@ def load_run_task(config: RunConfig) -> Task:
 
     Raises:
         CofiError: a fault in the data, no teacher where ``task.unlabelled`` needs one, or
-            training rows that have neither labels nor a teacher.
+            training rows that have neither labels nor a teacher, or no labels where
+            ``distill.label_weight`` asks for them.
     """
     taught, teacher = None, config.teacher.path
     if config.task.unlabelled and teacher is not None and config.task.kind != "embedding":
@@ -26,6 +28,12 @@ def load_run_task(config: RunConfig) -> Task:
     task = load_task(config.task, taught)
     if task.splits["train"].labels is None and teacher is None and task.kind != "embedding":
         raise no_labels(task)
+    if task.splits["train"].labels is None and config.distill.label_weight > 0:
+        raise CofiError(
+            f"distill.label_weight is {config.distill.label_weight:g}, but the training rows of "
+            f"task '{task.name}' have no labels.",
+            hint="Set it to 0: --set distill.label_weight=0",
+        )
     return task
 
 

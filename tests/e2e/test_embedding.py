@@ -200,6 +200,12 @@ def test_a_compact_embedder_learns_on_from_its_teacher(
     assert ours(more.model).shape == (7, 16)
 
 
+def test_labels_cannot_weigh_where_there_are_none(config: RunConfig, tmp_path: Path) -> None:
+    values = config.model_dump() | {"distill": config.distill.model_dump() | {"label_weight": 0.5}}
+    with pytest.raises(CofiError, match=r"label_weight is 0\.5, but the training"):
+        prune(RunConfig.model_validate(values), RunDir(tmp_path / "no"))
+
+
 def test_an_embedder_is_not_trained_on_labels(config: RunConfig, tmp_path: Path) -> None:
     with pytest.raises(CofiError, match="learns from its teacher's embeddings") as caught:
         finetune(config, RunDir(tmp_path / "no"))
@@ -229,7 +235,7 @@ def test_cls_pooling_a_narrow_dense_layer_and_held_out_texts(tmp_path: Path) -> 
     config = made_config(model, tmp_path / "data", validation=None)
     run = RunDir(tmp_path / "run")
     report = prune(config, run)
-    assert report["metric"] == "cosine" and "held out" in report["note"]
+    assert report["metric"] == "agreement" and "held out" in report["note"]
     assert report["teacher"]["score"] == pytest.approx(100, abs=1e-3)
     assert 50 < report["model"]["score"] < 100
     for folder in (run.teacher, run.model):
@@ -243,6 +249,9 @@ def test_cls_pooling_a_narrow_dense_layer_and_held_out_texts(tmp_path: Path) -> 
         out = AutoModel.from_pretrained(run.model).eval()(**inputs)
     for graph in ("lean", "lean-fused"):
         exported = export(run.root, graph=graph, schedule=FAST)
+        found = {name: row["score"] for name, row in exported["models"].items()}
+        assert found["dense"] == pytest.approx(100, abs=1e-2)
+        assert found["model"] == pytest.approx(report["model"]["score"], abs=1e-2)
         session = InferenceSession(str(run.onnx / "model.onnx"))
         feed = {k: inputs[k].numpy() for k in exported["inputs"]}
         tokens, vectors = session.run(["last_hidden_state", "sentence_embedding"], feed)

@@ -13,6 +13,7 @@ from cofi_cli.architectures import load_tokenizer
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks import load_task
+from cofi_cli.tasks.agreement import TeacherAnswers
 from cofi_cli.tasks.embedding_task import splits_from_hub
 from tests.tiny_embedder import save_embedder
 
@@ -63,7 +64,7 @@ def test_without_pairs_some_texts_are_held_out(tmp_path: Path) -> None:
     kept, held = ([t for (t,) in task.splits[s].texts] for s in ("train", "validation"))
     assert len(held) == 5 and sorted(kept + held) == sorted(lines)
     assert task.fingerprint == again.fingerprint
-    assert task.metrics == ("cosine",) and "5 texts were held out" in task.note
+    assert task.metrics == ("agreement",) and "5 texts were held out" in task.note
 
 
 FAULTS = {
@@ -89,7 +90,7 @@ def test_what_is_missing_is_said(tmp_path: Path, pairs: Path) -> None:
     with pytest.raises(CofiError, match="has no texts"):
         load(train=texts, validation=pairs)
     texts.write_text("one\ntwo")
-    with pytest.raises(CofiError, match="2 texts are too few to hold some out"):
+    with pytest.raises(CofiError, match="2 rows of 2 different texts: too few to hold some out"):
         load(train=texts)
     with pytest.raises(CofiError, match="--test needs --validation"):
         load(train=texts, test=pairs)
@@ -163,5 +164,5 @@ def test_held_out_texts_are_scored_by_the_cosine_to_the_teacher(tmp_path: Path) 
     texts.write_text("\n".join(f"text {i}" for i in range(20)))
     task = load(train=texts)
     teacher = np.array([[1.0, 0.0], [0.0, 3.0]])
-    found = task.score(np.array([[2.0, 0.0], [1.0, 1.0]]), teacher)
-    assert found == {"cosine": pytest.approx(100 * (1 + math.sqrt(0.5)) / 2)}
+    found = task.score(np.array([[2.0, 0.0], [1.0, 1.0]]), TeacherAnswers(teacher))
+    assert found == {"agreement": pytest.approx(100 * (1 + math.sqrt(0.5)) / 2)}

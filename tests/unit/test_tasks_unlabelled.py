@@ -13,6 +13,7 @@ from cofi_cli.errors import UNREACHABLE, USAGE, CofiError
 from cofi_cli.tasks import Ragged, Taught, load_task
 from cofi_cli.tasks.agreement import MEANS, TeacherAnswers, agreement, load_answers, save_answers
 from cofi_cli.tasks.hold_out import hold_out
+from cofi_cli.tasks.kinds import KINDS
 from cofi_cli.tasks.text_files import read_text_rows
 
 CLASSES = Taught("some/teacher", "classification", ("bad", "good"))
@@ -255,7 +256,10 @@ def test_agreement_by_kind():
     other = [np.eye(3)[[1, 1, 1, 0, 1]], np.eye(3)[[0, 0, 2]]]
     # [CLS] and [SEP] aside: 1 2 0 against 1 1 0, and 0 against 0
     assert agree("tokens", Ragged(tags, np.float32), Ragged(other, np.float32)) == 75.0
-    assert set(MEANS) == {"classification", "multilabel", "regression", "ranking", "tokens", "span"}
+    # cosines 1 and 1/√2, whatever the lengths
+    vectors, gold = np.array([[2.0, 0.0], [1.0, 1.0]]), np.array([[1.0, 0.0], [0.0, 3.0]])
+    assert agree("embedding", vectors, gold) == pytest.approx(100 * (1 + 0.5**0.5) / 2)
+    assert set(MEANS) == set(KINDS)
 
 
 def spans(*rows):
