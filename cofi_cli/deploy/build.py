@@ -198,13 +198,19 @@ class Build:
                 )
             return [self.wish.graph]
         is_cuda = self.wish.conditions.provider == "cuda"
-        return [
-            form.name
-            for form in FORMS.values()
-            if (form.is_portable or not self.wish.portable)
-            and (form.name != "fused-skip" or is_cuda)
-            and unsupported(self.models[CHOSEN][1], form.name) is None
-        ]
+        fitting = []
+        for form in FORMS.values():
+            if (self.wish.portable and not form.is_portable) or (
+                form.name == "fused-skip" and not is_cuda
+            ):
+                continue
+            why = unsupported(self.models[CHOSEN][1], form.name)
+            if why is None:
+                fitting.append(form.name)
+            elif form.name not in self._refused:
+                self._refused.add(form.name)
+                self.notes.append(f"Graph '{form.name}' is left out: {why}.")
+        return fitting
 
     def _graphs(self) -> dict[str, Path]:
         """Return the model's graph in each form to try; one that is not proven is left out."""

@@ -24,6 +24,8 @@ from cofi_cli.deploy.tracing import residuals_as_sums, write_onnx
 from cofi_cli.errors import CofiError
 from cofi_cli.runs import RunDir, read_json
 from cofi_cli.tasks import Task
+from tests.architectures import save
+from tests.e2e.conftest import tokenizer
 
 FAST = Schedule(runs=2, rounds=2, warmup=0, max_seconds=5)
 ROWS = synthetic_rows(vocab=15, longest=32)
@@ -354,3 +356,16 @@ def test_the_folder_asks_for_no_trust(finished, exported):
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout.startswith("pos [2, ")
+
+
+def test_forms_that_do_not_fit_a_model_are_left_out_with_a_reason(tmp_path):
+    """ModernBERT rotates its queries and keys, and normalises before its sub-layers."""
+    folder = save(tmp_path / "model", "modernbert", "sequence")
+    tokenizer(tmp_path).save_pretrained(folder)
+    report = export(folder, precision="int8", schedule=FAST)
+    tried = {row["name"] for row in report["models"]["model"]["candidates"]}
+    assert tried == {"plain", "packed"}
+    left = [note for note in report["notes"] if "is left out" in note]
+    assert len(left) == 3 and "Graph 'lean' is left out: it is written for encoders" in left[0]
+    with pytest.raises(CofiError, match="Graph 'fused' does not fit this model: onnxruntime's"):
+        export(folder, graph="fused", schedule=FAST)
