@@ -33,8 +33,8 @@ VARIANTS: dict[str, dict[str, object]] = {
     "prediction + dynamic layers": {"distill.matching": "nearest"},
 }
 TASKS = {
-    "sst2_sentences": ("sst2", {"prune.epochs": 6, "recover.epochs": 4}),
-    "mrpc": ("mrpc", {"task.max_length": 128, "prune.epochs": 8, "recover.epochs": 6}),
+    "sst2_sentences": ("sst2", {"prune.epochs": 5, "recover.epochs": 3}),
+    "mrpc": ("mrpc", {"task.max_length": 128, "prune.epochs": 6, "recover.epochs": 4}),
 }
 SPARSITY = 0.95
 
