@@ -190,15 +190,15 @@ class Traced(nn.Module):
             bias: Any = bare._bias(mask, torch.float32)
             return answers(self.inner, self.lean(ids, types, bias, mask.to(torch.int32)), mask)
         if self.is_fused:
-            states, _ = bare.encoder(ids, mask.to(torch.int32), types, eager=True)
+            states = bare.encoder(ids, mask.to(torch.int32), types, eager=True)
         else:
-            states, _ = bare.states(ids, mask, types)
+            states = bare.states(ids, mask, types)
         return answers(self.inner, states[-1], mask)
 
 
 def answers(model: CofiForTask, last: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
     """Return what a model's head makes of the last state, (B, T, d), output by output."""
-    answer = model.head(last, None, mask)
+    answer = model.head(last, mask)
     if isinstance(model, CofiForQuestionAnswering):
         start, end = answer.unbind(-1)
         return start, end

@@ -18,7 +18,7 @@ from .dropout import dropout as drop
 from .gather import gather, take
 from .masks import Masks
 from .positions import Positions, Rotation, rotate
-from .select import Select, index_of, rounded_up, units_of
+from .select import Hidden, index_of, rounded_up, units_of
 
 
 def attend(
@@ -117,16 +117,16 @@ class SubLayer(nn.Module):
             return x + out * (hidden > 0).to(out.dtype)
         return masked_layer_norm(x + out, self.norm, hidden)
 
-    def open_enter(self, x: Tensor, select: Select) -> Tensor:
-        """Return the products' input, (B, T, m); x is (B, T, k)."""
-        if self.is_pre and self.norm is not None:
-            x = open_layer_norm(x, self.norm, select)
-        return select.enter(x)
+    def open_enter(self, x: Tensor, hidden: Hidden) -> Tensor:
+        """Return f's input where closed units are skipped; x is (B, T, d)."""
+        return open_layer_norm(x, self.norm, hidden) if self.is_pre and self.norm else x
 
-    def open_leave(self, x: Tensor, out: Tensor, select: Select) -> Tensor:
-        """Return the new stream, (B, T, k), for the products' output, (B, T, m)."""
-        x = x + drop(select.leave(out), self.dropout, self.training)
-        return x if self.is_pre or self.norm is None else open_layer_norm(x, self.norm, select)
+    def open_leave(self, x: Tensor, out: Tensor, hidden: Hidden) -> Tensor:
+        """Return the new stream where closed units are skipped, (B, T, d)."""
+        out = drop(out, self.dropout, self.training)
+        if self.is_pre or self.norm is None:
+            return x + hidden.restrict(out)
+        return open_layer_norm(x + out, self.norm, hidden)
 
 
 class Attention(SubLayer):
@@ -189,16 +189,16 @@ class Attention(SubLayer):
         kept: list[int],
         head: Tensor,
         layer: Tensor,
-        select: Select,
+        hidden: Hidden,
         rotation: Optional[Rotation] = None,
     ) -> Tensor:
-        """Masked state, open units only; x is (B, T, k), head holds the open heads' gates."""
+        """Masked state, open heads only; x is (B, T, d), head holds the open heads' gates."""
         units = units_of(kept, self.heads, self.head_dim, x.device)
         parts = (self.query, self.key, self.value)
-        weight = gather(*[p.weight for p in parts], rows=units, columns=select.products)
+        weight = gather(*[p.weight for p in parts], rows=units)
         biases = [take(p.bias, units, 0) for p in parts if p.bias is not None]
         bias = torch.cat(biases) if biases else None
-        joint = F.linear(self.open_enter(x, select), weight, bias)
+        joint = F.linear(self.open_enter(x, hidden), weight, bias)
         batch, length = x.shape[:2]
         q, k, v = joint.view(batch, length, 3, len(kept), self.head_dim).permute(2, 0, 3, 1, 4)
         q, k = rotate(q, rotation), rotate(k, rotation)
@@ -207,9 +207,9 @@ class Attention(SubLayer):
             attend(q, k, v, mask, dropout=dropout, head_dim=self.head_dim, eager=False)
         )
         gates = head.repeat_interleave(self.head_dim) * layer
-        out_weight = gather(self.output.weight, rows=select.products, columns=units, scale=gates)
-        out = F.linear(context, out_weight, scaled(self.output.bias, select.products, layer))
-        return self.open_leave(x, out, select)
+        out_weight = gather(self.output.weight, columns=units, scale=gates)
+        out = F.linear(context, out_weight, scaled(self.output.bias, layer))
+        return self.open_leave(x, out, hidden)
 
 
 class FeedForward(SubLayer):
@@ -243,40 +243,38 @@ class FeedForward(SubLayer):
         return torch.where(is_off, x, self.masked_leave(x, out, hidden))
 
     def open(
-        self, x: Tensor, kept: list[int], dim: Tensor, layer: Tensor, select: Select
+        self, x: Tensor, kept: list[int], dim: Tensor, layer: Tensor, hidden: Hidden
     ) -> Tensor:
-        """Masked state; x is (B, T, k), dim holds the gates of the dims in ``kept``."""
+        """Masked state; x is (B, T, d), dim holds the gates of the dims in ``kept``."""
         index = index_of(kept, self.width, x.device)
-        entering = self.open_enter(x, select)
+        entering = self.open_enter(x, hidden)
 
         def project(linear: nn.Linear) -> Tensor:
-            weight = gather(linear.weight, rows=index, columns=select.products)
-            return F.linear(entering, weight, scaled(linear.bias, index))
+            bias = None if linear.bias is None else take(linear.bias, index, 0)
+            return F.linear(entering, gather(linear.weight, rows=index), bias)
 
-        down = gather(self.down.weight, rows=select.products, columns=index, scale=dim * layer)
+        down = gather(self.down.weight, columns=index, scale=dim * layer)
         inner = self.activation(project(self.up))
         if self.gate is not None:
             inner = inner * project(self.gate)
-        out = F.linear(inner, down, scaled(self.down.bias, select.products, layer))
-        return self.open_leave(x, out, select)
+        out = F.linear(inner, down, scaled(self.down.bias, layer))
+        return self.open_leave(x, out, hidden)
 
 
-def scaled(
-    bias: Optional[Tensor], index: Optional[Tensor], factor: Optional[Tensor] = None
-) -> Optional[Tensor]:
-    """Select and multiply the entries of a bias, where there is one."""
-    if bias is None:
-        return None
-    bias = take(bias, index, 0)
-    return bias if factor is None else bias * factor
+def scaled(bias: Optional[Tensor], factor: Tensor) -> Optional[Tensor]:
+    """Multiply a bias, where there is one."""
+    return None if bias is None else bias * factor
 
 
-def open_layer_norm(x: Tensor, norm: nn.LayerNorm, select: Select) -> Tensor:
-    """LayerNorm of kept dims, (..., k), with the hidden gates folded into its γ and β."""
-    gate = select.gate
-    weight = take(norm.weight, select.hidden, 0) * gate
-    bias = scaled(norm.bias, select.hidden, gate)
-    return F.layer_norm(x, x.shape[-1:], weight, bias, norm.eps)
+def open_layer_norm(x: Tensor, norm: nn.LayerNorm, hidden: Hidden) -> Tensor:
+    """:func:`masked_layer_norm` at the cost of a plain one.
+
+    With the mean of the kept dims in the place of the dropped ones, LayerNorm over all d
+    finds that mean and k/d of the kept dims' variance: ε and γ make up for the factor.
+    """
+    share = hidden.count / x.shape[-1]
+    weight, bias = norm.weight * (hidden.gate * share**0.5), scaled(norm.bias, hidden.gate)
+    return F.layer_norm(hidden.levelled(x), x.shape[-1:], weight, bias, norm.eps * share)
 
 
 class Layer(nn.Module):
@@ -358,13 +356,12 @@ class Embeddings(nn.Module):
         y: Tensor = self.project(self._drop(self.norm(x))) * hidden
         return y
 
-    def open(self, x: Tensor, select: Select) -> Tensor:
-        """Masked state, open dims only; x is (B, T, e), the result (B, T, k)."""
+    def open(self, x: Tensor, hidden: Hidden) -> Tensor:
+        """:meth:`masked` at the cost of a plain pass."""
         if self.project is None:
-            return self._drop(open_layer_norm(take(x, select.hidden, 2), self.norm, select))
-        weight = take(self.project.weight, select.hidden, 0) * select.gate[:, None]
-        bias = scaled(self.project.bias, select.hidden, select.gate)
-        return F.linear(self._drop(self.norm(x)), weight, bias)
+            return self._drop(open_layer_norm(x, self.norm, hidden))
+        y: Tensor = self.project(self._drop(self.norm(x))) * hidden.gate
+        return y
 
 
 Places = list[tuple[Optional[Tensor], Optional[Rotation]]]
@@ -389,20 +386,20 @@ class Encoder(nn.Module):
         masks: Optional[Masks] = None,
         skip_closed: bool = True,
         eager: bool = False,
-    ) -> tuple[list[Tensor], Optional[Tensor]]:
+    ) -> list[Tensor]:
         """Run the encoder.
 
         Args:
             input_ids, token_type_ids: (B, T) int.
             bias: (B, 1, 1, T) added to attention scores, or ``None``.
             masks: gate values of a masked pass.
-            skip_closed: compute only what is open.
+            skip_closed: leave out closed heads, FFN dims and sub-layers. Closed hidden dims
+                are computed, for leaving out the few of them costs more than they do.
             eager: spell attention out, for exporters.
 
         Returns:
-            The embeddings' and each layer's output, L + 1 tensors of (B, T, k),
-            and the kept hidden dims, (k,), or ``None`` where k = d. An absent
-            sub-layer passes its input on, so equal neighbours may be one tensor.
+            The embeddings' and each layer's output, L + 1 tensors of (B, T, d).
+            An absent sub-layer passes its input on, so equal neighbours may be one tensor.
         """
         x = self.embeddings.sum(input_ids, token_type_ids)
         places = self.positions(input_ids, bias)
@@ -412,10 +409,8 @@ class Encoder(nn.Module):
                 states.append(layer(states[-1], own, eager, rotation))
             if self.norm is not None:
                 states[-1] = self.norm(states[-1])
-            return states, None
-        if skip_closed:
-            return self._open(x, places, masks)
-        return self._masked(x, places, masks), None
+            return states
+        return (self._open if skip_closed else self._masked)(x, places, masks)
 
     def _whole_layers(self) -> "list[WholeLayer]":
         return cast("list[WholeLayer]", list(self.layers))
@@ -440,11 +435,9 @@ class Encoder(nn.Module):
             states[-1] = masked_layer_norm(states[-1], self.norm, hidden)
         return states
 
-    def _open(
-        self, x: Tensor, places: Places, masks: Masks
-    ) -> tuple[list[Tensor], Optional[Tensor]]:
-        select = Select.of(masks, x.device)
-        states = [self.embeddings.open(x, select)]
+    def _open(self, x: Tensor, places: Places, masks: Masks) -> list[Tensor]:
+        hidden = Hidden.of(masks, x.device)
+        states = [self.embeddings.open(x, hidden)]
         for i, (layer, (bias, rotation)) in enumerate(zip(self._whole_layers(), places)):
             x = states[-1]
             heads, dims = masks.kept_heads(i), masks.kept_ffn(i)
@@ -455,15 +448,15 @@ class Encoder(nn.Module):
                 )
                 if bias is not None and bias.shape[1] > 1:  # relative: a bias for each head
                     bias = take(bias, index_of(heads, layer.attention.heads, x.device), 1)
-                x = layer.attention.open(x, bias, heads, z, own, select, rotation)
+                x = layer.attention.open(x, bias, heads, z, own, hidden, rotation)
             if dims:
                 dims = rounded_up(dims, layer.ffn.width)
                 z, own = masks.ffn_dim[i, dims].to(x.device), masks.ffn[i].to(x.device)
-                x = layer.ffn.open(x, dims, z, own, select)
+                x = layer.ffn.open(x, dims, z, own, hidden)
             states.append(x)
         if self.norm is not None:
-            states[-1] = open_layer_norm(states[-1], self.norm, select)
-        return states, select.hidden
+            states[-1] = open_layer_norm(states[-1], self.norm, hidden)
+        return states
 
 
 def init_weights(module: nn.Module, std: float = 0.02) -> None:

@@ -18,10 +18,9 @@ from transformers.modeling_outputs import (
 from .configuration_cofi import CofiConfig
 from .dropout import dropout as drop
 from .encoder import Encoder, init_weights, layer_norm
-from .gather import take
 from .masks import Masks
 from .positions import OFF
-from .select import Select  # noqa: F401  transformers 4.57 copies only what this file imports
+from .select import Hidden  # noqa: F401  transformers 4.57 copies only what this file imports
 
 Own = TypeVar("Own", bound="CofiPreTrainedModel")
 
@@ -36,13 +35,11 @@ class MaskedOutput:
     Attributes:
         logits: what the head says: (B, C) of a pooled head, (B, T, C) of one that reads
             every token, (B, e) of an embedder.
-        states: L + 1 hidden states, (B, T, k).
-        kept: the k kept hidden dims, (k,), or ``None`` where k is the full width.
+        states: L + 1 hidden states, (B, T, d).
     """
 
     logits: Tensor
     states: list[Tensor]
-    kept: Optional[Tensor]
 
 
 class CofiPreTrainedModel(PreTrainedModel):
@@ -70,14 +67,6 @@ class CofiPreTrainedModel(PreTrainedModel):
     @property
     def _eager(self) -> bool:
         return bool(self.config._attn_implementation == "eager")
-
-
-def read(linear: nn.Linear, x: Tensor, kept: Optional[Tensor]) -> Tensor:
-    """Apply a layer that expects all d hidden dims to a stream that holds k of them, (..., k)."""
-    y: Tensor = (
-        linear(x) if kept is None else F.linear(x, take(linear.weight, kept, 1), linear.bias)
-    )
-    return y
 
 
 class CofiModel(CofiPreTrainedModel):
@@ -114,10 +103,10 @@ class CofiModel(CofiPreTrainedModel):
         *,
         masks: Optional[Masks] = None,
         skip_closed: bool = True,
-    ) -> tuple[list[Tensor], Optional[Tensor]]:
-        """Return all hidden states and the kept hidden dims; see :class:`Encoder`."""
+    ) -> list[Tensor]:
+        """Return all hidden states; see :class:`Encoder`."""
         bias = self._bias(attention_mask, torch.float32)
-        result: tuple[list[Tensor], Optional[Tensor]] = self.encoder(
+        states: list[Tensor] = self.encoder(
             input_ids,
             bias,
             token_type_ids,
@@ -125,29 +114,26 @@ class CofiModel(CofiPreTrainedModel):
             skip_closed=skip_closed,
             eager=self._eager,
         )
-        return result
+        return states
 
-    def pool(
-        self, last: Tensor, kept: Optional[Tensor], attention_mask: Optional[Tensor] = None
-    ) -> Tensor:
+    def pool(self, last: Tensor, attention_mask: Optional[Tensor] = None) -> Tensor:
         """Return act(W x + b), (B, pooler_size), x the state of [CLS] or the mean over tokens.
 
         It has unit length where the configuration says ``normalize``.
 
         Args:
-            last: the last state, (B, T, k).
-            kept: the k kept hidden dims, ``None`` where k = d.
+            last: the last state, (B, T, d).
             attention_mask: (B, T), for the mean; ``None`` takes all positions.
         """
         x = last[:, 0] if self.config.pooling == "cls" else mean_state(last, attention_mask)
-        pooled = self.transform(x, kept)
+        pooled = self.transform(x)
         return F.normalize(pooled, dim=-1) if self.config.normalize else pooled
 
-    def transform(self, x: Tensor, kept: Optional[Tensor]) -> Tensor:
-        """Apply the pooler's dense layer, activation and norm to states, (..., k)."""
+    def transform(self, x: Tensor) -> Tensor:
+        """Apply the pooler's dense layer, activation and norm to states, (..., d)."""
         if self.pooler is None:
             raise ValueError("this model was built without a pooler")
-        y: Tensor = self.pooler_act(read(self.pooler, x, kept))
+        y: Tensor = self.pooler_act(self.pooler(x))
         return y if self.pooler_norm is None else self.pooler_norm(y)
 
     def forward(
@@ -158,17 +144,17 @@ class CofiModel(CofiPreTrainedModel):
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
         """Return the last state, (B, T, d), the pooled one and on request all states."""
-        states, _ = self.states(input_ids, attention_mask, token_type_ids)
+        states = self.states(input_ids, attention_mask, token_type_ids)
         last = states[-1]
         return BaseModelOutputWithPooling(
             last_hidden_state=last,
-            pooler_output=None if self.pooler is None else self.pool(last, None, attention_mask),
+            pooler_output=None if self.pooler is None else self.pool(last, attention_mask),
             hidden_states=tuple(states) if kwargs.get("output_hidden_states") else None,
         )
 
 
 def mean_state(last: Tensor, attention_mask: Optional[Tensor]) -> Tensor:
-    """Return the mean over real positions, (B, k), of the last state, (B, T, k)."""
+    """Return the mean over real positions, (B, d), of the last state, (B, T, d)."""
     if attention_mask is None:
         return last.mean(1)
     mask = attention_mask[:, :, None].to(last.dtype)
@@ -206,8 +192,8 @@ class CofiForTask(CofiPreTrainedModel):
         width = config.pooler_size if self.has_pooler else config.hidden_size
         self.classifier = nn.Linear(width, config.num_labels)
 
-    def head(self, last: Tensor, kept: Optional[Tensor], mask: Optional[Tensor]) -> Tensor:
-        """Return the answers for the last state, (B, T, k)."""
+    def head(self, last: Tensor, mask: Optional[Tensor]) -> Tensor:
+        """Return the answers for the last state, (B, T, d)."""
         raise NotImplementedError
 
     @property
@@ -225,15 +211,15 @@ class CofiForTask(CofiPreTrainedModel):
         skip_closed: bool = True,
     ) -> MaskedOutput:
         """Run with all hidden states, masked or not. Inputs are (B, T)."""
-        states, kept = self.model.states(
+        states = self.model.states(
             input_ids,
             attention_mask,
             token_type_ids,
             masks=masks,
             skip_closed=skip_closed,
         )
-        logits = self.head(states[-1], kept, attention_mask)
-        return MaskedOutput(logits=logits, states=states, kept=kept)
+        logits = self.head(states[-1], attention_mask)
+        return MaskedOutput(logits=logits, states=states)
 
     def _states_if_asked(
         self, out: MaskedOutput, options: dict[str, Any]
@@ -246,9 +232,9 @@ class CofiForSequenceClassification(CofiForTask):
 
     kind = "sequence"
 
-    def head(self, last: Tensor, kept: Optional[Tensor], mask: Optional[Tensor]) -> Tensor:
-        """Return logits, (B, num_labels), for the last state, (B, T, k)."""
-        pooled = self.model.pool(last, kept, mask)
+    def head(self, last: Tensor, mask: Optional[Tensor]) -> Tensor:
+        """Return logits, (B, num_labels), for the last state, (B, T, d)."""
+        pooled = self.model.pool(last, mask)
         logits: Tensor = self.classifier(drop(pooled, self.dropout, self.training))
         return logits
 
@@ -284,11 +270,12 @@ class _PerToken(CofiForTask):
     has_pooler = False
     per_token = True
 
-    def head(self, last: Tensor, kept: Optional[Tensor], mask: Optional[Tensor]) -> Tensor:
-        """Return logits, (B, T, C), for the last state, (B, T, k)."""
+    def head(self, last: Tensor, mask: Optional[Tensor]) -> Tensor:
+        """Return logits, (B, T, C), for the last state, (B, T, d)."""
         if self.has_pooler:
-            last, kept = self.model.transform(last, kept), None
-        return read(self.classifier, drop(last, self.dropout, self.training), kept)
+            last = self.model.transform(last)
+        logits: Tensor = self.classifier(drop(last, self.dropout, self.training))
+        return logits
 
 
 class CofiForTokenClassification(_PerToken):
@@ -364,9 +351,9 @@ class CofiForEmbedding(CofiForTask):
     def _build_head(self, config: CofiConfig) -> None:
         """Have no head beside the pooler, which starts as the identity."""
 
-    def head(self, last: Tensor, kept: Optional[Tensor], mask: Optional[Tensor]) -> Tensor:
-        """Return embeddings, (B, e), for the last state, (B, T, k)."""
-        return self.model.pool(last, kept, mask)
+    def head(self, last: Tensor, mask: Optional[Tensor]) -> Tensor:
+        """Return embeddings, (B, e), for the last state, (B, T, d)."""
+        return self.model.pool(last, mask)
 
     def forward(
         self,

@@ -5,7 +5,6 @@ from typing import Optional
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from .masks import Masks
 
@@ -47,41 +46,35 @@ def units_of(heads: list[int], size: int, width: int, device: torch.device) -> O
 
 
 @dataclass(frozen=True)
-class Select:
+class Hidden:
     """The hidden dims of one masked pass, on the encoder's device.
 
-    The residual stream holds the k open dims, (B, T, k), over which LayerNorm runs. The
-    products run over m ≥ k dims, the open ones first: then the stream is padded and cut,
-    and only weights, which are fewer than activations once pruned, are put in order.
-
     Attributes:
-        hidden: the open dims, (k,); ``None`` = all d.
-        gate: their gates, (k,).
-        products: the dims of the products, (m,), the open ones first; ``None`` = all d.
-        count, width: k and m.
+        gate: their gates, (d,).
+        is_open: which of them are above 0, (d,); ``None`` = all.
+        count: how many are.
     """
 
-    hidden: Optional[Tensor]
     gate: Tensor
-    products: Optional[Tensor]
+    is_open: Optional[Tensor]
     count: int
-    width: int
 
     @classmethod
-    def of(cls, masks: Masks, device: torch.device) -> "Select":
+    def of(cls, masks: Masks, device: torch.device) -> "Hidden":
         """Read the hidden gates of a sample."""
-        kept, size = masks.kept_hidden(), masks.hidden.numel()
-        is_open = set(kept)
-        units = kept + [unit for unit in rounded_up(kept, size) if unit not in is_open]
-        gate = masks.hidden[torch.tensor(kept, dtype=torch.long)].to(device)
-        hidden = index_of(kept, size, device)
-        products = None if hidden is None else torch.tensor(units, device=device)
-        return cls(hidden, gate, products, len(kept), len(units))
+        is_open = masks.hidden > 0
+        count = int(is_open.sum())
+        whole = count == is_open.numel()
+        return cls(masks.hidden.to(device), None if whole else is_open.to(device), count)
 
-    def enter(self, x: Tensor) -> Tensor:
-        """Turn the stream into the input of a product, (B, T, m)."""
-        return F.pad(x, (0, self.width - self.count)) if self.count < self.width else x
+    def restrict(self, x: Tensor) -> Tensor:
+        """Return x, (..., d), with 0 in the closed dims."""
+        return x if self.is_open is None else x * self.is_open.to(x.dtype)
 
-    def leave(self, out: Tensor) -> Tensor:
-        """Turn the output of a product, (B, T, m), into what the stream takes."""
-        return out[..., : self.count]
+    def levelled(self, x: Tensor) -> Tensor:
+        """Return x, (..., d), with the open dims' mean in the closed ones."""
+        if self.is_open is None:
+            return x
+        x = self.restrict(x)
+        mean = x.sum(-1, keepdim=True) / self.count
+        return torch.addcmul(x, mean, (~self.is_open).to(x.dtype))

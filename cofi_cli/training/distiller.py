@@ -40,6 +40,7 @@ class Distiller(nn.Module):
         indices: list[int],
         *,
         exists: Sequence[bool],
+        kept: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, float]]:
         """Return the loss, a scalar, and its terms for the log.
 
@@ -48,6 +49,7 @@ class Distiller(nn.Module):
             batch: of T columns, B rows.
             indices: the rows' numbers.
             exists: for each layer whether any sub-layer is open.
+            kept: the teacher's hidden dims that the student's states hold; ``None`` = all.
         """
         logits, taps = self.outputs.get(batch, indices)
         settings, mask = self.settings, batch["attention_mask"]
@@ -63,9 +65,7 @@ class Distiller(nn.Module):
             positions = real_positions(mask) if settings.mask_padding else None
             if positions is not None and positions.numel() == mask.numel():
                 positions = None
-            layer = self.layers(
-                out.states[1:], taps, exists=exists, kept=out.kept, positions=positions
-            )
+            layer = self.layers(out.states[1:], taps, exists=exists, kept=kept, positions=positions)
             loss = loss + settings.layer_weight * layer
             row["layer_loss"] = layer.item()
         if settings.label_weight > 0:

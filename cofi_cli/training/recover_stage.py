@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from cofi_cli.config import RecoverConfig
-from cofi_cli.modeling import CofiForTask, MaskedOutput
+from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.sparsity import count_prunable
 from cofi_cli.training.distiller import Distiller, existing_layers
 from cofi_cli.training.evaluation import INPUTS
@@ -56,6 +56,5 @@ class RecoverStage(PlainStage):
     def loss(self, batch: dict[str, Tensor], indices: list[int]) -> tuple[Tensor, dict[str, float]]:
         """Return the distillation loss."""
         out = self.model.run(**{k: batch[k] for k in INPUTS})
-        out = MaskedOutput(logits=out.logits, states=out.states, kept=self.kept)
-        loss, row = self.distiller(out, batch, indices, exists=self.exists)
+        loss, row = self.distiller(out, batch, indices, exists=self.exists, kept=self.kept)
         return loss, row

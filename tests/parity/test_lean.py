@@ -46,7 +46,7 @@ def test_lean_is_the_same_function(bert_folder: Path, head: str, structure: str)
     before = {k: v.clone() for k, v in model.state_dict().items()}
     bias = model._bias(mask, torch.float32)
     last = lean(INPUTS["input_ids"], INPUTS["token_type_ids"], bias, mask)
-    answer = model.head(last, None, mask)
+    answer = model.head(last, mask)
     torch.testing.assert_close(answer, model.run(**INPUTS).logits, atol=1e-5, rtol=1e-5)
     assert last.shape[1] == (1 if head == "sequence" else mask.shape[1])
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
