@@ -43,6 +43,7 @@ TINY: dict[str, tuple[str, dict[str, Any]]] = {
     "electra": ("electra", _SIZES | {"embedding_size": 10}),
     "electra, no projection": ("electra", _SIZES | {"embedding_size": SHAPE.hidden}),
     "ernie": ("ernie", _SIZES),
+    "megatron-bert": ("megatron-bert", _SIZES),
     "distilbert": (
         "distilbert",
         {

@@ -27,6 +27,7 @@ from cofi_cli.architectures.embedders import (
     read_embedder,
 )
 from cofi_cli.architectures.ernie import ERNIE
+from cofi_cli.architectures.megatron_bert import MEGATRON_BERT
 from cofi_cli.architectures.modernbert import MODERNBERT
 from cofi_cli.architectures.mpnet import MPNET
 from cofi_cli.architectures.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
@@ -42,6 +43,7 @@ ADAPTERS: Mapping[str, Adapter] = {
         DISTILBERT,
         ELECTRA,
         ERNIE,
+        MEGATRON_BERT,
         MODERNBERT,
         MPNET,
         ROBERTA,
