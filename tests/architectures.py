@@ -42,6 +42,8 @@ TINY: dict[str, tuple[str, dict[str, Any]]] = {
     "camembert": ("camembert", _ROBERTA),
     "electra": ("electra", _SIZES | {"embedding_size": 10}),
     "electra, no projection": ("electra", _SIZES | {"embedding_size": SHAPE.hidden}),
+    "ernie": ("ernie", _SIZES),
+    "megatron-bert": ("megatron-bert", _SIZES),
     "distilbert": (
         "distilbert",
         {
@@ -99,6 +101,7 @@ def inputs_of(name: str) -> dict[str, torch.Tensor]:
     inputs = batch()
     pad = arguments.get("pad_token_id", 0)
     inputs["input_ids"] = inputs["input_ids"].masked_fill(inputs["attention_mask"] == 0, pad)
-    if model_type not in ("bert", "electra"):
+    config = transformers.AutoConfig.for_model(model_type, **arguments)
+    if getattr(config, "type_vocab_size", 0) < 2:
         del inputs["token_type_ids"]
     return inputs

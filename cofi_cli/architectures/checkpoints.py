@@ -26,6 +26,8 @@ from cofi_cli.architectures.embedders import (
     is_embedder,
     read_embedder,
 )
+from cofi_cli.architectures.ernie import ERNIE
+from cofi_cli.architectures.megatron_bert import MEGATRON_BERT
 from cofi_cli.architectures.modernbert import MODERNBERT
 from cofi_cli.architectures.mpnet import MPNET
 from cofi_cli.architectures.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
@@ -40,6 +42,8 @@ ADAPTERS: Mapping[str, Adapter] = {
         CAMEMBERT,
         DISTILBERT,
         ELECTRA,
+        ERNIE,
+        MEGATRON_BERT,
         MODERNBERT,
         MPNET,
         ROBERTA,

@@ -22,6 +22,7 @@ class CofiConfig(PretrainedConfig):
         source_model_type: ``model_type`` of the architecture that it came from.
         embedding_size: width of the embeddings where a projection leads from them to the
             stream; ``None`` = they are the stream's width, and there is none.
+        embedding_norm: whether LayerNorm follows the sum of the embeddings.
         position: ``learned`` embeddings, or ``rotary`` queries and keys.
         layer_thetas: RoPE's base in each layer.
         layer_windows: how far each layer's attention looks to either side; ``None`` = everywhere.
@@ -69,6 +70,7 @@ class CofiConfig(PretrainedConfig):
         pad_token_id: int = 0,
         source_model_type: str = "bert",
         embedding_size: Optional[int] = None,
+        embedding_norm: bool = True,
         position: str = "learned",
         layer_thetas: Optional[list[float]] = None,
         layer_windows: Optional[list[Optional[int]]] = None,
@@ -109,7 +111,7 @@ class CofiConfig(PretrainedConfig):
         self.type_vocab_size = type_vocab_size
         self.layer_norm_eps = layer_norm_eps
         self.source_model_type = source_model_type
-        self.embedding_size = embedding_size
+        self.embedding_size, self.embedding_norm = embedding_size, embedding_norm
         self.position, self.layer_thetas = position, layer_thetas
         self.layer_windows = layer_windows
         self.relative_buckets, self.relative_heads = relative_buckets, relative_heads

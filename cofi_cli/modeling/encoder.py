@@ -84,10 +84,11 @@ class SubLayer(nn.Module):
 
     Masked, every LN is one over the kept dims times z. Post-norm, all that x consists of
     has just left such an LN. Pre-norm, the stream starts as the embeddings' LN, times z;
-    what f adds is restricted to the kept dims but not scaled, for whatever reads the
-    stream, the next LN or the last one, scales its reading by z. So in both placements z
-    folds exactly into the γ and β of every LN, with nothing else to scale, and a dropped
-    dim is zero all the way. A sub-layer that is off is an identity, without its LN.
+    what f adds, and embeddings without LN, are restricted to the kept dims but not scaled,
+    for whatever reads the stream, the next LN or the last one, scales its reading by z. So
+    in both placements z folds exactly into the γ and β of every LN, with nothing else to
+    scale, and a dropped dim is zero all the way. A sub-layer that is off is an identity,
+    without its LN.
     """
 
     norm: Optional[nn.LayerNorm]
@@ -304,14 +305,15 @@ class WholeLayer(Layer):
 
 
 class Embeddings(nn.Module):
-    """Word, position and token-type embeddings, summed and normalised; projected if need be.
+    """Word, position and token-type embeddings, summed; normalised and projected if need be.
 
     Positions are counted from ``config.position_offset``. RoBERTa counts only tokens that
     are not padding; as padding stands on the right in all our batches, that is the same at
     every real position, and what stands at the others is never read.
 
     Hidden gates act where the stream begins: on LayerNorm's output or, where there is a
-    projection, on the projection's output, with LayerNorm before it left whole.
+    projection, on the projection's output, with LayerNorm before it left whole. Where there
+    is neither, they only drop dims.
     """
 
     def __init__(self, config: CofiConfig) -> None:
@@ -323,7 +325,7 @@ class Embeddings(nn.Module):
         types = config.type_vocab_size
         self.token_type = nn.Embedding(types, width) if types else None
         self.has_types = config.has_token_types
-        self.norm = layer_norm(config, width)
+        self.norm = layer_norm(config, width) if config.embedding_norm else None
         self.project = (
             nn.Linear(width, config.hidden_size) if config.embedding_size is not None else None
         )
@@ -344,23 +346,30 @@ class Embeddings(nn.Module):
     def _drop(self, x: Tensor) -> Tensor:
         return drop(x, self.dropout, self.training)
 
+    def _normalised(self, x: Tensor) -> Tensor:
+        return x if self.norm is None else self.norm(x)
+
     def forward(self, x: Tensor) -> Tensor:
         """Turn sums, (B, T, e), into the stream, (B, T, d); dense and compact states."""
-        x = self._drop(self.norm(x))
+        x = self._drop(self._normalised(x))
         return x if self.project is None else self.project(x)
 
     def masked(self, x: Tensor, hidden: Tensor) -> Tensor:
         """Masked state by definition; x is (B, T, e), the result (B, T, d)."""
-        if self.project is None:
-            return self._drop(masked_layer_norm(x, self.norm, hidden))
-        y: Tensor = self.project(self._drop(self.norm(x))) * hidden
-        return y
+        if self.project is not None:
+            y: Tensor = self.project(self._drop(self._normalised(x))) * hidden
+            return y
+        if self.norm is None:
+            return self._drop(x * (hidden > 0).to(x.dtype))
+        return self._drop(masked_layer_norm(x, self.norm, hidden))
 
     def open(self, x: Tensor, hidden: Hidden) -> Tensor:
         """:meth:`masked` at the cost of a plain pass."""
         if self.project is None:
-            return self._drop(open_layer_norm(x, self.norm, hidden))
-        y: Tensor = self.project(self._drop(self.norm(x))) * hidden.gate
+            own = self.norm
+            x = hidden.restrict(x) if own is None else open_layer_norm(x, own, hidden)
+            return self._drop(x)
+        y: Tensor = self.project(self._drop(self._normalised(x))) * hidden.gate
         return y
 
 
