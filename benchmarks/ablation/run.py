@@ -32,9 +32,15 @@ VARIANTS: dict[str, dict[str, object]] = {
     "prediction + fixed layers": {"distill.matching": "fixed"},
     "prediction + dynamic layers": {"distill.matching": "nearest"},
 }
+BUDGET: dict[str, object] = {
+    "prune.epochs": 4,
+    "prune.dense_epochs": 0.5,
+    "prune.ramp_epochs": 1,
+    "recover.epochs": 2,
+}
 TASKS = {
-    "sst2_sentences": ("sst2", {"prune.epochs": 5, "recover.epochs": 3}),
-    "mrpc": ("mrpc", {"task.max_length": 128, "prune.epochs": 6, "recover.epochs": 4}),
+    "sst2_sentences": ("sst2", BUDGET),
+    "mrpc": ("mrpc", BUDGET | {"task.max_length": 128}),
 }
 SPARSITY = 0.95
 

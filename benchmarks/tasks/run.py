@@ -55,8 +55,8 @@ def _glue(name: str, folder: str = "", **settings: object) -> Row:
 _SMALL = {"task__max_length": 128, "prune__epochs": 8, "recover__epochs": 6}
 ROWS = {
     "sst2": _glue(
-        "sst2", teacher__epochs=1, prune__epochs=2, prune__dense_epochs=0.2,
-        prune__ramp_epochs=0.6, recover__epochs=1,
+        "sst2", teacher__epochs=1, prune__epochs=1, prune__dense_epochs=0.1,
+        prune__ramp_epochs=0.3, recover__epochs=1,
     ),
     "mrpc": _glue("mrpc", **_SMALL),
     "rte": _glue("rte", **_SMALL),
