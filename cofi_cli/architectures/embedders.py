@@ -7,6 +7,7 @@ at most one Dense and Normalize. Our encoder's pooler is Pooling and Dense in on
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from cofi_cli.architectures.source import (
 )
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiForTask
+
+logger = logging.getLogger(__name__)
 
 MODULES = "modules.json"
 _SETTINGS = "config_sentence_transformers.json"
@@ -162,6 +165,9 @@ def _read_dense(name: str, source: str, path: str) -> dict[str, Any]:
 def embedder_tokenizer(name: str) -> Any:
     """Return an embedder's tokenizer, which takes no more tokens than the embedder.
 
+    Says so where the library would put a default prompt before each text: here texts are
+    taken as they are given.
+
     Raises:
         CofiError: the library would lower the case of texts, which this tokenizer does not.
     """
@@ -175,6 +181,14 @@ def embedder_tokenizer(name: str) -> Any:
             f"'{name}' lowers the case of texts (do_lower_case) before a tokenizer that keeps "
             "it; that is not supported.",
             hint="Set do_lower_case to false in its sentence_bert_config.json.",
+        )
+    settings = load_json(resolve(name), _SETTINGS) or {}
+    if prompt := (settings.get("prompts") or {}).get(settings.get("default_prompt_name")):
+        logger.warning(
+            "'%s' puts %r before each text by default. Texts are taken as given here: "
+            "write the prompt in them.",
+            name,
+            prompt,
         )
     return tokenizer
 

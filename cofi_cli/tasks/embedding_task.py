@@ -25,7 +25,6 @@ DATASET = "sentence-transformers/stsb"
 """STS-B on the hub with the scores of its test split; GLUE's own copy lacks them."""
 RATED = ("spearman", "pearson")
 """Metrics where pairs are rated; Spearman is what embedders are compared by."""
-"""Share of the training texts that are held out where no pairs are given, and how many at most."""
 _PLAIN = ".txt"
 
 

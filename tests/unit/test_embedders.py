@@ -45,6 +45,17 @@ def test_the_tokenizer_takes_no_more_than_the_embedder(tmp_path: Path) -> None:
     assert embedder_tokenizer(str(save_embedder(tmp_path / "m"))).model_max_length == 32
 
 
+def test_a_default_prompt_is_told_not_added(tmp_path: Path, caplog) -> None:
+    folder = save_embedder(tmp_path / "m")
+    settings = folder / "config_sentence_transformers.json"
+    write(settings, {"prompts": {"query": "query: "}, "default_prompt_name": None})
+    embedder_tokenizer(str(folder))
+    assert not caplog.messages
+    edit(settings, default_prompt_name="query")
+    embedder_tokenizer(str(folder))
+    assert "puts 'query: ' before each text" in caplog.text
+
+
 def test_lowering_the_case_is_refused_only_where_it_matters(tmp_path: Path) -> None:
     folder = save_embedder(tmp_path / "m")
     edit(folder / "sentence_bert_config.json", do_lower_case=True)
