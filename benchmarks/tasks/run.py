@@ -52,7 +52,7 @@ def _glue(name: str, folder: str = "", **settings: object) -> Row:
     )
 
 
-_SMALL = {"task__max_length": 128, "prune__epochs": 8, "recover__epochs": 6}
+_SMALL = {"task__max_length": 128, "prune__epochs": 5, "recover__epochs": 4}
 ROWS = {
     "sst2": _glue(
         "sst2", teacher__epochs=1, prune__epochs=1, prune__dense_epochs=0.1,
@@ -61,7 +61,7 @@ ROWS = {
     "mrpc": _glue("mrpc", **_SMALL),
     "rte": _glue("rte", **_SMALL),
     "cola": _glue("cola", prune__epochs=6, recover__epochs=4),
-    "stsb": _glue("stsb", prune__epochs=6, recover__epochs=5),
+    "stsb": _glue("stsb", prune__epochs=5, recover__epochs=4),
     "wnut17": Row(
         ("--task", "wnut17", "--data", "DATA/wnut17"),
         {"teacher.epochs": 5, "prune.epochs": 8, "recover.epochs": 6},
