@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from cofi_cli.deploy import environment, stats
+from cofi_cli.deploy.blocks import graph_name
 from cofi_cli.deploy.build import Build, Wish
 from cofi_cli.deploy.candidates import Conditions
 from cofi_cli.deploy.client import open_workers
@@ -206,7 +207,7 @@ def run_case(
                 "model": shape,
                 "portable": base != shape,
                 "precision": rows[name]["precision"],
-                "form": rows[name]["form"],
+                "form": graph_name(rows[name]),
                 "recipe": rows[name].get("recipe"),
                 "runs": own.runs,
                 "p50_ms": own.p50 * 1e3,
@@ -268,13 +269,15 @@ def render(results: dict[str, Any]) -> str:
             )
         lines += [
             "",
-            "| tried for the pruned shape | p50 ms | against the first |",
-            "|---|---:|---:|",
+            "| tried for the pruned shape | p50 ms | speedup | over |",
+            "|---|---:|---:|---|",
         ]
         for rows in case["candidates"].values():
             for row in rows:
                 of = (row["ratio"], *row["interval"])
-                lines.append(f"| {row['name']} | {row['p50_ms']:.2f} | {_ratio(of)} |")
+                lines.append(
+                    f"| {row['name']} | {row['p50_ms']:.2f} | {_ratio(of)} | {row['vs']} |"
+                )
     return "\n".join([*lines, ""])
 
 

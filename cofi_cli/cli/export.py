@@ -94,12 +94,13 @@ def export(
 
 def _show(report: dict[str, Any]) -> None:
     from cofi_cli.deploy import text
+    from cofi_cli.deploy.blocks import graph_name
 
     rows = tuple(
         (
             row["file"],
             row["precision"] + (f" ({row['recipe']})" if "recipe" in row else ""),
-            row["form"],
+            graph_name(row),
             text.size(row["bytes"]),
             f"{row['parity']['max_abs_delta']:.1e}" if "parity" in row else text.MISSING,
             text.number(row.get("score")),
@@ -125,9 +126,10 @@ def _candidates(name: str, rows: list[dict[str, Any]], conditions: dict[str, Any
             row["case"],
             text.milliseconds(row["p50_ms"]),
             f"{row['ratio']:.2f}x ({row['interval'][0]:.2f} to {row['interval'][1]:.2f})",
+            row["vs"],
         )
         for row in rows
     )
     where = f"{conditions['provider']}, {conditions['threads']} threads"
-    columns = ("graph", "case", "p50 ms", f"against {rows[0]['name']}")
+    columns = ("graph", "case", "p50 ms", "speedup", "over")
     return text.Table(f"Tried for {name}.onnx ({where})", columns, cells)

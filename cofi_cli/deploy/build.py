@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cofi_cli.deploy import environment
+from cofi_cli.deploy.blocks import TOKENS, graph_name, in_blocks
 from cofi_cli.deploy.candidates import Conditions, Ranking, rank
 from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.forms import FORMS, unsupported
@@ -88,7 +89,7 @@ class Build:
         self.task, self.calibration, self.wish = task, calibration, wish
         self.rows: dict[str, Json] = {}
         self.notes: list[str] = []
-        self._traced: dict[tuple[str, str], tuple[Path, Json]] = {}
+        self._traced: dict[tuple[str, str, int | None], tuple[Path, Json]] = {}
         self._refused: set[str] = set()
         self._dev: DevSet | None = None
         self._shop = folder / ".candidates"
@@ -105,11 +106,14 @@ class Build:
         made = self._graphs()
         ranking = rank(made, self.wish.conditions) if len(made) > 1 else None
         form = ranking.order[0] if ranking else next(iter(made))
+        tried = ranking.rows if ranking else []
+        block, also_tried = self._block(made[form], form)
         for name in self.models:
-            file, proof = self._trace(name, form)
+            file, proof = self._trace(name, form, block)
             target = self.folder / f"{name}.onnx"
             shutil.copyfile(file, target)
-            self._note(name, target, "fp32", form, proof, ranking if name == CHOSEN else None)
+            self._note(name, target, "fp32", form, proof, block=block)
+        self._tried(CHOSEN, [*tried, *also_tried])
 
     def int8(self) -> None:
         """Write the 8-bit files: the fastest recipe that keeps the score.
@@ -144,15 +148,27 @@ class Build:
         name, kept, score = self._that_holds(ranking, made, how, sources, signs, shop)
         form, recipe = how[name]
         target = self.folder / f"{CHOSEN}_int8.onnx"
-        shutil.move(made[name], target)
-        self._note(f"{CHOSEN}_int8", target, "int8", form, None, ranking, score)
+        block, also_tried = self._block(made[name], name)
+        if block is not None:
+            in_blocks(made[name], target, block)
+            own = self._score(target)  # activations are scaled block by block
+            if own.get("score", 0.0) >= self._floor():
+                score = own
+            else:
+                block = None
+        if block is None:
+            shutil.move(made[name], target)
+        self._note(f"{CHOSEN}_int8", target, "int8", form, None, score, block=block)
+        self._tried(f"{CHOSEN}_int8", [*ranking.rows, *also_tried])
         self.rows[f"{CHOSEN}_int8"] |= {"recipe": recipe.name, "fp32_layers": kept}
         for other in self.models:
             if other == CHOSEN:
                 continue
             target = self.folder / f"{other}_int8.onnx"
             self._quantize(self._trace(other, form)[0], target, recipe, signs)
-            self._note(f"{other}_int8", target, "int8", form, None, None)
+            if block is not None:
+                in_blocks(target, target, block)
+            self._note(f"{other}_int8", target, "int8", form, None, block=block)
             self.rows[f"{other}_int8"] |= {"recipe": recipe.name, "fp32_layers": []}
 
     def fp16(self) -> None:
@@ -165,7 +181,7 @@ class Build:
         for name in self.models:
             target = self.folder / f"{name}_fp16.onnx"
             to_fp16(self.folder / f"{name}.onnx", target)
-            self._note(f"{name}_fp16", target, "fp16", form, None, None)
+            self._note(f"{name}_fp16", target, "fp16", form, None)
         before, after = self.rows[CHOSEN], self.rows[f"{CHOSEN}_fp16"]
         if "score" in before and before["score"] - after["score"] > self.wish.max_drop:
             drop = before["score"] - after["score"]
@@ -182,7 +198,7 @@ class Build:
             for name, row in self.rows.items()
             if name == CHOSEN or name.startswith(f"{CHOSEN}_")
         }
-        floor = self.rows[CHOSEN].get("score", 0.0) - self.wish.max_drop
+        floor = self._floor()
         holding = {row["file"] for row in self.rows.values() if row.get("score", floor) >= floor}
         order = rank(files, self.wish.conditions).order
         return next(file for file in order if file in holding)
@@ -228,18 +244,48 @@ class Build:
                 self.notes.append(f"Graph '{form}' is left out: {error.message}")
         return made
 
-    def _trace(self, name: str, form: str) -> tuple[Path, Json]:
+    def _trace(self, name: str, form: str, block: int | None = None) -> tuple[Path, Json]:
         """Return a model's graph in a form, and the proof that it is the torch model's."""
-        if (name, form) not in self._traced:
-            file = self._shop / f"{name}-{form}.onnx"
+        if (name, form, block) not in self._traced:
             model, wish = self.models[name][1], self.wish
-            provider = wish.conditions.provider
-            write_onnx(model, file, opset=wish.opset, form=form, provider=provider)
-            shown = f"{name}.onnx" + ("" if form == "plain" else f" (graph '{form}')")
+            shown = f"{name}.onnx"
+            if form != "plain" or block is not None:
+                shown += f" (graph '{graph_name({'form': form, 'block_tokens': block})}')"
             rows, tolerance = self.inputs[name], wish.tolerance
-            proof = check_parity(model, file, rows, name=shown, tolerance=tolerance)
-            self._traced[name, form] = file, proof
-        return self._traced[name, form]
+            if block is None:
+                file = self._shop / f"{name}-{form}.onnx"
+                provider = wish.conditions.provider
+                write_onnx(model, file, opset=wish.opset, form=form, provider=provider)
+                proof = check_parity(model, file, rows, name=shown, tolerance=tolerance)
+            else:
+                file = self._shop / f"{name}-{form}-{block}.onnx"
+                in_blocks(self._trace(name, form)[0], file, block)
+                proof = check_parity(
+                    model, file, rows, name=shown, tolerance=tolerance, block=block
+                )
+            self._traced[name, form, block] = file, proof
+        return self._traced[name, form, block]
+
+    def _block(self, file: Path, name: str) -> tuple[int | None, list[Json]]:
+        """Return the tokens of the blocks in which a graph is faster, if any, and the timings."""
+        conditions = self.wish.conditions
+        if self.wish.graph != "auto" or conditions.provider != "cpu":
+            return None, []
+        largest = max(conditions.batch) * max(conditions.seq_len)
+        sizes = [own for tokens in TOKENS if (own := tokens * conditions.threads) < largest]
+        if max(conditions.batch) == 1 or not sizes:
+            return None, []
+        files, blocks = {name: file}, {}
+        for size in sizes:
+            shown = graph_name({"form": name, "block_tokens": size})
+            files[shown], blocks[shown] = file.with_suffix(f".{size}.onnx"), size
+            in_blocks(file, files[shown], size)
+        ranking = rank(files, conditions)
+        return blocks.get(ranking.order[0]), ranking.rows
+
+    def _floor(self) -> float:
+        """Return the least score that a smaller precision of the model may have, in points."""
+        return float(self.rows[CHOSEN].get("score", 0.0)) - self.wish.max_drop
 
     def _quantize(
         self, source: Path, target: Path, recipe: Recipe, signs: Signs, keep: tuple[str, ...] = ()
@@ -268,8 +314,7 @@ class Build:
         if self.task is None:
             self.notes.append("int8 is not scored: there is no task to score on.")
             return ranking.order[0], [], {}
-        whole = self.rows[CHOSEN]
-        floor = whole["score"] - self.wish.max_drop
+        floor = self._floor()
         scores = {}
         for name in ranking.order:
             scores[name] = self._score(made[name])
@@ -325,8 +370,9 @@ class Build:
         precision: str,
         form: str,
         parity: Json | None,
-        ranking: Ranking | None,
         score: Json | None = None,
+        *,
+        block: int | None = None,
     ) -> None:
         nodes = inspect(file).nodes
         checkpoint = self.models[name.removesuffix("_int8").removesuffix("_fp16")][0]
@@ -342,6 +388,10 @@ class Build:
         }
         if parity is not None:
             row["parity"] = parity
-        if ranking is not None:
-            row["candidates"] = ranking.rows
+        if block is not None:
+            row["block_tokens"] = block
         self.rows[name] = row | (self._score(file) if score is None else score)
+
+    def _tried(self, name: str, rows: list[Json]) -> None:
+        if rows:
+            self.rows[name]["candidates"] = rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ _INT8_OPS = {
     "MatMulInteger",
     "DynamicQuantizeMatMul",
 }
-_WRAPPERS = {"Cast", "Identity"}
+_WRAPPERS = {"Cast", "Identity", "Slice"}
 
 
 @dataclass(frozen=True)
@@ -58,22 +59,33 @@ def inspect(path: Path) -> Graph:
             hint="Export it again: cofi export --onnx.",
             exit_code=UNREACHABLE,
         ) from error
-    nodes = Counter(node.op_type for node in model.graph.node)
-    types = Counter(tensor.data_type for tensor in model.graph.initializer)
+    nested = list(_with_bodies(model.graph))
+    nodes = Counter(node.op_type for graph in nested for node in graph.node)
+    types = Counter(tensor.data_type for graph in nested for tensor in graph.initializer)
     halves = types[onnx.TensorProto.FLOAT16] > types[onnx.TensorProto.FLOAT]
     is_int8 = any(op in _INT8_OPS for op in nodes)
     return Graph(
         nodes=dict(sorted(nodes.items(), key=lambda item: (-item[1], item[0]))),
         precision="int8" if is_int8 else "fp16" if halves else "fp32",
-        vocab=_vocab(model.graph),
+        vocab=_vocab(nested),
         opset=next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0),
     )
 
 
-def _vocab(graph: Any) -> int | None:
-    rows = {tensor.name: tensor.dims[0] for tensor in graph.initializer if len(tensor.dims) == 2}
-    ids = {"input_ids"}
+def _with_bodies(graph: Any) -> Iterator[Any]:
+    """Yield a graph, then those inside its nodes, as in a Loop."""
+    yield graph
     for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _with_bodies(attribute.g)
+
+
+def _vocab(graphs: Sequence[Any]) -> int | None:
+    tables = (t for graph in graphs for t in graph.initializer if len(t.dims) == 2)
+    rows = {tensor.name: tensor.dims[0] for tensor in tables}
+    ids = {"input_ids"}
+    for node in (node for graph in graphs for node in graph.node):
         if node.op_type in _WRAPPERS and node.input[0] in ids:
             ids.update(node.output)
         elif node.op_type == "Gather" and node.input[1] in ids and node.input[0] in rows:

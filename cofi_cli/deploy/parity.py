@@ -21,7 +21,13 @@ TOLERANCE = 1e-4
 
 
 def check_parity(
-    model: CofiForTask, file: Path, rows: Rows, *, name: str, tolerance: float = TOLERANCE
+    model: CofiForTask,
+    file: Path,
+    rows: Rows,
+    *,
+    name: str,
+    tolerance: float = TOLERANCE,
+    block: int = 0,
 ) -> dict[str, Any]:
     """Compare logits over several batch sizes and lengths, padded and not.
 
@@ -31,6 +37,7 @@ def check_parity(
         rows: what to feed both.
         name: what messages call it.
         tolerance: the largest absolute difference that passes.
+        block: tokens in a block of the graph; adds a batch of two blocks and a row.
 
     Returns:
         ``max_abs_delta``, ``tolerance``, ``inputs`` and a row per case.
@@ -40,7 +47,7 @@ def check_parity(
     """
     session = open_session(file)
     cases = []
-    for indices in parity_batches(rows):
+    for indices in parity_batches(rows, block=block):
         batch = pad(rows, indices, pad_id=_pad_id(model))
         names = [output.name for output in session.get_outputs()]
         outputs = dict(zip(names, session.run(None, taken(session, batch)), strict=True))
@@ -72,8 +79,11 @@ def check_parity(
     }
 
 
-def parity_batches(rows: Rows) -> list[list[int]]:
-    """Choose the batches: single rows, the most padding, and batches of 4 and 16 as they come."""
+def parity_batches(rows: Rows, *, block: int = 0) -> list[list[int]]:
+    """Choose the batches: single rows, the most padding, and batches of 4 and 16 as they come.
+
+    With ``block`` tokens in a block also one of two blocks and a row, rows repeated as needed.
+    """
     order = by_length(rows, len(rows))[0]
     shortest, longest, middle = order[0], order[-1], order[len(order) // 2]
     chosen = [
@@ -84,6 +94,10 @@ def parity_batches(rows: Rows) -> list[list[int]]:
         *(order[:4], order[-4:]),
     ]
     chosen.append(list(range(min(16, len(rows)))))
+    if block:
+        longest_row = len(rows.input_ids[longest])
+        size = 2 * max(1, block // longest_row) + 1
+        chosen.append([order[-1 - i % len(order)] for i in range(size)])
     unique: list[list[int]] = []
     for batch in chosen:
         if batch not in unique:

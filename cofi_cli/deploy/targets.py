@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from cofi_cli.deploy.blocks import graph_name
 from cofi_cli.deploy.graph import Graph, inspect
 from cofi_cli.deploy.providers import why_unserved
 from cofi_cli.deploy.source import find_source, run_of
@@ -246,7 +247,7 @@ def _inspected(
         path=path,
         graph=inspect(path),
         stated=row.get("precision"),
-        form=row.get("form"),
+        form=graph_name(row) if "form" in row else None,
         family=family.resolve() if family else None,
         is_dense=is_dense,
     )

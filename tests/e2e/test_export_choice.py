@@ -19,6 +19,7 @@ from cofi_cli.deploy.int8 import RECIPES, Recipe, products, quantize, signs_for
 from cofi_cli.deploy.layers import by_layer, most_sensitive_first
 from cofi_cli.deploy.samples import pad, synthetic_rows
 from cofi_cli.deploy.source import load_model
+from cofi_cli.deploy.targets import resolve_targets
 from cofi_cli.deploy.timing import Schedule
 from cofi_cli.deploy.tracing import residuals_as_sums, write_onnx
 from cofi_cli.errors import CofiError
@@ -198,6 +199,69 @@ def test_the_fastest_form_is_kept_for_both_models(finished, tmp_path, monkeypatc
     assert not (tmp_path / "onnx" / ".candidates").exists()
     portable = export(finished, output=tmp_path / "onnx", graph="packed", portable=True)
     assert portable["graph"] == "packed"
+
+
+def blocks_win(files, conditions):
+    """Let the smallest blocks that are tried be the fastest."""
+    order = sorted(files, key=lambda name: ("blocks" not in name, len(name)))
+    return Ranking(order, [{"name": name, "vs": next(iter(files))} for name in files])
+
+
+def test_large_batches_are_tried_in_blocks(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "rank", blocks_win)
+    options = {"batch": (1, 32), "seq_len": (32,), "threads": 1, "max_drop": 100.0}
+    report = export(finished, output=tmp_path / "onnx", precision="int8", **options)
+    rows = report["models"]
+    assert {row["block_tokens"] for row in rows.values()} == {512}  # 1,024 is all of the batch
+    assert all("Loop" in inspect(tmp_path / "onnx" / row["file"]).nodes for row in rows.values())
+    assert all("score" in row for row in rows.values())
+    cases = rows["model"]["parity"]["cases"]
+    assert max(case["batch"] * case["seq_len"] for case in cases) > 2 * 512
+    tried = [row["name"] for row in rows["model"]["candidates"]]
+    assert tried[-1].endswith("blocks of 512 tokens") and tried[-2] + ", " in tried[-1] + ", "
+    assert [row["name"] for row in rows["model_int8"]["candidates"]][-1].endswith("512 tokens")
+    found = resolve_targets(
+        [tmp_path / "onnx"], baseline=None, is_fresh=lambda *_: True, exporter=export
+    )
+    assert {m.name: m.form for m in found.models}["model"] == tried[-1]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"batch": (1,), "seq_len": (32,), "threads": 1},  # one row
+        {"batch": (32,), "seq_len": (32,), "threads": 2},  # not more than a block
+        {"batch": (64,), "seq_len": (32,), "threads": 1, "graph": "lean"},  # asked for otherwise
+    ],
+)
+def test_others_are_not(finished, tmp_path, monkeypatch, options):
+    monkeypatch.setattr(build, "rank", blocks_win)
+    report = export(finished, output=tmp_path / "onnx", **options)
+    assert all("block_tokens" not in row for row in report["models"].values())
+
+
+def test_blocks_that_are_no_faster_are_not_kept(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "rank", lambda files, _: Ranking(list(files), [{"name": "a"}]))
+    options = {"batch": (64,), "seq_len": (32,), "threads": 1}
+    report = export(finished, output=tmp_path / "onnx", **options)
+    assert all("block_tokens" not in row for row in report["models"].values())
+    assert len(report["models"]["model"]["candidates"]) == 2  # the forms, the blocks
+
+
+def test_blocks_of_8_bits_keep_the_score_or_go(finished, tmp_path, monkeypatch):
+    score = build.score_model
+
+    def scored(worker, model, task, dev):
+        row = score(worker, model, task, dev)
+        is_hurt = model.graph.precision == "int8" and "Loop" in model.graph.nodes
+        return row | ({"score": row["score"] - 5.0} if is_hurt else {})
+
+    monkeypatch.setattr(build, "rank", blocks_win)
+    monkeypatch.setattr(build, "score_model", scored)
+    options = {"batch": (64,), "seq_len": (32,), "threads": 1, "max_drop": 4.0}
+    rows = export(finished, output=tmp_path / "onnx", precision="int8", **options)["models"]
+    assert "block_tokens" in rows["model"] and "block_tokens" in rows["dense"]
+    assert "block_tokens" not in rows["model_int8"] and "block_tokens" not in rows["dense_int8"]
 
 
 def test_each_graph_is_traced_once_and_the_dev_set_read_once(finished, tmp_path, monkeypatch):
