@@ -4,7 +4,8 @@
 
 FOLDER holds sst2_sentences, mrpc and so on, each with train.tsv and dev.tsv. One teacher a task
 and seed, which all variants share. Also gathers the structures that were found: heads and FFN
-width per layer, averaged over seeds, as a table and as structures.svg. Writes results.json and
+width per layer, averaged over tasks and seeds, as a table, and those of the whole recipe as
+structures.svg. Writes results.json and
 results.md beside this file; what is there of earlier calls stays.
 """
 
@@ -42,6 +43,8 @@ TASKS = {
     "sst2_sentences": ("sst2", BUDGET),
     "mrpc": ("mrpc", BUDGET | {"task.max_length": 128}),
 }
+FULL = "prediction + dynamic layers"
+"""The whole recipe."""
 SPARSITY = 0.95
 
 
@@ -76,14 +79,9 @@ def collect(task: str, seeds: list[int], output: Path) -> dict[str, Any]:
     return found
 
 
-def widths(results: dict[str, Any]) -> dict[str, list[float]]:
-    """Return the mean share of heads and FFN dims kept by layer, over tasks, variants and seeds."""
-    structures = [
-        structure
-        for row in results.values()
-        for variant in row["variants"].values()
-        for structure in variant["structures"]
-    ]
+def widths(results: dict[str, Any], variant: str) -> dict[str, list[float]]:
+    """Return the mean share of heads and FFN dims kept by layer, over tasks and seeds."""
+    structures = [s for row in results.values() for s in row["variants"][variant]["structures"]]
     return {
         part: [
             100 * statistics.mean(s[part][layer] / s["of"][part] for s in structures)
@@ -132,12 +130,19 @@ def render(results: dict[str, Any]) -> str:
         cells = [mean_interval(row["variants"][variant]["scores"]) for variant in VARIANTS]
         teacher = mean_interval(row["teacher"])
         lines.append(f"| {task} ({row['metric']}) | {teacher} | {' | '.join(cells)} |")
-    shares = widths(results)
-    lines += ["", "Kept of each layer, %, mean over all runs above (structures.svg):", ""]
-    layers = range(1, len(shares["heads"]) + 1)
-    lines += [f"| | {' | '.join(f'layer {n}' for n in layers)} |", f"|---|{'---:|' * len(layers)}"]
-    for part, values in shares.items():
-        lines.append(f"| {part} | {' | '.join(f'{value:.1f}' for value in values)} |")
+    parts = {variant: widths(results, variant) for variant in VARIANTS}
+    layers = range(1, len(parts[FULL]["heads"]) + 1)
+    lines += [
+        "",
+        "Kept of each layer, % of its heads / of its FFN dims, mean over tasks and seeds; the last",
+        "row is structures.svg.",
+        "",
+        f"| | {' | '.join(f'layer {n}' for n in layers)} |",
+        f"|---|{'---:|' * len(layers)}",
+    ]
+    for variant, part in parts.items():
+        cells = [f"{h:.0f} / {f:.0f}" for h, f in zip(part["heads"], part["ffn"], strict=True)]
+        lines.append(f"| {variant} | {' | '.join(cells)} |")
     lines.append("")
     for task, row in results.items():
         budget = ", ".join(f"{key} {value}" for key, value in row["budget"].items())
@@ -163,7 +168,7 @@ def main() -> None:
         results[task] = collect(task, options.seeds, options.output)
         file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         (HERE / "results.md").write_text(render(results), encoding="utf-8")
-        (HERE / "structures.svg").write_text(picture(widths(results)), encoding="utf-8")
+        (HERE / "structures.svg").write_text(picture(widths(results, FULL)), encoding="utf-8")
 
 
 if __name__ == "__main__":
