@@ -31,7 +31,8 @@ def in_blocks(source: Path, target: Path, tokens: int) -> None:
     """Write a graph that runs another one on blocks of rows and joins what it answers.
 
     A block has as many rows as make up ``tokens``, at least one; the last may have fewer. The
-    old graph becomes the body of a Loop. Inputs, outputs and their names stay.
+    old graph becomes the body of a Loop, its weights stay outside. Inputs, outputs and their
+    names stay.
 
     Args:
         source: takes integers, (B, T), ``input_ids`` among them, and answers row by row.
@@ -101,20 +102,18 @@ def _looped(model: ModelProto, sizes: Sizes, tokens: int) -> ModelProto:
         old.name,
         list(old.input),
         outputs,
-        [_constant(name, value) for name, value in constants.items()],
+        # onnxruntime keeps what lies in a body twice; from outside it arranges weights as well.
+        [*old.initializer, *(_constant(name, value) for name, value in constants.items())],
     )
     opsets = list(model.opset_import)
     return helper.make_model(graph, opset_imports=opsets, ir_version=model.ir_version)
 
 
 def _body(old: GraphProto) -> GraphProto:
-    """Return the old graph on block number i; what it answers is left to the caller to join.
-
-    The weights go inside with it, where onnxruntime arranges them for its products as before.
-    """
+    """Return the old graph on block number i, without weights; the caller joins its answers."""
     from onnx import GraphProto, TensorProto, helper
 
-    body = GraphProto(name="block", initializer=old.initializer)
+    body = GraphProto(name="block")
     body.input.append(helper.make_tensor_value_info(_OWN + "i", TensorProto.INT64, []))
     body.input.append(helper.make_tensor_value_info(_OWN + "on", TensorProto.BOOL, []))
     body.output.append(helper.make_tensor_value_info(_OWN + "still on", TensorProto.BOOL, []))

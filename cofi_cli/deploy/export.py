@@ -73,7 +73,8 @@ def export(
         output: the folder to write; by default ``onnx/`` inside the source.
         precision: ``fp32``; ``int8`` or ``fp16`` add files beside it; ``auto`` adds what
             the provider is served by, and picks the fastest. One of :data:`PRECISIONS`.
-        graph: the form of the graphs, or ``auto`` for the fastest by measurement.
+        graph: the form of the graphs, which then take a batch whole, or ``auto`` for the
+            fastest by measurement, in blocks of rows where these are faster.
         portable: standard ONNX operators only.
         provider: what the files are to be fast on: ``cpu`` or ``cuda``.
         batch, seq_len: the sizes at which candidates are timed; every one with every

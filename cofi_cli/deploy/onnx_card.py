@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cofi_cli.deploy import text
+from cofi_cli.deploy.blocks import graph_name
 from cofi_cli.deploy.onnx_snippets import usage
 
 _CARD = """---
@@ -45,7 +46,7 @@ def onnx_card(report: dict[str, Any], *, is_portable: bool, head: str) -> str:
         table=table.markdown(),
         source=report["source"],
         opset=report["opset"],
-        graph=report["graph"],
+        graph=graph_name(report["models"]["model"]),
         portable=" (standard operators)" if is_portable else ", with operators of onnxruntime",
         delta=report["parity"]["max_abs_delta"],
         inputs=report["parity"]["inputs"],

@@ -10,6 +10,7 @@ import pytest
 from onnxruntime import InferenceSession
 
 from cofi_cli.deploy import build, candidates
+from cofi_cli.deploy.blocks import in_blocks
 from cofi_cli.deploy.candidates import Conditions, Ranking, rank
 from cofi_cli.deploy.export import export
 from cofi_cli.deploy.forms import FORMS
@@ -22,7 +23,7 @@ from cofi_cli.deploy.source import load_model
 from cofi_cli.deploy.targets import resolve_targets
 from cofi_cli.deploy.timing import Schedule
 from cofi_cli.deploy.tracing import residuals_as_sums, write_onnx
-from cofi_cli.errors import CofiError
+from cofi_cli.errors import PARITY, CofiError
 from cofi_cli.runs import RunDir, read_json
 from cofi_cli.tasks import Task
 from tests.architectures import save
@@ -224,6 +225,7 @@ def test_large_batches_are_tried_in_blocks(finished, tmp_path, monkeypatch):
         [tmp_path / "onnx"], baseline=None, is_fresh=lambda *_: True, exporter=export
     )
     assert {m.name: m.form for m in found.models}["model"] == tried[-1]
+    assert f"graph `{tried[-1]}`" in (tmp_path / "onnx" / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -246,6 +248,24 @@ def test_blocks_that_are_no_faster_are_not_kept(finished, tmp_path, monkeypatch)
     report = export(finished, output=tmp_path / "onnx", **options)
     assert all("block_tokens" not in row for row in report["models"].values())
     assert len(report["models"]["model"]["candidates"]) == 2  # the forms, the blocks
+
+
+def test_blocks_that_lose_rows_are_refused(finished, tmp_path, monkeypatch):
+    def lossy(source, target, tokens):
+        in_blocks(source, target, tokens)
+        graph = onnx.load(str(target))
+        body = next(n for n in graph.graph.node if n.op_type == "Loop").attribute[0].g
+        end = next(n for n in body.node if n.output[0] == "block/to")
+        end.input[1] = "block/1"  # one row of each block
+        onnx.save(graph, str(target))
+
+    monkeypatch.setattr(build, "rank", blocks_win)
+    monkeypatch.setattr(build, "in_blocks", lossy)
+    options = {"batch": (64,), "seq_len": (32,), "threads": 1}
+    with pytest.raises(CofiError, match="blocks of 512 tokens") as caught:
+        export(finished, output=tmp_path / "onnx", **options)
+    assert caught.value.exit_code == PARITY
+    assert not (tmp_path / "onnx").exists()
 
 
 def test_blocks_of_8_bits_keep_the_score_or_go(finished, tmp_path, monkeypatch):

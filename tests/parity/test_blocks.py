@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from onnxruntime import InferenceSession, SessionOptions
 
 from cofi_cli.architectures import load_dense
 from cofi_cli.deploy.blocks import graph_name, in_blocks
 from cofi_cli.deploy.forms import FORMS
 from cofi_cli.deploy.graph import inspect
-from cofi_cli.deploy.int8 import RECIPES, products, quantize, signs_for
+from cofi_cli.deploy.int8 import RECIPES, Recipe, products, quantize, signs_for
 from cofi_cli.deploy.parity import check_parity, open_session, parity_batches
 from cofi_cli.deploy.samples import Rows, pad, synthetic_rows
 from cofi_cli.deploy.tracing import write_onnx
 from cofi_cli.errors import PARITY, CofiError
+from cofi_cli.modeling import CofiForTask
 from tests.architectures import HEADS, LABELS, save
 
 TOKENS = 24
@@ -49,6 +52,34 @@ def feed(batch: int, length: int, *, seed: int = 0) -> dict[str, np.ndarray]:
         "attention_mask": mask,
         "token_type_ids": rng.integers(0, 2, (batch, length)),
     }
+
+
+def classifier(folder: Path) -> CofiForTask:
+    """Return a tiny classifier to trace."""
+    model = load_dense(str(save(folder / "m", "bert", "sequence")), num_labels=3).eval()
+    model.config._attn_implementation = "eager"
+    return model
+
+
+def body_of(file: Path) -> onnx.GraphProto:
+    """Return what the loop of a file repeats."""
+    nodes = onnx.load(str(file)).graph.node
+    return next(node for node in nodes if node.op_type == "Loop").attribute[0].g
+
+
+def fused(file: Path) -> dict[str, int]:
+    """Return how many operators of its own onnxruntime makes of a file when it loads it."""
+    options = SessionOptions()
+    options.log_severity_level = 4
+    options.optimized_model_filepath = str(file.with_suffix(".optimized.onnx"))
+    InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    optimized = onnx.load(options.optimized_model_filepath).graph
+    graphs = [
+        optimized,
+        *(node.attribute[0].g for node in optimized.node if node.op_type == "Loop"),
+    ]
+    nodes = [node for graph in graphs for node in graph.node]
+    return Counter(node.op_type for node in nodes if node.domain == "com.microsoft")
 
 
 @pytest.mark.parametrize(("batch", "length"), [(1, 8), (3, 8), (6, 8), (7, 8), (2, 30), (5, 30)])
@@ -89,21 +120,41 @@ def test_no_operator_sees_more_rows_than_a_block_has(
     assert blocks[:, :2].tolist() == [[3, 8], [3, 8], [2, 8]]
 
 
-@pytest.mark.parametrize("form", ["plain", "lean-fused"])
-def test_eight_bits_in_blocks(form: str, tmp_path: Path) -> None:
-    """One block is the old graph exactly; more have scales of their own."""
+@pytest.mark.parametrize(
+    ("form", "recipe"),
+    [
+        pytest.param(form, recipe, id=f"{form}, {recipe.name}")
+        for form in ("plain", "lean", "lean-fused")
+        for recipe in RECIPES
+        if recipe.method == "dynamic" or FORMS[form].is_portable
+    ],
+)
+def test_eight_bits_in_blocks(form: str, recipe: Recipe, tmp_path: Path) -> None:
+    """Each block is answered as the old graph answers its rows alone, with scales of their own."""
     fp32, int8, file = (tmp_path / f"{name}.onnx" for name in ("fp32", "int8", "blocks"))
-    model = load_dense(str(save(tmp_path / "m", "bert", "sequence")), num_labels=3).eval()
-    model.config._attn_implementation = "eager"
-    write_onnx(model, fp32, opset=18, form=form)
-    quantize(fp32, int8, RECIPES[0], signs_for(["avx512_vnni"]))
+    write_onnx(classifier(tmp_path), fp32, opset=18, form=form)
+    quantize(fp32, int8, recipe, signs_for(["avx512_vnni"]), calibration=ROWS)
     in_blocks(int8, file, TOKENS)
-    before, after = open_session(int8), open_session(file)
-    for batch, tolerance in ((3, 1e-6), (8, 0.3)):
-        inputs = feed(batch, 8)
-        expected, found = before.run(None, inputs)[0], after.run(None, inputs)[0]
-        np.testing.assert_allclose(found, expected, atol=tolerance)
+    inputs = feed(8, 8)
+    before, found = open_session(int8), open_session(file).run(None, inputs)[0]
+    blocks = [{key: rows[i : i + 3] for key, rows in inputs.items()} for i in (0, 3, 6)]
+    expected = np.concatenate([before.run(None, block)[0] for block in blocks])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
     assert inspect(file).precision == "int8"
+    assert fused(file) == fused(int8)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_weights_lie_outside_and_are_fused_as_before(
+    head: str, sources: dict[str, Path], tmp_path: Path
+) -> None:
+    file = tmp_path / "blocks.onnx"
+    in_blocks(sources[head], file, TOKENS)
+    outer = {tensor.name for tensor in onnx.load(str(file)).graph.initializer}
+    assert not body_of(file).initializer  # onnxruntime would keep them twice
+    assert outer > {tensor.name for tensor in onnx.load(str(sources[head])).graph.initializer}
+    assert fused(sources[head]) == fused(file)
+    assert fused(file)["Attention"] > 0
 
 
 def test_what_is_inside_is_seen(sources: dict[str, Path], tmp_path: Path) -> None:
@@ -119,22 +170,18 @@ def test_what_is_inside_is_seen(sources: dict[str, Path], tmp_path: Path) -> Non
 
 def test_standard_operators_only(sources: dict[str, Path], tmp_path: Path) -> None:
     plain = tmp_path / "plain.onnx"
-    model = load_dense(str(save(tmp_path / "m", "bert", "sequence")), num_labels=3).eval()
-    model.config._attn_implementation = "eager"
-    write_onnx(model, plain, opset=18, form="plain")
+    write_onnx(classifier(tmp_path), plain, opset=18, form="plain")
     assert FORMS["plain"].is_portable
     in_blocks(plain, plain, TOKENS)  # in place
-    loaded = onnx.load(str(plain))
-    body = next(n for n in loaded.graph.node if n.op_type == "Loop").attribute[0].g
-    assert {node.domain for graph in (loaded.graph, body) for node in graph.node} == {""}
+    graphs = (onnx.load(str(plain)).graph, body_of(plain))
+    assert {node.domain for graph in graphs for node in graph.node} == {""}
 
 
 def test_the_proof_reaches_beyond_a_block(tmp_path: Path) -> None:
     rows = Rows([[1, 2], [1, 2, 3, 4]], [[0, 0], [0, 0, 0, 0]], "two rows")
     assert max(map(len, parity_batches(rows))) == 2
     assert parity_batches(rows, block=12)[-1] == [1, 0, 1, 0, 1, 0, 1]  # 2 x 3 rows and one
-    model = load_dense(str(save(tmp_path / "m", "bert", "sequence")), num_labels=3).eval()
-    model.config._attn_implementation = "eager"
+    model = classifier(tmp_path)
     file = tmp_path / "model.onnx"
     write_onnx(model, file, opset=18)
     in_blocks(file, file, TOKENS)

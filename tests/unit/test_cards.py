@@ -50,7 +50,7 @@ def test_a_model_card_opens_the_kind(kind: str) -> None:
 @pytest.mark.parametrize("head", USAGE)
 def test_an_onnx_card_reads_the_outputs_of_its_head(head: str) -> None:
     assert head in HEADS
-    row = {"file": "model.onnx", "precision": "fp32", "bytes": 1}
+    row = {"file": "model.onnx", "precision": "fp32", "bytes": 1, "form": "plain"}
     values = {
         "models": {"model": row},
         "source": "runs/x",
