@@ -108,6 +108,14 @@ class Build:
         form = ranking.order[0] if ranking else next(iter(made))
         tried = ranking.rows if ranking else []
         block, also_tried = self._block(made[form], form)
+        try:
+            for name in self.models:
+                self._trace(name, form, block)
+        except CofiError as error:
+            if error.exit_code != PARITY or block is None:
+                raise
+            self.notes.append(f"Blocks of {block} tokens are left out: {error.message}")
+            block = None
         for name in self.models:
             file, proof = self._trace(name, form, block)
             target = self.folder / f"{name}.onnx"
@@ -155,6 +163,9 @@ class Build:
             if own.get("score", 0.0) >= self._floor():
                 score = own
             else:
+                self.notes.append(
+                    f"int8 takes its batch whole: blocks of {block} tokens lose score."
+                )
                 block = None
         if block is None:
             shutil.move(made[name], target)
