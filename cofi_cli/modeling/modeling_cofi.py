@@ -18,9 +18,12 @@ from transformers.modeling_outputs import (
 from .configuration_cofi import CofiConfig
 from .dropout import dropout as drop
 from .encoder import Encoder, init_weights, layer_norm
+
+# transformers 4.57 copies only what this file imports, used here or not.
+from .gather import take  # noqa: F401
 from .masks import Masks
 from .positions import OFF
-from .select import Hidden  # noqa: F401  transformers 4.57 copies only what this file imports
+from .select import Hidden  # noqa: F401
 
 Own = TypeVar("Own", bound="CofiPreTrainedModel")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from transformers import AutoTokenizer
 
 from cofi_cli.architectures import load_dense
+from cofi_cli.modeling import modeling_cofi
 from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.plan import PrunePlan
 from tests.tiny import SHAPE
@@ -136,3 +138,11 @@ def test_a_checkpoint_holds_no_pickle(compact_folder: Path) -> None:
         ".txt",
     }
     assert (compact_folder / "model.safetensors").is_file()
+
+
+def test_the_model_file_imports_all_that_must_travel() -> None:
+    """transformers 4.57 copies what a model file imports itself, and nothing behind that."""
+    file = Path(modeling_cofi.__file__)
+    imported = re.findall(r"^from \.(\w+) import", file.read_text(encoding="utf-8"), re.MULTILINE)
+    files = {other.stem for other in file.parent.glob("*.py")} - {"__init__", file.stem}
+    assert set(imported) == files
