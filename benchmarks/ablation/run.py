@@ -5,8 +5,8 @@
 FOLDER holds sst2_sentences, mrpc and so on, each with train.tsv and dev.tsv. One teacher a task
 and seed, which all variants share. Also gathers the structures that were found: heads and FFN
 width per layer, averaged over tasks and seeds, as a table, and those of the whole recipe as
-structures.svg. Writes results.json and
-results.md beside this file; what is there of earlier calls stays.
+structures.svg. Writes results.json and results.md beside this file; what is there of earlier
+calls stays.
 """
 
 from __future__ import annotations
