@@ -22,8 +22,9 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from runs import cofi  # noqa: E402
+from runs import prune as prune_once  # noqa: E402
 
-RECIPES = {
+RECIPES: dict[float, dict[str, object]] = {
     0.95: {"prune.epochs": 8, "recover.epochs": 6},
     0.8: {"prune.epochs": 6, "recover.epochs": 3},
 }
@@ -36,20 +37,18 @@ def prune(
     seed: int,
     sparsity: float,
     teacher: Path | None,
+    threads: int | None = None,
     extra: Mapping[str, object] | None = None,
 ) -> None:
     """Prune once, unless this run is there already; ``extra`` are more settings."""
-    if (run / "report.json").exists():
-        return
-    sets = [f"{key}={value}" for key, value in (RECIPES[sparsity] | dict(extra or {})).items()]
-    flags = [item for text in sets for item in ("--set", text)]
-    if teacher is not None:
-        flags += ["--teacher", str(teacher)]
-    cofi(
-        "prune", "demo", "--task", "sst2", "--data", data, "--preset", "quick",
-        "--sparsity", sparsity, "--seed", seed, "-o", run, *flags,
-        *(["--resume"] if (run / "config.yaml").exists() else []),
-    )  # fmt: skip
+    given = ["--teacher", teacher] if teacher is not None else []
+    limit = ["--threads", threads] if threads is not None else []
+    prune_once(
+        run,
+        *("demo", "--task", "sst2", "--data", data, "--preset", "quick"),
+        *("--sparsity", sparsity, "--seed", seed, *given, *limit),
+        settings=RECIPES[sparsity] | dict(extra or {}),
+    )
 
 
 def growth(run: Path, parts: int = 8) -> list[dict[str, float]]:
@@ -208,13 +207,22 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[57, 58, 59])
+    parser.add_argument("--sparsities", type=float, nargs="+", default=list(RECIPES))
+    parser.add_argument("--threads", type=int, help="Default: as cofi chooses.")
     parser.add_argument("--collect", action="store_true", help="Only gather what is there.")
     options = parser.parse_args()
-    for sparsity in RECIPES if not options.collect else ():
+    for sparsity in options.sparsities if not options.collect else ():
         for seed in options.seeds:
             run, first = (options.output / f"{s}-{seed}" for s in (sparsity, next(iter(RECIPES))))
             teacher = None if run == first else first / "teacher"
-            prune(options.data, run, seed=seed, sparsity=sparsity, teacher=teacher)
+            prune(
+                options.data,
+                run,
+                seed=seed,
+                sparsity=sparsity,
+                teacher=teacher,
+                threads=options.threads,
+            )
             if seed == options.seeds[0] and not (run / "bench.json").exists():
                 cofi("export", run, "--onnx", "--precision", "int8")
                 cofi("bench", run, "--batch", "1,32", "--seq-len", "64,128")

@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--multiple", type=int, default=16)
     parser.add_argument("--seeds", type=int, nargs="+", default=[57, 58])
+    parser.add_argument("--threads", type=int, help="Default: as cofi chooses.")
     options = parser.parse_args()
     lines = [
         "# Rounded widths, SST-2 sentences, all-MiniLM-L6-v2, 95 %",
@@ -39,7 +40,15 @@ def main() -> None:
             run = exact if multiple == 1 else Path(f"{exact}-multiple-{multiple}")
             sets = {} if multiple == 1 else {"prune.round_widths_to": multiple}
             teacher = None if run == exact else exact / "teacher"
-            prune(options.data, run, seed=seed, sparsity=SPARSITY, teacher=teacher, extra=sets)
+            prune(
+                options.data,
+                run,
+                seed=seed,
+                sparsity=SPARSITY,
+                teacher=teacher,
+                threads=options.threads,
+                extra=sets,
+            )
             report = json.loads((run / "report.json").read_text())
             scores, shape = report["model"]["scores"], report["structure"]
             dev.append(scores["validation"]["accuracy"])
