@@ -42,18 +42,21 @@ def encoder_renames(root: str) -> tuple[Rename, ...]:
     )
 
 
+def heads(prefix: str, root: str) -> dict[str, Head]:
+    """Return the heads whose classes start with ``prefix``, under ``root``, as BERT has them."""
+    pooled = (Rename(root + "pooler.dense", "model.pooler"), Rename("classifier", "classifier"))
+    return {
+        "sequence": Head(f"{prefix}ForSequenceClassification", pooled),
+        "token": Head(f"{prefix}ForTokenClassification", (Rename("classifier", "classifier"),)),
+        "span": Head(f"{prefix}ForQuestionAnswering", (Rename("qa_outputs", "classifier"),)),
+        "embedding": Head(f"{prefix}Model", (), EMBEDDING),
+    }
+
+
 BERT = Adapter(
     model_type="bert",
     prefix="bert.",
-    heads={
-        "sequence": Head(
-            "BertForSequenceClassification",
-            (Rename("bert.pooler.dense", "model.pooler"), Rename("classifier", "classifier")),
-        ),
-        "token": Head("BertForTokenClassification", (Rename("classifier", "classifier"),)),
-        "span": Head("BertForQuestionAnswering", (Rename("qa_outputs", "classifier"),)),
-        "embedding": Head("BertModel", (), EMBEDDING),
-    },
+    heads=heads("Bert", "bert."),
     config=CONFIG,
     fixed=FIXED,
     renames=encoder_renames("bert."),

@@ -3,21 +3,13 @@
 We have none, so a model that does is refused.
 """
 
-from cofi_cli.architectures.adapter import Adapter, Head, Rename
-from cofi_cli.architectures.bert import CONFIG, EMBEDDING, FIXED, encoder_renames
+from cofi_cli.architectures.adapter import Adapter
+from cofi_cli.architectures.bert import CONFIG, FIXED, encoder_renames, heads
 
 ERNIE = Adapter(
     model_type="ernie",
     prefix="ernie.",
-    heads={
-        "sequence": Head(
-            "ErnieForSequenceClassification",
-            (Rename("ernie.pooler.dense", "model.pooler"), Rename("classifier", "classifier")),
-        ),
-        "token": Head("ErnieForTokenClassification", (Rename("classifier", "classifier"),)),
-        "span": Head("ErnieForQuestionAnswering", (Rename("qa_outputs", "classifier"),)),
-        "embedding": Head("ErnieModel", (), EMBEDDING),
-    },
+    heads=heads("Ernie", "ernie."),
     config=CONFIG,
     fixed=FIXED | {"use_task_id": False},
     renames=encoder_renames("ernie."),

@@ -1,7 +1,7 @@
 """Megatron-BERT (Shoeybi et al. 2019): BERT in pre-norm, whose embeddings have no LayerNorm."""
 
-from cofi_cli.architectures.adapter import Adapter, Head, Rename
-from cofi_cli.architectures.bert import CONFIG, EMBEDDING, FIXED
+from cofi_cli.architectures.adapter import Adapter, Rename
+from cofi_cli.architectures.bert import CONFIG, FIXED, heads
 
 _THEIRS, _OURS = "bert.encoder.layer.{}.", "model.encoder.layers.{}."
 _EMBEDDINGS = "bert.embeddings."
@@ -9,15 +9,7 @@ _EMBEDDINGS = "bert.embeddings."
 MEGATRON_BERT = Adapter(
     model_type="megatron-bert",
     prefix="bert.",
-    heads={
-        "sequence": Head(
-            "MegatronBertForSequenceClassification",
-            (Rename("bert.pooler.dense", "model.pooler"), Rename("classifier", "classifier")),
-        ),
-        "token": Head("MegatronBertForTokenClassification", (Rename("classifier", "classifier"),)),
-        "span": Head("MegatronBertForQuestionAnswering", (Rename("qa_outputs", "classifier"),)),
-        "embedding": Head("MegatronBertModel", (), EMBEDDING),
-    },
+    heads=heads("MegatronBert", "bert."),
     config=CONFIG,
     fixed=FIXED,
     defaults={
