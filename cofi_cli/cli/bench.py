@@ -59,8 +59,12 @@ def bench(
         float, typer.Option(help="Seconds per model and case; fast cases get more runs.")
     ] = 0.0,
     torch: Annotated[
-        bool, typer.Option("--torch/--no-torch", help="Time the checkpoints in PyTorch as well.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--torch/--no-torch",
+            help="Time the checkpoints in PyTorch as well; by default where a target has them.",
+        ),
+    ] = None,
     min_speedup: Annotated[
         float | None,
         typer.Option(

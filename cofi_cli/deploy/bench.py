@@ -23,7 +23,7 @@ from cofi_cli.deploy.compare import (
 from cofi_cli.deploy.conditions import Condition, parse_conditions
 from cofi_cli.deploy.export import export, is_fresh
 from cofi_cli.deploy.gates import check_gates, drop_gates, speedup_gates
-from cofi_cli.deploy.providers import BUILDS, provider_name, require_one_build
+from cofi_cli.deploy.providers import BUILDS, provider_name, require_one_build, torch_serves
 from cofi_cli.deploy.report import add_section
 from cofi_cli.deploy.result import BenchResult
 from cofi_cli.deploy.rows import (
@@ -70,7 +70,7 @@ def bench(
     warmup: int = 3,
     max_seconds: float = 30.0,
     min_seconds: float = 0.0,
-    torch: bool = False,
+    torch: bool | None = None,
     task: Task | None = None,
     score: bool = True,
     score_rows: int | None = None,
@@ -100,7 +100,8 @@ def bench(
         warmup: untimed runs before them.
         max_seconds: timed seconds per model and case; slow cases get fewer runs.
         min_seconds: timed seconds per model and case; fast cases get more runs.
-        torch: whether to time the checkpoints in PyTorch as well.
+        torch: whether to time the checkpoints in PyTorch as well; by default those that
+            runs and model folders have, where PyTorch serves the provider.
         task: whose dev set the files are scored on; by default the run's own.
         score: whether to score at all.
         score_rows: score the first so many rows only.
@@ -133,7 +134,7 @@ def bench(
         is_fresh=is_fresh,
         exporter=export,
         provider=provider,
-        torch=torch,
+        torch=torch if torch is not None or torch_serves(provider) else False,
     )
     needs_rows = any(case.seq_len == "task" for case in cases)
     needs_score = max_drop is not None or any(c.measure.name == "score" for c in conditions)

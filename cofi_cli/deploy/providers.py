@@ -62,6 +62,15 @@ def require_one_build(installed: Mapping[str, str | None], *, provider: str = "c
     )
 
 
+def torch_serves(provider: str) -> bool:
+    """Say whether the PyTorch that is installed runs on what a provider stands for."""
+    if provider == "cpu":
+        return True
+    import torch
+
+    return provider == "cuda" and torch.cuda.is_available()
+
+
 def why_unserved(provider: str, precision: str) -> str | None:
     """Return why a provider cannot serve a precision, ``None`` when it can."""
     return UNSERVED.get(provider, {}).get(precision)
@@ -85,7 +94,7 @@ def require_provider(
         return
     found = running[0] if running else "none"
     if runtime == "torch":
-        hint = "Install torch's CUDA build, or leave --torch out."
+        hint = "Install torch's CUDA build, or bench with --no-torch."
     else:
         hint = CUDA_HINT if provider == "cuda" else "Reinstall onnxruntime."
     raise CofiError(

@@ -119,7 +119,7 @@ def resolve_targets(
     is_fresh: Callable[[Path, Path], bool],
     exporter: Exporter,
     provider: str = "cpu",
-    torch: bool = False,
+    torch: bool | None = False,
 ) -> Targets:
     """Turn runs, model folders and ONNX files into named models, exporting what is missing.
 
@@ -135,10 +135,12 @@ def resolve_targets(
         is_fresh: whether an export holds what its source holds now.
         exporter: exports a source.
         provider: the short name.
-        torch: whether to add the checkpoints behind runs and model folders, in PyTorch.
+        torch: whether to add the checkpoints behind runs and model folders, in PyTorch;
+            ``None``: those that are there.
 
     Raises:
-        CofiError: nothing named, a path that does not exist, or nothing in it.
+        CofiError: nothing named, a path that does not exist, or nothing in it; no
+            checkpoint where ``torch`` asks for some.
     """
     if not targets:
         raise CofiError("Nothing to benchmark.", hint="Name a run, a model folder or an ONNX file.")
@@ -165,8 +167,15 @@ def resolve_targets(
         )
     names = unique_names([model.path for model in unique])
     models = [replace(model, name=name) for name, model in zip(names, unique, strict=True)]
-    if torch:
-        models += _checkpoints(targets, models)
+    if torch is not False:
+        own = _checkpoints(targets, models, is_asked=bool(torch))
+        if not own and torch:
+            raise CofiError(
+                "--torch times the checkpoints of a run or of a model folder, and no target "
+                "is one.",
+                hint="Name the run itself instead of its files, or leave --torch out.",
+            )
+        models += own
     compared = models[0].name if first and len(models) > 1 else None
     asked = compared if baseline is not None else None
     free = [m for m in models if m.runtime != "torch" and m.name != asked]
@@ -265,20 +274,30 @@ def _served(models: list[Model], provider: str, left_out: list[dict[str, str]]) 
     return kept
 
 
-def _checkpoints(targets: Sequence[Path], models: Sequence[Model]) -> list[Model]:
-    """Return the torch models behind the fp32 files of runs and model folders."""
+def _checkpoints(
+    targets: Sequence[Path], models: Sequence[Model], *, is_asked: bool
+) -> list[Model]:
+    """Return the torch models behind the fp32 files of runs and model folders, dense first.
+
+    Where nobody asked for them, a folder without its checkpoints has none.
+    """
     found = []
     for target in targets:
         if target.is_file():
             continue
         run = run_of(target)
-        source = find_source(run.root if run is not None else target)
+        try:
+            source = find_source(run.root if run is not None else target)
+        except CofiError:
+            if is_asked:
+                raise
+            continue
         assert source.output is not None  # a folder always has one
         family = source.output.resolve()
         for key, checkpoint in source.models.items():
             file = family / f"{key}.onnx"
             same = next((m for m in models if m.path.resolve() == file), None)
-            if same is None:
+            if same is None or not (is_asked or Path(checkpoint).is_dir()):
                 continue
             torch_model = replace(
                 same,
@@ -289,10 +308,5 @@ def _checkpoints(targets: Sequence[Path], models: Sequence[Model]) -> list[Model
                 runtime="torch",
             )
             found.append(torch_model)
-    if not found:
-        raise CofiError(
-            "--torch times the checkpoints of a run or of a model folder, and no target is one.",
-            hint="Name the run itself instead of its files, or leave --torch out.",
-        )
     dense_first: list[Model] = sorted(found, key=lambda model: not model.is_dense)
     return dense_first

@@ -21,7 +21,14 @@ from cofi_cli.errors import ENVIRONMENT, UNREACHABLE, USAGE, CofiError
 from cofi_cli.runs import RunDir, read_json, write_json
 from tests.tiny_onnx import save_onnx, save_run
 
-QUICK: dict[str, Any] = {"batch": (2,), "seq_len": (8,), "runs": 6, "warmup": 1, "threads": 1}
+QUICK: dict[str, Any] = {
+    "batch": (2,),
+    "seq_len": (8,),
+    "runs": 6,
+    "warmup": 1,
+    "threads": 1,
+    "torch": False,
+}
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +159,7 @@ def test_least_seconds_make_more_runs(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_torch_beside_the_onnx_files(run: RunDir) -> None:
-    found = bench([run.root], **QUICK | {"runs": 2}, torch=True, min_speedup=1e-3, score_rows=8)
+    found = bench([run.root], **QUICK | {"runs": 2, "torch": None}, min_speedup=1e-3, score_rows=8)
     names = [m["name"] for m in found.models]
     assert names[0] == "dense" and set(names) >= {"torch/dense", "torch/model", "model"}
     rows = {row["name"]: row for row in found.models}
@@ -196,7 +203,7 @@ def test_a_checkpoint_that_torch_cannot_open(tmp_path: Path) -> None:
 
 def test_torch_needs_checkpoints(tmp_path: Path) -> None:
     with pytest.raises(CofiError) as caught:
-        bench([save_onnx(tmp_path / "a.onnx")], **QUICK, torch=True)
+        bench([save_onnx(tmp_path / "a.onnx")], **QUICK | {"torch": True})
     assert caught.value.exit_code == USAGE
     assert "--torch times the checkpoints of a run" in caught.value.message
 

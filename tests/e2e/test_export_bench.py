@@ -20,7 +20,7 @@ from cofi_cli.errors import CofiError
 from cofi_cli.runs import RunDir, read_json
 from cofi_cli.tasks import load_task
 
-QUICK = {"batch": (1, 2), "seq_len": (8,), "runs": 4, "warmup": 1, "threads": 1}
+QUICK = {"batch": (1, 2), "seq_len": (8,), "runs": 4, "warmup": 1, "threads": 1, "torch": False}
 
 
 def test_export_holds_both_models_and_all_that_is_needed_to_use_them(finished, exported):
