@@ -15,6 +15,7 @@ import argparse
 import json
 import shutil
 import tempfile
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ from cofi_cli.deploy import environment, stats
 from cofi_cli.deploy.blocks import graph_name
 from cofi_cli.deploy.build import Build, Wish
 from cofi_cli.deploy.candidates import Conditions
-from cofi_cli.deploy.client import open_workers
+from cofi_cli.deploy.client import WorkerClient, open_workers
+from cofi_cli.deploy.providers import torch_serves
 from cofi_cli.deploy.samples import synthetic_rows
 from cofi_cli.deploy.timing import Case, Inputs, Schedule, time_case
 from cofi_cli.modeling import CofiConfig, CofiForSequenceClassification
@@ -94,6 +96,8 @@ SHAPES = {
 }
 PORTABLE = "-portable"
 """Ends the name of a file of standard operators only."""
+TORCH = "-torch"
+"""Ends the name of a checkpoint in PyTorch."""
 NAMES = {"dense": "BERT-base", "model": "BERT-base, 95 % pruned"}
 
 
@@ -177,6 +181,26 @@ def add_portable(
         rows[known].pop("candidates", None)
 
 
+def checkpoints(folder: Path, provider: str, threads: int, stack: ExitStack) -> list[WorkerClient]:
+    """Open dense and pruned shape in PyTorch, eager, where it serves the provider."""
+    if not torch_serves(provider):
+        return []
+    workers = []
+    for name in ("dense", "model"):
+        model = SHAPES[name].model()
+        model.config._attn_implementation = None  # what the loader chooses by itself
+        model.save_pretrained(folder / (name + TORCH))
+        own = WorkerClient(
+            folder / (name + TORCH),
+            name=name + TORCH,
+            provider=provider,
+            threads=threads,
+            runtime="torch",
+        )
+        workers.append(stack.enter_context(own))
+    return workers
+
+
 def run_case(
     case: Case, conditions: Conditions, precision: str, schedule: Schedule, root: Path
 ) -> dict[str, Any]:
@@ -188,24 +212,30 @@ def run_case(
         add_portable(folder / "portable", files, rows, conditions, precision)
     rate = product_rate(conditions.provider, conditions.threads, folder)
     provider, threads = conditions.provider, conditions.threads
-    with open_workers(files, provider=provider, threads=threads) as workers:
-        inputs = Inputs(dict.fromkeys(files, VOCAB), {})
+    with ExitStack() as stack:
+        workers = stack.enter_context(open_workers(files, provider=provider, threads=threads))
+        eager = checkpoints(folder, provider, threads, stack)
+        for worker in eager:
+            rows[worker.name] = {"form": "PyTorch, eager", "precision": "fp32"}
+        workers += eager
+        inputs = Inputs(dict.fromkeys((worker.name for worker in workers), VOCAB), {})
         timed = time_case(workers, case, schedule, inputs=inputs)
     rate_after = product_rate(conditions.provider, conditions.threads, folder)
     shutil.rmtree(folder)
     results = []
-    for name in files:
+    for name in timed:
         base = name.removesuffix("_int8").removesuffix("_fp16")
-        shape = base.removesuffix(PORTABLE)
+        shape = base.removesuffix(PORTABLE).removesuffix(TORCH)
         own = stats.summarize(timed[name])
         product = stats.speedup(timed["dense"], timed[name])
-        equal = stats.speedup(timed[name.replace(base, "dense", 1)], timed[name])
+        dense = name.replace(base, "dense" + (TORCH if base.endswith(TORCH) else ""), 1)
+        equal = stats.speedup(timed[dense], timed[name])
         is_lean = rows[name]["form"].startswith("lean")
         flops = SHAPES[shape].flops(case.batch, case.seq_len, is_lean=is_lean)
         results.append(
             {
                 "model": shape,
-                "portable": base != shape,
+                "portable": base.endswith(PORTABLE),
                 "precision": rows[name]["precision"],
                 "form": graph_name(rows[name]),
                 "recipe": rows[name].get("recipe"),
@@ -244,9 +274,9 @@ def render(results: dict[str, Any]) -> str:
         f"FFN {_words(shape['ffn'])}; {weights['model']:,} encoder weights of "
         f"{weights['dense']:,}.",
         "",
-        "Speedup is over BERT-base in the same precision and graph; product is over BERT-base "
-        "in fp32: pruning, precision and graph together. Share is that of the rate which one "
-        "large fp32 product reached in the same run, counting the operations of the products that "
+        "Speedup is over BERT-base in the same precision and graph, or PyTorch; product is over "
+        "BERT-base in fp32: pruning, precision and graph together. Share is that of the rate which "
+        "one large fp32 product reached in the same run, counting the operations of the products that "
         "the graph holds: a lean one has fewer, for the dense model too.",
     ]
     for case in results["cases"]:
