@@ -276,8 +276,8 @@ def render(results: dict[str, Any]) -> str:
         "",
         "Speedup is over BERT-base in the same precision and graph, or PyTorch; product is over "
         "BERT-base in fp32: pruning, precision and graph together. Share is that of the rate which "
-        "one large fp32 product reached in the same run, counting the operations of the products that "
-        "the graph holds: a lean one has fewer, for the dense model too.",
+        "one large fp32 product reached in the same run, counting the operations of the products "
+        "that the graph holds: a lean one has fewer, for the dense model too.",
     ]
     for case in results["cases"]:
         rate = " and ".join(f"{value:.0f}" for value in case["gflops_per_second"])
