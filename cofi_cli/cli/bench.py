@@ -62,7 +62,8 @@ def bench(
         bool | None,
         typer.Option(
             "--torch/--no-torch",
-            help="Time the checkpoints in PyTorch as well; by default where a target has them.",
+            help="Time and score the checkpoints in PyTorch as well; by default those that a "
+            "target has are timed.",
         ),
     ] = None,
     min_speedup: Annotated[

@@ -101,7 +101,7 @@ def bench(
         max_seconds: timed seconds per model and case; slow cases get fewer runs.
         min_seconds: timed seconds per model and case; fast cases get more runs.
         torch: whether to time the checkpoints in PyTorch as well; by default those that
-            runs and model folders have, where PyTorch serves the provider.
+            runs and model folders have, where PyTorch serves the provider, unscored.
         task: whose dev set the files are scored on; by default the run's own.
         score: whether to score at all.
         score_rows: score the first so many rows only.
@@ -212,8 +212,14 @@ def bench(
         scores: list[Row] = []
         if score and known is not None:
             sets = DevSets(known, limit=score_rows)
-            for worker, model in zip(workers, found.models, strict=True):
-                report(f"score of {model.name}", len(scores), len(workers))
+            # A checkpoint's own score is in the run's report; scored again only when asked for.
+            scored = [
+                (worker, model)
+                for worker, model in zip(workers, found.models, strict=True)
+                if model.runtime != "torch" or torch
+            ]
+            for worker, model in scored:
+                report(f"score of {model.name}", len(scores), len(scored))
                 scores.append(score_model(worker, model, known, sets.of(model)))
 
     speedups = speedup_rows(found, cases, timed)

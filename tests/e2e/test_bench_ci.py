@@ -173,7 +173,8 @@ def test_torch_beside_the_onnx_files(run: RunDir) -> None:
     assert headline["torch/model"]["product_vs"] == "dense"
     assert "torch/dense" not in headline
     assert not any(gate["model"].startswith("torch") for gate in found.gates)
-    assert {row["model"] for row in found.scores} >= {"torch/dense", "torch/model"}
+    scored = {row["model"] for row in found.scores}
+    assert "model" in scored and not scored & {"torch/dense", "torch/model"}, "the report has those"
 
 
 @pytest.mark.slow
