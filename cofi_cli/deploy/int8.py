@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -116,18 +117,18 @@ def quantize(
         "weight_type": kinds[signs.weights],
         "nodes_to_exclude": kept,
     }
-    with _quiet():
+    with _quiet(), _biases_added(source) as given:
         if recipe.method == "dynamic":
             shared["op_types_to_quantize"] = list(_OPERATORS)
             ort.quantize_dynamic(
-                str(source), str(target), extra_options={"MatMulConstBOnly": True}, **shared
+                str(given), str(target), extra_options={"MatMulConstBOnly": True}, **shared
             )
             return
         if calibration is None:
             raise ValueError("a static recipe needs text to calibrate on")
         constants = _without_weight(source)
         ort.quantize_static(
-            str(source),
+            str(given),
             str(target),
             _Reader(calibration, pad_id, _inputs(source)),
             quant_format=ort.QuantFormat.QDQ,
@@ -136,6 +137,38 @@ def quantize(
             extra_options={"ActivationSymmetric": signs.activations == "s8"},
             **shared | {"nodes_to_exclude": [*kept, *constants]},
         )
+
+
+@contextmanager
+def _biases_added(source: Path) -> Iterator[Path]:
+    """Give a graph whose products add their bias where a lean one subtracts minus the bias.
+
+    onnxruntime takes an added bias into an 8-bit product.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(str(source))
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:  # equal weights are stored once
+        if node.op_type == "Identity" and node.input[0] in weights:
+            weights[node.output[0]] = weights[node.input[0]]
+    made = {node.output[0] for node in model.graph.node if node.op_type == "MatMul"}
+    added = {}
+    for node in model.graph.node:
+        if node.op_type == "Sub" and node.input[0] in made and node.input[1] in weights:
+            name = f"{node.input[1]}_added"
+            bias = -numpy_helper.to_array(weights[node.input[1]])
+            added[name] = numpy_helper.from_array(bias, name)
+            node.op_type, node.input[1] = "Add", name
+    if not added:
+        yield source
+        return
+    model.graph.initializer.extend(added.values())
+    with TemporaryDirectory() as folder:
+        file = Path(folder, source.name)
+        onnx.save(model, str(file))
+        yield file
 
 
 def _inputs(file: Path) -> set[str]:

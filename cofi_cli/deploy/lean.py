@@ -5,7 +5,8 @@ Rewritings, each exact:
 - The bias b of a product whose result is added to the stream goes into the LayerNorm before,
   whose output is u = x + b then; what reads u takes it out again: W₁ x + b₁ = W₁ u + (b₁ - W₁ b).
 - The residual is a difference, u - (-W) h. Of the operators that add, onnxruntime fuses Add with
-  LayerNormalization, into something slow on processors, and runs Sum on one thread.
+  LayerNormalization, into something slow on processors, and runs Sum on one thread. So are the
+  bias before Gelu, which fused as BiasGelu takes twice what Gelu does, and the embeddings.
 - 1/√dh is folded into Q's weights. K has no bias: it would add the same to all scores of a query.
 - A head that reads the first token only needs that token alone after the last attention, and
   of this attention one query a row.
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cofi_cli.deploy.lean_embeddings import LeanEmbeddings
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.modeling.encoder import Attention, FeedForward, attend
 
@@ -102,12 +104,12 @@ class LeanFeedForward(nn.Module):
     def __init__(self, ffn: FeedForward) -> None:
         super().__init__()
         self.up, self.activation = ffn.up.weight, ffn.activation
-        self.up_bias = nn.Parameter(ffn.up.bias - ffn.up.weight @ ffn.down.bias)
+        self.minus_bias = nn.Parameter(ffn.up.weight @ ffn.down.bias - ffn.up.bias)
         self.close = Residual(ffn.down, ffn.norm)
 
     def forward(self, u: Tensor) -> Tensor:
         """Take and return (B, T, d)."""
-        y: Tensor = self.close(u, self.activation(F.linear(u, self.up, self.up_bias)))
+        y: Tensor = self.close(u, self.activation(F.linear(u, self.up) - self.minus_bias))
         return y
 
 
@@ -123,7 +125,7 @@ class LeanEncoder(nn.Module):
     def __init__(self, model: CofiForTask, fused: Any = None) -> None:
         super().__init__()
         encoder: Any = copy.deepcopy(model.model.encoder)
-        self.embeddings = encoder.embeddings
+        self.embeddings = LeanEmbeddings(encoder.embeddings)
         parts: list[Any] = [
             part for layer in encoder.layers for part in (layer.attention, layer.ffn) if part
         ]
@@ -131,7 +133,7 @@ class LeanEncoder(nn.Module):
         last = places[-1] if places and reads_first_token(model) else None
         self.cut_at_once = reads_first_token(model) and not places
         self.parts = nn.ModuleList()
-        norm: Any = self.embeddings.project or self.embeddings.norm
+        norm = self.embeddings.last
         for i, part in enumerate(parts):
             if isinstance(part, Attention):
                 bias = part.output.bias
@@ -152,7 +154,7 @@ class LeanEncoder(nn.Module):
             ids, types, mask: (B, T); types may be ``None``.
             bias: (B, 1, 1, T), added to scores.
         """
-        u: Tensor = self.embeddings(self.embeddings.sum(ids, types))
+        u: Tensor = self.embeddings(ids, types)
         u = u[:, :1] if self.cut_at_once else u
         for part in self.parts:
             if isinstance(part, LeanAttention):

@@ -67,11 +67,13 @@ def test_what_a_form_consists_of(graphs):
     assert nodes["plain"]["MatMul"] - nodes["packed"]["MatMul"] == 4  # Q, K, V in one, twice
     assert nodes["fused"]["Attention"] == nodes["fused-skip"]["Attention"] == 2
     assert "Softmax" not in nodes["fused"]
-    assert nodes["lean"]["Sub"] == nodes["plain"].get("Sub", 0) + 3  # the residuals
-    assert nodes["lean"]["Sum"] == nodes["plain"]["Sum"] - 3 == 1  # the embeddings
-    # Without the biases of two outputs, two keys and one FFN, and without scaling scores.
-    assert nodes["plain"]["Add"] - nodes["lean"]["Add"] == 5
-    assert nodes["lean"]["Mul"] == nodes["plain"]["Mul"] - 2
+    # The residuals, the bias before Gelu, the embeddings.
+    assert nodes["lean"]["Sub"] == nodes["plain"].get("Sub", 0) + 3 + 1 + 1
+    assert nodes["plain"]["Sum"] == 4 and "Sum" not in nodes["lean"]
+    # Without the biases of two outputs, two keys and both of the FFN, and without token types,
+    # which number the rows of the table instead; without scaling scores.
+    assert nodes["plain"]["Add"] - nodes["lean"]["Add"] == 6 + 1 - 1
+    assert nodes["lean"]["Mul"] == nodes["plain"]["Mul"] - 2 + 1
     assert nodes["lean-fused"]["Attention"] == 1  # the last one has one query a row
     assert nodes["fused-skip"]["SkipLayerNormalization"] == 4
     heads = [
@@ -115,6 +117,18 @@ def test_sums_and_differences_keep_the_runtime_from_fusing(model, tmp_path, prov
     nodes = inspect(seen).nodes
     assert ("SkipLayerNormalization" in nodes) is (provider == "cuda" and form == "packed")
     assert nodes["DynamicQuantizeMatMul"] > 0
+    assert nodes["Gelu"] == 1, "its bias is part of the product before"
+    if form != "packed":
+        assert nodes["Sub"] == inspect(fp32).nodes["Sub"] - 1
+        InferenceSession(str(fp32), options, providers=["CPUExecutionProvider"])
+        assert "BiasGelu" not in inspect(seen).nodes
+
+
+def test_a_place_beyond_the_table_is_an_error(graphs, model):
+    too_long = np.ones((1, model.config.max_position_embeddings + 1), dtype=np.int64)
+    session = InferenceSession(str(graphs["lean"]), providers=["CPUExecutionProvider"])
+    with pytest.raises(Exception, match="out of data bounds"):
+        session.run(None, {i.name: too_long for i in session.get_inputs()})
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
