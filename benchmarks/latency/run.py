@@ -25,9 +25,10 @@ import torch
 
 from cofi_cli.deploy import environment, stats
 from cofi_cli.deploy.blocks import graph_name
-from cofi_cli.deploy.build import Build, Wish
+from cofi_cli.deploy.build import Build
 from cofi_cli.deploy.candidates import Conditions
 from cofi_cli.deploy.client import WorkerClient, open_workers
+from cofi_cli.deploy.graphs import Wish
 from cofi_cli.deploy.providers import torch_serves
 from cofi_cli.deploy.samples import synthetic_rows
 from cofi_cli.deploy.timing import Case, Inputs, Schedule, time_case

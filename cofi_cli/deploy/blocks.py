@@ -27,7 +27,7 @@ Sizes = Mapping[str, Sequence[int | str]]
 """Output -> its sizes behind the batch, :data:`_LENGTH` for the number of tokens."""
 
 
-def in_blocks(source: Path, target: Path, tokens: int) -> None:
+def in_blocks(source: Path, target: Path, tokens: int, *, sizes: Sizes | None = None) -> None:
     """Write a graph that runs another one on blocks of rows and joins what it answers.
 
     A block has as many rows as make up ``tokens``, at least one; the last may have fewer. The
@@ -38,10 +38,12 @@ def in_blocks(source: Path, target: Path, tokens: int) -> None:
         source: takes integers, (B, T), ``input_ids`` among them, and answers row by row.
         target: written.
         tokens: in a block.
+        sizes: of its answers, where they are known already.
     """
     import onnx
 
-    onnx.save(_looped(onnx.load(str(source)), _sizes(source), tokens), str(target))
+    sizes = answer_sizes(source) if sizes is None else sizes
+    onnx.save(_looped(onnx.load(str(source)), sizes, tokens), str(target))
 
 
 def graph_name(row: Mapping[str, Any]) -> str:
@@ -50,7 +52,7 @@ def graph_name(row: Mapping[str, Any]) -> str:
     return f"{row['form']}" + (f", blocks of {block} tokens" if block else "")
 
 
-def _sizes(source: Path) -> Sizes:
+def answer_sizes(source: Path) -> Sizes:
     """Run a graph at two lengths: a size that differs is the length."""
     session = open_session(source)
     outputs = [output.name for output in session.get_outputs()]

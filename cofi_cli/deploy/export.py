@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cofi_cli.deploy import environment
-from cofi_cli.deploy.build import Build, Wish
+from cofi_cli.deploy.build import Build
 from cofi_cli.deploy.candidates import SCHEDULE, Conditions
 from cofi_cli.deploy.environment import versions
 from cofi_cli.deploy.forms import FORMS, get_form
+from cofi_cli.deploy.graphs import Wish
 from cofi_cli.deploy.onnx_card import onnx_card
 from cofi_cli.deploy.parity import TOLERANCE
 from cofi_cli.deploy.providers import provider_name

@@ -10,7 +10,7 @@ import yaml
 from transformers import BertForSequenceClassification, BertTokenizerFast
 
 from cofi_cli.config import TaskConfig
-from cofi_cli.deploy import build, parity
+from cofi_cli.deploy import graphs, parity
 from cofi_cli.deploy.bench import bench
 from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.export import export, is_fresh
@@ -68,7 +68,7 @@ def test_the_dense_file_is_the_teacher_as_transformers_runs_it(finished, exporte
 
 
 def test_a_graph_that_differs_is_not_kept(finished, exported, tmp_path, monkeypatch):
-    real = build.write_onnx
+    real = graphs.write_onnx
 
     def shifted(model, file, **options):
         with torch.no_grad():
@@ -76,7 +76,7 @@ def test_a_graph_that_differs_is_not_kept(finished, exported, tmp_path, monkeypa
             real(model, file, **options)
             model.classifier.bias -= 1e-3
 
-    monkeypatch.setattr(build, "write_onnx", shifted)
+    monkeypatch.setattr(graphs, "write_onnx", shifted)
     with pytest.raises(CofiError) as caught:
         export(finished, output=tmp_path / "out", graph="plain")
     assert caught.value.exit_code == 4

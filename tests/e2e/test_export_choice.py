@@ -9,7 +9,8 @@ import onnx
 import pytest
 from onnxruntime import InferenceSession
 
-from cofi_cli.deploy import build, candidates
+from cofi_cli.deploy import blocks, build, candidates, eight_bits
+from cofi_cli.deploy import graphs as graphs_module
 from cofi_cli.deploy.blocks import in_blocks
 from cofi_cli.deploy.candidates import Conditions, Ranking, rank
 from cofi_cli.deploy.export import export
@@ -205,7 +206,7 @@ def test_the_fastest_form_is_kept_for_both_models(finished, tmp_path, monkeypatc
     def fused_wins(files, conditions):
         return Ranking(["fused", "plain", "packed"], [{"name": name} for name in files])
 
-    monkeypatch.setattr(build, "rank", fused_wins)
+    monkeypatch.setattr(candidates, "rank", fused_wins)
     report = export(finished, output=tmp_path / "onnx")
     assert report["graph"] == "fused"
     assert {row["form"] for row in report["models"].values()} == {"fused"}
@@ -223,7 +224,7 @@ def blocks_win(files, conditions):
 
 
 def test_large_batches_are_tried_in_blocks(finished, tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "rank", blocks_win)
+    monkeypatch.setattr(candidates, "rank", blocks_win)
     options = {"batch": (1, 32), "seq_len": (32,), "threads": 1, "max_drop": 100.0}
     report = export(finished, output=tmp_path / "onnx", precision="int8", **options)
     rows = report["models"]
@@ -251,13 +252,13 @@ def test_large_batches_are_tried_in_blocks(finished, tmp_path, monkeypatch):
     ],
 )
 def test_others_are_not(finished, tmp_path, monkeypatch, options):
-    monkeypatch.setattr(build, "rank", blocks_win)
+    monkeypatch.setattr(candidates, "rank", blocks_win)
     report = export(finished, output=tmp_path / "onnx", **options)
     assert all("block_tokens" not in row for row in report["models"].values())
 
 
 def test_blocks_that_are_no_faster_are_not_kept(finished, tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "rank", lambda files, _: Ranking(list(files), [{"name": "a"}]))
+    monkeypatch.setattr(candidates, "rank", lambda files, _: Ranking(list(files), [{"name": "a"}]))
     options = {"batch": (64,), "seq_len": (32,), "threads": 1}
     report = export(finished, output=tmp_path / "onnx", **options)
     assert all("block_tokens" not in row for row in report["models"].values())
@@ -265,16 +266,16 @@ def test_blocks_that_are_no_faster_are_not_kept(finished, tmp_path, monkeypatch)
 
 
 def test_blocks_that_lose_rows_are_left_out(finished, tmp_path, monkeypatch):
-    def lossy(source, target, tokens):
-        in_blocks(source, target, tokens)
+    def lossy(source, target, tokens, **known):
+        in_blocks(source, target, tokens, **known)
         graph = onnx.load(str(target))
         body = next(n for n in graph.graph.node if n.op_type == "Loop").attribute[0].g
         end = next(n for n in body.node if n.output[0] == "block/to")
         end.input[1] = "block/1"  # one row of each block
         onnx.save(graph, str(target))
 
-    monkeypatch.setattr(build, "rank", blocks_win)
-    monkeypatch.setattr(build, "in_blocks", lossy)
+    monkeypatch.setattr(candidates, "rank", blocks_win)
+    monkeypatch.setattr(blocks, "in_blocks", lossy)
     options = {"batch": (64,), "seq_len": (32,), "threads": 1}
     report = export(finished, output=tmp_path / "onnx", **options)
     assert all("block_tokens" not in row for row in report["models"].values())
@@ -291,7 +292,7 @@ def test_blocks_of_8_bits_keep_the_score_or_go(finished, tmp_path, monkeypatch):
         is_hurt = model.graph.precision == "int8" and "Loop" in model.graph.nodes
         return row | ({"score": row["score"] - 5.0} if is_hurt else {})
 
-    monkeypatch.setattr(build, "rank", blocks_win)
+    monkeypatch.setattr(candidates, "rank", blocks_win)
     monkeypatch.setattr(build, "score_model", scored)
     options = {"batch": (64,), "seq_len": (32,), "threads": 1, "max_drop": 4.0}
     report = export(finished, output=tmp_path / "onnx", precision="int8", **options)
@@ -303,7 +304,7 @@ def test_blocks_of_8_bits_keep_the_score_or_go(finished, tmp_path, monkeypatch):
 
 def test_each_graph_is_traced_once_and_the_dev_set_read_once(finished, tmp_path, monkeypatch):
     traced, read = [], []
-    write, encode = build.write_onnx, Task.encode
+    write, encode = graphs_module.write_onnx, Task.encode
 
     def counted(model, file, **options):
         traced.append((id(model), options["form"]))
@@ -313,8 +314,8 @@ def test_each_graph_is_traced_once_and_the_dev_set_read_once(finished, tmp_path,
         read.append((split, options.get("limit")))
         return encode(self, split, *arguments, **options)
 
-    monkeypatch.setattr(build, "write_onnx", counted)
-    monkeypatch.setattr(build, "rank", lambda files, _: Ranking(list(files), []))
+    monkeypatch.setattr(graphs_module, "write_onnx", counted)
+    monkeypatch.setattr(candidates, "rank", lambda files, _: Ranking(list(files), []))
     monkeypatch.setattr(Task, "encode", noted)
     report = export(finished, output=tmp_path / "onnx", precision="int8", max_drop=100.0)
     assert len(traced) == len(set(traced)) == 5 + 1  # the model's forms, the teacher in one
@@ -326,13 +327,13 @@ def test_each_graph_is_traced_once_and_the_dev_set_read_once(finished, tmp_path,
 def test_a_form_that_is_another_function_is_left_out_of_both_precisions(
     finished, tmp_path, monkeypatch
 ):
-    check = build.check_parity
+    check = graphs_module.check_parity
 
     def strict(model, file, rows, *, name, tolerance):
         return check(model, file, rows, name=name, tolerance=-1.0 if "lean" in name else tolerance)
 
-    monkeypatch.setattr(build, "check_parity", strict)
-    monkeypatch.setattr(build, "rank", lambda files, _: Ranking(list(files)[::-1], []))
+    monkeypatch.setattr(graphs_module, "check_parity", strict)
+    monkeypatch.setattr(candidates, "rank", lambda files, _: Ranking(list(files)[::-1], []))
     report = export(finished, output=tmp_path / "onnx", precision="int8", max_drop=100.0)
     assert {row["form"] for row in report["models"].values()} <= {"plain", "packed", "fused"}
     assert sum("Graph 'lean" in note for note in report["notes"]) == 2
@@ -360,7 +361,7 @@ def test_int8_that_loses_too_much_falls_back_layer_by_layer(finished, tmp_path, 
         return {"metric": "accuracy", "score": 50.0 if is_hurt else 80.0}
 
     monkeypatch.setattr(build, "score_model", score)
-    monkeypatch.setattr(build, "RECIPES", RECIPES[:1])
+    monkeypatch.setattr(eight_bits, "RECIPES", RECIPES[:1])
     report = export(
         finished, output=tmp_path / "onnx", precision="int8", graph="plain", schedule=FAST
     )
@@ -386,14 +387,14 @@ def test_fp16_for_a_gpu_elsewhere(finished, tmp_path):
 
 
 def test_a_recipe_that_onnxruntime_refuses_is_left_out(finished, tmp_path, monkeypatch):
-    real = build.quantize
+    real = eight_bits.quantize
 
     def picky(source, target, recipe, signs, **options):
         if recipe.method == "static":
             raise RuntimeError("no such luck")
         real(source, target, recipe, signs, **options)
 
-    monkeypatch.setattr(build, "quantize", picky)
+    monkeypatch.setattr(eight_bits, "quantize", picky)
     report = export(
         finished, output=tmp_path / "onnx", precision="int8", graph="plain", schedule=FAST
     )

@@ -1,0 +1,188 @@
+"""Which 8-bit file an export keeps: the fastest that holds the score, layers in fp32 if need be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cofi_cli.deploy import blocks, candidates, environment
+from cofi_cli.deploy.candidates import Ranking
+from cofi_cli.deploy.forms import FORMS
+from cofi_cli.deploy.graphs import CHOSEN, Graphs
+from cofi_cli.deploy.int8 import RECIPES, Recipe, products, quantize, signs_for
+from cofi_cli.deploy.layers import by_layer, most_sensitive_first
+from cofi_cli.deploy.samples import Rows
+from cofi_cli.errors import ENVIRONMENT, CofiError
+
+Json = dict[str, Any]
+Score = Callable[[Path], Json]
+"""Returns ``metric`` and ``score``, in points, of a file; nothing where there is no task."""
+
+
+@dataclass
+class Kept:
+    """The file that is kept, and how another model's is made alike.
+
+    Attributes:
+        file: of :data:`CHOSEN`.
+        form, recipe: of its graph.
+        score: what its score was found to be; empty where there is no task.
+        fp32_layers: what stays in fp32 for the score's sake.
+        block: tokens of its blocks of rows, if any.
+        candidates: what was timed.
+    """
+
+    file: Path
+    form: str
+    recipe: Recipe
+    score: Json
+    fp32_layers: list[str]
+    block: int | None = None
+    candidates: list[Json] = field(default_factory=list)
+
+
+class EightBits:
+    """Makes 8-bit versions of an export's graphs.
+
+    Args:
+        graphs: the fp32 ones.
+        rows: inputs that layers are compared on.
+        calibration: text for static recipes; ``None`` leaves them out.
+        pad_id: of its padding.
+        score: of a file; ``None`` where there is no task.
+        floor: the least score to hold, in points.
+        notes: what is left out and why is added here.
+    """
+
+    def __init__(
+        self,
+        graphs: Graphs,
+        *,
+        rows: Rows,
+        calibration: Rows | None,
+        pad_id: int,
+        score: Score | None,
+        floor: float,
+        notes: list[str],
+    ) -> None:
+        self._graphs, self._rows = graphs, rows
+        self._calibration, self._pad_id = calibration, pad_id
+        self._score, self._floor, self._notes = score, floor, notes
+        self._signs = signs_for(environment.describe_machine()["flags"])
+
+    def keep(self) -> Kept:
+        """Return the fastest file that keeps the score, in blocks of rows where that is faster.
+
+        Raises:
+            CofiError: onnxruntime could quantize nothing (exit code 5).
+        """
+        made, how = self._candidates()
+        ranking = candidates.rank(made, self._graphs.wish.conditions)
+        name, layers, score = self._that_holds(ranking, made, how)
+        kept = Kept(made[name], *how[name], score, layers)
+        block, timed = self._graphs.block_for(kept.file, name)
+        kept.candidates = [*ranking.rows, *timed]
+        if block is not None:
+            self._put_in_blocks(kept, block)
+        return kept
+
+    def alike(self, name: str, kept: Kept, target: Path) -> None:
+        """Write another model in the form and recipe of the one that is kept."""
+        self._quantize(self._graphs.proven(name, kept.form)[0], target, kept.recipe)
+        if kept.block is not None:
+            blocks.in_blocks(target, target, kept.block)
+
+    def _candidates(self) -> tuple[dict[str, Path], dict[str, tuple[str, Recipe]]]:
+        """Return every form in every recipe that it can take: files, and forms and recipes."""
+        made: dict[str, Path] = {}
+        how: dict[str, tuple[str, Recipe]] = {}
+        sources = self._graphs.of_each_form()
+        for recipe in RECIPES:
+            if recipe.method == "static" and self._calibration is None:
+                continue
+            for form, source in sources.items():
+                if recipe.method == "static" and not FORMS[form].is_portable:
+                    continue  # onnxruntime quantizes its own Attention in dynamic form only
+                name = f"{form}, {recipe.name}"
+                file = self._graphs.shop / f"{form}-{recipe.name}.onnx"
+                try:
+                    self._quantize(source, file, recipe)
+                except Exception as error:  # of onnxruntime's quantizer, for this graph
+                    self._notes.append(f"int8 '{name}' is left out: {error}")
+                    continue
+                made[name], how[name] = file, (form, recipe)
+        if not made:
+            raise CofiError(
+                f"onnxruntime could quantize no graph: {self._notes[-1]}",
+                hint="Try another --opset, or another version of onnxruntime.",
+                exit_code=ENVIRONMENT,
+            )
+        return made, how
+
+    def _that_holds(
+        self,
+        ranking: Ranking,
+        made: Mapping[str, Path],
+        how: Mapping[str, tuple[str, Recipe]],
+    ) -> tuple[str, list[str], Json]:
+        """Return the candidate to keep, the layers that it keeps in fp32, and its score."""
+        if self._score is None:
+            self._notes.append("int8 is not scored: there is no task to score on.")
+            return ranking.order[0], [], {}
+        scores = {}
+        for name in ranking.order:
+            scores[name] = self._score(made[name])
+            if scores[name]["score"] >= self._floor:
+                return name, [], scores[name]
+        name = max(ranking.order, key=lambda name: float(scores[name]["score"]))
+        form, recipe = how[name]
+        source = self._graphs.proven(CHOSEN, form)[0]
+        layers = by_layer(products(source))
+        order = most_sensitive_first(
+            layers,
+            source=source,
+            make=lambda keep: self._part(source, recipe, keep),
+            rows=self._rows,
+            pad_id=self._pad_id,
+        )
+        kept: list[str] = []
+        score = scores[name]
+        for layer in order:
+            kept.append(layer)
+            keep = tuple(node for own in kept for node in layers[own])
+            self._quantize(source, made[name], recipe, keep)
+            score = self._score(made[name])
+            if score["score"] >= self._floor:
+                break
+        self._notes.append(f"int8 keeps in fp32, for its score: {', '.join(kept)}.")
+        return name, kept, score
+
+    def _put_in_blocks(self, kept: Kept, block: int) -> None:
+        """Put the file in blocks, unless that costs the score: activations are scaled by block."""
+        file = kept.file.with_name(f"{kept.file.stem}-blocks.onnx")
+        blocks.in_blocks(kept.file, file, block)
+        own = self._score(file) if self._score else {}
+        if own.get("score", 0.0) < self._floor:
+            self._notes.append(f"int8 takes its batch whole: blocks of {block} tokens lose score.")
+            return
+        kept.file, kept.block, kept.score = file, block, own
+
+    def _quantize(
+        self, source: Path, target: Path, recipe: Recipe, keep: tuple[str, ...] = ()
+    ) -> None:
+        quantize(
+            source,
+            target,
+            recipe,
+            self._signs,
+            keep=keep,
+            calibration=self._calibration,
+            pad_id=self._pad_id,
+        )
+
+    def _part(self, source: Path, recipe: Recipe, keep: tuple[str, ...]) -> Path:
+        file = self._graphs.shop / "part.onnx"
+        self._quantize(source, file, recipe, keep)
+        return file

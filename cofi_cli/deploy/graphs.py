@@ -1,0 +1,157 @@
+"""The fp32 graphs of one export: each form traced once, proven to be the torch model, in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cofi_cli.deploy import blocks, candidates
+from cofi_cli.deploy.candidates import Conditions
+from cofi_cli.deploy.forms import FORMS, unsupported
+from cofi_cli.deploy.parity import check_parity
+from cofi_cli.deploy.samples import Rows
+from cofi_cli.deploy.tracing import write_onnx
+from cofi_cli.errors import PARITY, CofiError
+
+if TYPE_CHECKING:
+    from cofi_cli.modeling import CofiForTask
+
+Json = dict[str, Any]
+CHOSEN = "model"
+"""The model that forms and recipes are chosen for; its dense teacher gets the same."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What an export is asked for.
+
+    Attributes:
+        graph: ``auto``, or one of :data:`cofi_cli.deploy.forms.FORMS`.
+        portable: standard ONNX operators only.
+        conditions: what the files are to be fast at.
+        max_drop: points of score that int8 may lose against fp32.
+        opset, tolerance: of the graphs, and of their parity with torch.
+    """
+
+    graph: str
+    portable: bool
+    conditions: Conditions
+    max_drop: float
+    opset: int
+    tolerance: float
+
+
+class Graphs:
+    """Makes graphs on demand and keeps them; whatever is made of one, it is traced once.
+
+    Args:
+        shop: folder that they lie in.
+        models: file stem -> (checkpoint, model in eval mode).
+        inputs: what parity is checked on, by the same names.
+        wish: see :class:`Wish`.
+        notes: what is left out and why is added here.
+    """
+
+    def __init__(
+        self,
+        shop: Path,
+        models: Mapping[str, tuple[str, CofiForTask]],
+        inputs: Mapping[str, Rows],
+        wish: Wish,
+        notes: list[str],
+    ) -> None:
+        self.shop, self.wish = shop, wish
+        self._models, self._inputs, self._notes = models, inputs, notes
+        self._made: dict[tuple[str, str, int | None], tuple[Path, Json]] = {}
+        self._refused: set[str] = set()
+
+    def proven(self, name: str, form: str, block: int | None = None) -> tuple[Path, Json]:
+        """Return a model's graph in a form, and the proof that it is the torch model's.
+
+        Raises:
+            CofiError: it is not (exit code 4).
+        """
+        if (name, form, block) not in self._made:
+            model, wish = self._models[name][1], self.wish
+            shown = f"{name}.onnx"
+            if form != "plain" or block is not None:
+                own = blocks.graph_name({"form": form, "block_tokens": block})
+                shown += f" (graph '{own}')"
+            rows, tolerance = self._inputs[name], wish.tolerance
+            if block is None:
+                file = self.shop / f"{name}-{form}.onnx"
+                provider = wish.conditions.provider
+                write_onnx(model, file, opset=wish.opset, form=form, provider=provider)
+                proof = check_parity(model, file, rows, name=shown, tolerance=tolerance)
+            else:
+                file = self.shop / f"{name}-{form}-{block}.onnx"
+                blocks.in_blocks(self.proven(name, form)[0], file, block)
+                proof = check_parity(
+                    model, file, rows, name=shown, tolerance=tolerance, block=block
+                )
+            self._made[name, form, block] = file, proof
+        return self._made[name, form, block]
+
+    def of_each_form(self) -> dict[str, Path]:
+        """Return the model's graph in each form to try; one that is not proven is left out."""
+        names = self._forms()
+        made = {}
+        for form in names:
+            if form in self._refused:
+                continue
+            try:
+                made[form] = self.proven(CHOSEN, form)[0]
+            except CofiError as error:
+                if error.exit_code != PARITY or len(names) == 1 or form == names[0]:
+                    raise
+                self._refuse(form, error.message)
+        return made
+
+    def block_for(self, file: Path, name: str) -> tuple[int | None, list[Json]]:
+        """Return the tokens of the blocks in which a graph is faster, if any, and the timings."""
+        conditions = self.wish.conditions
+        if self.wish.graph != "auto" or conditions.provider != "cpu":
+            return None, []
+        largest = max(conditions.batch) * max(conditions.seq_len)
+        tried = [own for tokens in blocks.TOKENS if (own := tokens * conditions.threads) < largest]
+        if max(conditions.batch) == 1 or not tried:
+            return None, []
+        files, tokens_of = {name: file}, {}
+        sizes = blocks.answer_sizes(file)
+        for tokens in tried:
+            shown = blocks.graph_name({"form": name, "block_tokens": tokens})
+            files[shown], tokens_of[shown] = file.with_suffix(f".{tokens}.onnx"), tokens
+            blocks.in_blocks(file, files[shown], tokens, sizes=sizes)
+        ranking = candidates.rank(files, conditions)
+        return tokens_of.get(ranking.order[0]), ranking.rows
+
+    def _forms(self) -> list[str]:
+        """Return the forms to try, the plainest first."""
+        model = self._models[CHOSEN][1]
+        if self.wish.graph != "auto":
+            why = unsupported(model, self.wish.graph)
+            if why is not None:
+                raise CofiError(
+                    f"Graph '{self.wish.graph}' does not fit this model: {why}.",
+                    hint="Use --graph plain or --graph packed, or leave --graph out.",
+                )
+            return [self.wish.graph]
+        is_cuda = self.wish.conditions.provider == "cuda"
+        fitting = []
+        for form in FORMS.values():
+            if (self.wish.portable and not form.is_portable) or (
+                form.name == "fused-skip" and not is_cuda
+            ):
+                continue
+            why = unsupported(model, form.name)
+            if why is None:
+                fitting.append(form.name)
+            elif form.name not in self._refused:
+                self._refuse(form.name, f"{why}.")
+        return fitting
+
+    def _refuse(self, form: str, why: str) -> None:
+        self._refused.add(form)
+        self._notes.append(f"Graph '{form}' is left out: {why}")
