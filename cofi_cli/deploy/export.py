@@ -13,7 +13,7 @@ from cofi_cli.deploy import environment
 from cofi_cli.deploy.build import Build
 from cofi_cli.deploy.candidates import SCHEDULE, Conditions
 from cofi_cli.deploy.environment import versions
-from cofi_cli.deploy.forms import FORMS, get_form
+from cofi_cli.deploy.forms import get_form
 from cofi_cli.deploy.graphs import Wish
 from cofi_cli.deploy.onnx_card import onnx_card
 from cofi_cli.deploy.parity import TOLERANCE
@@ -212,8 +212,7 @@ def _build(
             }
         )
         write_json(temporary / EXPORT_JSON, report)
-        is_portable, head = FORMS[report["graph"]].is_portable, models["model"][1].kind
-        card = onnx_card(report, is_portable=is_portable, head=head)
+        card = onnx_card(report, head=models["model"][1].kind)
         (temporary / "README.md").write_text(card, encoding="utf-8")
 
     write_atomic(folder, write)

@@ -6,6 +6,7 @@ from typing import Any
 
 from cofi_cli.deploy import text
 from cofi_cli.deploy.blocks import graph_name
+from cofi_cli.deploy.forms import FORMS
 from cofi_cli.deploy.onnx_snippets import usage
 
 _CARD = """---
@@ -17,7 +18,7 @@ tags: [pruning, cofi, onnxruntime]
 
 {table}
 
-Written by `cofi export` from `{source}`; ONNX opset {opset}, graph `{graph}`{portable}. Inputs are
+Written by `cofi export` from `{source}`; ONNX opset {opset}{portable}. Inputs are
 {names}, int64, (batch, length), both open;
 {outputs}. The fp32 files differ from torch by {delta:.1e} at most
 (on {inputs}). What was tried, and what it took, is in `export.json`.
@@ -27,27 +28,28 @@ Written by `cofi export` from `{source}`; ONNX opset {opset}, graph `{graph}`{po
 """
 
 
-def onnx_card(report: dict[str, Any], *, is_portable: bool, head: str) -> str:
+def onnx_card(report: dict[str, Any], *, head: str) -> str:
     """Return the card of an export.json; ``head`` is the models' kind of head."""
     use = usage(head)
+    is_portable = all(FORMS[row["form"]].is_portable for row in report["models"].values())
     rows = tuple(
         (
             row["file"],
             row["precision"],
+            ", ".join(filter(None, (graph_name(row), row.get("recipe")))),
             text.size(row["bytes"]),
             text.number(row.get("score")),
         )
         for row in report["models"].values()
     )
     metric = next((row["metric"] for row in report["models"].values() if "metric" in row), "score")
-    table = text.Table("", ("file", "precision", "size", f"{metric} (dev)"), rows)
+    table = text.Table("", ("file", "precision", "graph", "size", f"{metric} (dev)"), rows)
     return _CARD.format(
         title="ONNX models",
         table=table.markdown(),
         source=report["source"],
         opset=report["opset"],
-        graph=graph_name(report["models"]["model"]),
-        portable=" (standard operators)" if is_portable else ", with operators of onnxruntime",
+        portable=", standard operators" if is_portable else ", with operators of onnxruntime",
         delta=report["parity"]["max_abs_delta"],
         inputs=report["parity"]["inputs"],
         outputs=use.outputs,

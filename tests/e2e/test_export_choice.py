@@ -240,7 +240,7 @@ def test_large_batches_are_tried_in_blocks(finished, tmp_path, monkeypatch):
         [tmp_path / "onnx"], baseline=None, is_fresh=lambda *_: True, exporter=export
     )
     assert {m.name: m.form for m in found.models}["model"] == tried[-1]
-    assert f"graph `{tried[-1]}`" in (tmp_path / "onnx" / "README.md").read_text()
+    assert f"| fp32 | {tried[-1]} |" in (tmp_path / "onnx" / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import transformers
@@ -51,7 +51,7 @@ def test_a_model_card_opens_the_kind(kind: str) -> None:
 def test_an_onnx_card_reads_the_outputs_of_its_head(head: str) -> None:
     assert head in HEADS
     row = {"file": "model.onnx", "precision": "fp32", "bytes": 1, "form": "plain"}
-    values = {
+    values: dict[str, Any] = {
         "models": {"model": row},
         "source": "runs/x",
         "opset": 18,
@@ -59,7 +59,12 @@ def test_an_onnx_card_reads_the_outputs_of_its_head(head: str) -> None:
         "inputs": ["input_ids", "attention_mask"],
         "parity": {"max_abs_delta": 1e-6, "inputs": "synthetic"},
     }
-    card = onnx_card(values, is_portable=True, head=head)
+    eight = row | {"file": "model_int8.onnx", "precision": "int8", "form": "lean-fused"}
+    values["models"] |= {"model_int8": eight | {"recipe": "dynamic-channel", "block_tokens": 512}}
+    card = onnx_card(values, head=head)
+    assert "| model.onnx | fp32 | plain |" in card
+    assert "| model_int8.onnx | int8 | lean-fused, blocks of 512 tokens, dynamic-channel |" in card
+    assert "opset 18, with operators of onnxruntime" in card
     assert "`input_ids` and `attention_mask`, int64" in card
     code = code_of(card)
     for name in OUTPUTS[head]:
