@@ -28,7 +28,7 @@ def dry_run(config: RunConfig) -> dict[str, Any]:
         check_teacher(given, task)
     counts = {name: len(split) for name, split in task.splits.items()}
     features = None
-    if task.kind == "span":
+    if task.kind in ("span", "tokens"):  # long ones are cut into several
         features = {name: len(task.encode(name, tokenizer)) for name in task.splits}
     rows = (features or counts)["train"]
     stages = []
