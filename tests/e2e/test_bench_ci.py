@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from cofi_cli.deploy import bench as bench_module
 from cofi_cli.deploy.bench import bench
 from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.result import BenchResult
+from cofi_cli.deploy.targets import resolve_targets
 from cofi_cli.deploy.wire import unpack
 from cofi_cli.deploy.worker_base import random_inputs
 from cofi_cli.errors import ENVIRONMENT, UNREACHABLE, USAGE, CofiError
@@ -200,6 +202,15 @@ def test_a_checkpoint_that_torch_cannot_open(tmp_path: Path) -> None:
     assert caught.value.exit_code == UNREACHABLE
     assert f"torch cannot open {tmp_path}" in caught.value.message
     assert "--no-torch" in (caught.value.hint or "")
+
+
+def test_without_checkpoints_pytorch_is_left_out(run: RunDir, tmp_path: Path) -> None:
+    shutil.copytree(run.onnx, tmp_path / "onnx")  # all that a CI job may have
+    asked = {"baseline": None, "is_fresh": lambda *_: True, "exporter": lambda _: {}}
+    there = resolve_targets([run.root], **asked, torch=None)
+    alone = resolve_targets([tmp_path / "onnx"], **asked, torch=None)
+    assert [m.name for m in there.models if m.runtime == "torch"] == ["torch/dense", "torch/model"]
+    assert alone.models and not [m for m in alone.models if m.runtime == "torch"]
 
 
 def test_torch_needs_checkpoints(tmp_path: Path) -> None:
