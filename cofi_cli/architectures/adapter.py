@@ -117,6 +117,7 @@ class Adapter:
 
     def unsupported(self, theirs: Mapping[str, Any]) -> str | None:
         """Return what of a configuration our encoder cannot do, in words; ``None`` if nothing."""
+        theirs = {**self.defaults, **theirs}
         for key, needed in self.fixed.items():
             value: Any = theirs
             for part in key.split("."):
