@@ -34,6 +34,12 @@ _MODERN = _SIZES | {
     "global_attn_every_n_layers": 2,
     "initializer_cutoff_factor": 3.0,
 }
+_DEBERTA = _SIZES | {
+    "pad_token_id": 0,
+    "relative_attention": True,
+    "share_att_key": True,
+    "pos_att_type": "p2c|c2p",
+}
 
 TINY: dict[str, tuple[str, dict[str, Any]]] = {
     "bert": ("bert", _SIZES),
@@ -69,6 +75,26 @@ TINY: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "mpnet": ("mpnet", _SIZES | {"pad_token_id": 1}),
+    "deberta-v2": (  # as v3 has it, with more tokens than its distances reach
+        "deberta-v2",
+        _DEBERTA
+        | {
+            "position_biased_input": False,
+            "position_buckets": 4,
+            "max_relative_positions": 8,
+            "norm_rel_ebd": "layer_norm",
+        },
+    ),
+    "deberta-v2, one term and narrow embeddings": (
+        "deberta-v2",
+        _DEBERTA
+        | {
+            "pos_att_type": ["c2p"],
+            "max_relative_positions": 6,
+            "type_vocab_size": 2,
+            "embedding_size": 10,
+        },
+    ),
 }
 """Name -> model type and the arguments of its transformers configuration."""
 

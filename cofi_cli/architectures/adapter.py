@@ -88,7 +88,8 @@ class Adapter:
         renames: the encoder's modules without their parameter's name.
         config: our configuration key -> theirs, for what is the same under another name.
         heads: kind of head, as in :data:`cofi_cli.modeling.HEADS` -> how it is stored.
-        fixed: configuration values that our encoder relies on; a dot leads into a mapping.
+        fixed: configuration values that our encoder relies on; a dot leads into a mapping. A key
+            left out counts as that value, unless ``defaults`` says otherwise.
         legacy: old parameter names still found in checkpoints.
         defaults: what a configuration that leaves a key out means by it.
         own: our configuration key -> value, for what theirs has no key for.
@@ -117,6 +118,7 @@ class Adapter:
 
     def unsupported(self, theirs: Mapping[str, Any]) -> str | None:
         """Return what of a configuration our encoder cannot do, in words; ``None`` if nothing."""
+        theirs = {**self.defaults, **theirs}
         for key, needed in self.fixed.items():
             value: Any = theirs
             for part in key.split("."):

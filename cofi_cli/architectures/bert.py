@@ -23,17 +23,20 @@ EMBEDDING = {"pooling": "mean", "pooler_act": "linear", "normalize": True}
 """What our configuration needs for a sentence embedder."""
 
 
-def encoder_renames(root: str) -> tuple[Rename, ...]:
-    """Return the renames of embeddings and layers under ``root``, shared by BERT's kin."""
+def encoder_renames(root: str, *, projections: str = "") -> tuple[Rename, ...]:
+    """Return the renames of embeddings and layers under ``root``, shared by BERT's kin.
+
+    The names of queries, keys and values end in ``projections``.
+    """
     theirs, ours = root + "encoder.layer.{}.", "model.encoder.layers.{}."
     return (
         Rename(root + "embeddings.word_embeddings", "model.encoder.embeddings.word"),
         Rename(root + "embeddings.position_embeddings", "model.encoder.embeddings.position"),
         Rename(root + "embeddings.token_type_embeddings", "model.encoder.embeddings.token_type"),
         Rename(root + "embeddings.LayerNorm", "model.encoder.embeddings.norm"),
-        Rename(theirs + "attention.self.query", ours + "attention.query"),
-        Rename(theirs + "attention.self.key", ours + "attention.key"),
-        Rename(theirs + "attention.self.value", ours + "attention.value"),
+        Rename(theirs + "attention.self.query" + projections, ours + "attention.query"),
+        Rename(theirs + "attention.self.key" + projections, ours + "attention.key"),
+        Rename(theirs + "attention.self.value" + projections, ours + "attention.value"),
         Rename(theirs + "attention.output.dense", ours + "attention.output"),
         Rename(theirs + "attention.output.LayerNorm", ours + "attention.norm"),
         Rename(theirs + "intermediate.dense", ours + "ffn.up"),

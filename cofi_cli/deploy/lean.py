@@ -87,7 +87,7 @@ class LeanAttention(nn.Module):
         q = self._by_head(F.linear(asking, self.query, self.query_bias))
         k = self._by_head(F.linear(u, self.key))
         v = self._by_head(F.linear(u, self.value, self.value_bias))
-        context = attend(q, k, v, mask, dropout=0.0, head_dim=1, eager=True).transpose(1, 2)
+        context = attend(q, k, v, mask, dropout=0.0, scale=1.0, eager=True).transpose(1, 2)
         return self._closed(asking, context.reshape(*context.shape[:2], self.width))
 
     def _by_head(self, x: Tensor) -> Tensor:

@@ -22,13 +22,20 @@ class CofiConfig(PretrainedConfig):
         source_model_type: ``model_type`` of the architecture that it came from.
         embedding_size: width of the embeddings where a projection leads from them to the
             stream; ``None`` = they are the stream's width, and there is none.
+        project_first: whether that projection stands before the embeddings' LayerNorm.
         embedding_norm: whether LayerNorm follows the sum of the embeddings.
-        position: ``learned`` embeddings, or ``rotary`` queries and keys.
+        position: ``learned`` embeddings, ``rotary`` queries and keys, or ``none`` of the two.
         layer_thetas: RoPE's base in each layer.
         layer_windows: how far each layer's attention looks to either side; ``None`` = everywhere.
         relative_buckets: buckets of a bias by distance, shared by all layers; 0 = none.
         relative_heads: heads in its table, where layers have fewer.
         layer_head_ids: which of these heads each layer has; ``None`` = all.
+        disentangled: terms by content and distance in the scores, of ``c2p``, queries with
+            embedded distances, and ``p2c``, keys with them; ``None`` = no such terms.
+        distance_span: embeddings of distances to either side.
+        distance_farthest: distance from which on all share the last of these; half of them
+            widen by powers. ``None`` = each is for one distance.
+        distance_norm: whether LayerNorm follows them.
         pre_norm: whether LayerNorm stands before each sub-layer, and one after the last layer,
             rather than after each residual sum.
         first_norm: whether the first attention sub-layer has its LayerNorm.
@@ -70,6 +77,7 @@ class CofiConfig(PretrainedConfig):
         pad_token_id: int = 0,
         source_model_type: str = "bert",
         embedding_size: Optional[int] = None,
+        project_first: bool = False,
         embedding_norm: bool = True,
         position: str = "learned",
         layer_thetas: Optional[list[float]] = None,
@@ -77,6 +85,10 @@ class CofiConfig(PretrainedConfig):
         relative_buckets: int = 0,
         relative_heads: Optional[int] = None,
         layer_head_ids: Optional[list[list[int]]] = None,
+        disentangled: Optional[list[str]] = None,
+        distance_span: int = 0,
+        distance_farthest: Optional[int] = None,
+        distance_norm: bool = False,
         pre_norm: bool = False,
         first_norm: bool = True,
         norm_bias: bool = True,
@@ -112,10 +124,13 @@ class CofiConfig(PretrainedConfig):
         self.layer_norm_eps = layer_norm_eps
         self.source_model_type = source_model_type
         self.embedding_size, self.embedding_norm = embedding_size, embedding_norm
+        self.project_first = project_first
         self.position, self.layer_thetas = position, layer_thetas
         self.layer_windows = layer_windows
         self.relative_buckets, self.relative_heads = relative_buckets, relative_heads
         self.layer_head_ids = layer_head_ids
+        self.disentangled, self.distance_norm = disentangled, distance_norm
+        self.distance_span, self.distance_farthest = distance_span, distance_farthest
         self.pre_norm, self.first_norm, self.norm_bias = pre_norm, first_norm, norm_bias
         self.attention_bias, self.ffn_bias, self.gated_ffn = attention_bias, ffn_bias, gated_ffn
         self.pooler_bias, self.pooler_norm, self.pool_tokens = pooler_bias, pooler_norm, pool_tokens

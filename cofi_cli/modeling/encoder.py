@@ -14,9 +14,11 @@ from torch.nn import functional as F
 from transformers.activations import ACT2FN
 
 from .configuration_cofi import CofiConfig
+from .disentangled import Distances, Relative, score_scale
 from .dropout import dropout as drop
 from .gather import gather, take
 from .masks import Masks
+from .norms import layer_norm, masked_layer_norm, open_layer_norm, scaled
 from .positions import Positions, Rotation, rotate
 from .select import Hidden, index_of, rounded_up, units_of
 
@@ -28,7 +30,7 @@ def attend(
     bias: Optional[Tensor],
     *,
     dropout: float,
-    head_dim: int,
+    scale: float,
     eager: bool,
 ) -> Tensor:
     """Scaled dot-product attention.
@@ -37,7 +39,7 @@ def attend(
         q, k, v: (B, h, T, dh).
         bias: added to the scores, broadcasts to (B, h, T, T); ``None`` attends everywhere.
         dropout: probability of dropping an attention weight.
-        head_dim: dh as a plain number, so that a traced graph holds a constant.
+        scale: multiplies the products of q and k.
         eager: spell the operation out, for exporters.
 
     Returns:
@@ -45,36 +47,14 @@ def attend(
     """
     # With dropout torch spells attention out on a CPU too, with a slower dropout.
     if not eager and (dropout == 0.0 or q.device.type != "cpu"):
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
-    scores = torch.matmul(q, k.transpose(-1, -2)) * head_dim**-0.5
+        return F.scaled_dot_product_attention(
+            q, k, v, attn_mask=bias, dropout_p=dropout, scale=scale
+        )
+    scores = torch.matmul(q, k.transpose(-1, -2)) * scale
     if bias is not None:
         scores = scores + bias
     weights = drop(scores.softmax(dim=-1), dropout, dropout > 0)
     return torch.matmul(weights, v)
-
-
-def masked_layer_norm(x: Tensor, norm: nn.LayerNorm, gate: Tensor) -> Tensor:
-    """LayerNorm over the kept hidden dims only, times their gates.
-
-    Args:
-        x: (..., d). norm: its weight and, if it has one, bias, (d,). gate: (d,), 0 = dropped.
-
-    Returns:
-        (..., d), exactly 0 in the dropped dims.
-    """
-    kept = (gate > 0).to(x.dtype)
-    count = kept.sum()
-    centred = (x - (x * kept).sum(-1, keepdim=True) / count) * kept
-    variance = centred.square().sum(-1, keepdim=True) / count
-    y = centred * torch.rsqrt(variance + norm.eps) * norm.weight
-    # A norm without bias has None there, whatever the stub says.
-    bias: Optional[Tensor] = norm.bias
-    return (y if bias is None else y + bias) * gate
-
-
-def layer_norm(config: CofiConfig, width: int) -> nn.LayerNorm:
-    """Return a LayerNorm of this encoder."""
-    return nn.LayerNorm(width, eps=config.layer_norm_eps, bias=config.norm_bias)
 
 
 class SubLayer(nn.Module):
@@ -131,12 +111,15 @@ class SubLayer(nn.Module):
 
 
 class Attention(SubLayer):
-    """Attention sub-layer: f(x) = O · concat_h softmax(q_h k_hᵀ / √dh + bias) v_h."""
+    """Attention sub-layer: f(x) = O · concat_h softmax(q_h k_hᵀ / √dh + bias) v_h.
+
+    Disentangled, the bias is one by content and distance, and its terms count in the scale.
+    """
 
     def __init__(self, config: CofiConfig, heads: int, *, has_norm: bool = True) -> None:
         super().__init__(config, has_norm=has_norm)
         width, has_bias = heads * config.head_dim, config.attention_bias
-        self.heads, self.head_dim = heads, config.head_dim
+        self.heads, self.head_dim, self.scale = heads, config.head_dim, score_scale(config)
         self.attention_dropout = config.attention_probs_dropout_prob
         self.query = nn.Linear(config.hidden_size, width, bias=has_bias)
         self.key = nn.Linear(config.hidden_size, width, bias=has_bias)
@@ -144,7 +127,12 @@ class Attention(SubLayer):
         self.output = nn.Linear(width, config.hidden_size, bias=has_bias)
 
     def _context(
-        self, x: Tensor, mask: Optional[Tensor], rotation: Optional[Rotation], eager: bool
+        self,
+        x: Tensor,
+        mask: Optional[Tensor],
+        rotation: Optional[Rotation],
+        relative: Optional[Relative],
+        eager: bool,
     ) -> Tensor:
         """Return the heads' contexts, (B, h, T, dh), for f's input, (B, T, d)."""
         batch, length = x.shape[:2]
@@ -152,18 +140,26 @@ class Attention(SubLayer):
         parts = (self.query, self.key, self.value)
         q, k, v = (part(x).view(shape).transpose(1, 2) for part in parts)
         q, k = rotate(q, rotation), rotate(k, rotation)
+        if relative is not None:
+            rows = drop(relative.rows, self.dropout, self.training)
+            mask = relative.bias(q, k, (self.query(rows), self.key(rows)), mask, self.scale)
         dropout = self.attention_dropout if self.training else 0.0
-        return attend(q, k, v, mask, dropout=dropout, head_dim=self.head_dim, eager=eager)
+        return attend(q, k, v, mask, dropout=dropout, scale=self.scale, eager=eager)
 
     def _join(self, context: Tensor) -> Tensor:
         batch, heads, length, dim = context.shape
         return context.transpose(1, 2).reshape(batch, length, heads * dim)
 
     def forward(
-        self, x: Tensor, mask: Optional[Tensor], eager: bool, rotation: Optional[Rotation] = None
+        self,
+        x: Tensor,
+        mask: Optional[Tensor],
+        eager: bool,
+        rotation: Optional[Rotation] = None,
+        relative: Optional[Relative] = None,
     ) -> Tensor:
         """Dense and compact states; x is (B, T, d)."""
-        context = self._context(self.enter(x), mask, rotation, eager)
+        context = self._context(self.enter(x), mask, rotation, relative, eager)
         out = drop(self.output(self._join(context)), self.dropout, self.training)
         return self.leave(x, out)
 
@@ -175,9 +171,10 @@ class Attention(SubLayer):
         layer: Tensor,
         hidden: Tensor,
         rotation: Optional[Rotation] = None,
+        relative: Optional[Relative] = None,
     ) -> Tensor:
         """Masked state by definition: everything computed, then multiplied; x is (B, T, d)."""
-        context = self._context(self.masked_enter(x, hidden), mask, rotation, False)
+        context = self._context(self.masked_enter(x, hidden), mask, rotation, relative, False)
         context = context * head.view(1, -1, 1, 1)
         out = drop(self.output(self._join(context)) * layer, self.dropout, self.training)
         is_off = (layer <= 0) | (head <= 0).all()
@@ -192,6 +189,7 @@ class Attention(SubLayer):
         layer: Tensor,
         hidden: Hidden,
         rotation: Optional[Rotation] = None,
+        relative: Optional[Relative] = None,
     ) -> Tensor:
         """Masked state, open heads only; x is (B, T, d), head holds the open heads' gates."""
         units = units_of(kept, self.heads, self.head_dim, x.device)
@@ -203,10 +201,12 @@ class Attention(SubLayer):
         batch, length = x.shape[:2]
         q, k, v = joint.view(batch, length, 3, len(kept), self.head_dim).permute(2, 0, 3, 1, 4)
         q, k = rotate(q, rotation), rotate(k, rotation)
+        if relative is not None:
+            rows, width = drop(relative.rows, self.dropout, self.training), len(weight) // 3
+            both = F.linear(rows, weight[: 2 * width], None if bias is None else bias[: 2 * width])
+            mask = relative.bias(q, k, (both[:, :width], both[:, width:]), mask, self.scale)
         dropout = self.attention_dropout if self.training else 0.0
-        context = self._join(
-            attend(q, k, v, mask, dropout=dropout, head_dim=self.head_dim, eager=False)
-        )
+        context = self._join(attend(q, k, v, mask, dropout=dropout, scale=self.scale, eager=False))
         gates = head.repeat_interleave(self.head_dim) * layer
         out_weight = gather(self.output.weight, columns=units, scale=gates)
         out = F.linear(context, out_weight, scaled(self.output.bias, layer))
@@ -262,22 +262,6 @@ class FeedForward(SubLayer):
         return self.open_leave(x, out, hidden)
 
 
-def scaled(bias: Optional[Tensor], factor: Tensor) -> Optional[Tensor]:
-    """Multiply a bias, where there is one."""
-    return None if bias is None else bias * factor
-
-
-def open_layer_norm(x: Tensor, norm: nn.LayerNorm, hidden: Hidden) -> Tensor:
-    """:func:`masked_layer_norm` at the cost of a plain one.
-
-    With the mean of the kept dims in the place of the dropped ones, LayerNorm over all d
-    finds that mean and k/d of the kept dims' variance: ε and γ make up for the factor.
-    """
-    share = hidden.count / x.shape[-1]
-    weight, bias = norm.weight * (hidden.gate * share**0.5), scaled(norm.bias, hidden.gate)
-    return F.layer_norm(hidden.levelled(x), x.shape[-1:], weight, bias, norm.eps * share)
-
-
 class Layer(nn.Module):
     """One encoder layer; either sub-layer may be absent."""
 
@@ -289,11 +273,16 @@ class Layer(nn.Module):
         self.ffn = FeedForward(config, width) if width else None
 
     def forward(
-        self, x: Tensor, mask: Optional[Tensor], eager: bool, rotation: Optional[Rotation] = None
+        self,
+        x: Tensor,
+        mask: Optional[Tensor],
+        eager: bool,
+        rotation: Optional[Rotation] = None,
+        relative: Optional[Relative] = None,
     ) -> Tensor:
         """Dense and compact states; x is (B, T, d)."""
         if self.attention is not None:
-            x = self.attention(x, mask, eager, rotation)
+            x = self.attention(x, mask, eager, rotation, relative)
         return x if self.ffn is None else self.ffn(x)
 
 
@@ -313,26 +302,28 @@ class Embeddings(nn.Module):
 
     Hidden gates act where the stream begins: on LayerNorm's output or, where there is a
     projection, on the projection's output, with LayerNorm before it left whole. Where there
-    is neither, they only drop dims.
+    is neither, they only drop dims. A projection that stands before LayerNorm, without bias,
+    belongs to the sum.
     """
 
     def __init__(self, config: CofiConfig) -> None:
         super().__init__()
-        width = config.embedding_size or config.hidden_size
+        width, has_norm = config.embedding_size or config.hidden_size, config.embedding_norm
         self.word = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id)
         is_learned = config.position == "learned"
         self.position = nn.Embedding(config.max_position_embeddings, width) if is_learned else None
         types = config.type_vocab_size
         self.token_type = nn.Embedding(types, width) if types else None
         self.has_types = config.has_token_types
-        self.norm = layer_norm(config, width) if config.embedding_norm else None
-        self.project = (
-            nn.Linear(width, config.hidden_size) if config.embedding_size is not None else None
-        )
+        hidden, is_first = config.hidden_size, config.project_first
+        is_narrow = config.embedding_size is not None
+        self.widen = nn.Linear(width, hidden, bias=False) if is_narrow and is_first else None
+        self.norm = layer_norm(config, hidden if is_first else width) if has_norm else None
+        self.project = nn.Linear(width, hidden) if is_narrow and not is_first else None
         self.offset, self.dropout = config.position_offset, config.hidden_dropout_prob
 
     def sum(self, input_ids: Tensor, token_type_ids: Optional[Tensor]) -> Tensor:
-        """Return the embeddings before LayerNorm, (B, T, e)."""
+        """Return the embeddings before LayerNorm, (B, T, e); (B, T, d) once widened."""
         x: Tensor = self.word(input_ids)
         if self.token_type is not None:
             if token_type_ids is None or not self.has_types:
@@ -341,7 +332,7 @@ class Embeddings(nn.Module):
         if self.position is not None:
             positions = torch.arange(input_ids.shape[1], device=input_ids.device) + self.offset
             x = x + self.position(positions)[None]
-        return x
+        return x if self.widen is None else self.widen(x)
 
     def _drop(self, x: Tensor) -> Tensor:
         return drop(x, self.dropout, self.training)
@@ -383,6 +374,7 @@ class Encoder(nn.Module):
     def __init__(self, config: CofiConfig) -> None:
         super().__init__()
         self.embeddings, self.positions = Embeddings(config), Positions(config)
+        self.distances = Distances(config) if config.disentangled else None
         self.norm = layer_norm(config, config.hidden_size) if config.pre_norm else None
         self.layers = nn.ModuleList(Layer(config, i) for i in range(config.num_hidden_layers))
 
@@ -414,8 +406,9 @@ class Encoder(nn.Module):
         places = self.positions(input_ids, bias)
         if masks is None:
             states = [self.embeddings(x)]
+            relative = None if self.distances is None else self.distances(x)
             for layer, (own, rotation) in zip(self.layers, places):
-                states.append(layer(states[-1], own, eager, rotation))
+                states.append(layer(states[-1], own, eager, rotation, relative))
             if self.norm is not None:
                 states[-1] = self.norm(states[-1])
             return states
@@ -435,10 +428,11 @@ class Encoder(nn.Module):
                 masks.hidden,
             )
         )
+        relative = None if self.distances is None else self.distances.masked(x, hidden)
         states = [self.embeddings.masked(x, hidden)]
         for i, (layer, (bias, rotation)) in enumerate(zip(self._whole_layers(), places)):
             x = states[-1]
-            x = layer.attention.masked(x, bias, head[i], attention[i], hidden, rotation)
+            x = layer.attention.masked(x, bias, head[i], attention[i], hidden, rotation, relative)
             states.append(layer.ffn.masked(x, dim[i], ffn[i], hidden))
         if self.norm is not None:
             states[-1] = masked_layer_norm(states[-1], self.norm, hidden)
@@ -446,6 +440,7 @@ class Encoder(nn.Module):
 
     def _open(self, x: Tensor, places: Places, masks: Masks) -> list[Tensor]:
         hidden = Hidden.of(masks, x.device)
+        relative = None if self.distances is None else self.distances.open(x, hidden)
         states = [self.embeddings.open(x, hidden)]
         for i, (layer, (bias, rotation)) in enumerate(zip(self._whole_layers(), places)):
             x = states[-1]
@@ -457,7 +452,7 @@ class Encoder(nn.Module):
                 )
                 if bias is not None and bias.shape[1] > 1:  # relative: a bias for each head
                     bias = take(bias, index_of(heads, layer.attention.heads, x.device), 1)
-                x = layer.attention.open(x, bias, heads, z, own, hidden, rotation)
+                x = layer.attention.open(x, bias, heads, z, own, hidden, rotation, relative)
             if dims:
                 dims = rounded_up(dims, layer.ffn.width)
                 z, own = masks.ffn_dim[i, dims].to(x.device), masks.ffn[i].to(x.device)

@@ -16,12 +16,14 @@ from transformers.modeling_outputs import (
 )
 
 from .configuration_cofi import CofiConfig
-from .dropout import dropout as drop
-from .encoder import Encoder, init_weights, layer_norm
 
 # transformers 4.57 copies only what this file imports, used here or not.
+from .disentangled import Distances  # noqa: F401
+from .dropout import dropout as drop
+from .encoder import Encoder, init_weights
 from .gather import take  # noqa: F401
 from .masks import Masks
+from .norms import layer_norm
 from .positions import OFF
 from .select import Hidden  # noqa: F401
 

@@ -34,8 +34,8 @@ def compact(model: Model, plan: PrunePlan) -> Model:
 
     Head and attention gates go into the output projection, FFN gates into the
     second FFN matrix, layer gates into those and their biases, hidden gates into
-    LayerNorm's γ and β, and into the embeddings' projection where there is one. A removed
-    sub-layer leaves nothing.
+    LayerNorm's γ and β, into the embeddings' projection where no LayerNorm follows it, and into
+    embeddings of distances without LayerNorm. A removed sub-layer leaves nothing.
 
     Args:
         model: dense, (d, L, H, I) as the plan's shape.
@@ -56,14 +56,20 @@ def compact(model: Model, plan: PrunePlan) -> Model:
         for part in ("weight", "bias"):
             put(f"{prefix}.{part}", lambda t: t[hidden] * gate)
 
-    embeddings = "model.encoder.embeddings"
+    embeddings, distances = "model.encoder.embeddings", "model.encoder.distances"
     if model.config.embedding_size is None:
         for part in ("word", "position", "token_type"):
             put(f"{embeddings}.{part}.weight", lambda t: t[:, hidden])
         norm(f"{embeddings}.norm")
+    elif model.config.project_first:
+        put(f"{embeddings}.widen.weight", lambda t: t[hidden])
+        norm(f"{embeddings}.norm")
     else:
         put(f"{embeddings}.project.weight", lambda t: t[hidden] * gate[:, None])
         put(f"{embeddings}.project.bias", lambda t: t[hidden] * gate)
+    reading = 1.0 if model.config.distance_norm else gate
+    put(f"{distances}.table.weight", lambda t: t[:, hidden] * reading)
+    norm(f"{distances}.norm")
     norm("model.encoder.norm")
     new[f"{model.reader}.weight"] = state[f"{model.reader}.weight"][:, hidden]
 

@@ -181,7 +181,8 @@ def test_skipping_keeps_value_and_gradient(name: str, head: str, folder: Path) -
 def test_equals_onnx(name: str, head: str, form: str, model: CofiForTask, tmp_path: Path) -> None:
     if (why := unsupported(model, form)) is not None:
         config = model.config
-        has_own_scores = config.position == "rotary" or config.relative_buckets > 0
+        has_bias = config.relative_buckets > 0 or config.disentangled is not None
+        has_own_scores = config.position == "rotary" or has_bias
         assert form not in ("plain", "packed") and (has_own_scores or config.pre_norm)
         assert ("rotation" if has_own_scores and form != "lean" else "normalise after") in why
         return

@@ -86,7 +86,7 @@ def test_a_compact_model_opens_with_its_auto_class(name: str, head: str, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["modernbert", "mpnet"])
+@pytest.mark.parametrize("name", ["modernbert", "mpnet", "deberta-v2"])
 def test_the_code_travels_with_the_weights(name: str, tmp_path: Path) -> None:
     small = save_compact(tmp_path / "model", name, "token", tmp_path)
     inputs = inputs_of(name)

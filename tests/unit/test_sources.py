@@ -1,5 +1,6 @@
 """Where models come from: folders, the hub's cache, and clear words when there is nothing."""
 
+import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub import constants
+from transformers import DebertaV2Config
 
 from cofi_cli.architectures import load_dense, load_tokenizer, resolve, save_tokenizer
 from cofi_cli.errors import CofiError
@@ -102,3 +104,20 @@ def test_a_saved_tokenizer_forgets_the_lengths_of_its_last_call(
     assert saved.padding is None
     assert len(saved.encode("a film " * 12).ids) == 26
     assert len(saved.encode("a film " * 40).ids) == words.model_max_length == 32
+
+
+def test_a_tokenizer_that_only_sentencepiece_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DeBERTa-v3 is published so; transformers would ask for another package, or crash."""
+    DebertaV2Config(vocab_size=40, hidden_size=16).save_pretrained(tmp_path)
+    (tmp_path / "spm.model").write_bytes(b"no model")
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec",
+        lambda name, package=None: None if name == "sentencepiece" else found(name, package),
+    )
+    with pytest.raises(CofiError, match="sentencepiece is not installed") as caught:
+        load_tokenizer(str(tmp_path))
+    assert caught.value.hint == "pip install sentencepiece"
+    assert caught.value.exit_code == 5
