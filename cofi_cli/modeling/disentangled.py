@@ -59,7 +59,8 @@ class Relative:
                 continue
             # Scaled before it is selected: of a graph's constants this makes constants.
             chosen = (distances[other] * scale).index_select(0, index)
-            by_head = chosen.reshape(index.shape[0], -1, self.head_dim).permute(1, 2, 0)
+            # Turned as a matrix: at three dimensions onnxruntime crashes on it in fp16.
+            by_head = chosen.t().reshape(-1, self.head_dim, index.shape[0])
             term = aligned(torch.matmul(asking, by_head))
             terms.append(term if other else term.transpose(-1, -2))
         whole: Tensor = sum(terms[1:], terms[0])

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from transformers.models.deberta_v2.modeling_deberta_v2 import build_relative_position
 
 from cofi_cli.architectures import load_dense
+from cofi_cli.deploy.fp16 import to_fp16
 from cofi_cli.deploy.parity import open_session
 from cofi_cli.deploy.tracing import write_onnx
 from cofi_cli.errors import CofiError
@@ -65,6 +66,21 @@ def test_one_graph_holds_for_every_length(form: str, tmp_path: Path) -> None:
         with torch.no_grad():
             expected = theirs(**inputs).logits
         torch.testing.assert_close(torch.tensor(found), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_half_precision_graph_opens(tmp_path: Path) -> None:
+    """onnxruntime's own rewriting of transposed constants has crashed on one."""
+    folder = save(tmp_path / "dense", NAME, "sequence")
+    model = load_dense(str(folder), num_labels=LABELS["sequence"]).eval()
+    model.config._attn_implementation = "eager"
+    write_onnx(model, tmp_path / "model.onnx", opset=18)
+    to_fp16(tmp_path / "model.onnx", tmp_path / "half.onnx")
+    inputs = inputs_of(NAME)
+    session = open_session(tmp_path / "half.onnx")
+    found = session.run(None, {k: v.numpy() for k, v in inputs.items()})[0]
+    with torch.no_grad():
+        expected = model.run(**inputs).logits
+    torch.testing.assert_close(torch.tensor(found), expected, atol=5e-3, rtol=1e-2)
 
 
 def test_position_embeddings_that_are_not_read_are_left_out(tmp_path: Path) -> None:
