@@ -98,9 +98,15 @@ def choose_preset(
 
 
 def _lines(path: Path) -> float:
-    """Count lines; a parquet file has none and counts as many."""
-    if path.suffix == ".parquet":
-        return float("inf")
+    """Count lines, of a parquet file its rows; one that cannot be read counts as many."""
+    if path.suffix.lower() == ".parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            return int(pq.read_metadata(path).num_rows)
+        except (pa.ArrowException, OSError):
+            return float("inf")
     with path.open("rb") as stream:
         return sum(block.count(b"\n") for block in iter(lambda: stream.read(1 << 20), b""))
 

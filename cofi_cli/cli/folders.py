@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 from cofi_cli.config import RunConfig
@@ -45,7 +46,7 @@ def output_folder(
     if run.exists and not resume:
         raise CofiError(
             f"{output} already holds a run.",
-            hint=f"Continue it with: cofi {command} --resume -o {output}, "
+            hint=f"Continue it with: cofi {command} --resume -o {shlex.quote(str(output))}, "
             "or choose another folder with -o.",
         )
     if not run.exists and output.is_dir() and any(output.iterdir()):

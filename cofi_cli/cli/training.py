@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from cofi_cli.config import RunConfig
 from cofi_cli.runs import RunDir
 
 Command = Literal["prune", "finetune"]
+_SHOWN_LABELS = 10
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,17 @@ def show_report(report: Mapping[str, Any], run: RunDir) -> None:
     lines += [f"model   {run.model}", f"report  {run.report_md}"]
     if run.structure.exists():
         lines.append(f"picture {run.structure}")
-    show_lines([*lines, f"next    cofi export {run.root} --onnx && cofi bench {run.root}"])
+    root = shlex.quote(str(run.root))
+    show_lines([*lines, f"next    cofi export {root} --onnx && cofi bench {root}"])
 
 
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+
+
+def _some(labels: Sequence[str]) -> str:
+    shown = ", ".join(labels[:_SHOWN_LABELS])
+    return shown if len(labels) <= _SHOWN_LABELS else f"{shown}, ... ({len(labels)} in all)"
 
 
 def show_plan(config: RunConfig, run: RunDir, *, as_json: bool) -> None:
@@ -126,7 +134,8 @@ def show_plan(config: RunConfig, run: RunDir, *, as_json: bool) -> None:
     low, high = plan["reachable_sparsity"]
     facts = (
         ("model", str(plan["model"])),
-        ("task", f"{plan['task']} ({plan['metric']})"),
+        ("task", f"{plan['task']}: {plan['kind']}, by {plan['metric']}"),
+        *([("labels", _some(plan["labels"]))] if plan["labels"] else []),
         ("rows", _counts(plan["rows"])),
         *([("windows, trained on as rows", _counts(plan["features"]))] if plan["features"] else []),
         ("prunable weights", f"{plan['prunable_weights']:,}"),

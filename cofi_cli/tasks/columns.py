@@ -50,6 +50,7 @@ LABELS = (
     *("intent", "topic", "rating", "similarity", "relevance"),
 )
 
+_DELIMITERS = ("\t", ";", "|", ",")
 _TEXT_HINT = "Name the text column with --text COLUMN (twice for a sentence pair)."
 _LIST_HINT = "A list of words a row, and one of their tags, is read with --kind tokens."
 _LABEL_HINT = "Name the label column with --label COLUMN."
@@ -72,6 +73,7 @@ def choose_columns(
         CofiError: a named column is not there, or there is no good guess; lists the columns.
     """
     _check_named(table, text)
+    is_guess = label is None
     if label is not None:
         table.column(label, hint=_LABEL_HINT)
     by_lower = {name.lower(): name for name in reversed(table.columns)}
@@ -88,7 +90,20 @@ def choose_columns(
         raise _no_guess(table, "text", _LIST_HINT if has_lists else _TEXT_HINT)
     if label is None:
         raise _no_guess(table, "label", _LABEL_HINT)
+    if is_guess and label.lower() not in LABELS:
+        _check_header(table, label)
     return text, label
+
+
+def _check_header(table: Table, label: str) -> None:
+    """Refuse a first row that was taken for a header: its label is one of the rows' labels."""
+    if label in {str(value).strip() for value in table.columns[label]}:
+        raise CofiError(
+            f"{table.path} has no header: its first line, {', '.join(table.columns)}, "
+            "looks like a row.",
+            hint="Put the columns' names into the first line, such as text and label; or name "
+            "the columns as they are with --text and --label.",
+        )
 
 
 def one_label(label: str | tuple[str, ...] | None) -> str | None:
@@ -154,6 +169,13 @@ def _is_text(value: object) -> bool:
 
 def _no_guess(table: Table, what: str, hint: str) -> CofiError:
     columns = ", ".join(table.columns)
+    if len(table.columns) == 1:
+        delimiter = next((mark for mark in _DELIMITERS if mark in columns), None)
+        if delimiter is not None:
+            hint = (
+                f"Columns seem to be separated by '{delimiter}': a .csv has commas, a .tsv tabs. "
+                "Save the file with one of them."
+            ).replace("\t", "\\t")
     return CofiError(
         f"{table.path}: which column is the {what}? Its columns: {columns}.", hint=hint
     )

@@ -108,8 +108,9 @@ def read_texts(table: Table, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
     for column in columns:
         values = table.column(column, hint=f"All files need the training file's column '{column}'.")
         for row, value in enumerate(values):
-            if value is None or isinstance(value, list | dict):
-                what = "empty" if value is None else f"a {type(value).__name__}"
+            is_blank = value is None or value != value  # NaN
+            if is_blank or isinstance(value, list | dict):
+                what = "empty" if is_blank else f"a {type(value).__name__}"
                 raise CofiError(f"{table.place(row)}: the text (column '{column}') is {what}.")
         found.append([str(value) for value in values])
     return list(zip(*found, strict=True))

@@ -94,13 +94,21 @@ def tsv_lines(text: str) -> Iterator[tuple[int, list[str]]]:
             yield number, line.removesuffix("\r").split("\t")
 
 
+class _BadRow(ValueError):
+    """A row of a CSV that cannot be read: the line where it starts, and why."""
+
+
 def _csv_lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # long texts are fine
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     start = 1
-    for fields in reader:
-        if fields:
-            yield start, fields
-        start = reader.line_num + 1
+    try:
+        for fields in reader:
+            if fields:
+                yield start, fields
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise _BadRow(start, str(error)) from error
 
 
 def _delimited(path: Path, lines: Callable[[str], Iterator[tuple[int, list[str]]]]) -> Table:
@@ -124,8 +132,13 @@ def _delimited(path: Path, lines: Callable[[str], Iterator[tuple[int, list[str]]
             numbers.append(number)
             for column, value in zip(values, fields, strict=True):
                 column.append(value)
-    except csv.Error as error:
-        raise CofiError(f"{path} is not valid CSV: {error}.") from error
+    except _BadRow as error:
+        line, why = error.args
+        raise CofiError(
+            f"{path}, line {line}: not valid CSV: {why}.",
+            hint="A field with quotes needs them doubled, and is closed by one; a file without "
+            "quoting is better named .tsv, with tabs.",
+        ) from error
     return Table(path, dict(zip(header, values, strict=True)), numbers)
 
 

@@ -13,6 +13,7 @@ from cofi_cli.tasks.columns import choose_texts
 from cofi_cli.tasks.files import check_pair, read_rows, read_texts
 from cofi_cli.tasks.kinds import Kind
 from cofi_cli.tasks.tables import Table, read_text
+from cofi_cli.tasks.token_files import read_sentences
 
 Texts = list[tuple[str, ...]]
 
@@ -40,7 +41,7 @@ def read_text_rows(path: Path, kind: Kind, config: TaskConfig) -> Texts:
     if suffix == PLAIN:
         rows = _lines(path, kind)
     elif suffix in BIO and kind == "tokens":
-        rows = _sentences(path)
+        rows = [*read_sentences(path, text=config.text, needs_tags=False).words]
     elif suffix == ".json" and kind == "span":
         rows = _questions(path)
     else:
@@ -59,19 +60,6 @@ def _lines(path: Path, kind: Kind) -> Texts:
         )
     lines = [line.strip() for line in read_text(path).split("\n")]
     return [tuple(line.split()) if kind == "tokens" else (line,) for line in lines if line]
-
-
-def _sentences(path: Path) -> Texts:
-    rows: Texts = []
-    words: list[str] = []
-    for line in [*read_text(path).split("\n"), ""]:
-        fields = line.split()
-        if fields and fields[0] != "-DOCSTART-":
-            words.append(fields[0])
-        elif words:
-            rows.append(tuple(words))
-            words = []
-    return rows
 
 
 def _columns(table: Table, kind: Kind, config: TaskConfig) -> Texts:

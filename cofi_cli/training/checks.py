@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import yaml
@@ -25,14 +26,16 @@ def guard_folder(run: RunDir, config: RunConfig, *, resume: bool) -> None:
     if not resume:
         raise CofiError(
             f"{run.root} already holds a run.",
-            hint=f"Continue it with --resume -o {run.root}, or choose another folder with -o.",
+            hint=f"Continue it with --resume -o {shlex.quote(str(run.root))}, "
+            "or choose another folder with -o.",
         )
     saved = yaml.safe_load(run.config.read_text(encoding="utf-8"))
     changed = _differences(saved, config.model_dump(mode="json"))
     if changed:
         raise CofiError(
             f"{run.root} was started with another configuration: {'; '.join(changed)}.",
-            hint=f"Resume it as it was: --resume -o {run.root}, and no other option.",
+            hint=f"Resume it as it was: --resume -o {shlex.quote(str(run.root))}, "
+            "and no other option.",
         )
 
 

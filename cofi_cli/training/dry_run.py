@@ -6,6 +6,7 @@ from typing import Any
 
 from cofi_cli.config import RunConfig
 from cofi_cli.pruning.distillation import teacher_taps
+from cofi_cli.tasks.encoding import check_length
 from cofi_cli.training.checks import check_target
 from cofi_cli.training.embedder_checks import check_embedders, given_teacher, task_tokenizer
 from cofi_cli.training.loop import total_steps
@@ -23,6 +24,7 @@ def dry_run(config: RunConfig) -> dict[str, Any]:
     task = load_run_task(config)
     check_embedders(config, task)
     tokenizer = task_tokenizer(config, task)
+    check_length(tokenizer, task.max_length)
     given = given_teacher(config, task)
     if given is not None:
         check_teacher(given, task)
@@ -40,6 +42,7 @@ def dry_run(config: RunConfig) -> dict[str, Any]:
     return {
         "model": config.model,
         "task": task.name,
+        "kind": task.kind,
         "rows": counts,
         "features": features,
         "labels": list(task.labels),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def finetune(
         The report, as in ``report.json``: scores before and after, stage time.
     """
     guard_folder(run, config, resume=resume)
-    command = f"cofi finetune --resume -o {run.root}"
+    command = f"cofi finetune --resume -o {shlex.quote(str(run.root))}"
     with stop_flag() as flag:
         task = load_run_task(config)
         session = open_session(

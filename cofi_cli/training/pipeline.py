@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import torch
@@ -58,7 +59,7 @@ def prune(
         CofiError: bad input, an interruption, a diverged loss or broken parity.
     """
     guard_folder(run, config, resume=resume)
-    command = f"cofi prune --resume -o {run.root}"
+    command = f"cofi prune --resume -o {shlex.quote(str(run.root))}"
     with stop_flag() as flag:
         check_target(config)
         task = load_run_task(config)

@@ -140,6 +140,14 @@ def test_an_output_folder_that_holds_another_run(
     assert (tmp_path / "taken" / "config.yaml").read_text() == "model: other\n"
 
 
+def test_a_command_to_type_next_quotes_the_folder(
+    cofi: Cofi, tmp_path: Path, quick_yaml: Path
+) -> None:
+    write_text(RunDir(tmp_path / "my run").config, "model: other\n")
+    result = cofi("prune", "--config", quick_yaml, "-o", "my run")
+    assert "cofi prune --resume -o 'my run'" in " ".join(result.err.split())
+
+
 def test_an_output_folder_that_holds_something_else(
     cofi: Cofi, tmp_path: Path, quick_yaml: Path
 ) -> None:

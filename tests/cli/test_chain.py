@@ -30,6 +30,8 @@ def test_a_dry_run_says_all_and_writes_nothing(
         "recover",
         "0 to 0.99",
         "runs/model-sst2-0.7",
+        "sst2: classification, by accuracy",
+        "negative, positive",
     ):
         assert text in result.out
     assert list(tmp_path.iterdir()) == []
@@ -46,10 +48,11 @@ def test_a_dry_run_as_json(cofi: Cofi, tmp_path: Path, quick_yaml: Path) -> None
 def test_a_preset_is_chosen_by_the_task_and_named(
     cofi: Cofi, bert_folder: Path, reviews: Path
 ) -> None:
-    result = cofi("prune", bert_folder, "--task", "sst2", "--data", reviews, "--dry-run", "--json")
+    asked = ("--data", reviews, "--max-length", "32", "--dry-run")
+    result = cofi("prune", bert_folder, "--task", "sst2", *asked, "--json")
     assert "glue-large" in result.err
     assert json.loads(result.out)["config"]["prune"]["ramp_epochs"] == 2
-    other = cofi("prune", bert_folder, "--task", "rte", "--data", reviews, "--dry-run")
+    other = cofi("prune", bert_folder, "--task", "rte", *asked)
     assert "glue-small" in other.err
 
 

@@ -113,6 +113,18 @@ def test_own_files_are_sorted_by_their_rows(tmp_path: Path) -> None:
     assert choose_preset(None, train=tmp_path / "absent.csv") is None
 
 
+def test_rows_of_a_parquet_file_are_counted(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = tmp_path / "train.parquet"
+    for rows, preset in ((9_000, "glue-small"), (11_000, "glue-large")):
+        pq.write_table(pa.table({"text": ["a"] * rows}), file)
+        assert choose_preset(None, train=file) == preset
+    file.write_bytes(b"PAR1 or not")
+    assert choose_preset(None, train=file) == "glue-large"
+
+
 def test_the_last_layer_wins_key_by_key(tmp_path: Path) -> None:
     file = tmp_path / "own.yaml"
     file.write_text("prune: {epochs: 7, batch_size: 4}\nseed: 1\n", encoding="utf-8")

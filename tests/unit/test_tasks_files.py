@@ -81,6 +81,11 @@ def test_jsonl_and_parquet_agree_with_csv():
     assert {task.labels for task in tasks} == {("neg", "pos")}
 
 
+def test_a_text_may_be_longer_than_the_csv_modules_limit():
+    rows = f"text,label\n{'a b ' * 50_000},yes\nc,no\n"
+    assert len(load(rows, rows).splits["train"].texts[0][0]) == 200_000
+
+
 def test_byte_order_mark():
     assert load("\ufeff" + GOOD).labels == ("neg", "pos")
 
@@ -146,6 +151,29 @@ def test_no_good_guess():
     error = fault("text,a,b\nx,1,2\nz,2,1\n")
     assert error.message == "train.csv: which column is the label? Its columns: text, a, b."
     assert error.hint == "Name the label column with --label COLUMN."
+
+
+def test_a_file_without_header():
+    error = fault("a fine film,1\nan awful film,0\na good film,1\n")
+    assert error.message == (
+        "train.csv has no header: its first line, a fine film, 1, looks like a row."
+    )
+    assert error.hint is not None and "such as text and label" in error.hint
+
+
+def test_a_column_may_share_its_name_with_a_label_if_it_is_named():
+    rows = "review,spam\nbuy now,spam\nhello,ham\n"
+    assert load(rows, rows, label="spam").labels == ("ham", "spam")
+
+
+@pytest.mark.parametrize(("mark", "kind"), [(";", "csv"), ("\t", "csv"), (",", "tsv")])
+def test_another_delimiter(mark, kind):
+    error = fault(GOOD.replace(",", mark), kind=kind)
+    shown = mark.replace("\t", "\\t")
+    assert error.hint == (
+        f"Columns seem to be separated by '{shown}': a .csv has commas, a .tsv tabs. "
+        "Save the file with one of them."
+    )
 
 
 def test_three_text_columns():
@@ -224,6 +252,13 @@ def test_only_one_label():
     assert error.message == "train.csv has only one label, 'x' (column 'label')."
 
 
+def test_a_text_that_is_nan():
+    write_parquet("train.parquet", {"text": [1.0, float("nan")], "label": [0, 1]})
+    with pytest.raises(CofiError) as caught:
+        load_task(TaskConfig(train="train.parquet", validation="train.parquet"))
+    assert caught.value.message == "train.parquet, row 2: the text (column 'text') is empty."
+
+
 def test_cells_that_are_no_text_and_no_label():
     error = fault('{"text": null, "label": "x"}\n{"text": "b", "label": "y"}', kind="jsonl")
     assert error.message == "train.jsonl, line 1: the text (column 'text') is empty."
@@ -263,7 +298,11 @@ def test_malformed_lines():
     assert error.message == "train.csv, line 2: 3 fields, but the header has 2: text, label."
     error = fault("text,text,label\na,b,c\n")
     assert error.message == "train.csv, line 1: the column 'text' is there twice."
-    assert fault('text,label\n"a"b,c\n').message.startswith("train.csv is not valid CSV: ")
+    error = fault('text,label\na,b\n"a"b,c\n')
+    assert error.message.startswith("train.csv, line 3: not valid CSV: ")
+    error = fault('text,label\na,b\n"a,c\nb,c\n')  # the quote is open to the end of the file
+    assert error.message.startswith("train.csv, line 3: not valid CSV: ")
+    assert error.hint is not None and "quotes needs them doubled" in error.hint
     error = fault(b"PAR1 or not", kind="parquet")
     assert error.message.startswith("train.parquet is not a readable parquet file: ")
 

@@ -94,6 +94,15 @@ def test_words_of_every_file():
         assert read_text_rows(Path(name), "tokens", config) == expected, name
 
 
+def test_words_are_in_the_column_that_is_named():
+    """Numbered words, as in CoNLL-U, are not their numbers; a word may hold a hard space."""
+    rows = "\n\n".join(f"1\tthe\tO\n2\tNew\u00a0York{i}\tB-place" for i in range(3))
+    Path("a.conll").write_text(rows, encoding="utf-8")
+    config = TaskConfig(text=("2",))
+    expected = [("the", f"New\u00a0York{i}") for i in range(3)]
+    assert read_text_rows(Path("a.conll"), "tokens", config) == expected
+
+
 def test_questions_of_squads_json_and_of_columns():
     entry = {"question": "Who?", "answers": "nonsense"}
     whole = {"data": [{"paragraphs": [{"context": "Ada.", "qas": [entry]}]}]}
