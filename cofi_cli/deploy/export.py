@@ -13,7 +13,7 @@ from cofi_cli.deploy import environment
 from cofi_cli.deploy.build import Build
 from cofi_cli.deploy.candidates import SCHEDULE, Conditions
 from cofi_cli.deploy.environment import versions
-from cofi_cli.deploy.forms import get_form
+from cofi_cli.deploy.forms import get_form, portable_forms
 from cofi_cli.deploy.graphs import Wish
 from cofi_cli.deploy.onnx_card import onnx_card
 from cofi_cli.deploy.parity import TOLERANCE
@@ -263,10 +263,10 @@ def _check_arguments(wish: Wish) -> None:
         if wish.portable and not form.is_portable:
             raise CofiError(
                 f"--portable takes standard operators only, and graph '{form.name}' has others.",
-                hint="Use --graph plain or --graph packed, or leave --graph out.",
+                hint=f"Use --graph {portable_forms()}, or leave --graph out.",
             )
-    if wish.max_drop < 0:
-        raise CofiError(f"max_drop is {wish.max_drop:g}; it must not be negative.")
+    if not wish.max_drop >= 0:  # not a number is neither
+        raise CofiError(f"max_drop is {wish.max_drop:g}; it must be 0 or more points.")
     if wish.conditions.threads < 1:
         raise CofiError(f"threads is {wish.conditions.threads}; it must be at least 1.")
     if wish.opset not in OPSETS:

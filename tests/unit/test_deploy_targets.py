@@ -120,12 +120,21 @@ def test_the_run_of_a_file_in_it(tmp_path):
             "Unknown precision 'fp31'. Did you mean 'fp32'? Choices: auto, fp16, fp32, int8.",
         ),
         ({"opset": 11}, "opset is 11; supported are 17 to 20."),
+        ({"max_drop": float("nan")}, "max_drop is nan; it must be 0 or more points."),
+        ({"max_drop": -1.0}, "max_drop is -1; it must be 0 or more points."),
     ],
 )
 def test_wrong_export_arguments(tmp_path, arguments, message):
     with pytest.raises(CofiError) as caught:
         export(tmp_path, **arguments)
     assert caught.value.message == message
+
+
+def test_what_standard_operators_cannot_say_names_the_forms_that_they_can(tmp_path):
+    with pytest.raises(CofiError) as caught:
+        export(tmp_path, graph="fused", portable=True)
+    assert "graph 'fused' has others" in caught.value.message
+    assert caught.value.hint == "Use --graph plain, packed or lean, or leave --graph out."
 
 
 def test_a_folder_with_other_things_is_not_overwritten(tmp_path):
