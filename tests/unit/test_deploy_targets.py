@@ -4,10 +4,12 @@ import pytest
 
 from cofi_cli.deploy.export import export
 from cofi_cli.deploy.providers import provider_name, require_provider
+from cofi_cli.deploy.record import file_digest
 from cofi_cli.deploy.source import find_source, run_of
 from cofi_cli.deploy.targets import resolve_targets, unique_names
 from cofi_cli.deploy.timing import Schedule, cross
-from cofi_cli.errors import CofiError
+from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.runs import write_json
 
 helper = pytest.importorskip("onnx").helper
 TensorProto = pytest.importorskip("onnx").TensorProto
@@ -67,6 +69,34 @@ def test_a_named_baseline_comes_first_and_once(tmp_path):
 def test_a_folder_stands_for_its_model(tmp_path):
     tiny_onnx(tmp_path / "x" / "model.onnx")
     assert resolve([tmp_path / "x"])[0] == ["model"]
+
+
+def exported(folder, row):
+    tiny_onnx(folder / "model.onnx")
+    write_json(folder / "export.json", {"models": {"model": {"file": "model.onnx", **row}}})
+    return resolve([folder])[2]
+
+
+def test_a_replaced_file_is_told_and_not_called_what_the_other_one_was(tmp_path, caplog):
+    tiny_onnx(tmp_path / "model.onnx")
+    digest = file_digest(tmp_path / "model.onnx")
+    found = exported(tmp_path, {"precision": "int8", "form": "lean", "sha256": digest})
+    assert (found.models[0].precision, found.models[0].form) == ("int8", "lean")
+    assert not caplog.text
+    found = exported(tmp_path, {"precision": "int8", "form": "lean", "sha256": "of another file"})
+    assert (found.models[0].precision, found.models[0].form) == ("fp32", None)
+    assert "model.onnx is not the file that export.json describes" in caplog.text
+
+
+@pytest.mark.parametrize("content", ["[]", '{"models": {"model": {"path": "x"}}}', "{"])
+def test_an_export_json_that_is_none(tmp_path, content):
+    tiny_onnx(tmp_path / "model.onnx")
+    (tmp_path / "export.json").write_text(content, encoding="utf-8")
+    with pytest.raises(CofiError) as caught:
+        resolve([tmp_path])
+    assert "export.json" in caught.value.message
+    assert caught.value.hint == "Export it again: cofi export --onnx SOURCE."
+    assert caught.value.exit_code == UNREACHABLE
 
 
 def test_names_grow_until_they_differ():
