@@ -186,6 +186,10 @@ def write_config(name: str, folder: Path) -> None:
             "num_attention_heads": max(config["layer_heads"]),
             "intermediate_size": max(config["layer_ffn"]),
         }
+        # Names of single architectures; others do not read them.
+        config["hidden_dim"] = config["intermediate_size"]  # DistilBERT
+        if config.get("embedding_size") is None:  # ELECTRA takes a number only
+            config["embedding_size"] = config["hidden_size"]
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
