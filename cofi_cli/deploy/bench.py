@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING
 from cofi_cli.deploy import environment
 from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.compare import (
-    Earlier,
     check_comparison,
     compare,
     differences,
     few_runs,
-    load_earlier,
     regression_gates,
 )
 from cofi_cli.deploy.conditions import Condition, parse_conditions
+from cofi_cli.deploy.earlier import Earlier, load_earlier
 from cofi_cli.deploy.export import export, is_fresh
 from cofi_cli.deploy.gates import check_gates, drop_gates, speedup_gates
 from cofi_cli.deploy.providers import BUILDS, provider_name, require_one_build, torch_serves

@@ -13,6 +13,7 @@ from cofi_cli.deploy.eight_bits import EightBits
 from cofi_cli.deploy.fp16 import to_fp16
 from cofi_cli.deploy.graph import inspect
 from cofi_cli.deploy.graphs import CHOSEN, Graphs, Wish
+from cofi_cli.deploy.record import file_digest
 from cofi_cli.deploy.samples import Rows
 from cofi_cli.deploy.scoring import DevSet, score_model
 from cofi_cli.deploy.source import weights_digest
@@ -187,6 +188,7 @@ class Build:
             "source": checkpoint,
             "weights_sha256": weights_digest(checkpoint),
             "bytes": file.stat().st_size,
+            "sha256": file_digest(file),
             "node_count": sum(nodes.values()),
             "nodes": nodes,
         }

@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from cofi_cli.deploy import stats
 from cofi_cli.deploy.conditions import Condition
+from cofi_cli.deploy.earlier import Earlier
 from cofi_cli.deploy.measures import MEASURES, Measure
 from cofi_cli.errors import CofiError
-from cofi_cli.runs import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -34,42 +32,6 @@ SAME = {
 
 FEW_RUNS = 5
 """Below so many runs an interval knows little of the noise."""
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """A bench.json of an earlier measurement."""
-
-    path: Path
-    values: Row
-
-    @property
-    def models(self) -> list[str]:
-        """Names of its models."""
-        return [row["name"] for row in self.values["models"]]
-
-    @property
-    def cases(self) -> list[str]:
-        """Names of its cases."""
-        return list(dict.fromkeys(row["case"] for row in self.values["cases"]))
-
-
-def load_earlier(path: Path) -> Earlier:
-    """Read an earlier result: bench.json, or the folder that it lies in.
-
-    Raises:
-        CofiError: it cannot be read (6), or is something else (2).
-    """
-    file = path / "bench.json" if path.is_dir() else path
-    values = read_json(file)
-    needed = ("env", "models", "cases")
-    missing = [key for key in needed if not isinstance(values, dict) or key not in values]
-    if missing:
-        raise CofiError(
-            f"{file} is not the result of a benchmark: it lacks {', '.join(missing)}.",
-            hint="--compare takes a bench.json: cofi bench RUN --output bench.json writes one.",
-        )
-    return Earlier(file, values)
 
 
 def check_comparison(

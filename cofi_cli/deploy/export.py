@@ -13,11 +13,12 @@ from cofi_cli.deploy import environment
 from cofi_cli.deploy.build import Build
 from cofi_cli.deploy.candidates import SCHEDULE, Conditions
 from cofi_cli.deploy.environment import versions
-from cofi_cli.deploy.forms import get_form
+from cofi_cli.deploy.forms import get_form, portable_forms
 from cofi_cli.deploy.graphs import Wish
 from cofi_cli.deploy.onnx_card import onnx_card
 from cofi_cli.deploy.parity import TOLERANCE
 from cofi_cli.deploy.providers import provider_name
+from cofi_cli.deploy.record import EXPORT_JSON, read_rows
 from cofi_cli.deploy.report import add_section
 from cofi_cli.deploy.samples import Rows, synthetic_rows, task_rows
 from cofi_cli.deploy.source import (
@@ -31,7 +32,7 @@ from cofi_cli.deploy.source import (
 from cofi_cli.deploy.timing import Schedule
 from cofi_cli.deploy.tracing import OPSETS, inputs_of
 from cofi_cli.errors import UNREACHABLE, CofiError, unknown
-from cofi_cli.runs import read_json, write_atomic, write_json
+from cofi_cli.runs import write_atomic, write_json
 
 if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
@@ -43,7 +44,6 @@ PRECISIONS = ("fp32", "int8", "fp16", "auto")
 PARITY_ROWS = 64
 LENGTH = 128
 """Tokens at which candidates are timed unless told otherwise."""
-EXPORT_JSON = "export.json"
 
 
 def export(
@@ -134,14 +134,12 @@ def export(
 
 def is_fresh(source: Path | str, folder: Path) -> bool:
     """Whether an export folder holds what ``source`` holds now, by its weights' digests."""
-    if not (folder / EXPORT_JSON).is_file():
-        return False
-    models = read_json(folder / EXPORT_JSON).get("models", {})
+    models = read_rows(folder)
     for name, checkpoint in find_source(source).models.items():
         row = models.get(name)
         if row is None or not (folder / row["file"]).is_file():
             return False
-        if row["weights_sha256"] != weights_digest(checkpoint):
+        if row.get("weights_sha256") != weights_digest(checkpoint):
             return False
     return True
 
@@ -263,10 +261,10 @@ def _check_arguments(wish: Wish) -> None:
         if wish.portable and not form.is_portable:
             raise CofiError(
                 f"--portable takes standard operators only, and graph '{form.name}' has others.",
-                hint="Use --graph plain or --graph packed, or leave --graph out.",
+                hint=f"Use --graph {portable_forms()}, or leave --graph out.",
             )
-    if wish.max_drop < 0:
-        raise CofiError(f"max_drop is {wish.max_drop:g}; it must not be negative.")
+    if not wish.max_drop >= 0:  # not a number is neither
+        raise CofiError(f"max_drop is {wish.max_drop:g}; it must be 0 or more points.")
     if wish.conditions.threads < 1:
         raise CofiError(f"threads is {wish.conditions.threads}; it must be at least 1.")
     if wish.opset not in OPSETS:

@@ -68,6 +68,12 @@ def get_form(name: str) -> Form:
     return FORMS[name]
 
 
+def portable_forms() -> str:
+    """Name the forms of standard operators, as a choice: ``a, b or c``."""
+    *names, last = (form.name for form in FORMS.values() if form.is_portable)
+    return f"{', '.join(names)} or {last}"
+
+
 class PackedAttention(nn.Module):
     """Attention with Q, K and V in one product, the scale folded into Q's weights."""
 

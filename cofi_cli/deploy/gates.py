@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,8 +37,16 @@ def check_gates(
         judged: names of those that will be held against the baseline; by default not checked.
 
     Raises:
-        CofiError: a threshold has nothing to be held against.
+        CofiError: a threshold has nothing to be held against, or nothing could ever miss it.
     """
+    for name, value in (("min_speedup", min_speedup), ("max_drop", max_drop)):
+        if value is not None and not math.isfinite(value):
+            raise CofiError(f"{name} is {value}; it must be a finite number.")
+    if min_speedup is not None and min_speedup <= 0:
+        raise CofiError(
+            f"min_speedup is {min_speedup:g}; it must be above 0, for every speedup is.",
+            hint="1.0 asks for no slower than the baseline.",
+        )
     if model is not None and model not in models:
         raise unknown("gate model", model, models)
     for name, value in (("min_speedup", min_speedup), ("max_drop", max_drop)):

@@ -131,9 +131,9 @@ def _sparsity(report: Json, export: Json | None) -> str:
             f"- Masked against compact model, largest difference of a logit: {masked:.1e}."
         )
     if export:
-        parity = export["parity"]
+        parity = export["parity"]  # of the fp32 files, whatever was asked for beside them
         lines.append(
-            f"- ONNX ({export['precision']}, opset {export['opset']}) against torch: "
+            f"- ONNX (fp32, opset {export['opset']}) against torch: "
             f"{parity['max_abs_delta']:.1e}, on {parity['inputs']} rows."
         )
     return "\n".join(lines)

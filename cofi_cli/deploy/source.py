@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cofi_cli.config import RunConfig, TaskConfig
+from cofi_cli.deploy.record import file_digest
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import RunDir
 
@@ -186,6 +186,10 @@ def write_config(name: str, folder: Path) -> None:
             "num_attention_heads": max(config["layer_heads"]),
             "intermediate_size": max(config["layer_ffn"]),
         }
+        # Names of single architectures; others do not read them.
+        config["hidden_dim"] = config["intermediate_size"]  # DistilBERT
+        if config.get("embedding_size") is None:  # ELECTRA takes a number only
+            config["embedding_size"] = config["hidden_size"]
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
@@ -194,11 +198,7 @@ def weights_digest(name: str) -> str | None:
     for file in WEIGHTS:
         path = Path(name) / file
         if path.is_file():
-            with path.open("rb") as stream:
-                digest = hashlib.sha256()
-                while block := stream.read(1 << 22):
-                    digest.update(block)
-                return digest.hexdigest()
+            return file_digest(path)
     return None
 
 

@@ -11,9 +11,10 @@ from typing import Any, Literal
 from cofi_cli.deploy.blocks import graph_name
 from cofi_cli.deploy.graph import Graph, inspect
 from cofi_cli.deploy.providers import why_unserved
+from cofi_cli.deploy.record import EXPORT_JSON, is_as_written, read_rows
 from cofi_cli.deploy.source import find_source, run_of
 from cofi_cli.errors import UNREACHABLE, CofiError
-from cofi_cli.runs import RunDir, read_json
+from cofi_cli.runs import RunDir
 
 logger = logging.getLogger(__name__)
 
@@ -224,8 +225,7 @@ def _models(
 
 def _exported(folder: Path) -> list[Model]:
     """Return the files that an export folder's export.json names; model.onnx without one."""
-    record = folder / "export.json"
-    named: dict[str, Any] = read_json(record).get("models", {}) if record.is_file() else {}
+    named = read_rows(folder)
     run = run_of(folder)
     is_run_export = run is not None and run.onnx.resolve() == folder.resolve()
     implied = {
@@ -237,9 +237,20 @@ def _exported(folder: Path) -> list[Model]:
         path = folder / rows[key]["file"]
         if path.is_file():
             is_dense = key.split("_")[0] == DENSE
-            models.append(_inspected(path, row=rows[key], family=folder, is_dense=is_dense))
+            row = rows[key]
+            if not is_as_written(path, row):
+                logger.warning(
+                    "%s is not the file that %s describes: it was changed or replaced since the "
+                    "export. What is said of it there is not used; cofi export writes it again.",
+                    path,
+                    EXPORT_JSON,
+                )
+                row = {}
+            models.append(_inspected(path, row=row, family=folder, is_dense=is_dense))
         elif key in named:
-            logger.warning("%s names %s, which is not there; left out.", record, path.name)
+            logger.warning(
+                "%s names %s, which is not there; left out.", folder / EXPORT_JSON, path.name
+            )
     return models
 
 

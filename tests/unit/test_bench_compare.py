@@ -11,15 +11,14 @@ import numpy as np
 import pytest
 
 from cofi_cli.deploy.compare import (
-    Earlier,
     check_comparison,
     compare,
     differences,
     few_runs,
-    load_earlier,
     regression_gates,
 )
 from cofi_cli.deploy.conditions import parse_conditions
+from cofi_cli.deploy.earlier import Earlier, load_earlier
 from cofi_cli.deploy.gates import describe_gate, gate_error
 from cofi_cli.deploy.stats import change, summarize
 from cofi_cli.deploy.tables import change_table
@@ -272,6 +271,27 @@ def test_an_earlier_result_is_read_from_its_file_or_folder(tmp_path: Path) -> No
         ("{", UNREACHABLE, "Cannot read"),
         ("[]", USAGE, "is not the result of a benchmark: it lacks env, models, cases."),
         ('{"env": {}, "models": []}', USAGE, "it lacks cases."),
+        ('{"env": null, "models": [], "cases": []}', USAGE, "'env' is not a mapping."),
+        (
+            '{"env": {}, "models": [1], "cases": []}',
+            USAGE,
+            "'models' is not a list of rows with name.",
+        ),
+        (
+            '{"env": {}, "models": [], "cases": [{"model": "model"}]}',
+            USAGE,
+            "'cases' is not a list of rows with model and case.",
+        ),
+        (
+            '{"env": {}, "models": [{"name": "model", "bytes": "5"}], "cases": []}',
+            USAGE,
+            "bytes is '5', which is no number.",
+        ),
+        (
+            '{"env": {}, "models": [], "cases": [{"model": "m", "case": "c", "p50_ms": NaN}]}',
+            USAGE,
+            "p50_ms is nan, which is no number.",
+        ),
     ],
 )
 def test_what_is_no_earlier_result(

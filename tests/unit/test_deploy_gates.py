@@ -109,6 +109,10 @@ def check(
             {"max_drop": 2, "model": "dense", "judged": []},
             "max_drop has no model to judge: dense is the baseline.",
         ),
+        ({"min_speedup": float("nan")}, "min_speedup is nan; it must be a finite number."),
+        ({"max_drop": float("inf")}, "max_drop is inf; it must be a finite number."),
+        ({"min_speedup": -1.0}, "min_speedup is -1; it must be above 0, for every speedup is."),
+        ({"min_speedup": 0.0}, "min_speedup is 0; it must be above 0"),
     ],
 )
 def test_a_gate_without_a_measure_is_refused_beforehand(arguments, message):

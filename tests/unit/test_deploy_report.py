@@ -139,6 +139,11 @@ def test_a_speedup_whose_interval_holds_one_is_none():
     assert text.speedup(row) == "none (0.96 to 1.21)"
 
 
+def test_parity_is_said_of_the_fp32_files_whatever_else_was_exported():
+    words = render_report(REPORT, BENCH, EXPORT | {"precision": "int8"}, {})
+    assert "ONNX (fp32, opset 18) against torch: 3.0e-06" in words
+
+
 def test_report_holds_every_section():
     words = render_report(REPORT, BENCH, EXPORT, {"versions": {"torch": "2.13"}, "data": "ab" * 32})
     headings = [line for line in words.splitlines() if line.startswith("#")]

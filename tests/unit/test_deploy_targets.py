@@ -4,10 +4,12 @@ import pytest
 
 from cofi_cli.deploy.export import export
 from cofi_cli.deploy.providers import provider_name, require_provider
+from cofi_cli.deploy.record import file_digest
 from cofi_cli.deploy.source import find_source, run_of
 from cofi_cli.deploy.targets import resolve_targets, unique_names
 from cofi_cli.deploy.timing import Schedule, cross
-from cofi_cli.errors import CofiError
+from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.runs import write_json
 
 helper = pytest.importorskip("onnx").helper
 TensorProto = pytest.importorskip("onnx").TensorProto
@@ -69,6 +71,34 @@ def test_a_folder_stands_for_its_model(tmp_path):
     assert resolve([tmp_path / "x"])[0] == ["model"]
 
 
+def exported(folder, row):
+    tiny_onnx(folder / "model.onnx")
+    write_json(folder / "export.json", {"models": {"model": {"file": "model.onnx", **row}}})
+    return resolve([folder])[2]
+
+
+def test_a_replaced_file_is_told_and_not_called_what_the_other_one_was(tmp_path, caplog):
+    tiny_onnx(tmp_path / "model.onnx")
+    digest = file_digest(tmp_path / "model.onnx")
+    found = exported(tmp_path, {"precision": "int8", "form": "lean", "sha256": digest})
+    assert (found.models[0].precision, found.models[0].form) == ("int8", "lean")
+    assert not caplog.text
+    found = exported(tmp_path, {"precision": "int8", "form": "lean", "sha256": "of another file"})
+    assert (found.models[0].precision, found.models[0].form) == ("fp32", None)
+    assert "model.onnx is not the file that export.json describes" in caplog.text
+
+
+@pytest.mark.parametrize("content", ["[]", '{"models": {"model": {"path": "x"}}}', "{"])
+def test_an_export_json_that_is_none(tmp_path, content):
+    tiny_onnx(tmp_path / "model.onnx")
+    (tmp_path / "export.json").write_text(content, encoding="utf-8")
+    with pytest.raises(CofiError) as caught:
+        resolve([tmp_path])
+    assert "export.json" in caught.value.message
+    assert caught.value.hint == "Export it again: cofi export --onnx SOURCE."
+    assert caught.value.exit_code == UNREACHABLE
+
+
 def test_names_grow_until_they_differ():
     paths = [Path("r/x/onnx/model.onnx"), Path("r/y/onnx/model.onnx")]
     assert unique_names(paths) == ["x/onnx/model", "y/onnx/model"]
@@ -120,12 +150,21 @@ def test_the_run_of_a_file_in_it(tmp_path):
             "Unknown precision 'fp31'. Did you mean 'fp32'? Choices: auto, fp16, fp32, int8.",
         ),
         ({"opset": 11}, "opset is 11; supported are 17 to 20."),
+        ({"max_drop": float("nan")}, "max_drop is nan; it must be 0 or more points."),
+        ({"max_drop": -1.0}, "max_drop is -1; it must be 0 or more points."),
     ],
 )
 def test_wrong_export_arguments(tmp_path, arguments, message):
     with pytest.raises(CofiError) as caught:
         export(tmp_path, **arguments)
     assert caught.value.message == message
+
+
+def test_what_standard_operators_cannot_say_names_the_forms_that_they_can(tmp_path):
+    with pytest.raises(CofiError) as caught:
+        export(tmp_path, graph="fused", portable=True)
+    assert "graph 'fused' has others" in caught.value.message
+    assert caught.value.hint == "Use --graph plain, packed or lean, or leave --graph out."
 
 
 def test_a_folder_with_other_things_is_not_overwritten(tmp_path):
