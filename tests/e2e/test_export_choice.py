@@ -416,7 +416,7 @@ def test_auto_picks_a_file_that_is_there(finished, tmp_path):
         ({"precision": "int4"}, "int8"),
         ({"provider": "gpu"}, "cuda"),
         ({"seq_len": (33,)}, "at most 32 tokens"),
-        ({"max_drop": -1.0}, "must not be negative"),
+        ({"max_drop": -1.0}, "it must be 0 or more points"),
         ({"threads": 0}, "at least 1"),
         ({"precision": "fp16"}, "--provider cuda"),
         ({"precision": "int8", "provider": "cuda"}, "--provider cpu"),

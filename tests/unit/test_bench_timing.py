@@ -158,7 +158,7 @@ def test_torch_on_another_device_than_asked() -> None:
     with pytest.raises(CofiError) as caught:
         require_provider("cuda", ["CPUExecutionProvider"], runtime="torch")
     assert "but torch runs on CPUExecutionProvider" in caught.value.message
-    assert "--torch" in (caught.value.hint or "")
+    assert "--no-torch" in (caught.value.hint or "")
 
 
 def test_what_a_provider_does_not_serve() -> None:
