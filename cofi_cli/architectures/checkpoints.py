@@ -125,6 +125,12 @@ def load_dense(
     if embedder is not None:
         found |= embedder.tensors
     own = model.state_dict()
+    beyond = next((k for k in found if k not in own and ".layers." in k), None)
+    if beyond is not None:
+        raise CofiError(
+            f"'{name}' holds {beyond}, of which its config.json says nothing.",
+            hint="Does that config.json belong to these weights?",
+        )
     # Some checkpoints carry embeddings that their configuration leaves unread.
     found = {k: v for k, v in found.items() if k in own}
     if not _fits(found, theirs, head=head, num_labels=num_labels):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -18,13 +17,13 @@ class LeanEmbeddings(nn.Module):
     a type that it does not have is not noticed.
 
     Args:
-        embeddings: with learned positions; not changed.
+        embeddings: with learned positions; becomes a part of this.
     """
 
     @torch.no_grad()
     def __init__(self, embeddings: Any) -> None:
         super().__init__()
-        self.inner = copy.deepcopy(embeddings)
+        self.inner = embeddings
         types = embeddings.token_type
         places = embeddings.position.weight[embeddings.offset :, None]
         if types is not None:

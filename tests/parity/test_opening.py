@@ -150,3 +150,12 @@ def test_a_variant_is_refused_by_its_configuration(name: str, key: str, tmp_path
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(CofiError, match=f"{key}='another'; supported is only"):
         load_dense(str(tmp_path), num_labels=3)
+
+
+def test_weights_of_more_layers_than_the_configuration_has(tmp_path: Path) -> None:
+    folder = save(tmp_path, "bert", "sequence")
+    config = json.loads((folder / "config.json").read_text())
+    fewer = config | {"num_hidden_layers": config["num_hidden_layers"] - 1}
+    (folder / "config.json").write_text(json.dumps(fewer))
+    with pytest.raises(CofiError, match=r"holds model\.encoder\.layers\.\d+\..*says nothing"):
+        load_dense(str(folder), num_labels=LABELS["sequence"])
