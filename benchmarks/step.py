@@ -1,6 +1,6 @@
 """What one pruning step costs, by expected sparsity and precision, on a real encoder.
 
-    python benchmarks/step.py [--threads 2]
+    python benchmarks/step.py [--threads 2] [--device cuda] [--model FOLDER]
 
 Times forward, backward and optimiser of a step as the pruning stage takes it, batch 32 of 24
 tokens, on random gates of a given expected sparsity; random ids, so cost only. It is what the
@@ -41,16 +41,18 @@ def time_step(
     model: CofiForSequenceClassification, gates: Gates | None, precision: str
 ) -> list[float]:
     """Return the seconds of each step."""
+    device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(1)
     ids = torch.randint(1000, 3000, (ROWS, LENGTH), generator=generator)
     mask = torch.ones_like(ids)
     mask[::3, LENGTH - 4 :] = 0
+    ids, mask = ids.to(device), mask.to(device)
     optimizer = weight_optimizer([model], lr=1e-6, weight_decay=0.0)
     seconds = []
     for _ in range(STEPS + 2):
         began = time.perf_counter()
         masks: Masks | None = None if gates is None else gates.sample(generator)
-        with autocast(precision, torch.device("cpu")):
+        with autocast(precision, device):
             out = model.run(ids, mask, masks=masks)
             loss = out.logits.float().square().sum()
             loss = loss + sum(state.float().square().mean() for state in out.states[1:])
@@ -58,6 +60,7 @@ def time_step(
         loss.backward()
         clip_gradients([p for p in model.parameters() if p.requires_grad], 1.0)
         optimizer.step()
+        loss.item()  # a GPU has done its part when this is here
         seconds.append(time.perf_counter() - began)
     return seconds[2:]
 
@@ -65,9 +68,12 @@ def time_step(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    torch.set_num_threads(parser.parse_args().threads)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--model", default="demo", help="a folder or a hub name")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    model = load_dense("demo", num_labels=2).train()
+    model = load_dense(options.model, num_labels=2).train().to(options.device)
     model.model.encoder.embeddings.requires_grad_(False)
     shape = EncoderShape.of(model.config)
     print("| sparsity | fp32, ms | bf16, ms | fp32, examples/s | bf16, examples/s |")

@@ -2,16 +2,17 @@
 
     python benchmarks/ablation/run.py --data FOLDER --output FOLDER [--tasks sst2_sentences mrpc]
 
-FOLDER holds sst2_sentences, mrpc and so on, each with train.tsv and dev.tsv. One teacher a task
-and seed, which all variants share. Also gathers the structures that were found: heads and FFN
-width per layer, averaged over tasks and seeds, as a table, and those of the whole recipe as
-structures.svg. Writes results.json and results.md beside this file; what is there of earlier
-calls stays.
+FOLDER holds sst2_sentences, mrpc and so on, each with train.tsv and dev.tsv; of qnli dev.tsv is
+enough, which is split in two. One teacher a task and seed, which all variants share. Also
+gathers the structures that were found: heads and FFN width per layer, averaged over tasks and
+seeds, as a table, and those of the whole recipe as structures.svg. Writes results.json and
+results.md beside this file; what is there of earlier calls stays.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import statistics
 import sys
@@ -42,22 +43,42 @@ BUDGET: dict[str, object] = {
 TASKS = {
     "sst2_sentences": ("sst2", BUDGET),
     "mrpc": ("mrpc", BUDGET | {"task.max_length": 128}),
+    "qnli": ("qnli", BUDGET | {"task.max_length": 128}),
 }
+DEV_SHARE = 4
+"""One of so many questions is scored on, where a published dev set serves as both splits."""
 FULL = "prediction + dynamic layers"
 """The whole recipe."""
 SPARSITY = 0.95
 
 
+def folder_of(task: str, data: Path, output: Path) -> Path:
+    """Return the folder of a task's splits; a dev set alone is split by its questions' hashes."""
+    if (data / task / "train.tsv").exists():
+        return data / task
+    header, *lines = (data / task / "dev.tsv").read_text(encoding="utf-8").splitlines(True)
+    parts: dict[bool, list[str]] = {True: [header], False: [header]}
+    for line in lines:
+        question = line.partition("\t")[0].encode()
+        parts[hashlib.sha256(question).digest()[0] % DEV_SHARE == 0].append(line)
+    folder = output / f"{task}-data"
+    folder.mkdir(parents=True, exist_ok=True)
+    for is_dev, name in ((False, "train.tsv"), (True, "dev.tsv")):
+        (folder / name).write_text("".join(parts[is_dev]), encoding="utf-8")
+    return folder
+
+
 def make(task: str, seed: int, data: Path, output: Path, threads: int) -> None:
     """Make the runs of a task and seed."""
     name, budget = TASKS[task]
+    folder = folder_of(task, data, output)
     first = output / task / f"{seed}-{next(iter(VARIANTS))}"
     for variant, own in VARIANTS.items():
         run = output / task / f"{seed}-{variant}"
         given = [] if run == first else ["--teacher", str(first / "teacher")]
         prune(
             run,
-            *("demo", "--task", name, "--data", data / task, "--preset", "quick"),
+            *("demo", "--task", name, "--data", folder, "--preset", "quick"),
             *("--sparsity", SPARSITY, "--seed", seed, "--threads", threads, *given),
             settings=budget | own,
         )

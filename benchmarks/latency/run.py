@@ -5,8 +5,9 @@
 
 Random weights throughout: latency does not depend on them, scores would. Every shape is
 exported as `cofi export` exports, in the form and recipe that are fastest here for the pruned
-one, and timed as `cofi bench` times: each file in its own process, in turn. Writes
-results-PROVIDER.json and .md beside this file.
+one, and timed as `cofi bench` times: each file in its own process, in turn. On a processor
+there is an export for each case, on a GPU one for all. Writes results-PROVIDER.json and .md
+beside this file.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import argparse
 import json
 import shutil
 import tempfile
-from contextlib import ExitStack
+import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +29,12 @@ from cofi_cli.deploy import environment, stats
 from cofi_cli.deploy.blocks import graph_name
 from cofi_cli.deploy.build import Build
 from cofi_cli.deploy.candidates import Conditions
-from cofi_cli.deploy.client import WorkerClient, open_workers
+from cofi_cli.deploy.client import open_workers
+from cofi_cli.deploy.forms import SKIP
 from cofi_cli.deploy.graphs import Wish
-from cofi_cli.deploy.providers import torch_serves
+from cofi_cli.deploy.providers import provider_name, torch_serves
 from cofi_cli.deploy.samples import synthetic_rows
-from cofi_cli.deploy.timing import Case, Inputs, Schedule, time_case
+from cofi_cli.deploy.timing import Case, Inputs, Schedule, Turns, time_case
 from cofi_cli.modeling import CofiConfig, CofiForSequenceClassification
 
 HERE = Path(__file__).parent
@@ -97,6 +100,10 @@ SHAPES = {
 }
 PORTABLE = "-portable"
 """Ends the name of a file of standard operators only."""
+REPLAY = "-replay"
+"""Ends the name of a file whose kernels are recorded and replayed, as a CUDA graph."""
+UNTIMED = ("distilbert", "tinybert-4", "minilm-l6-h384", "xtremedistil-l6-h256")
+"""In fp32 on a GPU."""
 TORCH = "-torch"
 """Ends the name of a checkpoint in PyTorch."""
 NAMES = {"dense": "BERT-base", "model": "BERT-base, 95 % pruned"}
@@ -107,18 +114,22 @@ def encoder_weights(model: torch.nn.Module) -> int:
     return sum(p.numel() for name, p in model.named_parameters() if ".layers." in name)
 
 
-def product_rate(provider: str, threads: int, folder: Path, *, runs: int = 12) -> float:
-    """Return floating-point operations per second of one large fp32 product in onnxruntime."""
-    from onnx import TensorProto, helper, numpy_helper, save
-    from onnxruntime import InferenceSession, SessionOptions
+def product_rate(
+    provider: str, threads: int, folder: Path, *, precision: str = "fp32", runs: int = 12
+) -> float:
+    """Return floating-point operations per second of one large product in onnxruntime."""
+    from onnx import helper, numpy_helper, save
+    from onnxruntime import InferenceSession, OrtValue, SessionOptions
 
-    rows, inner, columns = 4096, 768, 3072
-    weight = np.random.default_rng(0).standard_normal((inner, columns), dtype=np.float32)
+    rows, inner, columns = (16384 if provider == "cuda" else 4096), 768, 3072
+    kind = np.dtype(np.float16 if precision == "fp16" else np.float32)
+    weight = np.random.default_rng(0).standard_normal((inner, columns)).astype(kind)
+    number = helper.np_dtype_to_tensor_dtype(kind)
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["x", "w"], ["y"])],
         "product",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [rows, inner])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [rows, columns])],
+        [helper.make_tensor_value_info("x", number, [rows, inner])],
+        [helper.make_tensor_value_info("y", number, [rows, columns])],
         [numpy_helper.from_array(weight, "w")],
     )
     file = folder / "product.onnx"
@@ -126,16 +137,25 @@ def product_rate(provider: str, threads: int, folder: Path, *, runs: int = 12) -
     save(made, str(file))
     options = SessionOptions()
     options.intra_op_num_threads = threads
-    session = InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    import time
-
-    x = np.ones((rows, inner), dtype=np.float32)
+    session = InferenceSession(str(file), options, providers=[provider_name(provider)])
+    binding, device = session.io_binding(), provider
+    x = np.random.default_rng(1).standard_normal((rows, inner)).astype(kind)
+    binding.bind_ortvalue_input("x", OrtValue.ortvalue_from_numpy(x, device, 0))
+    binding.bind_output("y", device, 0)
     seconds = []
     for _ in range(runs + 2):
         began = time.perf_counter()
-        session.run(None, {"x": x})
+        session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
         seconds.append(time.perf_counter() - began)
     return 2.0 * rows * inner * columns / float(np.median(seconds[2:]))
+
+
+def product_rates(conditions: Conditions, folder: Path) -> dict[str, float]:
+    """Return the rate in fp32 and, on a GPU, in fp16."""
+    precisions = ("fp32", "fp16") if conditions.provider == "cuda" else ("fp32",)
+    provider, threads = conditions.provider, conditions.threads
+    return {p: product_rate(provider, threads, folder, precision=p) for p in precisions}
 
 
 def files_for(
@@ -149,7 +169,7 @@ def files_for(
     """Export shapes as one run; return file by name, and the rows of export.json."""
     models = {name: ("", shape.model()) for name, shape in shapes.items()}
     wish = Wish("auto", portable, conditions, 0.5, 18, 1e-4)
-    rows = synthetic_rows(vocab=VOCAB, longest=512)
+    rows = synthetic_rows(vocab=VOCAB, longest=max(conditions.seq_len))
     with Build(
         folder,
         models,
@@ -182,57 +202,71 @@ def add_portable(
         rows[known].pop("candidates", None)
 
 
-def checkpoints(folder: Path, provider: str, threads: int, stack: ExitStack) -> list[WorkerClient]:
-    """Open dense and pruned shape in PyTorch, eager, where it serves the provider."""
-    if not torch_serves(provider):
-        return []
-    workers = []
-    for name in ("dense", "model"):
+def other_ways(
+    folder: Path, files: dict[str, Path], rows: dict[str, Any], conditions: Conditions
+) -> dict[str, dict[str, Any]]:
+    """Return what else is timed, by name: PyTorch where it serves the provider, CUDA graphs.
+
+    Each as arguments of a worker; their rows are added.
+    """
+    own: dict[str, dict[str, Any]] = {}
+    provider = conditions.provider
+    for name in ("dense", "model") if torch_serves(provider) else ():
         model = SHAPES[name].model()
         model.config._attn_implementation = None  # what the loader chooses by itself
         model.save_pretrained(folder / (name + TORCH))
-        own = WorkerClient(
-            folder / (name + TORCH),
-            name=name + TORCH,
-            provider=provider,
-            threads=threads,
-            runtime="torch",
-        )
-        workers.append(stack.enter_context(own))
-    return workers
+        own[name + TORCH] = {"model": folder / (name + TORCH), "runtime": "torch"}
+        rows[name + TORCH] = {"form": "PyTorch, eager", "precision": "fp32"}
+    for name in ("dense_fp16", "model_fp16") if provider == "cuda" else ():
+        if rows[name]["form"] in SKIP:  # all others have nodes that stay on the processor
+            own[name + REPLAY] = {"model": files[name], "replay": True}
+            rows[name + REPLAY] = rows[name] | {"recipe": "CUDA graph"}
+    return own
 
 
-def run_case(
-    case: Case, conditions: Conditions, precision: str, schedule: Schedule, root: Path
-) -> dict[str, Any]:
-    """Export for one case, time all files in it, and return its results."""
-    folder = root / f"{case.name}-{conditions.threads}"
+def run_group(
+    conditions: Conditions, precision: str, schedule: Schedule, folder: Path
+) -> Iterator[dict[str, Any]]:
+    """Export once, then time all files in each case; yield a case's results."""
     folder.mkdir()
     files, rows = files_for(folder, SHAPES, conditions, precision)
     if conditions.provider == "cpu":
         add_portable(folder / "portable", files, rows, conditions, precision)
-    rate = product_rate(conditions.provider, conditions.threads, folder)
+    rates = product_rates(conditions, folder)
+    left_out = UNTIMED if conditions.provider == "cuda" else ()
+    wanted: dict[str, Any] = {n: file for n, file in files.items() if n not in left_out}
+    wanted |= other_ways(folder, files, rows, conditions)
     provider, threads = conditions.provider, conditions.threads
-    with ExitStack() as stack:
-        workers = stack.enter_context(open_workers(files, provider=provider, threads=threads))
-        eager = checkpoints(folder, provider, threads, stack)
-        for worker in eager:
-            rows[worker.name] = {"form": "PyTorch, eager", "precision": "fp32"}
-        workers += eager
-        inputs = Inputs(dict.fromkeys((worker.name for worker in workers), VOCAB), {})
-        timed = time_case(workers, case, schedule, inputs=inputs)
-    rate_after = product_rate(conditions.provider, conditions.threads, folder)
+    with open_workers(wanted, provider=provider, threads=threads) as workers:
+        for case in conditions.cases:
+            inputs = Inputs(dict.fromkeys((worker.name for worker in workers), VOCAB), {})
+            timed = time_case(workers, case, schedule, inputs=inputs)
+            rates_after = product_rates(conditions, folder)
+            yield case_results(case, timed, rows, conditions, (rates, rates_after))
+            rates = rates_after
     shutil.rmtree(folder)
+
+
+def case_results(
+    case: Case,
+    timed: dict[str, Turns],
+    rows: dict[str, Any],
+    conditions: Conditions,
+    rates: tuple[dict[str, float], dict[str, float]],
+) -> dict[str, Any]:
+    """Return what the table says of a case."""
+    best = {precision: max(rate[precision] for rate in rates) for precision in rates[0]}
     results = []
     for name in timed:
-        base = name.removesuffix("_int8").removesuffix("_fp16")
+        base = name.removesuffix(REPLAY).removesuffix("_int8").removesuffix("_fp16")
         shape = base.removesuffix(PORTABLE).removesuffix(TORCH)
         own = stats.summarize(timed[name])
         product = stats.speedup(timed["dense"], timed[name])
         dense = name.replace(base, "dense" + (TORCH if base.endswith(TORCH) else ""), 1)
         equal = stats.speedup(timed[dense], timed[name])
-        is_lean = rows[name]["form"].startswith("lean")
-        flops = SHAPES[shape].flops(case.batch, case.seq_len, is_lean=is_lean)
+        is_cut = rows[name]["form"].startswith("lean") or rows[name]["form"] in SKIP
+        flops = SHAPES[shape].flops(case.batch, case.seq_len, is_lean=is_cut)
+        rate = best.get(rows[name]["precision"], best["fp32"])
         results.append(
             {
                 "model": shape,
@@ -245,15 +279,19 @@ def run_case(
                 "p90_ms": own.p90 * 1e3,
                 "speedup": [equal.ratio, equal.low, equal.high],
                 "product": [product.ratio, product.low, product.high],
-                "share_of_rate": flops / own.p50 / max(rate, rate_after),
+                "share_of_rate": flops / own.p50 / rate,
                 "gflops": flops / 1e9,
             }
         )
-    candidates = {name: row["candidates"] for name, row in rows.items() if "candidates" in row}
+    candidates = {
+        name: [tried for tried in row["candidates"] if tried["case"] == case.name]
+        for name, row in rows.items()
+        if "candidates" in row and not name.endswith(REPLAY)
+    }
     return {
         "case": case.name,
         "threads": conditions.threads,
-        "gflops_per_second": [rate / 1e9, rate_after / 1e9],
+        "gflops_per_second": {p: [rate[p] / 1e9 for rate in rates] for p in best},
         "models": results,
         "candidates": candidates,
     }
@@ -281,10 +319,13 @@ def render(results: dict[str, Any]) -> str:
         "that the graph holds: a lean one has fewer, for the dense model too.",
     ]
     for case in results["cases"]:
-        rate = " and ".join(f"{value:.0f}" for value in case["gflops_per_second"])
+        rates = "; ".join(
+            f"{precision} {' and '.join(f'{value:.0f}' for value in values)} GFLOP/s"
+            for precision, values in case["gflops_per_second"].items()
+        )
         lines += [
             "",
-            f"## {case['case']}, {case['threads']} threads ({rate} GFLOP/s, before and after)",
+            f"## {case['case']}, {case['threads']} threads ({rates}, before and after)",
             "",
             "| model | encoder weights | precision | graph | p50 ms | speedup (95 %) | product "
             "(95 %) | share |",
@@ -300,14 +341,16 @@ def render(results: dict[str, Any]) -> str:
             )
         lines += [
             "",
-            "| tried for the pruned shape | p50 ms | speedup | over |",
-            "|---|---:|---:|---|",
+            "| tried for the pruned shape | precision | p50 ms | speedup | over |",
+            "|---|---|---:|---:|---|",
         ]
-        for rows in case["candidates"].values():
+        for file, rows in case["candidates"].items():
+            precision = file.removeprefix("model").strip("_") or "fp32"
             for row in rows:
                 of = (row["ratio"], *row["interval"])
                 lines.append(
-                    f"| {row['name']} | {row['p50_ms']:.2f} | {_ratio(of)} | {row['vs']} |"
+                    f"| {row['name']} | {precision} | {row['p50_ms']:.2f} | {_ratio(of)} | "
+                    f"{row['vs']} |"
                 )
     return "\n".join([*lines, ""])
 
@@ -327,9 +370,9 @@ def main() -> None:
     provider = options.provider
     if provider == "cpu":
         cores = environment.physical_cores()
-        cases = [(Case(1, 128), 1, "int8"), (Case(32, 128), cores, "int8")]
+        groups = [((1,), (128,), 1, "int8"), ((32,), (128,), cores, "int8")]
     else:
-        cases = [(Case(b, s), 1, "fp16") for s in (128, 384) for b in (1, 8, 32, 128)]
+        groups = [((1, 8, 32, 128), (128, 384), 1, "fp16")]
     env = environment.describe_machine() | {
         "packages": environment.versions("onnxruntime", "onnxruntime-gpu", "onnx", "torch")
     }
@@ -341,17 +384,17 @@ def main() -> None:
         "cases": [],
     }
     with tempfile.TemporaryDirectory() as root:
-        for case, threads, precision in cases:
-            runs = 40 if case.batch == 1 or provider == "cuda" else 12
+        for place, (batch, seq_len, threads, precision) in enumerate(groups):
+            runs = 40 if batch == (1,) or provider == "cuda" else 12
             schedule = Schedule(runs=runs, rounds=6, warmup=2, max_seconds=60)
             trial = Schedule(runs=runs, rounds=6, warmup=1, max_seconds=6)
-            conditions = Conditions(provider, threads, (case.batch,), (case.seq_len,), trial)
-            row = run_case(case, conditions, precision, schedule, Path(root))
-            results["cases"].append(row)
-            file = HERE / f"results-{provider}.json"
-            file.write_text(json.dumps(results, indent=1) + "\n")
-            file.with_suffix(".md").write_text(render(results))
-            print(f"{case.name} done", flush=True)
+            conditions = Conditions(provider, threads, batch, seq_len, trial)
+            for row in run_group(conditions, precision, schedule, Path(root) / str(place)):
+                results["cases"].append(row)
+                file = HERE / f"results-{provider}.json"
+                file.write_text(json.dumps(results, indent=1) + "\n")
+                file.with_suffix(".md").write_text(render(results))
+                print(f"{row['case']} done", flush=True)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from cofi_cli.deploy import candidates
 from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.eight_bits import EightBits
-from cofi_cli.deploy.fp16 import to_fp16
+from cofi_cli.deploy.fp16 import fastest_half, to_fp16
 from cofi_cli.deploy.graph import inspect
 from cofi_cli.deploy.graphs import CHOSEN, Graphs, Wish
+from cofi_cli.deploy.parity_on_gpu import check_on_gpu
 from cofi_cli.deploy.record import file_digest
 from cofi_cli.deploy.samples import Rows
 from cofi_cli.deploy.scoring import DevSet, score_model
@@ -120,16 +121,17 @@ class Build:
             self.rows[key] |= {"recipe": kept.recipe.name, "fp32_layers": layers}
 
     def fp16(self) -> None:
-        """Write the half-precision files, in the form of the fp32 ones.
+        """Write the half-precision files in the form that is fastest, or in the one asked for.
 
         Raises:
             CofiError: logits that are not numbers, or a score below the allowed one.
         """
-        form = self.rows[CHOSEN]["form"]
+        form, tried = fastest_half(self._graphs)
         for name in self.models:
             target = self.folder / f"{name}_fp16.onnx"
-            to_fp16(self.folder / f"{name}.onnx", target)
+            to_fp16(self._graphs.proven(name, form)[0], target)
             self._note(f"{name}_fp16", target, "fp16", form, None)
+        self._tried(f"{CHOSEN}_fp16", tried)
         before, after = self.rows[CHOSEN], self.rows[f"{CHOSEN}_fp16"]
         if "score" in before and before["score"] - after["score"] > self.wish.max_drop:
             drop = before["score"] - after["score"]
@@ -159,9 +161,9 @@ class Build:
         """Return ``metric`` and ``score`` of a file on the dev set, in points."""
         if self.task is None:
             return {}
-        conditions = self.wish.conditions
+        threads = self.wish.conditions.threads
         with WorkerClient(
-            file, name=file.stem, provider="cpu", threads=conditions.threads
+            file, name=file.stem, provider=self.wish.checked_on, threads=threads
         ) as worker:
             model = Model(file.stem, file, inspect(file))
             self._dev = self._dev or DevSet.of(self.task, self.tokenizer)
@@ -180,7 +182,8 @@ class Build:
         block: int | None = None,
     ) -> None:
         nodes = inspect(file).nodes
-        checkpoint = self.models[name.removesuffix("_int8").removesuffix("_fp16")][0]
+        own_name = name.removesuffix("_int8").removesuffix("_fp16")
+        checkpoint, model = self.models[own_name]
         row: Json = {
             "file": file.name,
             "precision": precision,
@@ -194,6 +197,9 @@ class Build:
         }
         if parity is not None:
             row["parity"] = parity
+        if (name == CHOSEN or name == f"{CHOSEN}_fp16") and self.wish.checked_on == "cuda":
+            rows, threads = self.inputs[own_name], self.wish.conditions.threads
+            row["parity_on_gpu"] = check_on_gpu(model, file, rows, threads=threads)
         if block is not None:
             row["block_tokens"] = block
         self.rows[name] = row | (self._score(file) if score is None else score)

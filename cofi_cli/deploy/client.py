@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +39,7 @@ class WorkerClient:
         provider: ``cpu`` or ``cuda``; verified against what the session runs on.
         threads: for the runtime within an operator, and for OpenMP.
         runtime: a key of :data:`MODULES`.
+        replay: on ``cuda`` whether kernels are recorded once and replayed (a CUDA graph).
 
     Attributes:
         info: what the process said when the model was open.
@@ -55,6 +57,7 @@ class WorkerClient:
         provider: str,
         threads: int,
         runtime: str = "onnxruntime",
+        replay: bool = False,
     ) -> None:
         self.name, self.runtime = name, runtime
         self._inputs = ""
@@ -72,7 +75,8 @@ class WorkerClient:
         )
         try:
             path = str(model.resolve())
-            self.info = self._ask("open", {"model": path, "provider": wanted, "threads": threads})
+            asked = {"model": path, "provider": wanted, "threads": threads}
+            self.info = self._ask("open", asked | ({"replay": True} if replay else {}))
             self.start_seconds = time.perf_counter() - started
             if "error" in self.info:
                 raise _cannot_open(model, self.info["error"], runtime)
@@ -168,18 +172,34 @@ class WorkerClient:
 
 @contextmanager
 def open_workers(
-    files: Mapping[str, Path], *, provider: str, threads: int
+    files: Mapping[str, Path | Mapping[str, Any]], *, provider: str, threads: int
 ) -> Iterator[list[WorkerClient]]:
-    """Open a worker for each file, by its name; all end together.
+    """Open a worker for each file, by its name, at once; all end together.
+
+    Args:
+        files: name -> file, or arguments of :class:`WorkerClient`.
+        provider, threads: of all.
 
     Raises:
         CofiError: a file does not open (6), or the provider is not there (5).
     """
     with ExitStack() as stack:
-        yield [
-            stack.enter_context(WorkerClient(path, name=name, provider=provider, threads=threads))
-            for name, path in files.items()
-        ]
+        # On a GPU each takes some seconds to start.
+        with ThreadPoolExecutor(len(files)) as pool:
+            opening = [
+                pool.submit(
+                    WorkerClient,
+                    **(own if isinstance(own, Mapping) else {"model": own}),
+                    name=name,
+                    provider=provider,
+                    threads=threads,
+                )
+                for name, own in files.items()
+            ]
+        for worker in opening:
+            if worker.exception() is None:
+                stack.enter_context(worker.result())
+        yield [worker.result() for worker in opening]
 
 
 def _cannot_open(model: Path, error: str, runtime: str) -> CofiError:

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cofi_cli.deploy.lean import LeanEncoder
+from cofi_cli.deploy.fused_embeddings import FusedEmbeddings
+from cofi_cli.deploy.lean import LeanEncoder, reads_first_token
 from cofi_cli.errors import unknown
 from cofi_cli.modeling import CofiForEmbedding, CofiForQuestionAnswering, CofiForTask
 from cofi_cli.modeling.disentangled import Relative
@@ -49,12 +50,25 @@ FORMS = {
         Form("fused", "onnxruntime's Attention, with each layer's own number of heads", False),
         Form("lean-fused", "lean, with onnxruntime's Attention", False),
         Form(
-            "fused-skip", "fused, and residual, LayerNormalization, Gelu with their biases", False
+            "fused-skip",
+            "fused, and embeddings, residual, LayerNormalization, Gelu with their biases; of "
+            "the end only what the head reads",
+            False,
+        ),
+        Form(
+            "fused-lengths",
+            "fused-skip, with attention kernels that take padding on the right only; other "
+            "padding makes the answer NaN",
+            False,
         ),
     )
 }
 
 LEAN = ("lean", "lean-fused")
+SKIP = ("fused-skip", "fused-lengths")
+"""Few nodes, each one kernel or two."""
+ON_GPU = ("plain", "fused", *SKIP)
+"""What is tried for a GPU beside --portable; the others were never ahead there (docs/log.md)."""
 
 
 def get_form(name: str) -> Form:
@@ -114,11 +128,16 @@ class PackedAttention(nn.Module):
 
 
 class FusedAttention(nn.Module):
-    """Attention as one operator of onnxruntime, without output projection and residual."""
+    """Attention as one operator of onnxruntime, without output projection and residual.
 
-    def __init__(self, attention: Attention) -> None:
+    Args:
+        attention: its parameters are used, not changed.
+        first_only: whether only the first token goes on.
+    """
+
+    def __init__(self, attention: Attention, *, first_only: bool = False) -> None:
         super().__init__()
-        self.heads = attention.heads
+        self.heads, self.first_only = attention.heads, first_only
         self.weight, self.bias = packed(attention)
         self.output, self.frame = attention.output, attention
 
@@ -130,12 +149,17 @@ class FusedAttention(nn.Module):
         rotation: Rotation | None = None,
         relative: Relative | None = None,
     ) -> Tensor:
-        """Take x, (B, T, d), and mask, (B, T) int32, 1 = attend."""
+        """Take x, (B, T, d), and mask, int32, and return (B, T or 1, d).
+
+        mask is (B, T), 1 = attend, or (B,), the rows' lengths.
+        """
         width = self.output.in_features
         apply: Any = _AttentionOperator.apply
         context: Tensor = apply(
             self.frame.enter(x), self.weight, self.bias, mask, self.heads, width
         )
+        if self.first_only:
+            x, context = x[:, :1], context[:, :1]
         return self.frame.leave(x, self.output(context))
 
 
@@ -181,6 +205,9 @@ def unsupported(model: CofiForTask, form: str) -> str | None:
     has_own_scores = config.position == "rotary" or has_bias or config.layer_windows
     if has_own_scores and not FORMS[form].is_portable:
         return "onnxruntime's Attention knows neither rotation, windows nor a bias by distance"
+    if form == "fused-lengths":
+        # States of padding tokens may be anything; the mean over a row must not see them.
+        return None if reads_first_token(model) else "its head reads more than the first token"
     if form not in LEAN:
         return None
     has_biases = config.attention_bias and config.ffn_bias and config.norm_bias
@@ -200,11 +227,22 @@ class Traced(nn.Module):
         if form.name in LEAN:
             self.lean = LeanEncoder(model, _AttentionOperator.apply if self.is_fused else None)
         elif form.name != "plain":
-            replacement = FusedAttention if self.is_fused else PackedAttention
-            for layer in self.inner.model.encoder.layers:
-                own: Any = layer.attention
-                if own is not None:
-                    layer.attention = replacement(own)
+            self._replace_attention(cuts=form.name in SKIP and reads_first_token(model))
+        self.by_length = form.name == "fused-lengths"
+        encoder: Any = self.inner.model.encoder
+        if form.name in SKIP and FusedEmbeddings.fits(encoder.embeddings):
+            encoder.embeddings = FusedEmbeddings(encoder.embeddings)
+
+    def _replace_attention(self, *, cuts: bool) -> None:
+        """Write each attention as packed or fused; the last one ``cuts`` to the first token."""
+        layers: Any = [layer for layer in self.inner.model.encoder.layers if layer.attention]
+        for layer in layers:
+            own = layer.attention
+            layer.attention = (
+                FusedAttention(own, first_only=cuts and layer is layers[-1])
+                if self.is_fused
+                else PackedAttention(own)
+            )
 
     def forward(self, ids: Tensor, mask: Tensor, types: Tensor | None = None) -> tuple[Tensor, ...]:
         """Return the outputs that :data:`~cofi_cli.deploy.answers.OUTPUTS` names."""
@@ -213,10 +251,18 @@ class Traced(nn.Module):
             bias: Any = bare._bias(mask, torch.float32)
             return answers(self.inner, self.lean(ids, types, bias, mask.to(torch.int32)), mask)
         if self.is_fused:
-            states = bare.encoder(ids, mask.to(torch.int32), types, eager=True)
+            own = mask.sum(1) if self.by_length else mask
+            states = bare.encoder(ids, own.to(torch.int32), types, eager=True)
         else:
             states = bare.states(ids, mask, types)
-        return answers(self.inner, states[-1], mask)
+        given = answers(self.inner, states[-1], mask)
+        return only_padded_right(given, mask) if self.by_length else given
+
+
+def only_padded_right(given: tuple[Tensor, ...], mask: Tensor) -> tuple[Tensor, ...]:
+    """Make the answers, (B, C), of rows NaN whose mask, (B, T), is 1 again after a 0."""
+    rises = (mask[:, 1:] > mask[:, :-1]).to(torch.float32).sum(1, keepdim=True)
+    return tuple(torch.where(rises > 0, float("nan"), answer) for answer in given)
 
 
 def answers(model: CofiForTask, last: Tensor, mask: Tensor) -> tuple[Tensor, ...]:

@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cofi_cli.deploy import candidates
+
+if TYPE_CHECKING:
+    from cofi_cli.deploy.graphs import Graphs
 
 KEPT = ("Softmax", "ReduceMean", "Pow", "Sqrt")
 """Operators of standard graphs whose values leave the range or the resolution of fp16.
 The fused ones, Attention and LayerNormalization, sum in fp32 inside."""
+
+
+def fastest_half(graphs: Graphs) -> tuple[str, list[dict[str, Any]]]:
+    """Return the form whose fp16 graph is fastest, and the timings; fp32's need not be."""
+    halves = {}
+    for form, file in graphs.of_each_form().items():
+        halves[form] = file.with_suffix(".fp16.onnx")
+        to_fp16(file, halves[form])
+    if len(halves) == 1:
+        return next(iter(halves)), []
+    ranking = candidates.rank(halves, graphs.wish.conditions)
+    return ranking.order[0], ranking.rows
 
 
 def to_fp16(source: Path, target: Path, *, keep: Sequence[str] = ()) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cofi_cli.deploy import blocks, candidates
 from cofi_cli.deploy.candidates import Conditions
-from cofi_cli.deploy.forms import FORMS, unsupported
+from cofi_cli.deploy.forms import FORMS, ON_GPU, SKIP, unsupported
 from cofi_cli.deploy.parity import check_parity
 from cofi_cli.deploy.samples import Rows
 from cofi_cli.deploy.tracing import write_onnx
@@ -41,6 +41,11 @@ class Wish:
     max_drop: float
     opset: int
     tolerance: float
+
+    @property
+    def checked_on(self) -> str:
+        """The provider that files are scored on; a graph asked for by name needs no GPU."""
+        return self.conditions.provider if self.graph == "auto" else "cpu"
 
 
 class Graphs:
@@ -138,12 +143,11 @@ class Graphs:
                     hint="Use --graph plain or --graph packed, or leave --graph out.",
                 )
             return [self.wish.graph]
-        is_cuda = self.wish.conditions.provider == "cuda"
-        fitting = []
+        wish, fitting = self.wish, []
+        on_gpu = wish.conditions.provider == "cuda"
         for form in FORMS.values():
-            if (self.wish.portable and not form.is_portable) or (
-                form.name == "fused-skip" and not is_cuda
-            ):
+            is_tried = form.name in ON_GPU if on_gpu else form.name not in SKIP
+            if not (form.is_portable if wish.portable else is_tried):
                 continue
             why = unsupported(model, form.name)
             if why is None:

@@ -48,10 +48,10 @@ def check_parity(
     session = open_session(file)
     cases = []
     for indices in parity_batches(rows, block=block):
-        batch = pad(rows, indices, pad_id=_pad_id(model))
+        batch = pad(rows, indices, pad_id=pad_id(model))
         names = [output.name for output in session.get_outputs()]
         outputs = dict(zip(names, session.run(None, taken(session, batch)), strict=True))
-        pairs = [(answer_of(outputs), _torch_answer(model, batch))]
+        pairs = [(answer_of(outputs), torch_answer(model, batch))]
         if STATES in outputs:
             pairs.append((outputs[STATES], _torch_states(model, batch)))
         for theirs, ours in pairs:
@@ -126,7 +126,8 @@ def taken(session: Any, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: array for name, array in batch.items() if name in names}
 
 
-def _torch_answer(model: CofiForTask, batch: dict[str, np.ndarray]) -> np.ndarray:
+def torch_answer(model: CofiForTask, batch: dict[str, np.ndarray]) -> np.ndarray:
+    """Return what the torch model answers to a padded batch."""
     import torch
 
     with torch.inference_mode():
@@ -144,7 +145,8 @@ def _torch_states(model: CofiForTask, batch: dict[str, np.ndarray]) -> np.ndarra
     return states
 
 
-def _pad_id(model: Any) -> int:
+def pad_id(model: Any) -> int:
+    """Return the model's padding id; 0 where it names none."""
     return int(model.config.pad_token_id or 0)
 
 

@@ -47,7 +47,7 @@ def write_onnx(
     """
     import torch
 
-    from cofi_cli.deploy.forms import Traced, get_form
+    from cofi_cli.deploy.forms import SKIP, Traced, get_form
 
     shape, outputs = get_form(form), OUTPUTS[model.kind]
     ids = torch.ones((2, 8), dtype=torch.int64)
@@ -70,7 +70,7 @@ def write_onnx(
             dynamo=False,
             custom_opsets={} if shape.is_portable else {"com.microsoft": 1},
         )
-    if form == "fused-skip":
+    if form in SKIP:
         fuse_skip(file)
     elif provider == "cpu":
         residuals_as_sums(file)

@@ -191,8 +191,11 @@ class Attention(SubLayer):
         rotation: Optional[Rotation] = None,
         relative: Optional[Relative] = None,
     ) -> Tensor:
-        """Masked state, open heads only; x is (B, T, d), head holds the open heads' gates."""
-        units = units_of(kept, self.heads, self.head_dim, x.device)
+        """Masked state, open heads only; x is (B, T, d), head holds all heads' gates, (H,)."""
+        index = index_of(kept, self.heads, x.device)
+        units = units_of(index, self.head_dim)
+        if mask is not None and mask.shape[1] > 1:  # relative: a bias for each head
+            mask = take(mask, index, 1)
         parts = (self.query, self.key, self.value)
         weight = gather(*[p.weight for p in parts], rows=units)
         biases = [take(p.bias, units, 0) for p in parts if p.bias is not None]
@@ -207,7 +210,7 @@ class Attention(SubLayer):
             mask = relative.bias(q, k, (both[:, :width], both[:, width:]), mask, self.scale)
         dropout = self.attention_dropout if self.training else 0.0
         context = self._join(attend(q, k, v, mask, dropout=dropout, scale=self.scale, eager=False))
-        gates = head.repeat_interleave(self.head_dim) * layer
+        gates = take(head, index, 0).repeat_interleave(self.head_dim) * layer
         out_weight = gather(self.output.weight, columns=units, scale=gates)
         out = F.linear(context, out_weight, scaled(self.output.bias, layer))
         return self.open_leave(x, out, hidden)
@@ -246,7 +249,7 @@ class FeedForward(SubLayer):
     def open(
         self, x: Tensor, kept: list[int], dim: Tensor, layer: Tensor, hidden: Hidden
     ) -> Tensor:
-        """Masked state; x is (B, T, d), dim holds the gates of the dims in ``kept``."""
+        """Masked state, the dims in ``kept`` only; x is (B, T, d), dim holds all gates, (I,)."""
         index = index_of(kept, self.width, x.device)
         entering = self.open_enter(x, hidden)
 
@@ -254,7 +257,7 @@ class FeedForward(SubLayer):
             bias = None if linear.bias is None else take(linear.bias, index, 0)
             return F.linear(entering, gather(linear.weight, rows=index), bias)
 
-        down = gather(self.down.weight, columns=index, scale=dim * layer)
+        down = gather(self.down.weight, columns=index, scale=take(dim, index, 0) * layer)
         inner = self.activation(project(self.up))
         if self.gate is not None:
             inner = inner * project(self.gate)
@@ -439,24 +442,19 @@ class Encoder(nn.Module):
         return states
 
     def _open(self, x: Tensor, places: Places, masks: Masks) -> list[Tensor]:
-        hidden = Hidden.of(masks, x.device)
+        there = masks.to(x.device)
+        hidden = Hidden.of(masks, there)
         relative = None if self.distances is None else self.distances.open(x, hidden)
         states = [self.embeddings.open(x, hidden)]
         for i, (layer, (bias, rotation)) in enumerate(zip(self._whole_layers(), places)):
             x = states[-1]
             heads, dims = masks.kept_heads(i), masks.kept_ffn(i)
             if heads:
-                z, own = (
-                    masks.head[i, heads].to(x.device),
-                    masks.attention[i].to(x.device),
-                )
-                if bias is not None and bias.shape[1] > 1:  # relative: a bias for each head
-                    bias = take(bias, index_of(heads, layer.attention.heads, x.device), 1)
-                x = layer.attention.open(x, bias, heads, z, own, hidden, rotation, relative)
+                own = there.head[i], there.attention[i]
+                x = layer.attention.open(x, bias, heads, *own, hidden, rotation, relative)
             if dims:
                 dims = rounded_up(dims, layer.ffn.width)
-                z, own = masks.ffn_dim[i, dims].to(x.device), masks.ffn[i].to(x.device)
-                x = layer.ffn.open(x, dims, z, own, hidden)
+                x = layer.ffn.open(x, dims, there.ffn_dim[i], there.ffn[i], hidden)
             states.append(x)
         if self.norm is not None:
             states[-1] = open_layer_norm(states[-1], self.norm, hidden)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 
@@ -38,6 +39,11 @@ class Masks:
     def kept_hidden(self) -> list[int]:
         """Return the open hidden dims."""
         return _open(self.hidden)
+
+    def to(self, device: torch.device) -> "Masks":
+        """Return the same values there, one transfer a group; gradients come back likewise."""
+        names = self.__dataclass_fields__
+        return replace(self, **{n: getattr(self, n).to(device, non_blocking=True) for n in names})
 
     def detach(self) -> "Masks":
         """Return the same values without their graph."""

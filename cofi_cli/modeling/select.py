@@ -34,15 +34,15 @@ def rounded_up(kept: list[int], size: int) -> list[int]:
 
 def index_of(kept: list[int], size: int, device: torch.device) -> Optional[Tensor]:
     """Return what :func:`take` needs for the kept units."""
-    return None if len(kept) == size else torch.tensor(kept, device=device)
+    # Not built on the device, which would wait there for all that is under way.
+    return None if len(kept) == size else torch.tensor(kept).to(device, non_blocking=True)
 
 
-def units_of(heads: list[int], size: int, width: int, device: torch.device) -> Optional[Tensor]:
+def units_of(heads: Optional[Tensor], width: int) -> Optional[Tensor]:
     """Return the rows of q, k and v that belong to the kept heads; ``None`` = all."""
-    index = index_of(heads, size, device)
-    if index is None:
+    if heads is None:
         return None
-    return (index[:, None] * width + torch.arange(width, device=device)).flatten()
+    return (heads[:, None] * width + torch.arange(width, device=heads.device)).flatten()
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,11 @@ class Hidden:
     count: int
 
     @classmethod
-    def of(cls, masks: Masks, device: torch.device) -> "Hidden":
-        """Read the hidden gates of a sample."""
-        is_open = masks.hidden > 0
-        count = int(is_open.sum())
-        whole = count == is_open.numel()
-        return cls(masks.hidden.to(device), None if whole else is_open.to(device), count)
+    def of(cls, masks: Masks, there: Masks) -> "Hidden":
+        """Read the hidden gates of a sample, and of the same on the encoder's device."""
+        count = int((masks.hidden > 0).sum())
+        whole = count == masks.hidden.numel()
+        return cls(there.hidden, None if whole else there.hidden > 0, count)
 
     def restrict(self, x: Tensor) -> Tensor:
         """Return x, (..., d), with 0 in the closed dims."""

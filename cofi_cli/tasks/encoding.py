@@ -210,7 +210,8 @@ def collate(
     elif encoded.labels is not None:
         arrays["labels"] = encoded.labels[list(indices)]
     arrays["index"] = np.asarray(indices, dtype=np.int64)
-    return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    return {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}
 
 
 def batches(

@@ -19,6 +19,8 @@ from cofi_cli.training.evaluation import INPUTS
 from cofi_cli.training.precision import autocast
 
 _GB = 1e9
+_SPARE = 0.25
+"""Share of a GPU's free memory that kept outputs may take."""
 
 
 def real_positions(attention_mask: Tensor) -> Tensor:
@@ -97,20 +99,32 @@ class TeacherOutputs:
             return
         tokens, hidden = int(self._starts[-1]), self.teacher.config.hidden_size
         per_token = self.teacher.per_token
-        logits = torch.empty(tokens if per_token else len(self.encoded), self._width)
-        states = torch.empty(len(self.taps), tokens, hidden)
+        home = self._home()
+        logits = torch.empty(tokens if per_token else len(self.encoded), self._width, device=home)
+        states = torch.empty(len(self.taps), tokens, hidden, device=home)
         done = 0
         for indices in eval_batches(self.encoded.lengths, batch_size=self.batch_size):
             batch = collate(self.encoded, indices, pad_id=self.pad_id, device=self.device)
             out_logits, out_states = self._run(batch)
-            place = self._positions(indices)
-            logits[place if per_token else indices] = out_logits.cpu()
+            place = self._positions(indices).to(home)
+            logits[place if per_token else indices] = out_logits.to(home)
             if self.taps:
-                states.index_copy_(1, place, out_states.cpu())
+                states.index_copy_(1, place, out_states.to(home))
             done += len(indices)
             if tick is not None:
                 tick(done)
         self._logits, self._states = logits, states
+
+    def _home(self) -> torch.device:
+        """Return where outputs are kept: on a GPU with room to spare, else in main memory.
+
+        Fetching them from main memory would take as long as running the teacher on the GPU.
+        """
+        if self.device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(self.device)
+            if self.needed_gb * _GB <= free * _SPARE:
+                return self.device
+        return torch.device("cpu")
 
     def _positions(self, indices: Sequence[int]) -> Tensor:
         ranges = [np.arange(self._starts[i], self._starts[i + 1]) for i in indices]
@@ -134,10 +148,11 @@ class TeacherOutputs:
         """
         if self._logits is None or self._states is None:
             return self._run(batch)
+        home = self._logits.device
         place = self._positions(indices) if self.teacher.per_token else torch.tensor(indices)
-        logits = self._logits.index_select(0, place).to(self.device)
+        logits = self._logits.index_select(0, place.to(home)).to(self.device)
         if not self.taps:
             return logits, logits.new_zeros(0)
-        place = self._positions(indices)
+        place = self._positions(indices).to(home)
         states = torch.stack([state.index_select(0, place) for state in self._states])
         return logits, states.to(self.device)

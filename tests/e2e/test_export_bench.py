@@ -85,7 +85,7 @@ def test_a_graph_that_differs_is_not_kept(finished, exported, tmp_path, monkeypa
 
 
 def test_not_a_number_is_a_difference(finished, exported, monkeypatch):
-    monkeypatch.setattr(parity, "_torch_answer", lambda model, batch: np.full((1, 2), np.nan))
+    monkeypatch.setattr(parity, "torch_answer", lambda model, batch: np.full((1, 2), np.nan))
     with pytest.raises(CofiError, match="a logit by nan"):
         export(finished, graph="plain")
 

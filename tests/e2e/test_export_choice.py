@@ -7,24 +7,26 @@ import sys
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 from onnxruntime import InferenceSession
 
-from cofi_cli.deploy import blocks, build, candidates, eight_bits
+from cofi_cli.deploy import blocks, build, candidates, eight_bits, providers
 from cofi_cli.deploy import graphs as graphs_module
 from cofi_cli.deploy.blocks import in_blocks
 from cofi_cli.deploy.candidates import Conditions, Ranking, rank
 from cofi_cli.deploy.export import export
-from cofi_cli.deploy.forms import FORMS
+from cofi_cli.deploy.forms import FORMS, ON_GPU, SKIP, unsupported
 from cofi_cli.deploy.fp16 import to_fp16
 from cofi_cli.deploy.graph import inspect
 from cofi_cli.deploy.int8 import RECIPES, Recipe, products, quantize, signs_for
 from cofi_cli.deploy.layers import by_layer, most_sensitive_first
+from cofi_cli.deploy.parity_on_gpu import check_on_gpu
 from cofi_cli.deploy.samples import pad, synthetic_rows
 from cofi_cli.deploy.source import load_model
 from cofi_cli.deploy.targets import resolve_targets
 from cofi_cli.deploy.timing import Schedule
 from cofi_cli.deploy.tracing import residuals_as_sums, write_onnx
-from cofi_cli.errors import CofiError
+from cofi_cli.errors import PARITY, CofiError
 from cofi_cli.runs import RunDir, read_json
 from cofi_cli.tasks import Task
 from tests.architectures import save
@@ -76,7 +78,11 @@ def test_what_a_form_consists_of(graphs):
     assert nodes["plain"]["Add"] - nodes["lean"]["Add"] == 6 + 1 - 1
     assert nodes["lean"]["Mul"] == nodes["plain"]["Mul"] - 2 + 1
     assert nodes["lean-fused"]["Attention"] == 1  # the last one has one query a row
-    assert nodes["fused-skip"]["SkipLayerNormalization"] == 4
+    for form in SKIP:  # the embeddings, two attentions, one FFN
+        assert nodes[form]["EmbedLayerNormalization"] == 1
+        assert nodes[form]["SkipLayerNormalization"] == 3
+        assert nodes[form]["BiasGelu"] == 1
+        assert "LayerNormalization" not in nodes[form] and "Add" not in nodes[form]
     heads = [
         attribute.i
         for node in onnx.load(str(graphs["fused"])).graph.node
@@ -382,8 +388,84 @@ def test_fp16_for_a_gpu_elsewhere(finished, tmp_path):
         max_drop=50.0,
     )
     rows = report["models"]
-    assert rows["model_fp16"]["nodes"]["SkipLayerNormalization"] == 4
+    assert rows["model_fp16"]["nodes"]["SkipLayerNormalization"] == 3
     assert rows["model_fp16"]["bytes"] < 0.7 * rows["model"]["bytes"]
+    assert "parity_on_gpu" not in rows["model"]
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """The processor answers for the GPU, so that all but the kernels runs."""
+    monkeypatch.setitem(providers.PROVIDERS, "cuda", "CPUExecutionProvider")
+
+
+def test_fp16_has_a_choice_of_its_own_on_a_gpu(finished, tmp_path, monkeypatch, gpu):
+    def other_half(files, conditions):
+        is_half = all(file.suffixes == [".fp16", ".onnx"] for file in files.values())
+        order = ["fused" if is_half else "fused-skip"]
+        return Ranking([*order, *files], [{"name": name} for name in files])
+
+    monkeypatch.setattr(candidates, "rank", other_half)
+    report = export(
+        finished, output=tmp_path / "onnx", precision="fp16", provider="cuda", max_drop=50.0
+    )
+    rows = report["models"]
+    assert [row["name"] for row in rows["model_fp16"]["candidates"]] == list(ON_GPU)
+    assert {rows[name]["form"] for name in ("model", "dense")} == {"fused-skip"}
+    assert {rows[name]["form"] for name in ("model_fp16", "dense_fp16")} == {"fused"}
+    for name in ("model", "model_fp16"):
+        proof = rows[name]["parity_on_gpu"]
+        assert 0 <= proof["max_abs_delta"] <= proof["allowed"] == pytest.approx(0.02, rel=0.5)
+
+
+def test_portable_on_a_gpu(finished, tmp_path, gpu):
+    report = export(
+        finished, output=tmp_path / "onnx", provider="cuda", portable=True, schedule=FAST
+    )
+    tried = {row["name"] for row in report["models"]["model"]["candidates"]}
+    assert tried == {name for name, form in FORMS.items() if form.is_portable}
+
+
+def test_other_kernels_that_answer_otherwise_are_refused(model, graphs, tmp_path, gpu):
+    check_on_gpu(model, graphs["fused-skip"], ROWS, threads=1)
+    spoilt = onnx.load(str(graphs["fused-skip"]))
+    bias = next(t for t in spoilt.graph.initializer if t.name.endswith("classifier.bias"))
+    bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + 0.1, bias.name))
+    onnx.save(spoilt, str(tmp_path / "spoilt.onnx"))
+    with pytest.raises(CofiError, match=r"On the GPU spoilt.onnx and torch disagree by 1\.0") as e:
+        check_on_gpu(model, tmp_path / "spoilt.onnx", ROWS, threads=1)
+    assert e.value.exit_code == PARITY
+
+
+@pytest.mark.parametrize(
+    ("mask", "is_answered"),
+    [
+        ([1, 1, 1, 1], True),
+        ([1, 1, 0, 0], True),
+        ([0, 0, 1, 1], False),
+        ([1, 0, 1, 1], False),
+        ([0, 0, 0, 0], True),
+    ],
+)
+def test_lengths_say_so_where_padding_is_not_on_the_right(graphs, mask, is_answered):
+    """The row beside it is answered as ever."""
+    ids = np.array([[2, 5, 6, 3]] * 2, dtype=np.int64)
+    feed = {"input_ids": ids, "attention_mask": np.array([mask, [1, 1, 1, 1]], dtype=np.int64)}
+    both = []
+    for form in ("plain", "fused-lengths"):
+        session = InferenceSession(str(graphs[form]), providers=["CPUExecutionProvider"])
+        taken = {i.name: feed.get(i.name, np.zeros_like(ids)) for i in session.get_inputs()}
+        both.append(session.run(None, taken)[0])
+    np.testing.assert_allclose(both[0][1], both[1][1], atol=1e-5)
+    assert np.isfinite(both[1][0]).all() == is_answered
+    if is_answered and any(mask):
+        np.testing.assert_allclose(both[0][0], both[1][0], atol=1e-5)
+
+
+def test_lengths_are_for_heads_that_read_the_first_token(tmp_path):
+    folder = save(tmp_path / "bert", "bert", "token")
+    why = unsupported(load_model(str(folder)), "fused-lengths")
+    assert why == "its head reads more than the first token"
 
 
 def test_a_recipe_that_onnxruntime_refuses_is_left_out(finished, tmp_path, monkeypatch):

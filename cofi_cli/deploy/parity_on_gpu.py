@@ -1,0 +1,50 @@
+"""Does a file answer on the GPU as its model does? Other kernels run there than on a processor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cofi_cli.deploy.client import WorkerClient
+from cofi_cli.deploy.parity import pad_id, parity_batches, torch_answer
+from cofi_cli.deploy.samples import Rows, pad
+from cofi_cli.deploy.wire import pack, unpack
+from cofi_cli.errors import PARITY, CofiError
+
+if TYPE_CHECKING:
+    from cofi_cli.modeling import CofiForTask
+
+TOLERANCE = 0.02
+"""Largest difference of a logit, as a share of the largest logit or of 1. fp32 is not exact
+there either: onnxruntime multiplies in TF32, of 10 bits."""
+
+
+def check_on_gpu(model: CofiForTask, file: Path, rows: Rows, *, threads: int) -> dict[str, float]:
+    """Compare logits of an fp32 or fp16 file with the torch model's, padded rows among them.
+
+    Returns:
+        ``max_abs_delta`` and what was ``allowed``.
+
+    Raises:
+        CofiError: a logit differs by more or is not a number (4), or there is no GPU (5).
+    """
+    delta, largest = 0.0, 1.0
+    with WorkerClient(file, name=file.stem, provider="cuda", threads=threads) as worker:
+        for indices in parity_batches(rows):
+            batch = pad(rows, indices, pad_id=pad_id(model))
+            packed: dict[str, Any] = {key: pack(value) for key, value in batch.items()}
+            theirs = unpack(worker.ask("logits", **packed)["logits"])
+            ours = torch_answer(model, batch)
+            is_real = batch["attention_mask"].astype(bool) if model.per_token else ...
+            largest = max(largest, float(np.abs(ours[is_real]).max()))
+            delta = float(np.maximum(delta, np.abs(theirs - ours)[is_real].max()))
+    allowed = TOLERANCE * largest
+    if not delta <= allowed:
+        raise CofiError(
+            f"On the GPU {file.name} and torch disagree by {delta:.2e}; allowed is {allowed:.2e}.",
+            hint="Nothing was written. Try --graph plain, or --precision fp32.",
+            exit_code=PARITY,
+        )
+    return {"max_abs_delta": delta, "allowed": allowed}
