@@ -32,7 +32,8 @@ def export(
     graph: Annotated[
         str,
         typer.Option(
-            help="auto (fastest, measured), plain, packed, lean, fused, lean-fused or fused-skip."
+            help="auto (fastest, measured), plain, packed, lean, fused, lean-fused, fused-skip "
+            "or fused-lengths (padding on the right only)."
         ),
     ] = "auto",
     portable: Annotated[

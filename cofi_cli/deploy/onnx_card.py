@@ -6,7 +6,7 @@ from typing import Any
 
 from cofi_cli.deploy import text
 from cofi_cli.deploy.blocks import graph_name
-from cofi_cli.deploy.forms import FORMS
+from cofi_cli.deploy.forms import BY_LENGTH, FORMS
 from cofi_cli.deploy.onnx_snippets import usage
 
 _CARD = """---
@@ -21,11 +21,16 @@ tags: [pruning, cofi, onnxruntime]
 Written by `cofi export` from `{source}`; ONNX opset {opset}{portable}. Inputs are
 {names}, int64, (batch, length), both open;
 {outputs}. The fp32 files differ from torch by {delta:.1e} at most
-(on {inputs}). What was tried, and what it took, is in `export.json`.
+(on {inputs}).{padding} What was tried, and what it took, is in `export.json`.
 
 ```python
 {code}```
 """
+
+
+_PADDING = f"""
+Files of graph `{BY_LENGTH}` take padding on the right only; a row that is padded elsewhere is
+answered by NaN."""
 
 
 def onnx_card(report: dict[str, Any], *, head: str) -> str:
@@ -54,6 +59,9 @@ def onnx_card(report: dict[str, Any], *, head: str) -> str:
         inputs=report["parity"]["inputs"],
         outputs=use.outputs,
         names=_listed(report["inputs"]),
+        padding=_PADDING
+        if any(row["form"] == BY_LENGTH for row in report["models"].values())
+        else "",
         code=use.code,
     )
 

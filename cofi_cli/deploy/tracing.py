@@ -47,7 +47,8 @@ def write_onnx(
     """
     import torch
 
-    from cofi_cli.deploy.forms import SKIP, Traced, get_form
+    from cofi_cli.deploy.forms import SKIP, get_form
+    from cofi_cli.deploy.traced import Traced
 
     shape, outputs = get_form(form), OUTPUTS[model.kind]
     ids = torch.ones((2, 8), dtype=torch.int64)

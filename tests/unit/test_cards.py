@@ -65,6 +65,11 @@ def test_an_onnx_card_reads_the_outputs_of_its_head(head: str) -> None:
     assert "| model.onnx | fp32 | plain |" in card
     assert "| model_int8.onnx | int8 | lean-fused, blocks of 512 tokens, dynamic-channel |" in card
     assert "opset 18, with operators of onnxruntime" in card
+    assert "NaN" not in card
+    values["models"]["model_fp16"] = row | {"form": "fused-lengths"}
+    assert "padded elsewhere is\nanswered by NaN.\nWhat was tried" in onnx_card(
+        values, head=head
+    ).replace(". What", ".\nWhat")
     assert "`input_ids` and `attention_mask`, int64" in card
     code = code_of(card)
     for name in OUTPUTS[head]:
