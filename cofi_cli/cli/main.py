@@ -19,6 +19,7 @@ from cofi_cli.cli.finetune import finetune
 from cofi_cli.cli.presets import presets
 from cofi_cli.cli.prune import prune
 from cofi_cli.errors import INTERRUPTED, OK, UNEXPECTED, UNREACHABLE, USAGE, CofiError
+from cofi_cli.runs import FULL, FULL_HINT
 
 app = typer.Typer(
     name="cofi",
@@ -69,6 +70,13 @@ def run(arguments: Sequence[str]) -> int:
         return _explain(error)
 
 
+_PLACES = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR),
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.EIO),
+)
+"""What a file system says of a place; no fault of ours."""
+
+
 def is_debug() -> bool:
     """Whether tracebacks are wanted."""
     return os.environ.get("COFI_DEBUG", "0") not in ("", "0")
@@ -86,12 +94,15 @@ def _explain(error: Exception) -> int:
     if callable(show):
         show()
         return int(getattr(error, "exit_code", USAGE))
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in FULL:
         place = f" while writing {error.filename}" if error.filename else ""
+        show_error(CofiError(f"No space left on the device{place}.", hint=FULL_HINT))
+        return UNREACHABLE
+    if isinstance(error, OSError) and error.errno in _PLACES and error.filename:
         show_error(
             CofiError(
-                f"No space left on the device{place}.",
-                hint="Free some space, then run the same command with --resume.",
+                f"Cannot use {error.filename}: {error.strerror}.",
+                hint="Choose another place, for a run with -o, or change its rights.",
             )
         )
         return UNREACHABLE

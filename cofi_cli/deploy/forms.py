@@ -72,6 +72,12 @@ def portable_forms() -> str:
     return f"{', '.join(names)} or {last}"
 
 
+def is_another(model: CofiForTask, form: str) -> bool:
+    """Whether a form would come out as one before it: no attention is left to be fused."""
+    attentions = sum(heads > 0 for heads in model.config.layer_heads)
+    return form == "lean-fused" and attentions <= int(reads_first_token(model))
+
+
 def unsupported(model: CofiForTask, form: str) -> str | None:
     """Return why a model cannot be written in a form, ``None`` if it can."""
     config = model.config

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cofi_cli.deploy import blocks, candidates
 from cofi_cli.deploy.candidates import Conditions
-from cofi_cli.deploy.forms import FORMS, ON_GPU, SKIP, unsupported
+from cofi_cli.deploy.forms import FORMS, ON_GPU, SKIP, is_another, unsupported
 from cofi_cli.deploy.parity import check_parity
 from cofi_cli.deploy.samples import Rows
 from cofi_cli.deploy.tracing import write_onnx
@@ -150,6 +150,8 @@ class Graphs:
             if not (form.is_portable if wish.portable else is_tried):
                 continue
             why = unsupported(model, form.name)
+            if why is None and is_another(model, form.name):
+                continue
             if why is None:
                 fitting.append(form.name)
             elif form.name not in self._refused:

@@ -151,6 +151,12 @@ class Traced(nn.Module):
         if form.name in SKIP and FusedEmbeddings.fits(encoder.embeddings):
             encoder.embeddings = FusedEmbeddings(encoder.embeddings)
 
+    @property
+    def has_own_operators(self) -> bool:
+        """Whether any of onnxruntime's operators is traced."""
+        kinds = (FusedAttention, FusedEmbeddings)
+        return any(isinstance(m, kinds) or getattr(m, "fused", None) for m in self.modules())
+
     def _replace_attention(self, *, cuts: bool) -> None:
         """Write each attention as packed or fused; the last one ``cuts`` to the first token."""
         layers: Any = [layer for layer in self.inner.model.encoder.layers if layer.attention]

@@ -59,9 +59,10 @@ def write_onnx(
     axes = dict.fromkeys(names, long) | {
         name: long if per_token or name == "last_hidden_state" else {0: "batch"} for name in outputs
     }
+    traced = Traced(model, shape).eval()
     with _quiet(), torch.inference_mode():
         torch.onnx.export(
-            Traced(model, shape).eval(),
+            traced,
             inputs,
             str(file),
             input_names=list(names),
@@ -69,7 +70,7 @@ def write_onnx(
             dynamic_axes=axes,
             opset_version=opset,
             dynamo=False,
-            custom_opsets={} if shape.is_portable else {"com.microsoft": 1},
+            custom_opsets={"com.microsoft": 1} if traced.has_own_operators else {},
         )
     if form in SKIP:
         fuse_skip(file)

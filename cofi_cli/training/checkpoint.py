@@ -13,7 +13,13 @@ from cofi_cli.runs import write_atomic
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain values."""
-    write_atomic(path, lambda temporary: torch.save(state, temporary))
+
+    def write(temporary: Path) -> None:
+        # Through a file of ours: to a path torch does not say why it could not write.
+        with temporary.open("wb") as file:
+            torch.save(state, file)
+
+    write_atomic(path, write)
 
 
 def load_state(path: Path) -> dict[str, Any]:

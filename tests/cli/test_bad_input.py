@@ -223,6 +223,11 @@ def test_the_demo_encoder_that_is_not_installed(
     ("error", "code", "text"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), UNREACHABLE, "No space left"),
+        (
+            OSError(errno.EROFS, "Read-only file system", "/media/x"),
+            UNREACHABLE,
+            "Error: Cannot use /media/x: Read-only file system.",
+        ),
         (RuntimeError("it broke\nin a long story"), UNEXPECTED, "RuntimeError: it broke"),
         (KeyboardInterrupt(), INTERRUPTED, "Interrupted"),
     ],

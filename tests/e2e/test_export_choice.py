@@ -1,5 +1,6 @@
 """Graph forms, 8 bits, half precision, and what is chosen among them; tiny random weights."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from cofi_cli.deploy import graphs as graphs_module
 from cofi_cli.deploy.blocks import in_blocks
 from cofi_cli.deploy.candidates import Conditions, Ranking, rank
 from cofi_cli.deploy.export import export
-from cofi_cli.deploy.forms import FORMS, ON_GPU, SKIP, unsupported
+from cofi_cli.deploy.forms import FORMS, ON_GPU, SKIP, is_another, unsupported
 from cofi_cli.deploy.fp16 import to_fp16
 from cofi_cli.deploy.graph import inspect
 from cofi_cli.deploy.int8 import RECIPES, Recipe, products, quantize, signs_for
@@ -460,6 +461,14 @@ def test_lengths_say_so_where_padding_is_not_on_the_right(graphs, mask, is_answe
     assert np.isfinite(both[1][0]).all() == is_answered
     if is_answered and any(mask):
         np.testing.assert_allclose(both[0][0], both[1][0], atol=1e-5)
+
+
+def test_one_attention_that_asks_for_one_token_has_no_fused_lean_form(model, graphs):
+    config = copy.copy(model.config)
+    assert not is_another(model, "lean-fused")
+    one = copy.copy(model)
+    one.config, config.layer_heads = config, [3, 0, 0]
+    assert is_another(one, "lean-fused") and not is_another(one, "fused")
 
 
 def test_lengths_are_for_heads_that_read_the_first_token(tmp_path):

@@ -42,6 +42,14 @@ def test_sparsity_outside_its_range(sparsity: float) -> None:
         RunConfig(model="m", prune={"sparsity": sparsity})
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan"), "1e400"])
+@pytest.mark.parametrize("key", ["teacher.epochs", "recover.learning_rate", "distill.layer_weight"])
+def test_no_number_is_endless(key: str, value: object) -> None:
+    section, name = key.split(".")
+    with pytest.raises(ValidationError, match=name):
+        RunConfig.model_validate({"model": "m", section: {name: value}})
+
+
 def test_keys_are_dotted_and_complete() -> None:
     keys = set(config_keys())
     assert {"model", "seed", "task.name", "prune.sparsity", "train.precision"} <= keys

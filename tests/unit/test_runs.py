@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,42 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
     assert caught.value.message.startswith("No space left on the device while writing")
     assert "--resume" in str(caught.value.hint)
     assert caught.value.exit_code == UNREACHABLE
+
+
+@pytest.mark.parametrize("save", ["torch", "safetensors"])
+def test_a_place_that_takes_no_more_is_named_whoever_writes(tmp_path: Path, save: str) -> None:
+    """The system refuses for real, in a process that may write no file over 8 kB."""
+    code = f"""
+import resource, torch
+from pathlib import Path
+from safetensors.torch import save_file
+from cofi_cli.errors import CofiError
+from cofi_cli.runs import write_atomic
+from cofi_cli.training.checkpoint import save_state
+resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+path, state = Path({str(tmp_path / "a.bin")!r}), {{"a": torch.zeros(9999)}}
+try:
+    if {save!r} == "torch":
+        save_state(path, state)
+    else:
+        write_atomic(path, lambda temporary: save_file(state, temporary))
+except CofiError as error:
+    print(error.exit_code, error.message)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == f"6 Cannot write {tmp_path / 'a.bin'}: File too large.\n", done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_errors_while_writing_are_left_alone(tmp_path: Path) -> None:
+    def fail(_: Path) -> None:
+        try:
+            raise FileNotFoundError(errno.ENOENT, "No such file", "x")
+        except OSError as error:
+            raise ValueError("of another kind") from error
+
+    with pytest.raises(ValueError, match="of another kind"):
+        write_atomic(tmp_path / "a.bin", fail)
 
 
 def test_broken_json_names_its_file(tmp_path: Path) -> None:

