@@ -98,7 +98,13 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
             )
         indices = plan[done % per_epoch]
         began = time.perf_counter()
-        batch = collate(encoded, indices, pad_id=session.pad_id, device=session.device)
+        batch = collate(
+            encoded,
+            indices,
+            pad_id=session.pad_id,
+            device=session.device,
+            round_up=session.rounds_lengths,
+        )
         seed_global(session.config.seed, stage.name, done)
         row: dict[str, Any] = {
             "stage": stage.name,

@@ -23,7 +23,6 @@ class PlainStage:
     Args:
         model: what is trained.
         others: further modules with weights, such as the layer map.
-        sparsity: of the model, for the choice of precision.
         name: of the stage, and of its folder below ``checkpoints/``.
     """
 
@@ -35,13 +34,12 @@ class PlainStage:
         *,
         name: str,
         others: Sequence[nn.Module] = (),
-        sparsity: float = 0.0,
     ) -> None:
         self.name, self.epochs, self.batch_size = name, settings.epochs, settings.batch_size
         self.session = session
         self.model = model.to(session.device).train()
         self.others = [module.to(session.device) for module in others]
-        self.precision = session.precision(hidden=model.config.hidden_size, sparsity=sparsity)
+        self.precision = session.precision(hidden=model.config.hidden_size)
         self.optimizer = weight_optimizer(
             [self.model, *self.others],
             lr=settings.learning_rate,

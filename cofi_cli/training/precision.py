@@ -21,23 +21,22 @@ MIN_GAIN = 1.5
 """Times as fast as fp32 that a product has to be, for the casts to pay."""
 MIN_WIDTH = 256
 """Hidden width under which bf16 products on a CPU lose to fp32 ones."""
-MAX_SPARSITY = 0.7
-"""Sparsity from which the products that are left are too small for bf16 on a CPU."""
 _CUDA_GAIN = 8.0
 """Of tensor cores over fp32, about; on a GPU that has them it is not measured."""
 _TOKENS, _INNER, _OUTER = 768, 384, 1536
 _ROUNDS, _RUNS = 5, 12
 
 
-COMPILED_PRODUCTS = 16384
-"""How many compiled bf16 products a CPU run keeps; oneDNN's own bound is 1,024."""
+COMPILED_PRODUCTS = 4096
+"""How many compiled bf16 products a CPU run keeps, of 0.75 MB each; oneDNN's bound is 1,024."""
 
 
 def keep_compiled_products() -> None:
     """Let compiled products outlive the gates' samples; to be called before the first product.
 
     A product is compiled for its shape, and a sample's widths times the batches' lengths make
-    more shapes than oneDNN keeps: without this, most are compiled again and again.
+    more shapes than oneDNN keeps: without this, most are compiled again and again. Both are
+    rounded so that few occur (:func:`cofi_cli.modeling.select.rounded_up`, ``collate``).
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(COMPILED_PRODUCTS))
 
@@ -71,23 +70,20 @@ def _cpu_gain() -> float:
     return full / half
 
 
-def resolve_precision(
-    choice: str, *, device: torch.device, hidden: int, gain: float, sparsity: float = 0.0
-) -> str:
-    """Return ``fp32`` or ``bf16`` for a phase.
+def resolve_precision(choice: str, *, device: torch.device, hidden: int, gain: float) -> str:
+    """Return ``fp32`` or ``bf16`` for a model.
 
     Args:
         choice: ``auto``, ``fp32`` or ``bf16``.
-        device: where the phase runs.
+        device: where it runs.
         hidden: hidden width.
         gain: what :func:`bf16_gain` measured.
-        sparsity: share of the prunable weights that is not computed.
     """
     if choice != "auto":
         return choice
     pays = gain >= MIN_GAIN
     if device.type == "cpu":
-        pays = pays and hidden >= MIN_WIDTH and sparsity < MAX_SPARSITY
+        pays = pays and hidden >= MIN_WIDTH
     return "bf16" if pays else "fp32"
 
 

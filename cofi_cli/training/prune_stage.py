@@ -101,7 +101,7 @@ class PruneStage:
             seed = self.session.config.seed
             masks = self.gates.sample(generator(seed, self.name, "gates", step))
         target, device = self.target(step), self.session.device
-        precision = self.session.precision(hidden=self.shape.hidden, sparsity=target)
+        precision = self.session.precision(hidden=self.shape.hidden)
         lr = settings.learning_rate * linear_decay(step, self.total)
         set_lr(self.optimizer, lr)
         with autocast(precision, device):

@@ -6,7 +6,6 @@ from torch import Tensor
 
 from cofi_cli.config import RecoverConfig
 from cofi_cli.modeling import CofiForTask
-from cofi_cli.pruning.sparsity import count_prunable
 from cofi_cli.training.distiller import Distiller, existing_layers
 from cofi_cli.training.evaluation import INPUTS
 from cofi_cli.training.optim import linear_decay
@@ -39,7 +38,6 @@ class RecoverStage(PlainStage):
             settings,
             name=name,
             others=[distiller],
-            sparsity=1 - count_prunable(model) / count_prunable(teacher),
         )
         self.settings, self.distiller = settings, distiller
         is_narrow = kept.numel() < teacher.config.hidden_size

@@ -20,7 +20,12 @@ from cofi_cli.training.environment import describe_environment
 from cofi_cli.training.interrupts import StopFlag
 from cofi_cli.training.metrics_log import MetricsLog
 from cofi_cli.training.objective import OBJECTIVES, Objective
-from cofi_cli.training.precision import bf16_gain, keep_compiled_products, resolve_precision
+from cofi_cli.training.precision import (
+    MIN_GAIN,
+    bf16_gain,
+    keep_compiled_products,
+    resolve_precision,
+)
 from cofi_cli.training.progress import Progress, Silent
 
 log = logging.getLogger(__name__)
@@ -48,15 +53,20 @@ class Session:
     resume_command: str
     bf16_gain: float
 
-    def precision(self, *, hidden: int, sparsity: float = 0.0) -> str:
-        """Return ``fp32`` or ``bf16`` for a phase of a model of this width."""
+    def precision(self, *, hidden: int) -> str:
+        """Return ``fp32`` or ``bf16`` for a model of this width."""
         return resolve_precision(
             self.config.train.precision,
             device=self.device,
             hidden=hidden,
             gain=self.bf16_gain,
-            sparsity=sparsity,
         )
+
+    @property
+    def rounds_lengths(self) -> bool:
+        """Whether batches are padded to few lengths: where products are compiled for theirs."""
+        masks_padding = self.config.distill.mask_padding
+        return self.device.type == "cpu" and self.bf16_gain >= MIN_GAIN and masks_padding
 
     @property
     def device(self) -> torch.device:

@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from cofi_cli.errors import CofiError
-from cofi_cli.tasks import Split, batches, collate, encode, eval_batches
+from cofi_cli.tasks import Encoded, Ragged, Split, batches, collate, encode, eval_batches
 
 VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcde"]
 PAD, _, CLS, SEP, A, B, C, D, E = range(9)
@@ -77,6 +77,22 @@ def test_collate_pads_on_the_right():
     assert batch["labels"].tolist() == [2.0, 0.5]
     assert batch["index"].tolist() == [2, 0]
     assert {batch[key].dtype for key in batch if key != "labels"} == {torch.int64}
+
+
+@pytest.mark.parametrize(
+    ("longest", "padded"),
+    [(1, 4), (4, 4), (5, 8), (31, 32), (33, 36), (63, 64), (65, 72), (200, 208), (250, 251)],
+)
+def test_collate_to_lengths_that_recur(longest, padded):
+    """At most an eighth more or 3 tokens, and not beyond the longest row there is."""
+    rows = Ragged([np.full(n, A) for n in (1, longest, 251)])
+    lengths = np.array([len(row) for row in rows])
+    encoded = Encoded(rows, rows, None, lengths)
+    batch = collate(encoded, [1, 0], pad_id=PAD, round_up=True)
+    assert batch["input_ids"].shape == (2, padded)
+    assert batch["attention_mask"].sum(1).tolist() == [longest, 1]
+    assert (batch["input_ids"][:, longest:] == PAD).all()
+    assert collate(encoded, [1, 0], pad_id=PAD)["input_ids"].shape == (2, longest)
 
 
 def test_collate_without_labels():
