@@ -6,14 +6,12 @@ import errno
 import json
 import os
 import re
-import shutil
-import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.places import put_in_place, remove, temporary_beside
 
 RUNS = Path("runs")
 
@@ -55,32 +53,23 @@ def _os_error_behind(error: BaseException) -> OSError | None:
 def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
     """Write a file or folder through ``write(temporary_path)``, then rename it into place.
 
-    A reader never sees a part of it, and a crash leaves the old version.
+    A reader never sees a part of it, and a crash leaves the old version. What a killed
+    process left of an earlier try is removed.
 
     Raises:
         CofiError: the disk is full or the place not writable (exit code 6).
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = temporary_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
-        if temporary.is_dir() and path.exists():
-            old = temporary.with_suffix(".old")
-            os.replace(path, old)
-            os.replace(temporary, path)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            os.replace(temporary, path)
+        put_in_place(temporary, path)
     except Exception as error:
         if (told := _os_error_behind(error)) is None:
             raise
         raise _disk_error(path, told) from error
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            with suppress(OSError):  # a file where a folder should be
-                temporary.unlink(missing_ok=True)
+        remove(temporary)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a run between two steps, with its state saved."""
+"""Ctrl-C, SIGTERM and a closed terminal end a run between two steps, with its state saved."""
 
 from __future__ import annotations
 
@@ -50,12 +50,18 @@ class StopFlag:
 
 @contextmanager
 def stop_flag() -> Iterator[StopFlag]:
-    """Catch SIGINT and SIGTERM for the time of a run (main thread only)."""
+    """Catch SIGINT, SIGTERM and SIGHUP for the time of a run (main thread only).
+
+    A hang-up that is ignored already, as under nohup, stays ignored.
+    """
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():
         yield flag
         return
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = [signal.SIGINT, signal.SIGTERM]
+    hang_up = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hang_up is not None and signal.getsignal(hang_up) != signal.SIG_IGN:
+        signals.append(hang_up)
     before = {number: signal.signal(number, flag._handle) for number in signals}
     try:
         yield flag

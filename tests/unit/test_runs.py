@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cofi_cli import places
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import RunDir, read_json, write_atomic, write_json, write_text
 
@@ -60,6 +61,46 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
     write_atomic(folder, build)
     assert [p.name for p in folder.iterdir()] == ["new.txt"]
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_a_folder_takes_the_place_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_exchange: bool
+) -> None:
+    if not can_exchange:
+        monkeypatch.setattr(places, "_exchange", lambda *_: False)
+    for name in ("new", "old"):
+        write_text(tmp_path / name / "it.txt", name)
+    places.put_in_place(tmp_path / "new", tmp_path / "old")
+    assert (tmp_path / "old" / "it.txt").read_text(encoding="utf-8") == "new"
+    assert (tmp_path / "new" / "it.txt").read_text(encoding="utf-8") == "old"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    """A process dies while it writes; the next one that writes there cleans up."""
+    code = f"""
+import os, signal
+from pathlib import Path
+from cofi_cli.runs import write_atomic
+def die(temporary):
+    temporary.mkdir()
+    (temporary / "half.txt").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+write_atomic(Path({str(tmp_path / "on[n]x")!r}), die)
+"""
+    subprocess.run([sys.executable, "-c", code], check=False)
+    (left,) = tmp_path.iterdir()
+    alive = left.with_name(
+        left.name.rpartition("-")[0].rpartition("-")[0] + f"-{os.getpid()}-x.tmp"
+    )
+    alive.mkdir()
+    other = tmp_path / ".on[n]x.0badcafe-1-x.tmp"  # another machine's
+    other.mkdir()
+    write_text(tmp_path / "on[n]x" / "whole.txt", "whole")
+    assert left.exists(), "beside another target nothing is touched"
+    write_atomic(tmp_path / "on[n]x", lambda temporary: temporary.mkdir())
+    assert {path.name for path in tmp_path.iterdir()} == {"on[n]x", alive.name, other.name}
 
 
 def test_a_full_disk_is_named(tmp_path: Path) -> None:

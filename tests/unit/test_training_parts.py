@@ -1,6 +1,8 @@
 """Small parts of training: schedules, precision, teacher outputs."""
 
 import math
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from cofi_cli.pruning.lagrangian import Lagrangian, ramped_target
 from cofi_cli.tasks import collate, encode, load_task
 from cofi_cli.training import precision as p
 from cofi_cli.training.evaluation import INPUTS
+from cofi_cli.training.interrupts import stop_flag
 from cofi_cli.training.loop import total_steps
 from cofi_cli.training.optim import clip_gradients, linear_decay
 from cofi_cli.training.seeding import derive
@@ -148,3 +151,18 @@ def test_padding_in_the_loss_keeps_nothing(outputs: TeacherOutputs) -> None:
         mask_padding=False,
     )
     assert not padded.is_kept
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no hang-up")
+def test_a_closed_terminal_stops_a_run_unless_it_is_ignored() -> None:
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+    with stop_flag() as flag:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert flag.is_set
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with stop_flag() as flag:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not flag.is_set
+    finally:
+        signal.signal(signal.SIGHUP, before)

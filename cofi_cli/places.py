@@ -1,0 +1,78 @@
+"""Temporary places beside a target: named after their process, and swapped in at once."""
+
+from __future__ import annotations
+
+import ctypes
+import glob
+import os
+import shutil
+import socket
+import sys
+import uuid
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return a new hidden name beside a path.
+
+    What processes of this machine left under such a name when they were killed is removed.
+    """
+    machine = f"{zlib.crc32(socket.gethostname().encode()):08x}"
+    start = f".{path.name}.{machine}-"
+    for left in path.parent.glob(f"{glob.escape(start)}*.tmp"):
+        process = left.name.removeprefix(start).partition("-")[0]
+        if process.isdecimal() and not _is_alive(int(process)):
+            remove(left)
+    return path.with_name(f"{start}{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
+
+
+def _is_alive(process: int) -> bool:
+    """Whether a process runs; where that cannot be asked without harm, yes."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's
+        return True
+    return True
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder, if it is there and can be."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):  # a file where a folder should be
+            path.unlink(missing_ok=True)
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Give what lies at a temporary name its own; an older folder goes to the temporary name.
+
+    At once, except for folders where the system cannot exchange two names.
+    """
+    if not (temporary.is_dir() and path.exists()):
+        os.replace(temporary, path)
+    elif not _exchange(temporary, path):
+        old = temporary_beside(path)
+        os.replace(path, old)
+        os.replace(temporary, path)
+        os.replace(old, temporary)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchange two names, on Linux, and say whether it was done."""
+    if sys.platform != "linux":
+        return False
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (OSError, AttributeError):  # another C library
+        return False
+    names = os.fsencode(first), os.fsencode(second)
+    return bool(rename(_HERE, names[0], _HERE, names[1], _EXCHANGE) == 0)
