@@ -13,6 +13,8 @@ import zlib
 from contextlib import suppress
 from pathlib import Path
 
+OLD = ".old"
+"""Ends a name that is never removed: it may be the only version."""
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
 
 
@@ -55,14 +57,19 @@ def remove(path: Path) -> None:
 def put_in_place(temporary: Path, path: Path) -> None:
     """Give what lies at a temporary name its own; an older folder goes to the temporary name.
 
-    At once, except for folders where the system cannot exchange two names.
+    At once, except for folders where the system cannot exchange two names: a process that is
+    killed between the two steps leaves the old one under the temporary name with OLD after it.
     """
     if not (temporary.is_dir() and path.exists()):
         os.replace(temporary, path)
     elif not _exchange(temporary, path):
-        old = temporary_beside(path)
+        old = temporary.with_name(temporary.name + OLD)
         os.replace(path, old)
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)
+        except BaseException:
+            os.replace(old, path)
+            raise
         os.replace(old, temporary)
 
 

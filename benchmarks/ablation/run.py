@@ -56,15 +56,17 @@ def folder_of(task: str, data: Path, output: Path) -> Path:
     """Return the folder of a task's splits; a dev set alone is split by its questions' hashes."""
     if (data / task / "train.tsv").exists():
         return data / task
-    header, *lines = (data / task / "dev.tsv").read_text(encoding="utf-8").splitlines(True)
+    text = (data / task / "dev.tsv").read_text(encoding="utf-8")
+    header, *lines = text.removesuffix("\n").split("\n")
+    column = header.split("\t").index("question")
     parts: dict[bool, list[str]] = {True: [header], False: [header]}
     for line in lines:
-        question = line.partition("\t")[0].encode()
+        question = line.split("\t")[column].encode()
         parts[hashlib.sha256(question).digest()[0] % DEV_SHARE == 0].append(line)
     folder = output / f"{task}-data"
     folder.mkdir(parents=True, exist_ok=True)
     for is_dev, name in ((False, "train.tsv"), (True, "dev.tsv")):
-        (folder / name).write_text("".join(parts[is_dev]), encoding="utf-8")
+        (folder / name).write_text("\n".join([*parts[is_dev], ""]), encoding="utf-8")
     return folder
 
 

@@ -32,7 +32,7 @@ from cofi_cli.deploy.candidates import Conditions
 from cofi_cli.deploy.client import open_workers
 from cofi_cli.deploy.forms import SKIP
 from cofi_cli.deploy.graphs import Wish
-from cofi_cli.deploy.providers import provider_name, torch_serves
+from cofi_cli.deploy.providers import provider_name, require_provider, torch_serves
 from cofi_cli.deploy.samples import synthetic_rows
 from cofi_cli.deploy.timing import Case, Inputs, Schedule, Turns, time_case
 from cofi_cli.modeling import CofiConfig, CofiForSequenceClassification
@@ -118,9 +118,12 @@ def product_rate(
     provider: str, threads: int, folder: Path, *, precision: str = "fp32", runs: int = 12
 ) -> float:
     """Return floating-point operations per second of one large product in onnxruntime."""
+    import onnxruntime
     from onnx import helper, numpy_helper, save
     from onnxruntime import InferenceSession, OrtValue, SessionOptions
 
+    if provider == "cuda":
+        onnxruntime.preload_dlls()
     rows, inner, columns = (16384 if provider == "cuda" else 4096), 768, 3072
     kind = np.dtype(np.float16 if precision == "fp16" else np.float32)
     weight = np.random.default_rng(0).standard_normal((inner, columns)).astype(kind)
@@ -138,6 +141,7 @@ def product_rate(
     options = SessionOptions()
     options.intra_op_num_threads = threads
     session = InferenceSession(str(file), options, providers=[provider_name(provider)])
+    require_provider(provider, session.get_providers())
     binding, device = session.io_binding(), provider
     x = np.random.default_rng(1).standard_normal((rows, inner)).astype(kind)
     binding.bind_ortvalue_input("x", OrtValue.ortvalue_from_numpy(x, device, 0))

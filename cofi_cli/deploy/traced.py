@@ -16,11 +16,19 @@ from torch import Tensor, nn
 from cofi_cli.deploy.forms import BY_LENGTH, LEAN, SKIP, Form
 from cofi_cli.deploy.fused_embeddings import FusedEmbeddings
 from cofi_cli.deploy.lean import LeanEncoder, reads_first_token
-from cofi_cli.modeling import CofiForEmbedding, CofiForQuestionAnswering, CofiForTask
+from cofi_cli.modeling import (
+    CofiConfig,
+    CofiForEmbedding,
+    CofiForQuestionAnswering,
+    CofiForTask,
+)
 from cofi_cli.modeling.disentangled import Relative
 from cofi_cli.modeling.encoder import Attention, attend
 from cofi_cli.modeling.positions import Rotation, rotate
 
+NAN = float("nan")
+BEYOND = 60000.0
+"""Tokens that no model takes; fp16 holds it."""
 MASKED = -1e9
 """What onnxruntime's Attention adds to the score of a padding position."""
 
@@ -138,7 +146,7 @@ def packed(attention: Attention) -> tuple[nn.Parameter, nn.Parameter]:
 class Traced(nn.Module):
     """A model in a form, as a function of (ids, mask, types), each (B, T), to its answers."""
 
-    def __init__(self, model: CofiForTask, form: Form) -> None:
+    def __init__(self, model: CofiForTask, form: Form, *, on_gpu: bool = False) -> None:
         super().__init__()
         self.inner, self.is_fused = copy.deepcopy(model), not form.is_portable
         self.lean: LeanEncoder | None = None
@@ -147,6 +155,8 @@ class Traced(nn.Module):
         elif form.name != "plain":
             self._replace_attention(cuts=form.name in SKIP and reads_first_token(model))
         self.by_length = form.name == BY_LENGTH
+        is_guarded = (on_gpu or form.name in SKIP) and model.config.position == "learned"
+        self.longest = longest_of(model.config) if is_guarded else None
         encoder: Any = self.inner.model.encoder
         if form.name in SKIP and FusedEmbeddings.fits(encoder.embeddings):
             encoder.embeddings = FusedEmbeddings(encoder.embeddings)
@@ -173,20 +183,38 @@ class Traced(nn.Module):
         bare = self.inner.model
         if self.lean is not None:
             bias: Any = bare._bias(mask, torch.float32)
-            return answers(self.inner, self.lean(ids, types, bias, mask.to(torch.int32)), mask)
+            last = self.lean(ids, types, bias, mask.to(torch.int32))
+            return self._guarded(answers(self.inner, last, mask), mask)
         if self.is_fused:
             own = mask.sum(1) if self.by_length else mask
             states = bare.encoder(ids, own.to(torch.int32), types, eager=True)
         else:
             states = bare.states(ids, mask, types)
-        given = answers(self.inner, states[-1], mask)
-        return only_padded_right(given, mask) if self.by_length else given
+        return self._guarded(answers(self.inner, states[-1], mask), mask)
+
+    def _guarded(self, given: tuple[Tensor, ...], mask: Tensor) -> tuple[Tensor, ...]:
+        """Make NaN what would be wrong, silently: kernels of a GPU look at no bounds.
+
+        A mask, (B, T), counts its tokens, and one over all bounds where it is 1 again after a 0.
+        """
+        if self.longest is None and not self.by_length:
+            return given
+        bound = float("inf") if self.longest is None else float(self.longest)
+        if self.by_length:
+            rises, far = mask[:, 1:] > mask[:, :-1], torch.tensor(BEYOND)
+            counted, bound = torch.where(rises, far, torch.tensor(1.0)), min(bound - 1, BEYOND - 1)
+        else:
+            counted = (mask >= 0).to(torch.float32)
+        is_wrong = counted.sum(1, keepdim=True) > bound
+        return tuple(
+            torch.where(is_wrong if answer.dim() == 2 else is_wrong[:, None], NAN, answer)
+            for answer in given
+        )
 
 
-def only_padded_right(given: tuple[Tensor, ...], mask: Tensor) -> tuple[Tensor, ...]:
-    """Make the answers, (B, C), of rows NaN whose mask, (B, T), is 1 again after a 0."""
-    rises = (mask[:, 1:] > mask[:, :-1]).to(torch.float32).sum(1, keepdim=True)
-    return tuple(torch.where(rises > 0, float("nan"), answer) for answer in given)
+def longest_of(config: CofiConfig) -> int:
+    """Return the most tokens that a model with a table of positions takes."""
+    return int(config.max_position_embeddings) - int(config.position_offset)
 
 
 def answers(model: CofiForTask, last: Tensor, mask: Tensor) -> tuple[Tensor, ...]:

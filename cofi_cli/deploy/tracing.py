@@ -59,7 +59,7 @@ def write_onnx(
     axes = dict.fromkeys(names, long) | {
         name: long if per_token or name == "last_hidden_state" else {0: "batch"} for name in outputs
     }
-    traced = Traced(model, shape).eval()
+    traced = Traced(model, shape, on_gpu=provider == "cuda").eval()
     with _quiet(), torch.inference_mode():
         torch.onnx.export(
             traced,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 from cofi_cli.errors import INTERRUPTED, UNEXPECTED, CofiError
+
+_HANG_UP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
 
 
 class Interrupted(CofiError):
@@ -41,11 +44,21 @@ class StopFlag:
 
     def __init__(self) -> None:
         self.is_set = False
+        self._terminals = [number for number in (1, 2) if os.isatty(number)]
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.is_set:
+        if number == _HANG_UP:
+            self._leave_terminal()
+        elif self.is_set:
             raise KeyboardInterrupt
         self.is_set = True
+
+    def _leave_terminal(self) -> None:
+        """Send what is still to be said nowhere: writing to a closed terminal fails."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for terminal in self._terminals:
+            os.dup2(nowhere, terminal)
+        os.close(nowhere)
 
 
 @contextmanager
@@ -59,9 +72,8 @@ def stop_flag() -> Iterator[StopFlag]:
         yield flag
         return
     signals = [signal.SIGINT, signal.SIGTERM]
-    hang_up = getattr(signal, "SIGHUP", None)  # Windows has none
-    if hang_up is not None and signal.getsignal(hang_up) != signal.SIG_IGN:
-        signals.append(hang_up)
+    if _HANG_UP is not None and signal.getsignal(_HANG_UP) != signal.SIG_IGN:
+        signals.append(_HANG_UP)
     before = {number: signal.signal(number, flag._handle) for number in signals}
     try:
         yield flag

@@ -23,6 +23,7 @@ class Stage(Protocol):
     name: str
     epochs: float
     batch_size: int
+    precision: str
 
     def step(self, batch: dict[str, Tensor], indices: list[int], step: int) -> dict[str, float]:
         """Take one optimiser step; return what to log, ``loss`` among it."""
@@ -103,7 +104,7 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
             indices,
             pad_id=session.pad_id,
             device=session.device,
-            round_up=session.rounds_lengths,
+            round_up=session.rounds_lengths(stage.precision),
         )
         seed_global(session.config.seed, stage.name, done)
         row: dict[str, Any] = {

@@ -49,6 +49,7 @@ class PruneStage:
         self.student = student.to(session.device).train()
         self.distiller = distiller.to(session.device)
         self.shape = EncoderShape.of(student.config)
+        self.precision = session.precision(hidden=self.shape.hidden)
         self.gates = Gates(
             self.shape,
             groups=settings.gates,
@@ -101,10 +102,9 @@ class PruneStage:
             seed = self.session.config.seed
             masks = self.gates.sample(generator(seed, self.name, "gates", step))
         target, device = self.target(step), self.session.device
-        precision = self.session.precision(hidden=self.shape.hidden)
         lr = settings.learning_rate * linear_decay(step, self.total)
         set_lr(self.optimizer, lr)
-        with autocast(precision, device):
+        with autocast(self.precision, device):
             out = self.student.run(**{k: batch[k] for k in INPUTS}, masks=masks)
             row: dict[str, float]
             loss, row = self.distiller(out, batch, indices, exists=self._exists(masks))

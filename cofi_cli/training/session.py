@@ -20,12 +20,7 @@ from cofi_cli.training.environment import describe_environment
 from cofi_cli.training.interrupts import StopFlag
 from cofi_cli.training.metrics_log import MetricsLog
 from cofi_cli.training.objective import OBJECTIVES, Objective
-from cofi_cli.training.precision import (
-    MIN_GAIN,
-    bf16_gain,
-    keep_compiled_products,
-    resolve_precision,
-)
+from cofi_cli.training.precision import bf16_gain, keep_compiled_products, resolve_precision
 from cofi_cli.training.progress import Progress, Silent
 
 log = logging.getLogger(__name__)
@@ -62,11 +57,10 @@ class Session:
             gain=self.bf16_gain,
         )
 
-    @property
-    def rounds_lengths(self) -> bool:
+    def rounds_lengths(self, precision: str) -> bool:
         """Whether batches are padded to few lengths: where products are compiled for theirs."""
-        masks_padding = self.config.distill.mask_padding
-        return self.device.type == "cpu" and self.bf16_gain >= MIN_GAIN and masks_padding
+        is_compiled = self.device.type == "cpu" and precision == "bf16"
+        return is_compiled and self.config.distill.mask_padding
 
     @property
     def device(self) -> torch.device:

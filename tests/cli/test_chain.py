@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pytest
 import yaml
 
 from cofi_cli.errors import GATE, INTERRUPTED
@@ -142,6 +144,40 @@ def test_interrupted_and_resumed(cofi: Cofi, tmp_path: Path, quick_yaml: Path) -
     rows = [json.loads(line) for line in run.metrics.read_text().splitlines()]
     steps = [row["step"] for row in rows if row["stage"] == "prune"]
     assert steps == list(range(1, 129)), "no step is lost or done twice in the log"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="terminals of another kind")
+@pytest.mark.parametrize("with_bar", [True, False])
+def test_a_terminal_that_is_closed(tmp_path: Path, quick_yaml: Path, with_bar: bool) -> None:
+    """It hangs up, and all that is written to it fails; the state is saved all the same."""
+    import fcntl
+    import pty
+    import termios
+
+    command = [sys.executable, "-m", "cofi_cli", "prune", "--config", str(quick_yaml)]
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen(
+        [*command, "--set", "prune.epochs=8"],
+        cwd=tmp_path,
+        env=os.environ
+        | {"PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "xterm" if with_bar else "dumb"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    run = RunDir(tmp_path / "runs" / "model-sst2-0.6")
+    latest, deadline = run.checkpoints / "prune" / "latest.pt", time.monotonic() + 60
+    while not latest.exists():
+        assert child.poll() is None and time.monotonic() < deadline
+        if select.select([ours], [], [], 0.05)[0]:
+            os.read(ours, 65536)  # so that nobody waits for it
+    saved = latest.stat().st_mtime_ns
+    os.close(ours)  # the kernel hangs the terminal up
+    assert child.wait(timeout=60) == INTERRUPTED
+    assert latest.stat().st_mtime_ns > saved and not run.is_finished
 
 
 def test_texts_and_a_teacher_are_enough(cofi: Cofi, tmp_path: Path, bert_folder: Path) -> None:

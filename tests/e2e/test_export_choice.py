@@ -8,9 +8,11 @@ import sys
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import numpy_helper
 from onnxruntime import InferenceSession
 
+from cofi_cli.architectures import load_tokenizer
 from cofi_cli.deploy import blocks, build, candidates, eight_bits, providers
 from cofi_cli.deploy import graphs as graphs_module
 from cofi_cli.deploy.blocks import in_blocks
@@ -26,6 +28,7 @@ from cofi_cli.deploy.samples import pad, synthetic_rows
 from cofi_cli.deploy.source import load_model
 from cofi_cli.deploy.targets import resolve_targets
 from cofi_cli.deploy.timing import Schedule
+from cofi_cli.deploy.traced import Traced
 from cofi_cli.deploy.tracing import residuals_as_sums, write_onnx
 from cofi_cli.errors import PARITY, CofiError
 from cofi_cli.runs import RunDir, read_json
@@ -392,6 +395,7 @@ def test_fp16_for_a_gpu_elsewhere(finished, tmp_path):
     assert rows["model_fp16"]["nodes"]["SkipLayerNormalization"] == 3
     assert rows["model_fp16"]["bytes"] < 0.7 * rows["model"]["bytes"]
     assert "parity_on_gpu" not in rows["model"]
+    assert any("Scored and compared on the processor" in note for note in report["notes"])
 
 
 @pytest.fixture
@@ -417,6 +421,11 @@ def test_fp16_has_a_choice_of_its_own_on_a_gpu(finished, tmp_path, monkeypatch, 
     for name in ("model", "model_fp16"):
         proof = rows[name]["parity_on_gpu"]
         assert 0 <= proof["max_abs_delta"] <= proof["allowed"] == pytest.approx(0.02, rel=0.5)
+
+
+def test_a_named_graph_is_compared_on_a_gpu_that_is_there(finished, tmp_path, gpu):
+    report = export(finished, output=tmp_path / "onnx", provider="cuda", graph="fused-skip")
+    assert "parity_on_gpu" in report["models"]["model"]
 
 
 def test_portable_on_a_gpu(finished, tmp_path, gpu):
@@ -461,6 +470,46 @@ def test_lengths_say_so_where_padding_is_not_on_the_right(graphs, mask, is_answe
     assert np.isfinite(both[1][0]).all() == is_answered
     if is_answered and any(mask):
         np.testing.assert_allclose(both[0][0], both[1][0], atol=1e-5)
+
+
+@pytest.mark.parametrize("provider", ["cpu", "cuda"])
+@pytest.mark.parametrize("form", list(FORMS))
+def test_more_tokens_than_positions_are_not_answered(model, tmp_path, form, provider):
+    """A GPU's kernels look at no bounds, so that its graphs do; a processor's refuse."""
+    write_onnx(model, tmp_path / "a.onnx", opset=18, form=form, provider=provider)
+    session = InferenceSession(str(tmp_path / "a.onnx"), providers=["CPUExecutionProvider"])
+    last = session.get_inputs()[-1].name
+    nodes = onnx.load(str(tmp_path / "a.onnx")).graph.node
+    is_guarded = any(node.op_type == "Where" and node.output[0] == "logits" for node in nodes)
+    assert is_guarded is (provider == "cuda" or form in SKIP), last
+    most = model.config.max_position_embeddings
+    whole = {i.name: np.ones((2, most), dtype=np.int64) for i in session.get_inputs()}
+    whole["token_type_ids"] *= 0
+    assert np.isfinite(session.run(None, whole)[0]).all()
+
+
+def test_the_guard_counts_tokens():
+    traced = Traced.__new__(Traced)
+    torch.nn.Module.__init__(traced)
+    given = (torch.ones(2, 3), torch.ones(2, 5, 3))
+    for by_length, limit in ((False, 5), (False, 4), (True, 5), (True, 4), (True, None)):
+        traced.by_length, traced.longest = by_length, limit
+        mask = torch.tensor([[1, 1, 1, 1, 1], [1, 0, 0, 0, 0]])
+        for answer in traced._guarded(given, mask):
+            assert answer.isnan().all() if limit == 4 else answer.isfinite().all()
+    traced.longest = 5
+    pooled, last = traced._guarded(given, torch.tensor([[1, 0, 1, 0, 0], [1, 1, 0, 0, 0]]))
+    for answer in (pooled, last):
+        assert answer[0].isnan().all() and answer[1].isfinite().all()
+
+
+def test_a_tokenizer_that_pads_on_the_left_leaves_lengths_out(finished, tmp_path, gpu, monkeypatch):
+    left = load_tokenizer(str(RunDir(finished).model))
+    left.padding_side = "left"
+    monkeypatch.setattr("cofi_cli.architectures.load_tokenizer", lambda name: left)
+    report = export(finished, output=tmp_path / "onnx", provider="cuda", schedule=FAST)
+    assert any("does not pad on the right" in note for note in report["notes"])
+    assert "fused-lengths" not in {row["name"] for row in report["models"]["model"]["candidates"]}
 
 
 def test_one_attention_that_asks_for_one_token_has_no_fused_lean_form(model, graphs):

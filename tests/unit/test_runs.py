@@ -77,6 +77,31 @@ def test_a_folder_takes_the_place_of_another(
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_an_exchange_in_two_steps_that_fails_is_undone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "_exchange", lambda *_: False)
+    write_text(tmp_path / "model" / "it.txt", "old")
+    real, calls = os.replace, []
+
+    def second_fails(source: Path, target: Path) -> None:
+        calls.append(target)
+        if len(calls) == 2:
+            raise OSError(errno.EIO, "Input/output error")
+        real(source, target)
+
+    monkeypatch.setattr(places.os, "replace", second_fails)
+    with pytest.raises(CofiError, match="Input/output error"):
+        write_atomic(tmp_path / "model", lambda temporary: temporary.mkdir())
+    assert (tmp_path / "model" / "it.txt").read_text(encoding="utf-8") == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    # Killed between the steps: what may be the only version stays.
+    left = places.temporary_beside(tmp_path / "model").name.replace(str(os.getpid()), "999999999")
+    (tmp_path / (left + places.OLD)).mkdir()
+    write_atomic(tmp_path / "model", lambda temporary: temporary.mkdir())
+    assert (tmp_path / (left + places.OLD)).exists()
+
+
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     """A process dies while it writes; the next one that writes there cleans up."""
     code = f"""

@@ -85,22 +85,28 @@ def test_a_variant_that_is_not_supported(bert_folder: Path, tmp_path: Path) -> N
 
 def test_a_folder_that_holds_no_model_says_what_it_holds(tmp_path: Path) -> None:
     def hint() -> str:
-        with pytest.raises(CofiError, match=r"holds no config\.json, so no model") as caught:
+        with pytest.raises(CofiError, match=r"holds no config\.json\.") as caught:
             resolve(str(tmp_path))
         assert caught.value.exit_code == 6
         return str(caught.value.hint)
 
     assert hint().startswith("Give a local folder (config.json")
     (tmp_path / "config.yaml").touch()
-    assert (
-        hint() == f"It is a run without a model yet; finish it: cofi prune --resume -o {tmp_path}."
-    )
+    assert hint() == "It is a run without a model yet; finish it: repeat its command with --resume."
     for part in ("model", "teacher"):
         (tmp_path / part).mkdir()
         (tmp_path / part / "config.json").write_text("{}")
     assert hint() == f"It is a run: name {tmp_path / 'model'} or {tmp_path / 'teacher'}."
     (tmp_path / "config.json").write_text("{}")
     assert resolve(str(tmp_path)) == str(tmp_path)
+
+
+def test_a_tokenizer_alone_is_enough_for_a_tokenizer(bert_folder: Path, tmp_path: Path) -> None:
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(bert_folder / file, tmp_path)
+    assert load_tokenizer(str(tmp_path)).pad_token_id is not None
+    with pytest.raises(CofiError, match=r"holds no config\.json"):
+        load_dense(str(tmp_path), num_labels=2)
 
 
 def test_altered_demo_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import math
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from cofi_cli.training.interrupts import stop_flag
 from cofi_cli.training.loop import total_steps
 from cofi_cli.training.optim import clip_gradients, linear_decay
 from cofi_cli.training.seeding import derive
+from cofi_cli.training.session import Session
 from cofi_cli.training.teacher_outputs import TeacherOutputs, real_positions, select_positions
 from tests.tiny import batch
 
@@ -151,6 +153,16 @@ def test_padding_in_the_loss_keeps_nothing(outputs: TeacherOutputs) -> None:
         mask_padding=False,
     )
     assert not padded.is_kept
+
+
+def test_lengths_are_rounded_where_bf16_products_are_compiled() -> None:
+    def rounds(device: str, precision: str, *, mask_padding: bool = True) -> bool:
+        config = SimpleNamespace(distill=SimpleNamespace(mask_padding=mask_padding))
+        session = SimpleNamespace(device=torch.device(device), config=config)
+        return Session.rounds_lengths(session, precision)  # type: ignore[arg-type]
+
+    assert rounds("cpu", "bf16") and not rounds("cpu", "fp32") and not rounds("cuda", "bf16")
+    assert not rounds("cpu", "bf16", mask_padding=False), "padding would count in the loss"
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no hang-up")
