@@ -154,6 +154,10 @@ def test_a_terminal_that_is_closed(tmp_path: Path, quick_yaml: Path, with_bar: b
     import pty
     import termios
 
+    def at_the_terminal() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever the tests run under
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
     command = [sys.executable, "-m", "cofi_cli", "prune", "--config", str(quick_yaml)]
     ours, theirs = pty.openpty()
     child = subprocess.Popen(
@@ -165,7 +169,7 @@ def test_a_terminal_that_is_closed(tmp_path: Path, quick_yaml: Path, with_bar: b
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=at_the_terminal,
     )
     os.close(theirs)
     run = RunDir(tmp_path / "runs" / "model-sst2-0.6")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import torch
@@ -210,8 +211,8 @@ def test_a_full_disk_leaves_no_part_of_a_file(
 ) -> None:
     from cofi_cli.training import checkpoint
 
-    def full(state: object, path: Path) -> None:
-        Path(path).write_bytes(b"half")
+    def full(state: object, file: BinaryIO) -> None:
+        file.write(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(checkpoint.torch, "save", full)
