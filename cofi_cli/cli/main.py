@@ -21,6 +21,12 @@ from cofi_cli.cli.prune import prune
 from cofi_cli.errors import INTERRUPTED, OK, UNEXPECTED, UNREACHABLE, USAGE, CofiError
 from cofi_cli.runs import FULL, FULL_HINT
 
+_PLACES = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR),
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.EIO),
+)
+"""What a file system says of a place; no fault of ours."""
+
 app = typer.Typer(
     name="cofi",
     no_args_is_help=True,
@@ -68,13 +74,6 @@ def run(arguments: Sequence[str]) -> int:
         if is_debug():
             traceback.print_exception(error)
         return _explain(error)
-
-
-_PLACES = (
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR),
-    *(errno.ENAMETOOLONG, errno.ELOOP, errno.EIO),
-)
-"""What a file system says of a place; no fault of ours."""
 
 
 def is_debug() -> bool:

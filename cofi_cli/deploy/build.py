@@ -63,7 +63,9 @@ class Build:
         pads_right = getattr(tokenizer, "padding_side", "right") == "right"
         self._graphs = Graphs(self._shop, models, rows, wish, self.notes, pads_right=pads_right)
         self._dev: DevSet | None = None
-        self._provider: str | None = "cpu" if wish.conditions.provider == "cpu" else None
+        # Where forms are timed the provider has to be there; one asked for by name needs no GPU.
+        is_needed = wish.graph == "auto" or wish.conditions.provider == "cpu"
+        self._provider = wish.conditions.provider if is_needed else None
 
     def __enter__(self) -> Build:
         self._shop.mkdir()
@@ -156,11 +158,7 @@ class Build:
         return next(file for file in order if file in holding)
 
     def _checked_on(self, file: Path) -> str:
-        """Return the provider that files are scored on; a graph asked for by name needs no GPU.
-
-        Raises:
-            CofiError: there is no GPU, and the graph was to be chosen on one.
-        """
+        """Return the provider that files are scored on and compared on."""
         conditions = self.wish.conditions
         if self._provider is None:
             self._provider = conditions.provider
@@ -169,7 +167,7 @@ class Build:
                     file, name=file.stem, provider=self._provider, threads=conditions.threads
                 ).close()
             except CofiError as error:
-                if error.exit_code != ENVIRONMENT or self.wish.graph == "auto":
+                if error.exit_code != ENVIRONMENT:
                     raise
                 self._provider = "cpu"
                 self.notes.append(f"Scored and compared on the processor: {error.message}")

@@ -13,15 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cofi_cli.deploy.forms import BY_LENGTH, LEAN, SKIP, Form
+from cofi_cli.deploy.forms import BY_LENGTH, LEAN, SKIP, Form, longest_of
 from cofi_cli.deploy.fused_embeddings import FusedEmbeddings
 from cofi_cli.deploy.lean import LeanEncoder, reads_first_token
-from cofi_cli.modeling import (
-    CofiConfig,
-    CofiForEmbedding,
-    CofiForQuestionAnswering,
-    CofiForTask,
-)
+from cofi_cli.modeling import CofiForEmbedding, CofiForQuestionAnswering, CofiForTask
 from cofi_cli.modeling.disentangled import Relative
 from cofi_cli.modeling.encoder import Attention, attend
 from cofi_cli.modeling.positions import Rotation, rotate
@@ -202,7 +197,7 @@ class Traced(nn.Module):
         bound = float("inf") if self.longest is None else float(self.longest)
         if self.by_length:
             rises, far = mask[:, 1:] > mask[:, :-1], torch.tensor(BEYOND)
-            counted, bound = torch.where(rises, far, torch.tensor(1.0)), min(bound - 1, BEYOND - 1)
+            counted, bound = torch.where(rises, far, torch.tensor(1.0)), min(bound - 1, BEYOND / 2)
         else:
             counted = (mask >= 0).to(torch.float32)
         is_wrong = counted.sum(1, keepdim=True) > bound
@@ -210,11 +205,6 @@ class Traced(nn.Module):
             torch.where(is_wrong if answer.dim() == 2 else is_wrong[:, None], NAN, answer)
             for answer in given
         )
-
-
-def longest_of(config: CofiConfig) -> int:
-    """Return the most tokens that a model with a table of positions takes."""
-    return int(config.max_position_embeddings) - int(config.position_offset)
 
 
 def answers(model: CofiForTask, last: Tensor, mask: Tensor) -> tuple[Tensor, ...]:

@@ -155,6 +155,16 @@ def test_padding_in_the_loss_keeps_nothing(outputs: TeacherOutputs) -> None:
     assert not padded.is_kept
 
 
+def test_outputs_stay_on_a_gpu_with_room(
+    outputs: TeacherOutputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert outputs._home() == torch.device("cpu")
+    outputs.device, needed = torch.device("cuda"), outputs.needed_gb * 1e9
+    for free, home in ((4.1 * needed, "cuda"), (3.9 * needed, "cpu")):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, 8e10))
+        assert outputs._home() == torch.device(home)
+
+
 def test_lengths_are_rounded_where_bf16_products_are_compiled() -> None:
     def rounds(device: str, precision: str, *, mask_padding: bool = True) -> bool:
         config = SimpleNamespace(distill=SimpleNamespace(mask_padding=mask_padding))
