@@ -2,8 +2,8 @@
 
     python benchmarks/ablation/run.py --data FOLDER --output FOLDER [--tasks sst2_sentences mrpc]
 
-FOLDER holds sst2_sentences, mrpc and so on, each with train.tsv and dev.tsv; of qnli dev.tsv is
-enough, which is split in two. One teacher a task and seed, which all variants share. Also
+FOLDER holds sst2_sentences and mrpc, each with train.tsv and dev.tsv. `qnli` is scored on the
+dev.tsv of that folder and trained on pairs made of squad_v1.1/train*.json (pairs.py). One teacher a task and seed, which all variants share. Also
 gathers the structures that were found: heads and FFN width per layer, averaged over tasks and
 seeds, as a table, and those of the whole recipe as structures.svg. Writes results.json and
 results.md beside this file; what is there of earlier calls stays.
@@ -12,8 +12,8 @@ results.md beside this file; what is there of earlier calls stays.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
+import shutil
 import statistics
 import sys
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
+import pairs  # noqa: E402
 from runs import environment, mean_interval, prune, read  # noqa: E402
 
 VARIANTS: dict[str, dict[str, object]] = {
@@ -40,33 +41,41 @@ BUDGET: dict[str, object] = {
     "prune.ramp_epochs": 1,
     "recover.epochs": 2,
 }
+SMALL: dict[str, object] = {
+    "task.max_length": 128,
+    "prune.epochs": 16,
+    "prune.dense_epochs": 1,
+    "prune.ramp_epochs": 4,
+    "recover.epochs": 8,
+}
+"""For some thousand rows, which have few steps an epoch."""
+PAIRS: dict[str, object] = {
+    "task.max_length": 128,
+    "teacher.epochs": 2,
+    "prune.epochs": 2.5,
+    "prune.dense_epochs": 0.25,
+    "prune.ramp_epochs": 0.75,
+    "recover.epochs": 1,
+}
 TASKS = {
     "sst2_sentences": ("sst2", BUDGET),
-    "mrpc": ("mrpc", BUDGET | {"task.max_length": 128}),
-    "qnli": ("qnli", BUDGET | {"task.max_length": 128}),
+    "mrpc": ("mrpc", SMALL),
+    "qnli": ("qnli", PAIRS),
 }
-DEV_SHARE = 2
-"""One of so many questions is scored on, where a published dev set serves as both splits."""
 FULL = "prediction + dynamic layers"
 """The whole recipe."""
 SPARSITY = 0.95
 
 
 def folder_of(task: str, data: Path, output: Path) -> Path:
-    """Return the folder of a task's splits; a dev set alone is split by its questions' hashes."""
+    """Return the folder of a task's splits; what lacks its training set is given one."""
     if (data / task / "train.tsv").exists():
         return data / task
-    text = (data / task / "dev.tsv").read_text(encoding="utf-8")
-    header, *lines = text.removesuffix("\n").split("\n")
-    column = header.split("\t").index("question")
-    parts: dict[bool, list[str]] = {True: [header], False: [header]}
-    for line in lines:
-        question = line.split("\t")[column].encode()
-        parts[hashlib.sha256(question).digest()[0] % DEV_SHARE == 0].append(line)
     folder = output / f"{task}-data"
     folder.mkdir(parents=True, exist_ok=True)
-    for is_dev, name in ((False, "train.tsv"), (True, "dev.tsv")):
-        (folder / name).write_text("\n".join([*parts[is_dev], ""]), encoding="utf-8")
+    (squad,) = (data / "squad_v1.1").glob("train*.json")
+    pairs.write(squad, folder / "train.tsv")
+    shutil.copyfile(data / task / "dev.tsv", folder / "dev.tsv")
     return folder
 
 
