@@ -3,10 +3,11 @@
     python benchmarks/ablation/run.py --data FOLDER --output FOLDER [--tasks sst2_sentences mrpc]
 
 FOLDER holds sst2_sentences and mrpc, each with train.tsv and dev.tsv. `qnli` is scored on the
-dev.tsv of that folder and trained on pairs made of squad_v1.1/train*.json (pairs.py). One teacher a task and seed, which all variants share. Also
-gathers the structures that were found: heads and FFN width per layer, averaged over tasks and
-seeds, as a table, and those of the whole recipe as structures.svg. Writes results.json and
-results.md beside this file; what is there of earlier calls stays.
+dev.tsv of that folder and trained on pairs made of squad_v1.1/train*.json (pairs.py). One teacher
+a task and seed, which all variants share. Also gathers the structures that were found: heads and
+FFN width per layer, averaged over tasks and seeds, as a table, and those of the whole recipe as
+structures.svg. Writes results.json and results.md beside this file; what is there of earlier
+calls stays.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ SMALL: dict[str, object] = {
 """For some thousand rows, which have few steps an epoch."""
 PAIRS: dict[str, object] = {
     "task.max_length": 128,
-    "teacher.epochs": 2,
+    "teacher.epochs": 1,
     "prune.epochs": 2.5,
     "prune.dense_epochs": 0.25,
     "prune.ramp_epochs": 0.75,
