@@ -78,6 +78,8 @@ def _describe(item: Any, path: str, origin: str) -> str:
     if item["type"] == "value_error":  # keys of a section that do not fit together
         return f"{path}: {item['ctx']['error']}."
     expected = _expected_at(item["loc"]) or item["msg"]
+    if item["type"] == "finite_number":
+        expected = expected.replace("a number", "a finite number", 1)
     where = f" ({origin})" if origin else ""
     value = item["input"]
     near = ""
