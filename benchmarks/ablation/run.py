@@ -53,10 +53,10 @@ SMALL: dict[str, object] = {
 PAIRS: dict[str, object] = {
     "task.max_length": 128,
     "teacher.epochs": 1,
-    "prune.epochs": 2.5,
-    "prune.dense_epochs": 0.25,
-    "prune.ramp_epochs": 0.75,
-    "recover.epochs": 1,
+    "prune.epochs": 1.5,
+    "prune.dense_epochs": 0.15,
+    "prune.ramp_epochs": 0.5,
+    "recover.epochs": 0.75,
 }
 TASKS = {
     "sst2_sentences": ("sst2", BUDGET),
