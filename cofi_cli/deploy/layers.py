@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from cofi_cli.deploy.answers import answer_of
-from cofi_cli.deploy.parity import open_session
+from cofi_cli.deploy.parity import open_session, taken
 from cofi_cli.deploy.samples import Rows, by_length, pad
 
 _LAYER = re.compile(r"layers\.(\d+)")
@@ -57,6 +57,6 @@ def _logits(file: Path, rows: Rows, pad_id: int) -> np.ndarray:
     found = []
     for indices in by_length(rows, 16):
         batch = pad(rows, indices, pad_id=pad_id)
-        answer = answer_of(dict(zip(names, session.run(None, batch), strict=True)))
+        answer = answer_of(dict(zip(names, session.run(None, taken(session, batch)), strict=True)))
         found.append(answer[batch["attention_mask"] == 1] if answer.ndim == 3 else answer)
     return np.concatenate(found)

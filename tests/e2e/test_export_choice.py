@@ -188,6 +188,19 @@ def test_the_layer_that_suffers_most_comes_first(graphs, tmp_path):
     assert errors == sorted(errors, reverse=True) and errors[0] > 0
 
 
+def test_layers_are_compared_where_the_graph_takes_no_token_types(tmp_path):
+    source = tmp_path / "plain.onnx"
+    write_onnx(load_model(str(save(tmp_path, "distilbert", "sequence"))), source, opset=18)
+    layers = by_layer(products(source))
+
+    def make(keep):
+        quantize(source, tmp_path / "part.onnx", RECIPES[0], signs_for([]), keep=keep)
+        return tmp_path / "part.onnx"
+
+    order = most_sensitive_first(layers, source=source, make=make, rows=ROWS, pad_id=0)
+    assert sorted(order) == sorted(layers)
+
+
 def test_half_precision_keeps_the_types_of_inputs_and_logits(graphs, tmp_path):
     file = tmp_path / "half.onnx"
     to_fp16(graphs["fused-skip"], file)
