@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cofi_cli.deploy import candidates
+from cofi_cli.deploy.bounds import within
 from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.eight_bits import EightBits
 from cofi_cli.deploy.fp16 import fastest_half, to_fp16
@@ -100,6 +101,9 @@ class Build:
         """Write the 8-bit files: the fastest recipe that keeps the score.
 
         Where none does, the most sensitive layers stay fp32, as many as it takes.
+
+        Raises:
+            CofiError: it takes all of them (exit code 4); nothing is written then.
         """
         eight_bits = EightBits(
             self._graphs,
@@ -137,8 +141,8 @@ class Build:
             self._note(f"{name}_fp16", target, "fp16", form, None)
         self._tried(f"{CHOSEN}_fp16", tried)
         before, after = self.rows[CHOSEN], self.rows[f"{CHOSEN}_fp16"]
-        if "score" in before and before["score"] - after["score"] > self.wish.max_drop:
-            drop = before["score"] - after["score"]
+        drop = before["score"] - after["score"] if "score" in before else 0.0
+        if not within(drop, self.wish.max_drop):
             raise CofiError(
                 f"fp16 loses {drop:.2f} points of score, allowed are {self.wish.max_drop:g}.",
                 hint="Use --precision fp32, or allow it with --max-drop.",
@@ -153,7 +157,9 @@ class Build:
             if name == CHOSEN or name.startswith(f"{CHOSEN}_")
         }
         floor = self._floor()
-        holding = {row["file"] for row in self.rows.values() if row.get("score", floor) >= floor}
+        holding = {
+            row["file"] for row in self.rows.values() if within(floor, row.get("score", floor))
+        }
         order = candidates.rank(files, self.wish.conditions).order
         return next(file for file in order if file in holding)
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cofi_cli.deploy.bounds import within
 from cofi_cli.deploy.measures import MEASURES, Measure
 from cofi_cli.errors import CofiError, unknown
 
@@ -53,7 +54,7 @@ class Condition:
 
     def holds(self, change: float) -> bool:
         """Whether a change is one that fails."""
-        return change > self.amount if self.above else change < self.amount
+        return not (within(change, self.amount) if self.above else within(self.amount, change))
 
 
 def parse_conditions(texts: Sequence[str]) -> list[Condition]:

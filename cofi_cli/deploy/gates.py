@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cofi_cli.deploy.bounds import within
 from cofi_cli.errors import GATE, CofiError, unknown
 
 Row = dict[str, Any]
@@ -96,7 +97,7 @@ def speedup_gates(
                 "value": value,
                 "vs": worst.get("vs"),
                 "equal_precision": worst.get("equal_precision"),
-                "passed": value >= threshold,
+                "passed": within(threshold, value),
             }
         )
     return rows
@@ -129,7 +130,7 @@ def drop_gates(
                 "case": None,
                 "threshold": threshold,
                 "value": drop,
-                "passed": drop <= threshold,
+                "passed": within(drop, threshold),
             }
         )
     return rows

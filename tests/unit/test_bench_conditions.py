@@ -23,6 +23,7 @@ from cofi_cli.errors import USAGE, CofiError
         ("throughput<-10%", 200.0, 181.0, False),
         ("score<-0.5", 90.0, 89.4, True),
         ("score<-0.5points", 90.0, 89.6, False),
+        ("score<-0.5", 100 * (109 / 200), 100 * (108 / 200), False),
         ("score<0", 90.0, 89.99, True),
         ("score<0", 90.0, 90.0, False),
         ("memory>+20MB", 100.0, 121.0, True),

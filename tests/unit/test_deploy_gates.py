@@ -35,6 +35,19 @@ def test_a_threshold_that_is_just_met_passes():
     assert speedup_gates(ROWS, 7.5)[0]["passed"]
 
 
+def test_a_bound_that_is_met_but_for_rounding_passes():
+    """872 rows: 4 of them are 0.4587 points, whose difference has digits of its own."""
+    dense, model = (100 * (right / 872) for right in (760, 756))
+    allowed = 100 * 4 / 872
+    assert dense - model > allowed, "by rounding alone"
+    (gate,) = drop_gates({"dense": dense, "model": model}, "dense", allowed)
+    assert gate["passed"]
+    assert speedup_gates([row("b1-s8", 1.1 + 2.2)], 3.3)[0]["passed"]
+    assert speedup_gates([row("b1-s8", 3.3)], 1.1 + 2.2)[0]["passed"]
+    assert not drop_gates({"dense": dense, "model": model - 1e-6}, "dense", allowed)[0]["passed"]
+    assert not drop_gates({"dense": float("nan"), "model": 1.0}, "dense", 1.0)[0]["passed"]
+
+
 def test_a_speedup_that_is_none_counts_as_one():
     (gate,) = speedup_gates([row("b1-s8", 1.4, verdict="none")], 1.2)
     assert gate["value"] == 1.0
