@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from cofi_cli.deploy import blocks, candidates, environment
+from cofi_cli.deploy.bounds import within
 from cofi_cli.deploy.candidates import Ranking
 from cofi_cli.deploy.forms import FORMS
+from cofi_cli.deploy.graph import inspect
 from cofi_cli.deploy.graphs import CHOSEN, Graphs
 from cofi_cli.deploy.int8 import RECIPES, Recipe, products, quantize, signs_for
 from cofi_cli.deploy.layers import by_layer, most_sensitive_first
 from cofi_cli.deploy.samples import Rows
-from cofi_cli.errors import ENVIRONMENT, CofiError
+from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
 
 Json = dict[str, Any]
 Score = Callable[[Path], Json]
@@ -76,7 +78,8 @@ class EightBits:
         """Return the fastest file that keeps the score, in blocks of rows where that is faster.
 
         Raises:
-            CofiError: onnxruntime could quantize nothing (exit code 5).
+            CofiError: onnxruntime could quantize nothing (exit code 5), or what it made loses
+                too much (4).
         """
         made, how = self._candidates()
         ranking = candidates.rank(made, self._graphs.wish.conditions)
@@ -134,7 +137,7 @@ class EightBits:
         scores = {}
         for name in ranking.order:
             scores[name] = self._score(made[name])
-            if scores[name]["score"] >= self._floor:
+            if within(self._floor, scores[name]["score"]):
                 return name, [], scores[name]
         name = max(ranking.order, key=lambda name: float(scores[name]["score"]))
         form, recipe = how[name]
@@ -148,23 +151,31 @@ class EightBits:
             pad_id=self._pad_id,
         )
         kept: list[str] = []
-        score = scores[name]
-        for layer in order:
+        for layer in order[:-1]:  # without the last one nothing would be left in 8 bits
             kept.append(layer)
             keep = tuple(node for own in kept for node in layers[own])
             self._quantize(source, made[name], recipe, keep)
             score = self._score(made[name])
-            if score["score"] >= self._floor:
-                break
-        self._notes.append(f"int8 keeps in fp32, for its score: {', '.join(kept)}.")
-        return name, kept, score
+            if within(self._floor, score["score"]) and inspect(made[name]).precision == "int8":
+                self._notes.append(
+                    f"int8 keeps in fp32, for its score: {', '.join(kept)}. Its candidates were "
+                    "timed before that, with every layer in 8 bits."
+                )
+                return name, kept, score
+        best, drop = scores[name]["score"], self._graphs.wish.max_drop
+        raise CofiError(
+            f"int8 scores {best:.2f}, needed are {self._floor:.2f}, and keeping all layers but "
+            "one in fp32 does not bring it there.",
+            hint=f"Use --precision fp32, or allow more than {drop:g} points with --max-drop.",
+            exit_code=PARITY,
+        )
 
     def _put_in_blocks(self, kept: Kept, block: int) -> None:
         """Put the file in blocks, unless that costs the score: activations are scaled by block."""
         file = kept.file.with_name(f"{kept.file.stem}-blocks.onnx")
         blocks.in_blocks(kept.file, file, block)
         own = self._score(file) if self._score else {}
-        if own.get("score", 0.0) < self._floor:
+        if not within(self._floor, own.get("score", 0.0)):
             self._notes.append(f"int8 takes its batch whole: blocks of {block} tokens lose score.")
             return
         kept.file, kept.block, kept.score = file, block, own

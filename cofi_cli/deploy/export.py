@@ -31,7 +31,7 @@ from cofi_cli.deploy.source import (
 )
 from cofi_cli.deploy.timing import Schedule
 from cofi_cli.deploy.tracing import OPSETS, inputs_of
-from cofi_cli.errors import UNREACHABLE, CofiError, unknown
+from cofi_cli.errors import PARITY, UNREACHABLE, CofiError, unknown
 from cofi_cli.runs import write_atomic, write_json
 
 if TYPE_CHECKING:
@@ -92,8 +92,8 @@ def export(
         The content of export.json. Its ``folder`` says where; sizes are in bytes.
 
     Raises:
-        CofiError: parity failed (4), nothing to export or not reachable (6),
-            a missing package (5), a wrong argument (2).
+        CofiError: parity failed, or a smaller precision loses too much (4), nothing to
+            export or not reachable (6), a missing package (5), a wrong argument (2).
     """
     if precision not in PRECISIONS:
         raise unknown("precision", precision, PRECISIONS)
@@ -178,7 +178,7 @@ def _build(
                 build.notes.append(note)
             build.fp32()
             if "int8" in wanted:
-                build.int8()
+                _int8(build, is_asked_for=precision == "int8")
             if "fp16" in wanted:
                 build.fp16()
         save_tokenizer(tokenizer, temporary)
@@ -217,6 +217,16 @@ def _build(
     for note in report["notes"]:
         logger.warning("%s", note)
     return report
+
+
+def _int8(build: Build, *, is_asked_for: bool) -> None:
+    """Write the 8-bit files; where nobody asked for them, ones that lose too much are left out."""
+    try:
+        build.int8()
+    except CofiError as error:
+        if is_asked_for or error.exit_code != PARITY:
+            raise
+        build.notes.append(f"int8 is left out: {error.message}")
 
 
 def _precisions(precision: str, provider: str) -> tuple[str, ...]:

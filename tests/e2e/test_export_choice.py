@@ -385,13 +385,35 @@ def test_int8_that_loses_too_much_falls_back_layer_by_layer(finished, tmp_path, 
 
     monkeypatch.setattr(build, "score_model", score)
     monkeypatch.setattr(eight_bits, "RECIPES", RECIPES[:1])
+    order = ["layer 0", "layer 2", "head"]
+    monkeypatch.setattr(eight_bits, "most_sensitive_first", lambda *_, **__: order)
     report = export(
         finished, output=tmp_path / "onnx", precision="int8", graph="plain", schedule=FAST
     )
     row = report["models"]["model_int8"]
-    assert "layer 2" in row["fp32_layers"]
+    assert row["fp32_layers"] == ["layer 0", "layer 2"]
+    assert inspect(tmp_path / "onnx" / "model_int8.onnx").precision == "int8"
     assert (row["score"], report["models"]["model"]["score"]) == (80.0, 80.0)
-    assert any("layer 2" in note for note in report["notes"])
+    (note,) = [note for note in report["notes"] if "layer 2" in note]
+    assert note.endswith("Its candidates were timed before that, with every layer in 8 bits.")
+
+
+def test_int8_that_holds_in_no_layer_is_not_called_int8(finished, tmp_path, monkeypatch):
+    def score(worker, model, task, dev):
+        is_hurt = any(n.op_type == "MatMulInteger" for n in onnx.load(str(model.path)).graph.node)
+        return {"metric": "accuracy", "score": 50.0 if is_hurt else 80.0}
+
+    monkeypatch.setattr(build, "score_model", score)
+    monkeypatch.setattr(eight_bits, "RECIPES", RECIPES[:1])
+    out, wish = tmp_path / "onnx", {"graph": "plain", "schedule": FAST}
+    with pytest.raises(CofiError, match=r"int8 scores 50.00, needed are 79\.50") as caught:
+        export(finished, output=out, precision="int8", **wish)
+    assert caught.value.exit_code == PARITY and "--max-drop" in caught.value.hint
+    assert not out.exists()
+    report = export(finished, output=out, precision="auto", **wish)
+    assert set(report["models"]) == {"model", "dense"} and report["picked"] == "model.onnx"
+    assert not list(out.glob("*int8*"))
+    assert any(note.startswith("int8 is left out: int8 scores 50.00") for note in report["notes"])
 
 
 def test_fp16_for_a_gpu_elsewhere(finished, tmp_path):
