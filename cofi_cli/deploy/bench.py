@@ -34,6 +34,7 @@ from cofi_cli.deploy.rows import (
     session_env,
     speedup_rows,
 )
+from cofi_cli.deploy.scored import scored_models
 from cofi_cli.deploy.scoring import DevSets, score_model
 from cofi_cli.deploy.source import load_run_task, run_of, task_of
 from cofi_cli.deploy.targets import Targets, resolve_targets
@@ -145,6 +146,7 @@ def bench(
             "seq_len is 'task', and there is no task whose rows could tell the lengths.",
             hint="Benchmark a run, name the task with --task, or give lengths: --seq-len 64,128.",
         )
+    scored = scored_models(found.models, torch=bool(torch)) if score and known is not None else []
     names = [case.name for case in cases]
     judged = found.judged if gate_model is None else (gate_model,)
     check_gates(
@@ -157,6 +159,8 @@ def bench(
         model=gate_model,
         models=[model.name for model in found.models],
         judged=[name for name in judged if name != found.baseline],
+        baseline=found.baseline,
+        scored=[model.name for model in scored],
     )
     notes = []
     if earlier is not None:
@@ -167,7 +171,7 @@ def bench(
             judged=judged,
             cases=names if gate_case is None else [gate_case],
             all_cases=names,
-            has_scores=score and known is not None,
+            has_scores=any(model.name in judged for model in scored),
         )
         _warn(notes)
     report = progress or (lambda *_: None)
@@ -211,15 +215,10 @@ def bench(
         scores: list[Row] = []
         if score and known is not None:
             sets = DevSets(known, limit=score_rows)
-            # A checkpoint's own score is in the run's report; scored again only when asked for.
-            scored = [
-                (worker, model)
-                for worker, model in zip(workers, found.models, strict=True)
-                if model.runtime != "torch" or torch
-            ]
-            for worker, model in scored:
+            asked = {worker.name: worker for worker in workers}
+            for model in scored:
                 report(f"score of {model.name}", len(scores), len(scored))
-                scores.append(score_model(worker, model, known, sets.of(model)))
+                scores.append(score_model(asked[model.name], model, known, sets.of(model)))
 
     speedups = speedup_rows(found, cases, timed)
     headline = headline_rows(found, cases, timed, speedups)

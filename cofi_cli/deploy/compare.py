@@ -82,7 +82,8 @@ def check_comparison(
         if measure.section == "scores" and not has_scores:
             raise CofiError(
                 f"--fail-if '{condition.text}' needs scores, and there is no task to score on.",
-                hint="Benchmark a run, or name the task with --task.",
+                hint="Benchmark a run, or name the task with --task; PyTorch models are scored "
+                "with --torch.",
             )
     return notes
 

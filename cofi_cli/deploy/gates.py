@@ -23,6 +23,8 @@ def check_gates(
     model: str | None = None,
     models: Sequence[str] = (),
     judged: Sequence[str] | None = None,
+    baseline: str | None = None,
+    scored: Sequence[str] | None = None,
 ) -> None:
     """Refuse before minutes of measuring what could not be judged after them.
 
@@ -36,6 +38,8 @@ def check_gates(
         model: the only model to judge.
         models: names of all that can be.
         judged: names of those that will be held against the baseline; by default not checked.
+        baseline: its name.
+        scored: names of those that will have scores; by default not checked.
 
     Raises:
         CofiError: a threshold has nothing to be held against, or nothing could ever miss it.
@@ -68,6 +72,13 @@ def check_gates(
             "max_drop needs scores, and there is no task to score on.",
             hint="Benchmark a run, or name the task with --task.",
         )
+    if max_drop is not None and baseline is not None and scored is not None:
+        without = [baseline] if baseline not in scored else judged or ()
+        if not set(without) & set(scored):
+            raise CofiError(
+                f"max_drop needs scores, and {', '.join(without)} will have none.",
+                hint="PyTorch models are scored with --torch.",
+            )
 
 
 def speedup_gates(
@@ -82,6 +93,9 @@ def speedup_gates(
         speedups: rows of the models to judge; see ``rows.gate_rows``.
         threshold: the smallest that passes.
         case: the only one to judge.
+
+    Returns:
+        A row a model; without any, one that has failed, for it was asked for in vain.
     """
     rows = []
     for model in dict.fromkeys(row["model"] for row in speedups):
@@ -100,7 +114,7 @@ def speedup_gates(
                 "passed": within(threshold, value),
             }
         )
-    return rows
+    return rows or [_in_vain("min_speedup", threshold)]
 
 
 def drop_gates(
@@ -117,10 +131,17 @@ def drop_gates(
         baseline: one of the names.
         threshold: the largest loss that passes, in points.
         judged: the models to judge; by default all but the baseline.
+
+    Returns:
+        A row a model; without any, one that has failed, for it was asked for in vain.
     """
     rows = []
     for model, score in scores.items():
-        if model == baseline or (judged is not None and model not in judged):
+        if (
+            model == baseline
+            or baseline not in scores
+            or (judged is not None and model not in judged)
+        ):
             continue
         drop = scores[baseline] - score
         rows.append(
@@ -133,7 +154,7 @@ def drop_gates(
                 "passed": within(drop, threshold),
             }
         )
-    return rows
+    return rows or [_in_vain("max_drop", threshold)]
 
 
 def gate_error(gates: Sequence[Row]) -> CofiError | None:
@@ -148,6 +169,8 @@ def describe_gate(gate: Row) -> str:
     """Say in words what a gate found."""
     if gate["name"] == "fail_if":
         return _describe_change(gate)
+    if gate["value"] is None:
+        return f"{gate['name']} {gate['threshold']:g} found nothing to judge"
     if gate["name"] == "min_speedup":
         vs, is_equal = gate.get("vs"), gate.get("equal_precision") is not False
         over = f" over {vs}" if vs else ""
@@ -181,6 +204,11 @@ def _describe_change(gate: Row) -> str:
     words = f" ({', '.join(details)})" if details else ""
     limit = f"{gate['threshold']:+g}{unit}"
     return f"{gate['metric']} of {where} {change}{words}, '{gate['expression']}' allows {limit}"
+
+
+def _in_vain(name: str, threshold: float) -> Row:
+    nothing = dict.fromkeys(("model", "case", "value"))
+    return {"name": name, **nothing, "threshold": threshold, "passed": False}
 
 
 def _counted(row: Row) -> float:

@@ -275,6 +275,12 @@ def test_what_cannot_be_judged_is_refused_before_measuring(
     assert "--compare" in (caught.value.hint or "")
     with pytest.raises(CofiError, match=r"Unknown gate model 'modle'\. Did you mean 'model'\?"):
         bench([run.onnx], **QUICK, gate_model="modle")
+    torch_model = QUICK | {"torch": None, "gate_model": "torch/model"}
+    with pytest.raises(
+        CofiError, match="max_drop needs scores, and torch/model will have"
+    ) as caught:
+        bench([run.root], **torch_model, max_drop=0.0)
+    assert caught.value.exit_code == USAGE and "--torch" in (caught.value.hint or "")
     with pytest.raises(CofiError, match="min_speedup has no model to judge: dense is the base"):
         bench([run.onnx], **QUICK, gate_model="dense", min_speedup=1.0)
 

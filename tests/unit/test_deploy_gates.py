@@ -1,6 +1,7 @@
 import pytest
 
 from cofi_cli.deploy.gates import check_gates, drop_gates, gate_error, speedup_gates
+from cofi_cli.deploy.tables import gate_table
 from cofi_cli.errors import GATE, CofiError
 
 
@@ -82,6 +83,20 @@ def test_no_error_when_all_passed():
     assert gate_error(speedup_gates(ROWS, 2)) is None
 
 
+@pytest.mark.parametrize(
+    ("gates", "name"),
+    [
+        (speedup_gates([], 2), "min_speedup 2"),
+        (drop_gates({"dense": 90.0}, "dense", 0), "max_drop 0"),
+        (drop_gates({"model": 90.0}, "dense", 0), "max_drop 0"),
+    ],
+)
+def test_a_threshold_that_judged_nothing_has_failed(gates, name):
+    assert gate_error(gates).message == f"Gate failed: {name} found nothing to judge."
+    (cells,) = gate_table({"gates": gates}).rows
+    assert cells[2:4] == ("-", "FAILED")
+
+
 def check(
     min_speedup=None,
     max_drop=None,
@@ -90,6 +105,7 @@ def check(
     has_task=True,
     model=None,
     judged=None,
+    **others,
 ):
     check_gates(
         min_speedup,
@@ -101,6 +117,7 @@ def check(
         model=model,
         models=["dense", "model"],
         judged=judged,
+        **others,
     )
 
 
@@ -121,6 +138,14 @@ def check(
         (
             {"max_drop": 2, "model": "dense", "judged": []},
             "max_drop has no model to judge: dense is the baseline.",
+        ),
+        (
+            {"max_drop": 0, "judged": ["torch/model"], "baseline": "dense", "scored": ["dense"]},
+            "max_drop needs scores, and torch/model will have none.",
+        ),
+        (
+            {"max_drop": 0, "judged": ["model"], "baseline": "dense", "scored": ["model"]},
+            "max_drop needs scores, and dense will have none.",
         ),
         ({"min_speedup": float("nan")}, "min_speedup is nan; it must be a finite number."),
         ({"max_drop": float("inf")}, "max_drop is inf; it must be a finite number."),
