@@ -17,13 +17,13 @@ from tests.tiny import quick_config
 WIDTH, VOCAB = 16, 40
 
 
-def save_onnx(path: Path, *, work: int = 0, seed: int = 0) -> Path:
-    """Write a graph from ids (b, l) to logits (b, 2): a table, ``work`` products, a mean."""
+def save_onnx(path: Path, *, work: int = 0, seed: int = 0, labels: int = 2) -> Path:
+    """Write a graph from ids (b, l) to logits (b, labels): a table, ``work`` products, a mean."""
     rng = np.random.default_rng(seed)
     tensors = {
         "table": rng.normal(size=(VOCAB, WIDTH)),
         "square": np.eye(WIDTH) * 0.9,
-        "head": rng.normal(size=(WIDTH, 2)),
+        "head": rng.normal(size=(WIDTH, labels)),
     }
     nodes = [helper.make_node("Gather", ["table", "input_ids"], ["h0"])]
     nodes += [helper.make_node("MatMul", [f"h{i}", "square"], [f"h{i + 1}"]) for i in range(work)]
@@ -35,7 +35,7 @@ def save_onnx(path: Path, *, work: int = 0, seed: int = 0) -> Path:
         nodes,
         "tiny",
         [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "length"])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 2])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", labels])],
         [
             *(numpy_helper.from_array(v.astype(np.float32), name) for name, v in tensors.items()),
             numpy_helper.from_array(np.asarray([1], dtype=np.int64), "axis"),

@@ -35,7 +35,7 @@ from cofi_cli.deploy.rows import (
     speedup_rows,
 )
 from cofi_cli.deploy.scored import scored_models
-from cofi_cli.deploy.scoring import DevSets, score_model
+from cofi_cli.deploy.scoring import DevSets, check_head, score_model
 from cofi_cli.deploy.source import load_run_task, run_of, task_of
 from cofi_cli.deploy.targets import Targets, resolve_targets
 from cofi_cli.deploy.task_batches import TaskBatches, lengths_of, task_batches
@@ -128,6 +128,11 @@ def bench(
     pinned = threads if threads is not None else environment.physical_cores()
     if pinned < 1:
         raise CofiError(f"threads is {pinned}; it must be at least 1.")
+    if score_rows is not None and score_rows < 1:
+        raise CofiError(
+            f"score_rows is {score_rows}; it must be at least 1.",
+            hint="To leave scores out: --no-score.",
+        )
     found = resolve_targets(
         targets,
         baseline=baseline,
@@ -174,6 +179,10 @@ def bench(
             has_scores=any(model.name in judged for model in scored),
         )
         _warn(notes)
+    dev = {}
+    if known is not None and scored:  # what cannot be scored is told before minutes of timing
+        sets = DevSets(known, limit=score_rows)
+        dev = {model.name: sets.of(model) for model in scored}
     report = progress or (lambda *_: None)
     made: dict[int, dict[str, TaskBatches]] = {}
     if needs_rows and known is not None:
@@ -203,6 +212,8 @@ def bench(
             )
             inputs.feed(worker, cases[0])
             first_runs += worker.time(1)
+            if known is not None and model.name in dev:
+                check_head(worker, model, known, dev[model.name])
             workers.append(worker)
         env |= session_env(workers, provider, pinned, schedule)
         differing = differences(earlier.values["env"], env) if earlier is not None else []
@@ -213,12 +224,11 @@ def bench(
             for worker, model, first in zip(workers, found.models, first_runs, strict=True)
         ]
         scores: list[Row] = []
-        if score and known is not None:
-            sets = DevSets(known, limit=score_rows)
+        if known is not None:
             asked = {worker.name: worker for worker in workers}
             for model in scored:
                 report(f"score of {model.name}", len(scores), len(scored))
-                scores.append(score_model(asked[model.name], model, known, sets.of(model)))
+                scores.append(score_model(asked[model.name], model, known, dev[model.name]))
 
     speedups = speedup_rows(found, cases, timed)
     headline = headline_rows(found, cases, timed, speedups)

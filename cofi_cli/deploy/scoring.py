@@ -76,9 +76,28 @@ class DevSets:
 
         place = model.tokenizer
         if place not in self._known:
-            tokenizer = load_tokenizer(str(place))
+            try:
+                tokenizer = load_tokenizer(str(place))
+            except CofiError as error:
+                raise CofiError(
+                    f"{model.name} cannot be scored, for there is no tokenizer beside it: "
+                    f"{error.message}",
+                    hint="Copy the tokenizer's files there, or leave scores out with --no-score.",
+                    exit_code=error.exit_code,
+                ) from error
             self._known[place] = DevSet.of(self._task, tokenizer, limit=self._limit)
         return self._known[place]
+
+
+def check_head(worker: WorkerClient, model: Model, task: Task, dev: DevSet) -> None:
+    """Ask a model for the shortest row, and see whether it answers as the task needs it.
+
+    Raises:
+        CofiError: a head that does not fit the task.
+    """
+    shortest = by_length(dev.rows, 1)[0]
+    batch = pad(dev.rows, shortest, pad_id=dev.pad_id)
+    _check_shape(_answer(worker, batch), batch, task, model.name)
 
 
 def score_model(worker: WorkerClient, model: Model, task: Task, dev: DevSet) -> dict[str, Any]:
@@ -100,8 +119,7 @@ def score_model(worker: WorkerClient, model: Model, task: Task, dev: DevSet) -> 
     answers: list[np.ndarray] = [np.empty(0)] * len(rows)
     for indices in by_length(rows, BATCH_SIZE):
         batch = pad(rows, indices, pad_id=dev.pad_id)
-        packed = {key: pack(value) for key, value in batch.items()}
-        answer = unpack(worker.ask("logits", **packed)["logits"])
+        answer = _answer(worker, batch)
         _check_shape(answer, batch, task, model.name)
         for place, row in enumerate(indices):
             length = len(rows.input_ids[row])
@@ -117,6 +135,11 @@ def score_model(worker: WorkerClient, model: Model, task: Task, dev: DevSet) -> 
         "scores": scores,
         "rows": dev.count,
     }
+
+
+def _answer(worker: WorkerClient, batch: Batch) -> np.ndarray:
+    packed = {key: pack(value) for key, value in batch.items()}
+    return unpack(worker.ask("logits", **packed)["logits"])
 
 
 def _check_shape(answer: np.ndarray, batch: Batch, task: Task, name: str) -> None:
@@ -136,5 +159,6 @@ def _check_shape(answer: np.ndarray, batch: Batch, task: Task, name: str) -> Non
         raise CofiError(
             f"{name} answers with shape {answer.shape[1:]} per row; "
             f"task '{task.name}' needs {wanted[1:]}.",
-            hint="Name the task that it was trained on with --task, or leave scores out.",
+            hint="Name the task that it was trained on with --task, or leave scores out with "
+            "--no-score.",
         )

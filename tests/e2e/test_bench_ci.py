@@ -16,6 +16,7 @@ from cofi_cli.deploy import bench as bench_module
 from cofi_cli.deploy.bench import bench
 from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.result import BenchResult
+from cofi_cli.deploy.source import load_run_task
 from cofi_cli.deploy.targets import resolve_targets
 from cofi_cli.deploy.wire import unpack
 from cofi_cli.deploy.worker_base import random_inputs
@@ -283,6 +284,27 @@ def test_what_cannot_be_judged_is_refused_before_measuring(
     assert caught.value.exit_code == USAGE and "--torch" in (caught.value.hint or "")
     with pytest.raises(CofiError, match="min_speedup has no model to judge: dense is the base"):
         bench([run.onnx], **QUICK, gate_model="dense", min_speedup=1.0)
+
+
+@pytest.mark.parametrize("rows", [0, -3])
+def test_scores_of_no_rows(run: RunDir, rows: int) -> None:
+    with pytest.raises(CofiError, match=f"score_rows is {rows}; it must be at least 1") as caught:
+        bench([run.root], **QUICK, score_rows=rows)
+    assert caught.value.exit_code == USAGE and "--no-score" in (caught.value.hint or "")
+
+
+def test_what_cannot_be_scored_is_told_before_timing(
+    run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = load_run_task(run)
+    monkeypatch.setattr(bench_module, "time_case", None)
+    with pytest.raises(CofiError, match="a cannot be scored, for there is no tok") as caught:
+        bench([save_onnx(tmp_path / "a.onnx")], **QUICK, task=task)
+    assert "--no-score" in (caught.value.hint or "")
+    shutil.copytree(run.onnx, tmp_path / "onnx")
+    save_onnx(tmp_path / "onnx" / "model.onnx", labels=3)
+    with pytest.raises(CofiError, match=r"model answers with shape \(3,\) per row; task 'sst2'"):
+        bench([tmp_path / "onnx" / "model.onnx"], **QUICK, task=task)
 
 
 def test_two_builds_of_onnxruntime_stop_a_benchmark(
