@@ -18,7 +18,7 @@ from cofi_cli.deploy.graphs import Wish
 from cofi_cli.deploy.onnx_card import onnx_card
 from cofi_cli.deploy.parity import TOLERANCE
 from cofi_cli.deploy.providers import provider_name
-from cofi_cli.deploy.record import EXPORT_JSON, read_rows
+from cofi_cli.deploy.record import EXPORT_JSON, foreign_files, read_rows
 from cofi_cli.deploy.report import add_section
 from cofi_cli.deploy.samples import Rows, synthetic_rows, task_rows
 from cofi_cli.deploy.source import (
@@ -126,7 +126,18 @@ def export(
     found = find_source(source)
     folder = _output(found, output)
     wish = _fitted(wish, _longest(found), is_asked_for=seq_len is not None)
-    report = _build(source, found, folder, precision=precision, task=task, wish=wish)
+    asked = {
+        "precision": precision,
+        "graph": graph,
+        "portable": portable,
+        "provider": provider,
+        "batch": list(batch),
+        "seq_len": None if seq_len is None else list(seq_len),
+        "threads": threads,
+        "max_drop": max_drop,
+        "opset": opset,
+    }
+    report = _build(source, found, folder, asked=asked, task=task, wish=wish)
     if found.run is not None:
         add_section(found.run, "onnx", {k: report[k] for k in ("precision", "opset", "parity")})
     return report
@@ -149,13 +160,14 @@ def _build(
     found: Source,
     folder: Path,
     *,
-    precision: str,
+    asked: dict[str, Any],
     task: Task | None,
     wish: Wish,
 ) -> dict[str, Any]:
     from cofi_cli.architectures import load_tokenizer, save_tokenizer
 
     report: dict[str, Any] = {}
+    precision = asked["precision"]
     started, machine = time.perf_counter(), environment.describe_machine()
     tokenizer = load_tokenizer(found.models["model"])
     task = task or _run_task(found)
@@ -203,6 +215,8 @@ def _build(
                     "inputs": proofs[0]["inputs"],
                 },
                 "models": rows,
+                "asked": asked,
+                "files": sorted(path.name for path in temporary.iterdir()),
                 "notes": build.notes,
                 "env": machine,
                 "versions": versions("torch", "transformers", "onnx", "onnxruntime"),
@@ -285,7 +299,7 @@ def _check_arguments(wish: Wish) -> None:
 
 
 def _output(found: Source, output: Path | None) -> Path:
-    """Choose the folder; one that holds anything but an earlier export is not touched."""
+    """Choose the folder; one that holds anything but the files of an export is not touched."""
     folder = output or found.output
     if folder is None:
         raise CofiError("A hub model needs a folder to be exported to.", hint="Add --output DIR.")
@@ -296,6 +310,12 @@ def _output(found: Source, output: Path | None) -> Path:
         raise CofiError(
             f"{folder} holds something that is not an export; it is left as it is.",
             hint="Choose another folder with --output.",
+        )
+    if folder.exists() and (foreign := foreign_files(folder)):
+        raise CofiError(
+            f"{folder} holds '{foreign[0]}', which no export wrote and a new one would remove; "
+            "it is left as it is.",
+            hint="Move it elsewhere, or choose another folder: cofi export --onnx --output DIR.",
         )
     return folder
 

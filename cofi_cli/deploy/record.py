@@ -10,6 +10,36 @@ from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import read_json
 
 EXPORT_JSON = "export.json"
+_OPTIONS = (
+    "precision",
+    "graph",
+    "portable",
+    "provider",
+    "batch",
+    "seq_len",
+    "threads",
+    "max_drop",
+    "opset",
+)
+_WRITTEN = {EXPORT_JSON, "README.md", "config.json"} | {
+    f"{model}{precision}.onnx"
+    for model in ("model", "dense")
+    for precision in ("", "_int8", "_fp16")
+}
+_TOKENIZER = {
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spm.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+}
+"""What transformers writes; a newer export.json names its files itself."""
 _AGAIN = "Export it again: cofi export --onnx SOURCE."
 
 
@@ -20,13 +50,7 @@ def read_rows(folder: Path) -> dict[str, dict[str, Any]]:
         CofiError: it cannot be read, or its rows name no files (exit code 6).
     """
     path = folder / EXPORT_JSON
-    if not path.is_file():
-        return {}
-    try:
-        values = read_json(path)
-    except CofiError as error:
-        error.hint = _AGAIN
-        raise
+    values = _read(path)
     rows = values.get("models", {}) if isinstance(values, dict) else None
     if not isinstance(rows, dict) or not all(
         isinstance(row, dict) and isinstance(row.get("file"), str) for row in rows.values()
@@ -37,6 +61,47 @@ def read_rows(folder: Path) -> dict[str, dict[str, Any]]:
             exit_code=UNREACHABLE,
         )
     return rows
+
+
+def asked_of(folder: Path) -> dict[str, Any]:
+    """Return what an export was asked for, as arguments of :func:`cofi_cli.deploy.export.export`.
+
+    An older export.json holds some of it only; none is known where there is no such file.
+
+    Raises:
+        CofiError: it cannot be read (exit code 6).
+    """
+    values = _read(folder / EXPORT_JSON)
+    if not isinstance(values, dict):
+        return {}
+    asked = values.get("asked")
+    if isinstance(asked, dict):
+        return {key: value for key, value in asked.items() if key in _OPTIONS}
+    known = {key: values[key] for key in ("precision", "opset") if key in values}
+    conditions = values.get("conditions")
+    return known | (conditions if isinstance(conditions, dict) else {})
+
+
+def foreign_files(folder: Path) -> list[str]:
+    """Name what lies in an export folder and was written by no export.
+
+    Raises:
+        CofiError: its export.json cannot be read (exit code 6).
+    """
+    values, rows = _read(folder / EXPORT_JSON), read_rows(folder)
+    named = values.get("files", _TOKENIZER) if isinstance(values, dict) else ()
+    own = {*_WRITTEN, *named, *(row["file"] for row in rows.values())}
+    return sorted(path.name for path in folder.iterdir() if path.name not in own)
+
+
+def _read(path: Path) -> Any:
+    if not path.is_file():
+        return {}
+    try:
+        return read_json(path)
+    except CofiError as error:
+        error.hint = _AGAIN
+        raise
 
 
 def file_digest(path: Path) -> str:

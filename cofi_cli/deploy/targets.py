@@ -11,7 +11,7 @@ from typing import Any, Literal
 from cofi_cli.deploy.blocks import graph_name
 from cofi_cli.deploy.graph import Graph, inspect
 from cofi_cli.deploy.providers import why_unserved
-from cofi_cli.deploy.record import EXPORT_JSON, is_as_written, read_rows
+from cofi_cli.deploy.record import EXPORT_JSON, asked_of, is_as_written, read_rows
 from cofi_cli.deploy.source import find_source, run_of
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import RunDir
@@ -24,7 +24,7 @@ FALLBACK_VOCAB = 100
 DENSE = "dense"
 """What the names of dense files begin with: dense.onnx, dense_int8.onnx."""
 
-Exporter = Callable[[Path], dict[str, Any]]
+Exporter = Callable[..., dict[str, Any]]
 Runtime = Literal["onnxruntime", "torch"]
 
 
@@ -124,6 +124,7 @@ def resolve_targets(
 ) -> Targets:
     """Turn runs, model folders and ONNX files into named models, exporting what is missing.
 
+    What is not of the present weights is exported again, with the options of the time before.
     A run, or its export folder, stands for all files that its export.json names,
     ``dense.onnx`` being the baseline; another folder for its ``model.onnx``. As a
     ``baseline``, a run stands for its pruned model. With several targets and neither
@@ -134,7 +135,7 @@ def resolve_targets(
         targets: paths, as given.
         baseline: what the others are compared with.
         is_fresh: whether an export holds what its source holds now.
-        exporter: exports a source.
+        exporter: exports a source; takes what an earlier export of it was asked for.
         provider: the short name.
         torch: whether to add the checkpoints behind runs and model folders, in PyTorch;
             ``None``: those that are there.
@@ -218,8 +219,9 @@ def _models(
     source = find_source(target)
     assert source.output is not None  # a folder always has one
     if not is_fresh(target, source.output):
-        logger.info("Exporting %s first", target)
-        exporter(target)
+        asked = asked_of(source.output)
+        logger.info("Exporting %s first%s", target, ", as before" if asked else "")
+        exporter(target, **asked)
     return _exported(source.output)
 
 

@@ -1,15 +1,16 @@
+import inspect
 from pathlib import Path
 
 import pytest
 
 from cofi_cli.deploy.export import export
 from cofi_cli.deploy.providers import provider_name, require_provider
-from cofi_cli.deploy.record import file_digest
+from cofi_cli.deploy.record import file_digest, foreign_files
 from cofi_cli.deploy.source import find_source, run_of
 from cofi_cli.deploy.targets import resolve_targets, unique_names
 from cofi_cli.deploy.timing import Schedule, cross
 from cofi_cli.errors import UNREACHABLE, CofiError
-from cofi_cli.runs import write_json
+from cofi_cli.runs import RunDir, write_json
 
 helper = pytest.importorskip("onnx").helper
 TensorProto = pytest.importorskip("onnx").TensorProto
@@ -99,6 +100,34 @@ def test_an_export_json_that_is_none(tmp_path, content):
     assert caught.value.exit_code == UNREACHABLE
 
 
+def test_a_retrained_run_is_exported_as_it_was_before(tmp_path):
+    run = RunDir(tmp_path / "run")
+    write_json(run.model / "config.json", {})
+    tiny_onnx(run.onnx / "model.onnx")
+    again = []
+
+    def bench():
+        again.clear()
+        resolve_targets(
+            [run.root],
+            baseline=None,
+            is_fresh=lambda *_: False,
+            exporter=lambda source, **asked: again.append((source, asked)),
+        )
+        return again
+
+    assert bench() == [(run.root, {})]
+    asked = {"precision": "int8", "graph": "lean", "portable": True, "max_drop": 2.0}
+    newer = asked | {"of_a_later_version": 1}
+    write_json(run.onnx / "export.json", {"precision": "int8", "models": {}, "asked": newer})
+    assert bench() == [(run.root, asked)]
+    conditions = {"provider": "cpu", "threads": 2, "batch": [32], "seq_len": [64]}
+    older = {"precision": "auto", "opset": 17, "graph": "lean", "models": {}}
+    write_json(run.onnx / "export.json", older | {"conditions": conditions})
+    assert bench() == [(run.root, {"precision": "auto", "opset": 17} | conditions)]
+    assert set(asked) | set(conditions) <= set(inspect.signature(export).parameters)
+
+
 def test_names_grow_until_they_differ():
     paths = [Path("r/x/onnx/model.onnx"), Path("r/y/onnx/model.onnx")]
     assert unique_names(paths) == ["x/onnx/model", "y/onnx/model"]
@@ -176,6 +205,22 @@ def test_a_folder_with_other_things_is_not_overwritten(tmp_path):
     with pytest.raises(CofiError, match="holds something that is not an export"):
         export(model, output=other)
     assert (other / "thesis.txt").exists()
+
+
+def test_what_a_user_put_beside_an_export_is_not_removed(tmp_path):
+    model, out = tmp_path / "model", tmp_path / "out"
+    write_json(model / "config.json", {})
+    rows = {"model": {"file": "other.onnx"}}
+    write_json(out / "export.json", {"models": rows})
+    for own in ("other.onnx", "model.onnx", "dense_int8.onnx", "tokenizer.json", "README.md"):
+        (out / own).touch()
+    assert foreign_files(out) == []
+    (out / "thesis").mkdir()
+    with pytest.raises(CofiError, match="out holds 'thesis', which no export wrote") as caught:
+        export(model, output=out)
+    assert caught.value.exit_code == 2 and "--output DIR" in caught.value.hint
+    write_json(out / "export.json", {"models": rows, "files": ["thesis", "special.txt"]})
+    assert foreign_files(out) == ["tokenizer.json"], "export.json names its own"
 
 
 def test_providers():
