@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from cofi_cli.config import RunConfig, TaskConfig
-from cofi_cli.deploy.record import file_digest
+from cofi_cli.deploy.record import EXPORT_JSON, file_digest, read_rows
 from cofi_cli.errors import UNREACHABLE, CofiError
-from cofi_cli.runs import RunDir
+from cofi_cli.runs import RunDir, read_json
 
 if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
@@ -199,6 +201,30 @@ def weights_digest(name: str) -> str | None:
         path = Path(name) / file
         if path.is_file():
             return file_digest(path)
+    return None
+
+
+def renewing(folder: Path) -> str | None:
+    """Return the command that exports a folder again, where its source has other weights by now.
+
+    ``None`` where they are those of export.json, where that states none, and where the source
+    is not at hand.
+    """
+    rows = read_rows(folder)
+    place = folder.parent if folder.name else folder.resolve().parent
+    models = {name: row.get("source") for name, row in rows.items()}
+    elsewhere = f" -o {quote(str(folder))}"
+    with suppress(CofiError):
+        found = find_source(place)
+        if found.output is not None and found.output.resolve() == folder.resolve():
+            models, elsewhere = dict(found.models), ""
+    if elsewhere:
+        place = Path(str(read_json(folder / EXPORT_JSON).get("source"))) if rows else place
+    for name, checkpoint in models.items():
+        stated = rows.get(name, {}).get("weights_sha256")
+        now = weights_digest(checkpoint) if stated and checkpoint else None
+        if now is not None and now != stated:
+            return f"cofi export --onnx {quote(str(place))}{elsewhere}"
     return None
 
 

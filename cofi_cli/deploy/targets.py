@@ -12,7 +12,7 @@ from cofi_cli.deploy.blocks import graph_name
 from cofi_cli.deploy.graph import Graph, inspect
 from cofi_cli.deploy.providers import why_unserved
 from cofi_cli.deploy.record import EXPORT_JSON, asked_of, is_as_written, read_rows
-from cofi_cli.deploy.source import find_source, run_of
+from cofi_cli.deploy.source import find_source, renewing, run_of
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import RunDir
 
@@ -215,6 +215,12 @@ def _models(
             exit_code=UNREACHABLE,
         )
     if (target / "model.onnx").is_file():
+        if (command := renewing(target)) is not None:
+            logger.warning(
+                "%s is of other weights than its source has now. To export it again: %s",
+                target,
+                command,
+            )
         return _exported(target)
     source = find_source(target)
     assert source.output is not None  # a folder always has one

@@ -17,7 +17,7 @@ from cofi_cli.deploy.export import export, is_fresh
 from cofi_cli.deploy.gates import gate_error
 from cofi_cli.deploy.samples import pad, synthetic_rows
 from cofi_cli.errors import CofiError
-from cofi_cli.runs import RunDir, read_json
+from cofi_cli.runs import RunDir, read_json, write_json
 from cofi_cli.tasks import load_task
 
 QUICK = {"batch": (1, 2), "seq_len": (8,), "runs": 4, "warmup": 1, "threads": 1, "torch": False}
@@ -113,6 +113,26 @@ def test_freshness_follows_the_weights(finished, exported, tmp_path):
         assert not is_fresh(finished, run.onnx)
     finally:
         weights.write_bytes(before)
+
+
+def test_an_export_folder_of_older_weights_is_told(finished, exported, tmp_path, caplog):
+    run, other = RunDir(tmp_path / "my run"), tmp_path / "other"
+    shutil.copytree(finished, run.root)
+    shutil.copytree(run.onnx, other)
+    values = read_json(other / "export.json")
+    for row in values["models"].values():
+        row["source"] = row["source"].replace(str(finished), str(run.root))
+    write_json(other / "export.json", values | {"source": str(run.root)})
+    with caplog.at_level("WARNING"):
+        bench([run.onnx], **QUICK | {"runs": 1}, score=False)
+        bench([other], **QUICK | {"runs": 1}, score=False)
+        assert "of other weights" not in caplog.text
+        (run.model / "model.safetensors").write_bytes(b"retrained")
+        bench([run.onnx], **QUICK | {"runs": 1}, score=False)
+        bench([other], **QUICK | {"runs": 1}, score=False)
+    told = [r.getMessage() for r in caplog.records if "of other weights" in r.getMessage()]
+    command = f"cofi export --onnx '{run.root}'"
+    assert [text.split(": ", 1)[1] for text in told] == [command, f"{command} -o {other}"]
 
 
 def test_a_users_own_checkpoint(finished, tmp_path, caplog):
