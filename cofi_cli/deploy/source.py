@@ -44,7 +44,8 @@ def find_source(place: Path | str) -> Source:
     """
     path = Path(place)
     run = RunDir(path)
-    if run.exists or (run.model / "config.json").exists():
+    is_model = (path / "config.json").exists()
+    if is_run(run) or ((run.model / "config.json").exists() and not is_model):
         if not (run.model / "config.json").exists():
             raise CofiError(
                 f"{path} holds a run that has no model yet.",
@@ -55,9 +56,10 @@ def find_source(place: Path | str) -> Source:
         if (run.teacher / "config.json").exists():
             models["dense"] = str(run.teacher)
         return Source(models, run, run.onnx)
-    if path.is_dir() and not (path / "config.json").exists():
+    if path.is_dir() and not is_model:
         raise CofiError(
-            f"{path} holds neither a run nor a model: there is no config.yaml and no config.json.",
+            f"{path} holds neither a run nor a model: there is no config.yaml of a run and no "
+            "config.json.",
             hint="Name a folder that cofi prune wrote, or a Hugging Face model folder.",
             exit_code=UNREACHABLE,
         )
@@ -68,9 +70,26 @@ def run_of(path: Path) -> RunDir | None:
     """Return the run that a path is, or lies in: runs/X, runs/X/onnx, runs/X/onnx/model.onnx."""
     path = path.resolve()
     for folder in (path, *list(path.parents)[:2]):
-        if RunDir(folder).exists:
+        if is_run(RunDir(folder)):
             return RunDir(folder)
     return None
+
+
+def is_run(run: RunDir) -> bool:
+    """Whether a folder is a run, and its config.yaml not one of Hydra, Lightning or others.
+
+    A run's has a run's keys only; that of a finished run need not even be readable.
+    """
+    if not run.exists or run.is_finished:
+        return run.exists
+    import yaml
+
+    try:
+        values = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return False
+    is_mapping = isinstance(values, dict) and set(values) <= set(RunConfig.model_fields)
+    return is_mapping and isinstance(values.get("model"), str)
 
 
 def task_of(run: RunDir) -> TaskConfig | None:
@@ -79,7 +98,7 @@ def task_of(run: RunDir) -> TaskConfig | None:
     Raises:
         CofiError: the configuration cannot be read (exit code 6).
     """
-    if not run.exists:
+    if not is_run(run):
         return None
     import yaml
 

@@ -138,7 +138,7 @@ def test_names_grow_until_they_differ():
     [
         (lambda p: [], "Nothing to benchmark."),
         (lambda p: [p / "absent"], "absent' does not exist."),
-        (lambda p: [p], "holds neither a run nor a model: there is no config.yaml"),
+        (lambda p: [p], "holds neither a run nor a model: there is no config.yaml of a run"),
     ],
 )
 def test_nothing_to_benchmark(tmp_path, make, message):
@@ -169,6 +169,24 @@ def test_the_run_of_a_file_in_it(tmp_path):
     assert found is not None
     assert found.root == tmp_path.resolve()
     assert run_of(Path("/model.onnx")) is None
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    ["trainer: {max_epochs: 3}\nmodel: {lr: 1}\n", "model: {name: x}\n", "- a\n", "", "{{ a }}: ["],
+)
+def test_another_tools_config_yaml_makes_no_run(tmp_path, foreign):
+    model = tmp_path / "models" / "bert"
+    write_json(model / "config.json", {})
+    for folder in (tmp_path, tmp_path / "models", model):
+        (folder / "config.yaml").write_text(foreign, encoding="utf-8")
+    assert run_of(tiny_onnx(model / "a.onnx")) is None
+    found = find_source(model)
+    assert (found.models, found.run) == ({"model": str(model)}, None)
+    write_json(model / "model" / "config.json", {})
+    assert find_source(model).models == {"model": str(model)}
+    with pytest.raises(CofiError, match="holds neither a run nor a model"):
+        find_source(tmp_path)
 
 
 @pytest.mark.parametrize(
