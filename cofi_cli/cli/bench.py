@@ -101,7 +101,11 @@ def bench(
     ] = None,
     task: Annotated[
         str | None,
-        typer.Option(help="Score on this; by default the run's.", rich_help_panel=_SCORES),
+        typer.Option(
+            help="Score on this; by default on the first run's, models of runs with "
+            "another task left out.",
+            rich_help_panel=_SCORES,
+        ),
     ] = None,
     data: Annotated[
         str | None, typer.Option(help="Folder of the task.", rich_help_panel=_SCORES)
@@ -125,7 +129,8 @@ def bench(
 ) -> None:
     """Time and score models side by side, each in its own process.
 
-    A run stands for every file that its export names, at every precision.
+    A run stands for every file that its export names, at every precision. Scores are on the
+    first run's task; models of runs with another task are timed and not scored.
     """
     prepare(quiet=quiet)
     places = targets or [RunDir.latest().root]

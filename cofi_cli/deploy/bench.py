@@ -34,10 +34,9 @@ from cofi_cli.deploy.rows import (
     session_env,
     speedup_rows,
 )
-from cofi_cli.deploy.scored import scored_models
+from cofi_cli.deploy.scored import first_task, scored_models
 from cofi_cli.deploy.scoring import DevSets, check_head, score_model
-from cofi_cli.deploy.source import load_run_task, run_of, task_of
-from cofi_cli.deploy.targets import Targets, resolve_targets
+from cofi_cli.deploy.targets import Model, Targets, resolve_targets
 from cofi_cli.deploy.task_batches import TaskBatches, lengths_of, task_batches
 from cofi_cli.deploy.timing import (
     Case,
@@ -49,7 +48,7 @@ from cofi_cli.deploy.timing import (
     cross,
     time_case,
 )
-from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.errors import CofiError
 from cofi_cli.runs import RunDir
 
 if TYPE_CHECKING:
@@ -102,7 +101,8 @@ def bench(
         min_seconds: timed seconds per model and case; fast cases get more runs.
         torch: whether to time the checkpoints in PyTorch as well; by default those that
             runs and model folders have, where PyTorch serves the provider, unscored.
-        task: whose dev set the files are scored on; by default the run's own.
+        task: whose dev set the files are scored on; by default that of the first run, and then
+            models of runs with another task are not scored.
         score: whether to score at all.
         score_rows: score the first so many rows only.
         min_speedup: smallest speedup that passes, in the worst case or ``gate_case``;
@@ -143,15 +143,17 @@ def bench(
     )
     needs_rows = any(case.seq_len == "task" for case in cases)
     needs_score = max_drop is not None or any(c.measure.name == "score" for c in conditions)
-    known = None
-    if score or needs_rows:
-        known = _task(task, targets, is_needed=needs_rows or needs_score)
+    known, home = task, None
+    if task is None and (score or needs_rows):
+        known, home = first_task(targets, is_needed=needs_rows or needs_score)
     if needs_rows and known is None:
         raise CofiError(
             "seq_len is 'task', and there is no task whose rows could tell the lengths.",
             hint="Benchmark a run, name the task with --task, or give lengths: --seq-len 64,128.",
         )
-    scored = scored_models(found.models, torch=bool(torch)) if score and known is not None else []
+    scored: list[Model] = []
+    if score and known is not None:
+        scored = scored_models(found.models, known, home=home, torch=bool(torch))
     names = [case.name for case in cases]
     judged = found.judged if gate_model is None else (gate_model,)
     check_gates(
@@ -339,24 +341,3 @@ def _time(
 
         timed[case.name] = time_case(workers, case, schedule, inputs=inputs, progress=turn_over)
     return timed
-
-
-def _task(task: Task | None, targets: Sequence[Path], *, is_needed: bool) -> Task | None:
-    """Return the task given, else that of the first target that is a run or lies in one.
-
-    A task whose data is not reachable costs the scores, not the benchmark,
-    unless they are needed for a gate.
-    """
-    if task is not None:
-        return task
-    runs = [run for run in map(run_of, targets) if run is not None]
-    run = next(filter(task_of, runs), None)
-    if run is None:
-        return None
-    try:
-        return load_run_task(run)
-    except CofiError as error:
-        if is_needed or error.exit_code != UNREACHABLE:
-            raise
-        logger.warning("No scores: %s", error.message)
-        return None

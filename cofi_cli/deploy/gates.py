@@ -77,7 +77,8 @@ def check_gates(
         if not set(without) & set(scored):
             raise CofiError(
                 f"max_drop needs scores, and {', '.join(without)} will have none.",
-                hint="PyTorch models are scored with --torch.",
+                hint="PyTorch models are scored with --torch, models of runs with other tasks with "
+                "--task.",
             )
 
 

@@ -286,6 +286,35 @@ def test_what_cannot_be_judged_is_refused_before_measuring(
         bench([run.onnx], **QUICK, gate_model="dense", min_speedup=1.0)
 
 
+def test_models_of_runs_with_another_task_are_not_scored(
+    run: RunDir,
+    bert_folder: Path,
+    reviews: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    copied, other = tmp_path / "same", tmp_path / "other"
+    shutil.copytree(reviews, copied)
+    shutil.copytree(reviews, other)
+    lines = (other / "dev.tsv").read_text(encoding="utf-8").splitlines()
+    (other / "dev.tsv").write_text("\n".join(lines[:20]) + "\n", encoding="utf-8")
+    alike = save_run(tmp_path / "alike", bert_folder, copied)
+    unlike = save_run(tmp_path / "unlike", bert_folder, other)
+    file = save_onnx(tmp_path / "alone.onnx")
+    shutil.copyfile(bert_folder / "tokenizer.json", tmp_path / "tokenizer.json")
+    shutil.copyfile(bert_folder / "config.json", tmp_path / "config.json")
+    files = [run.onnx / "model.onnx", alike.onnx / "model.onnx", unlike.onnx / "model.onnx", file]
+    asked = QUICK | {"runs": 1}
+    found = bench(files, **asked)
+    assert [row["model"].split("/")[-3:][0] for row in found.scores[:2]] == ["tiny", "alike"]
+    assert found.scores[2]["model"].endswith("alone") and len(found.scores) == 3
+    words = "unlike/onnx/model is not scored: the task of its run unlike is not that of tiny."
+    assert words in caplog.text
+    assert len(bench(files, **asked, task=load_run_task(unlike)).scores) == 4
+    with pytest.raises(CofiError, match="max_drop needs scores, and unlike/onnx/model will have"):
+        bench(files, **asked, max_drop=1.0, gate_model="unlike/onnx/model")
+
+
 @pytest.mark.parametrize("rows", [0, -3])
 def test_scores_of_no_rows(run: RunDir, rows: int) -> None:
     with pytest.raises(CofiError, match=f"score_rows is {rows}; it must be at least 1") as caught:
