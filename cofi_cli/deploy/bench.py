@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cofi_cli.deploy import environment
 from cofi_cli.deploy.client import WorkerClient
+from cofi_cli.deploy.comparable import unlike
 from cofi_cli.deploy.compare import (
     check_comparison,
     compare,
@@ -275,8 +276,11 @@ def _compared(
     rows = compare(earlier, now)
     if conditions and (few := few_runs(earlier, now)):
         _warn([f"Too few runs to know the noise of {', '.join(few)}: raise --runs."])
+    notes = [*said["notes"], *unlike(earlier.values, now).values()]
     gates = regression_gates(conditions, rows, judged=judged, baseline=result.baseline, case=case)
-    return replace(result, gates=[*result.gates, *gates], comparison={**said, "rows": rows})
+    return replace(
+        result, gates=[*result.gates, *gates], comparison=said | {"notes": notes, "rows": rows}
+    )
 
 
 def _save(result: BenchResult, run: RunDir) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cofi_cli.deploy import stats
+from cofi_cli.deploy.comparable import peaks, place_of, unlike
 from cofi_cli.deploy.conditions import Condition
 from cofi_cli.deploy.earlier import Earlier
 from cofi_cli.deploy.measures import MEASURES, Measure
@@ -79,6 +80,12 @@ def check_comparison(
                 f"{_named(judged, cases if measure.per_case else ())}.",
                 hint="Measure the same models and cases: --batch, --seq-len, --gate-case.",
             )
+        if measure.over_cases and set(measured) != set(earlier.cases):
+            raise CofiError(
+                f"--fail-if '{condition.text}' has nothing to compare with: "
+                f"{peaks(earlier.cases, measured)}.",
+                hint="Measure the same cases: --batch, --seq-len.",
+            )
         if measure.section == "scores" and not has_scores:
             raise CofiError(
                 f"--fail-if '{condition.text}' needs scores, and there is no task to score on.",
@@ -100,6 +107,8 @@ def differences(before: Row, now: Row) -> list[str]:
 def compare(earlier: Earlier, now: Row) -> list[Row]:
     """Return a row for every figure that both results hold, for the same model and case.
 
+    What is of other rows or other cases has none; a warning says so.
+
     Args:
         earlier: the result to compare with.
         now: bench.json's content of the new one.
@@ -109,12 +118,14 @@ def compare(earlier: Earlier, now: Row) -> list[Row]:
         ``ratio`` after over before (``None`` where before is 0), its 95 % ``interval``
         where there are raw samples, and ``noise``: whether that holds 1.
     """
-    rows = []
+    rows, others = [], unlike(earlier.values, now)
+    for note in others.values():
+        logger.warning("%s", note)
     for measure in MEASURES.values():
         olds = {(model, case): value for model, case, value in measure.values(earlier.values)}
         for model, case, after in measure.values(now):
             before = olds.get((model, case))
-            if before is None or not _is_same_score(measure, model, earlier.values, now):
+            if before is None or place_of(measure, model, case) in others:
                 continue
             change = _change(measure, model, case, earlier.values, now)
             rows.append(
@@ -217,26 +228,6 @@ def few_runs(earlier: Earlier, now: Row) -> list[str]:
         for row in values["cases"]
         if row.get("runs", FEW_RUNS) < FEW_RUNS
     ]
-
-
-def _is_same_score(measure: Measure, model: str, before: Row, now: Row) -> bool:
-    """Whether two scores are of the same task, metric and rows; true for anything else."""
-    if measure.section != "scores":
-        return True
-    found = [
-        {key: row.get(key) for key in ("task", "metric", "rows")}
-        for values in (before, now)
-        for row in values["scores"]
-        if row["model"] == model
-    ]
-    if len(found) == 2 and found[0] != found[1]:
-        logger.warning(
-            "The scores of %s are not compared: %s before, %s now.",
-            model,
-            *(", ".join(f"{k} {v}" for k, v in one.items()) for one in found),
-        )
-        return False
-    return True
 
 
 def _places(earlier: Earlier, measure: Measure) -> str:

@@ -22,6 +22,7 @@ class Measure:
         key: of the row.
         scale: the row's value times this is in ``unit``.
         statistic: of the raw samples, where there are any.
+        over_cases: whether it is the largest value over all cases of a result.
         more_is_better: whether a higher value is the better one.
     """
 
@@ -31,6 +32,7 @@ class Measure:
     key: str
     scale: float = 1.0
     statistic: Statistic | None = None
+    over_cases: bool = False
     more_is_better: bool = False
 
     @property
@@ -63,7 +65,7 @@ MEASURES = {
             more_is_better=True,
         ),
         Measure("score", "points", "scores", "score", more_is_better=True),
-        Measure("memory", "MB", "models", "peak_rss_bytes", scale=1e-6),
+        Measure("memory", "MB", "models", "peak_rss_bytes", scale=1e-6, over_cases=True),
         Measure("cold-start", "s", "models", "cold_start_seconds"),
         Measure("size", "MB", "models", "bytes", scale=1e-6),
     )

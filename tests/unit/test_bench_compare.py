@@ -167,6 +167,33 @@ def test_a_condition_that_found_nothing_has_failed(caplog: pytest.LogCaptureFixt
     assert "not compared: task sst2, metric accuracy, rows 9 before" in caplog.text
 
 
+def test_rows_of_other_lengths_are_not_compared(caplog: pytest.LogCaptureFixture) -> None:
+    old, now = result(), result(4.0)
+    for values, rows, length in ((old, 872, 25.0), (now, 408, 53.0)):
+        values["cases"].append(values["cases"][1] | {"case": "b1-task"})
+        values["cases"][2] |= {"rows": rows, "mean_tokens": length, "mean_length": length}
+    gates = judge(old, now, "p50>+10%")
+    assert [gate["case"] for gate in gates] == ["b1-s128"], "not b1-task"
+    words = "b1-task of model is not compared: rows 872, mean_length 25.0 before, rows 408, mean_"
+    assert caplog.text.count(words) == 1
+    (gate,) = judge(old, now, "p50>+10%", case="b1-task")
+    assert not gate["passed"] and gate["value"] is None
+    now["cases"][2] |= {"rows": 872, "mean_length": 25.0}
+    assert len(judge(old, now, "p50>+10%")) == 2
+
+
+def test_memory_is_compared_over_the_same_cases(caplog: pytest.LogCaptureFixture) -> None:
+    old, now = result(), result()
+    now["cases"].append(now["cases"][1] | {"case": "b32-s128"})
+    (gate,) = judge(old, now, "memory>+5%")
+    assert not gate["passed"] and gate["value"] is None
+    words = (
+        "The memory of model is not compared: it is the peak over b1-s128 before, over b1-s128, "
+    )
+    assert words in caplog.text
+    assert judge(old, result(), "memory>+5%")[0]["passed"]
+
+
 def test_every_figure_is_compared() -> None:
     rows = compare(Earlier(Path("old.json"), result()), result(4.0))
     assert {row["metric"] for row in rows if row["model"] == "model"} == {
@@ -239,6 +266,12 @@ def test_what_does_not_match_is_named() -> None:
             "old.json has size of dense, model; to be judged here are other.",
         ),
         ("score<-1", {"judged": ["dense"]}, "old.json has score of model; to be judged"),
+        (
+            "memory>+5%",
+            {"all_cases": ["b1-s128", "b32-s128"]},
+            "'memory>+5%' has nothing to compare with: it is the peak over b1-s128 before, over "
+            "b1-s128, b32-s128 now.",
+        ),
         ("score<-1", {"has_scores": False}, "'score<-1' needs scores, and there is no task"),
     ],
 )
