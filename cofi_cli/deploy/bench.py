@@ -257,6 +257,13 @@ def bench(
     if earlier is not None:
         said = {"file": str(earlier.path), "environment": differing, "notes": notes}
         result = _compared(result, earlier, conditions, said, judged=judged, case=gate_case)
+    if (speedups or earlier is not None) and (few := few_runs(result.to_json(), earlier)):
+        _warn(
+            [
+                f"Too few runs to know the noise of {', '.join(few)}: their speedups, changes and "
+                "gates say little. Raise --runs, or --max-seconds where it ended them."
+            ]
+        )
     if found.run is not None:
         _save(result, found.run)
     return result
@@ -274,8 +281,6 @@ def _compared(
     """Return the result with what changed since an earlier one, and the gates on that."""
     now = result.to_json()
     rows = compare(earlier, now)
-    if conditions and (few := few_runs(earlier, now)):
-        _warn([f"Too few runs to know the noise of {', '.join(few)}: raise --runs."])
     notes = [*said["notes"], *unlike(earlier.values, now).values()]
     gates = regression_gates(conditions, rows, judged=judged, baseline=result.baseline, case=case)
     return replace(

@@ -219,9 +219,9 @@ def _samples(values: Row, model: str, case: str | None) -> list[list[float]]:
     return []
 
 
-def few_runs(earlier: Earlier, now: Row) -> list[str]:
+def few_runs(now: Row, earlier: Earlier | None = None) -> list[str]:
     """Name the cases of either result that have too few runs to know their noise."""
-    both = (("now", now), ("before", earlier.values))
+    both = [("now", now), *([] if earlier is None else [("before", earlier.values)])]
     return [
         f"{row['model']} {row['case']} ({row['runs']} {when})"
         for when, values in both

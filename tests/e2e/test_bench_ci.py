@@ -315,6 +315,17 @@ def test_models_of_runs_with_another_task_are_not_scored(
         bench(files, **asked, max_drop=1.0, gate_model="unlike/onnx/model")
 
 
+def test_speedups_of_few_runs_are_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = [save_onnx(tmp_path / f"{name}.onnx") for name in "ab"]
+    bench(files, **QUICK | {"runs": 5})
+    bench(files[:1], **QUICK | {"runs": 1})
+    assert "Too few runs" not in caplog.text
+    bench(files, **QUICK | {"runs": 4}, min_speedup=1e-3)
+    assert "Too few runs to know the noise of a b2-s8 (4 now), b b2-s8 (4 now)" in caplog.text
+
+
 @pytest.mark.parametrize("rows", [0, -3])
 def test_scores_of_no_rows(run: RunDir, rows: int) -> None:
     with pytest.raises(CofiError, match=f"score_rows is {rows}; it must be at least 1") as caught:

@@ -288,7 +288,8 @@ def test_what_could_not_be_judged_is_refused_beforehand(
 def test_too_few_runs_are_named() -> None:
     now = result()
     now["cases"][1]["runs"] = 4
-    assert few_runs(Earlier(Path("o"), result()), now) == ["model b1-s128 (4 now)"]
+    assert few_runs(now) == few_runs(now, Earlier(Path("o"), result())) == ["model b1-s128 (4 now)"]
+    assert few_runs(result(), Earlier(Path("o"), now)) == ["model b1-s128 (4 before)"]
 
 
 def test_an_earlier_result_is_read_from_its_file_or_folder(tmp_path: Path) -> None:
