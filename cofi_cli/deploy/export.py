@@ -138,7 +138,7 @@ def export(
         "opset": opset,
     }
     report = _build(source, found, folder, asked=asked, task=task, wish=wish)
-    if found.run is not None:
+    if found.run is not None and folder.resolve() == found.run.onnx.resolve():
         add_section(found.run, "onnx", {k: report[k] for k in ("precision", "opset", "parity")})
     return report
 

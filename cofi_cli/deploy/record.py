@@ -113,6 +113,23 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
+def are_as_timed(bench: dict[str, Any], folder: Path) -> bool:
+    """Whether an export folder holds the files that a bench.json timed; true where none can tell.
+
+    Files of other folders that were timed beside them are left aside, unless all are.
+    """
+    stated = {row["file"]: row.get("sha256") for row in read_rows(folder).values()}
+    if not stated:
+        return True
+    rows = [row for row in bench["models"] if row.get("runtime") != "torch" and row.get("sha256")]
+    own = [row for row in rows if Path(row["file"]).resolve().parent == folder.resolve()]
+    names = {Path(row["file"]).name: row["sha256"] for row in own or rows}
+    return all(
+        (folder / name).exists() and stated.get(name) in (None, digest)
+        for name, digest in names.items()
+    )
+
+
 def is_as_written(file: Path, row: dict[str, Any]) -> bool:
     """Whether a file is the one that its row was written for; true where no digest is known."""
     known = row.get("sha256")

@@ -8,6 +8,7 @@ from typing import Any
 from cofi_cli.deploy import text
 from cofi_cli.deploy.latency_plot import latency_svg
 from cofi_cli.deploy.plots import structure_svg
+from cofi_cli.deploy.record import are_as_timed
 from cofi_cli.deploy.structure import structure_lines
 from cofi_cli.deploy.tables import (
     case_table,
@@ -65,14 +66,16 @@ def render_report(
 def write_report(run: RunDir) -> None:
     """Draw report.md and its pictures again from what the run's folder holds.
 
+    A benchmark of files that a later export has replaced is left out.
+
     Raises:
         CofiError: there is no report.json, or a file is broken (exit code 6).
     """
     report = read_json(run.report_json)
-    export, bench, env = (
-        read_json(path) if path.exists() else None
-        for path in (run.onnx / "export.json", run.bench, run.env)
+    export, env = (
+        read_json(path) if path.exists() else None for path in (run.onnx / "export.json", run.env)
     )
+    bench = _current_bench(run)
     write_text(run.report_md, render_report(report, bench, export, env))
     if report.get("structure"):
         subtitle = _sparsity_words(report)
@@ -91,8 +94,16 @@ def add_section(run: RunDir, name: str, section: Json) -> None:
         return
     report = read_json(run.report_json)
     report[name] = section
+    if _current_bench(run) is None:
+        report.pop("bench", None)
     write_json(run.report_json, report)
     write_report(run)
+
+
+def _current_bench(run: RunDir) -> Json | None:
+    """Return bench.json, unless it is of other files than those that are there."""
+    bench: Json | None = read_json(run.bench) if run.bench.exists() else None
+    return bench if bench and are_as_timed(bench, run.onnx) else None
 
 
 def _title(report: Json) -> str:

@@ -15,7 +15,7 @@ class BenchResult:
 
     Attributes:
         env: machine, versions, provider, threads and schedule.
-        models: a row a model: name, bytes, precision, runtime, cold start, peak memory.
+        models: a row a model: name, bytes, sha256, precision, runtime, cold start, peak memory.
         cases: a row per model and case; milliseconds, raw samples by turn.
         speedups: a row per model and case against the baseline.
         headline: a row per pruned model and case at equal precision, with the product

@@ -7,6 +7,8 @@ from typing import Any
 
 from cofi_cli.deploy import environment, stats
 from cofi_cli.deploy.client import THREAD_VARIABLES, WorkerClient
+from cofi_cli.deploy.record import file_digest
+from cofi_cli.deploy.source import weights_digest
 from cofi_cli.deploy.targets import Model, Targets
 from cofi_cli.deploy.timing import Case, Schedule, Turns
 
@@ -127,6 +129,7 @@ def model_row(worker: WorkerClient, model: Model, first_run: float) -> Row:
         "name": model.name,
         "file": str(model.path),
         "bytes": model.bytes,
+        "sha256": _digest(model),
         "precision": model.precision,
         "form": model.form,
         "runtime": model.runtime,
@@ -160,6 +163,12 @@ def session_env(
         "max_seconds": schedule.max_seconds,
         "seed": schedule.seed,
     }
+
+
+def _digest(model: Model) -> str | None:
+    """Return a file's sha256, or that of a checkpoint's weights."""
+    is_file = model.runtime == "onnxruntime"
+    return file_digest(model.path) if is_file else weights_digest(str(model.path))
 
 
 def _place(model: Model, case: Case) -> Row:

@@ -15,6 +15,7 @@ from transformers import BertForSequenceClassification
 from cofi_cli.deploy import bench as bench_module
 from cofi_cli.deploy.bench import bench
 from cofi_cli.deploy.client import WorkerClient
+from cofi_cli.deploy.record import file_digest
 from cofi_cli.deploy.result import BenchResult
 from cofi_cli.deploy.source import load_run_task
 from cofi_cli.deploy.targets import resolve_targets
@@ -51,6 +52,7 @@ def test_a_run_stands_for_all_that_its_export_names(run: RunDir, result: BenchRe
         ("model_int8", "int8", "plain"),
         ("dense_int8", "int8", "plain"),
     ]
+    assert all(m["sha256"] == file_digest(Path(m["file"])) for m in result.models)
     assert result.baseline == "dense"
     assert {row["name"] for row in result.left_out} == {"model_fp16", "dense_fp16"}
     assert all("half-precision" in row["reason"] for row in result.left_out)

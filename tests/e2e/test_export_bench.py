@@ -135,6 +135,13 @@ def test_an_export_folder_of_older_weights_is_told(finished, exported, tmp_path,
     assert [text.split(": ", 1)[1] for text in told] == [command, f"{command} -o {other}"]
 
 
+def test_an_export_elsewhere_leaves_the_runs_report_alone(finished, exported, tmp_path):
+    run = RunDir(finished)
+    before = [path.read_bytes() for path in (run.report_json, run.report_md)]
+    export(finished, output=tmp_path / "onnx", opset=17, graph="plain")
+    assert [path.read_bytes() for path in (run.report_json, run.report_md)] == before
+
+
 def test_a_users_own_checkpoint(finished, tmp_path, caplog):
     out = tmp_path / "onnx"
     report = export(RunDir(finished).teacher, output=out, graph="plain")

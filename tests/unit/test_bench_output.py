@@ -278,6 +278,39 @@ def test_ticks_are_round() -> None:
     assert linear_ticks(0, 100) == [0, 20, 40, 60, 80, 100]
 
 
+def test_a_report_leaves_a_benchmark_of_replaced_files_out(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    write_json(run.report_json, {"task": "sst2", "model_name": "tiny"})
+    values = bench()
+    for row in values["models"]:
+        row |= {"file": str(run.onnx / f"{row['name']}.onnx"), "sha256": f"{row['name']} 1"}
+    values["models"][-1] |= {"file": str(run.model), "runtime": "torch"}
+    other = {"file": "/elsewhere/model.onnx", "sha256": "of another run"}
+    values["models"].append(values["models"][0] | other)
+    write_json(run.bench, values)
+
+    def is_shown(version: int, *names: str) -> bool:
+        rows = {n: {"file": f"{n}.onnx", "sha256": f"{n} {version}"} for n in names}
+        parity = {"max_abs_delta": 0.0, "inputs": "synthetic"}
+        export = {"opset": 18, "parity": parity, "models": rows}
+        write_json(run.onnx / "export.json", export)
+        for file in run.onnx.glob("*.onnx"):
+            file.unlink()
+        for name in names:
+            (run.onnx / f"{name}.onnx").touch()
+        write_report(run)
+        return "## Latency" in run.report_md.read_text(encoding="utf-8")
+
+    every = ("dense", "model", "dense_int8", "model_int8")
+    assert is_shown(1, *every)
+    assert not is_shown(2, *every) and not (tmp_path / LATENCY).exists()
+    assert not is_shown(1, "dense", "model"), "the int8 files are gone"
+    for row in values["models"]:
+        del row["sha256"]
+    write_json(run.bench, values)
+    assert is_shown(2, *every), "an older bench.json does not say what it timed"
+
+
 def test_a_report_has_the_picture_while_there_are_scores(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     write_json(run.report_json, {"task": "sst2", "model_name": "tiny"})
