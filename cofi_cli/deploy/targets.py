@@ -194,7 +194,8 @@ def resolve_targets(
 
 def unique_names(paths: Sequence[Path]) -> list[str]:
     """Return for each file the shortest tail of its path, suffix aside, that no other has."""
-    parts = [path.resolve().with_suffix("").parts for path in paths]
+    # Links are not followed: in a hub's cache they lead to names that say nothing.
+    parts = [path.absolute().with_suffix("").parts for path in paths]
     for depth in range(1, max(len(p) for p in parts) + 1):
         names = ["/".join(p[-depth:]) for p in parts]
         if len(set(names)) == len(names):
@@ -315,7 +316,7 @@ def _checkpoints(
         family = source.output.resolve()
         for key, checkpoint in source.models.items():
             file = family / f"{key}.onnx"
-            same = next((m for m in models if m.path.resolve() == file), None)
+            same = next((m for m in models if m.path.parent.resolve() / m.path.name == file), None)
             if same is None or not (is_asked or Path(checkpoint).is_dir()):
                 continue
             torch_model = replace(

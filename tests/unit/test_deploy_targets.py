@@ -133,6 +133,16 @@ def test_names_grow_until_they_differ():
     assert unique_names(paths) == ["x/onnx/model", "y/onnx/model"]
 
 
+def test_names_are_those_of_links_not_of_what_they_lead_to(tmp_path):
+    blob = tiny_onnx(tmp_path / "blobs" / "5f3a")
+    links = [tmp_path / name / "model.onnx" for name in ("x", "y")]
+    for link in links:
+        link.parent.mkdir()
+        link.symlink_to(blob)
+    assert unique_names(links) == ["x/model", "y/model"]
+    assert resolve(links)[0] == ["x/model", "y/model"]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
