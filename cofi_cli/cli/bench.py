@@ -42,11 +42,12 @@ def bench(
     provider: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     batch: Annotated[str, typer.Option(help="Batch sizes, comma between.")] = "1,32",
     seq_len: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Lengths in tokens, comma between; task: the task's own rows, as they come."
+            help="Lengths in tokens, comma between; task: the task's own rows, as they come. "
+            "By default 128, or what the models take."
         ),
-    ] = "128",
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(help="Threads of an operator; by default one per core.")
     ] = None,
@@ -135,7 +136,7 @@ def bench(
     prepare(quiet=quiet)
     places = targets or [RunDir.latest().root]
     _check_places(output, ci_dir)
-    shapes = numbers("--batch", batch), lengths("--seq-len", seq_len)
+    shapes = numbers("--batch", batch), None if seq_len is None else lengths("--seq-len", seq_len)
     title = f"cofi bench {' '.join(map(str, places))}"
     say(f"Benchmarking {', '.join(map(str, places))}", quiet=quiet)
     from cofi_cli.deploy.bench import bench as run_bench

@@ -23,6 +23,7 @@ from cofi_cli.deploy.conditions import Condition, parse_conditions
 from cofi_cli.deploy.earlier import Earlier, load_earlier
 from cofi_cli.deploy.export import export, is_fresh
 from cofi_cli.deploy.gates import check_gates, drop_gates, speedup_gates
+from cofi_cli.deploy.lengths import LENGTH, usual_length
 from cofi_cli.deploy.providers import BUILDS, provider_name, require_one_build, torch_serves
 from cofi_cli.deploy.report import add_section
 from cofi_cli.deploy.result import BenchResult
@@ -64,7 +65,7 @@ def bench(
     baseline: Path | None = None,
     provider: str = "cpu",
     batch: Sequence[int] = (1, 32),
-    seq_len: Sequence[Length] = (128,),
+    seq_len: Sequence[Length] | None = None,
     threads: int | None = None,
     runs: int = 30,
     warmup: int = 3,
@@ -94,7 +95,8 @@ def bench(
         baseline: what the others are compared with.
         provider: ``cpu`` or ``cuda``; verified.
         batch: batch sizes; every one is measured with every length.
-        seq_len: lengths in tokens, and ``"task"`` for those of the task's own rows.
+        seq_len: lengths in tokens, and ``"task"`` for those of the task's own rows; by default 128,
+            or what the models take at most.
         threads: within an operator; by default one per core that we may use.
         runs: timed runs per model and case.
         warmup: untimed runs before them.
@@ -121,7 +123,7 @@ def bench(
         CofiError: a wrong argument (2), a provider that is not there or two builds of
             onnxruntime (5), a file that is missing or does not open (6).
     """
-    cases = cross(batch, seq_len)
+    cases = cross(batch, seq_len if seq_len is not None else (LENGTH,))
     schedule = Schedule(runs=runs, warmup=warmup, max_seconds=max_seconds, min_seconds=min_seconds)
     provider_name(provider)
     require_one_build(environment.versions(*BUILDS), provider=provider)
@@ -142,6 +144,8 @@ def bench(
         provider=provider,
         torch=torch if torch is not None or torch_serves(provider) else False,
     )
+    if seq_len is None:
+        cases = cross(batch, (usual_length(found.models),))
     needs_rows = any(case.seq_len == "task" for case in cases)
     needs_score = max_drop is not None or any(c.measure.name == "score" for c in conditions)
     known, home = task, None

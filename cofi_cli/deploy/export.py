@@ -15,6 +15,7 @@ from cofi_cli.deploy.candidates import SCHEDULE, Conditions
 from cofi_cli.deploy.environment import versions
 from cofi_cli.deploy.forms import get_form, longest_of, portable_forms
 from cofi_cli.deploy.graphs import Wish
+from cofi_cli.deploy.lengths import LENGTH, longest_input
 from cofi_cli.deploy.onnx_card import onnx_card
 from cofi_cli.deploy.parity import TOLERANCE
 from cofi_cli.deploy.providers import provider_name
@@ -42,8 +43,6 @@ logger = logging.getLogger(__name__)
 
 PRECISIONS = ("fp32", "int8", "fp16", "auto")
 PARITY_ROWS = 64
-LENGTH = 128
-"""Tokens at which candidates are timed unless told otherwise."""
 
 
 def export(
@@ -125,7 +124,7 @@ def export(
     _check_arguments(wish)
     found = find_source(source)
     folder = _output(found, output)
-    wish = _fitted(wish, _longest(found), is_asked_for=seq_len is not None)
+    wish = _fitted(wish, longest_input(found.models["model"]), is_asked_for=seq_len is not None)
     asked = {
         "precision": precision,
         "graph": graph,
@@ -248,14 +247,6 @@ def _precisions(precision: str, provider: str) -> tuple[str, ...]:
     if precision == "auto":
         return ("fp16",) if provider == "cuda" else ("int8",)
     return () if precision == "fp32" else (precision,)
-
-
-def _longest(found: Source) -> int:
-    """Return the most tokens that the model takes."""
-    from cofi_cli.architectures import load_config_dict, resolve
-
-    config = load_config_dict(resolve(found.models["model"]))
-    return int(config["max_position_embeddings"]) - int(config.get("position_offset", 0))
 
 
 def _fitted(wish: Wish, longest: int, *, is_asked_for: bool) -> Wish:

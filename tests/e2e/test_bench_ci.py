@@ -15,14 +15,16 @@ from transformers import BertForSequenceClassification
 from cofi_cli.deploy import bench as bench_module
 from cofi_cli.deploy.bench import bench
 from cofi_cli.deploy.client import WorkerClient
+from cofi_cli.deploy.lengths import longest_input
 from cofi_cli.deploy.record import file_digest
 from cofi_cli.deploy.result import BenchResult
-from cofi_cli.deploy.source import load_run_task
+from cofi_cli.deploy.source import load_model, load_run_task, write_config
 from cofi_cli.deploy.targets import resolve_targets
 from cofi_cli.deploy.wire import unpack
 from cofi_cli.deploy.worker_base import random_inputs
 from cofi_cli.errors import ENVIRONMENT, UNREACHABLE, USAGE, CofiError
 from cofi_cli.runs import RunDir, read_json, write_json
+from tests.architectures import save
 from tests.tiny_onnx import save_onnx, save_run
 
 QUICK: dict[str, Any] = {
@@ -333,6 +335,32 @@ def test_scores_of_no_rows(run: RunDir, rows: int) -> None:
     with pytest.raises(CofiError, match=f"score_rows is {rows}; it must be at least 1") as caught:
         bench([run.root], **QUICK, score_rows=rows)
     assert caught.value.exit_code == USAGE and "--no-score" in (caught.value.hint or "")
+
+
+def test_the_usual_length_is_one_that_the_models_take(
+    run: RunDir, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    usual = QUICK | {"seq_len": None, "runs": 1}
+    found = bench([run.onnx], **usual, score=False)
+    assert {row["case"] for row in found.cases} == {"b2-s48"}
+    assert "Timed at a length of 48 tokens: dense takes no more." in caplog.text
+    file = save_onnx(tmp_path / "a.onnx")
+    assert [row["case"] for row in bench([file], **usual).cases] == ["b2-s128"]
+
+
+@pytest.mark.parametrize("name", ["bert", "roberta", "mpnet", "distilbert"])
+def test_the_longest_input_is_that_of_the_checkpoint_and_of_its_export(
+    tmp_path: Path, name: str
+) -> None:
+    """Where positions begin after the padding id, the table has more rows than that."""
+    checkpoint = save(tmp_path / "dense", name, "sequence")
+    model = load_model(str(checkpoint))
+    model.save_pretrained(tmp_path / "compact")
+    longest = 46 if name in ("roberta", "mpnet") else 48
+    for source in (checkpoint, tmp_path / "compact"):
+        (tmp_path / "onnx").mkdir(exist_ok=True)
+        write_config(str(source), tmp_path / "onnx")
+        assert longest_input(str(source)) == longest_input(str(tmp_path / "onnx")) == longest
 
 
 def test_what_cannot_be_scored_is_told_before_timing(
