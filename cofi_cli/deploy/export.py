@@ -206,6 +206,7 @@ def _build(
                 "picked": build.pick() if precision == "auto" else None,
                 "opset": wish.opset,
                 "exporter": "torchscript",
+                "position_offset": models["model"][1].config.position_offset,
                 "inputs": list(inputs_of(models["model"][1])),
                 "conditions": wish.conditions.as_dict(),
                 "parity": {

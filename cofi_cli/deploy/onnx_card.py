@@ -32,6 +32,10 @@ _PADDING = f"""
 Files of graph `{BY_LENGTH}` take padding on the right only; a row that is padded elsewhere is
 answered by NaN."""
 
+_OFFSET = """
+Pad rows on the right: positions are counted from a row's first token, and the checkpoint counts
+from the first one that is not padding. Padded on the left, a row is answered otherwise."""
+
 
 def onnx_card(report: dict[str, Any], *, head: str) -> str:
     """Return the card of an export.json; ``head`` is the models' kind of head."""
@@ -59,11 +63,16 @@ def onnx_card(report: dict[str, Any], *, head: str) -> str:
         inputs=report["parity"]["inputs"],
         outputs=use.outputs,
         names=_listed(report["inputs"]),
-        padding=_PADDING
-        if any(row["form"] == BY_LENGTH for row in report["models"].values())
-        else "",
+        padding=_padding(report),
         code=use.code,
     )
+
+
+def _padding(report: dict[str, Any]) -> str:
+    """Return what there is to say of padding; BERT's own graphs take it anywhere."""
+    is_by_length = any(row["form"] == BY_LENGTH for row in report["models"].values())
+    has_offset = report.get("position_offset", 0) > 0
+    return (_OFFSET if has_offset else "") + (_PADDING if is_by_length else "")
 
 
 def _listed(names: list[str]) -> str:

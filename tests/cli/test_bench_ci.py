@@ -233,7 +233,11 @@ def test_the_action_benchmarks_and_compares(tmp_path: Path, files: tuple[Path, P
     values["models"][1]["bytes"] -= 500
     write_json(tmp_path / "base" / "bench.json", values)
     code, outputs, said = act(
-        tmp_path, target=two, **SMALL, **first | {"fail_if": "size>+0%"}, args="--no-score\n--quiet --warmup\t7\n\n"
+        tmp_path,
+        target=two,
+        **SMALL,
+        **first | {"fail_if": "size>+0%"},
+        args="--no-score\n--quiet --warmup\t7\n\n",
     )
     assert code == GATE, said
     assert (outputs["passed"], outputs["exit-code"]) == ("false", "3")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
@@ -47,6 +49,24 @@ def test_a_model_card_opens_the_kind(kind: str) -> None:
     assert hasattr(transformers, spec.auto)
 
 
+def test_the_readme_feeds_what_a_graph_takes() -> None:
+    """RoBERTa's and DistilBERT's take no token types."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    asking = [code for code in blocks if "InferenceSession" in code]
+    assert len(asking) == 2
+    for code in asking:
+        compile(code, "README", "exec")
+        (feed,) = re.findall(r"^feed = (.*)$", code, re.MULTILINE)
+        inputs = [SimpleNamespace(name=name) for name in ("input_ids", "attention_mask")]
+        session = SimpleNamespace(get_inputs=lambda inputs=inputs: inputs)
+        row = SimpleNamespace(ids=[5], attention_mask=[1], type_ids=[0])
+        names: dict[str, Any] = {"text": row, "rows": [row], "session": session}
+        (fields,) = re.findall(r"^fields = \{.*?\}$", code, re.MULTILINE | re.DOTALL)
+        exec(f"{fields}\nfeed = {feed}", names)
+        assert names["feed"] == {"input_ids": [[5]], "attention_mask": [[1]]}
+
+
 @pytest.mark.parametrize("head", USAGE)
 def test_an_onnx_card_reads_the_outputs_of_its_head(head: str) -> None:
     assert head in HEADS
@@ -70,6 +90,8 @@ def test_an_onnx_card_reads_the_outputs_of_its_head(head: str) -> None:
     assert "padded elsewhere is\nanswered by NaN.\nWhat was tried" in onnx_card(
         values, head=head
     ).replace(". What", ".\nWhat")
+    assert "Pad rows on the right" not in card
+    assert "Pad rows on the right" in onnx_card(values | {"position_offset": 2}, head=head)
     assert "`input_ids` and `attention_mask`, int64" in card
     code = code_of(card)
     for name in OUTPUTS[head]:
