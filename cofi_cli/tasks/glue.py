@@ -53,6 +53,9 @@ _MATCHED = (
     ("validation_mismatched", ("dev_mismatched",)),
 )
 
+HIDDEN = ("-1", "-1.0")
+"""What the hub writes where a test set's labels are not published."""
+
 GLUE: dict[str, GlueTask] = {
     "cola": GlueTask(
         _ONE,
@@ -145,7 +148,7 @@ def _read_split(path: Path, name: str, spec: GlueTask, *, labelled: bool | None)
         labels_at = _find(path, header, spec.label)
     last = max([*where, labels_at or 0])
     texts: list[tuple[str, ...]] = []
-    labels: list[float] = []
+    given: list[tuple[int, str]] = []
     skipped: list[int] = []
     for line, fields in rows:
         if len(fields) <= last:  # GLUE's own qqp has some such lines
@@ -153,7 +156,7 @@ def _read_split(path: Path, name: str, spec: GlueTask, *, labelled: bool | None)
             continue
         texts.append(tuple(fields[i] for i in where))
         if labels_at is not None:
-            labels.append(_label(fields[labels_at].strip(), spec, path, line))
+            given.append((line, fields[labels_at].strip()))
     if len(skipped) > len(rows) // 100:
         raise CofiError(
             f"{path}, line {skipped[0]}: too few fields, and so in {len(skipped)} of {len(rows)} "
@@ -161,8 +164,10 @@ def _read_split(path: Path, name: str, spec: GlueTask, *, labelled: bool | None)
         )
     if skipped:
         logger.warning("%s: left out %d lines with too few fields.", path, len(skipped))
-    if labels_at is None:
+    is_hidden = not labelled and all(value in HIDDEN for _, value in given)
+    if labels_at is None or is_hidden:
         return Split(texts, None)
+    labels = [_label(value, spec, path, line) for line, value in given]
     return Split(texts, [int(x) for x in labels] if spec.labels else labels)
 
 

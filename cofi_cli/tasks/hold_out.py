@@ -23,8 +23,9 @@ def hold_out(rows: Sequence[tuple[str, ...]], kind: Kind, path: Path) -> tuple[T
     """Return the rows to train on and those held out, each in the file's order.
 
     A row goes by the hash of its text; of a ranking by that of its query, of spans by that of
-    their context, so that one query or context lies on one side. Neither the order of the file nor
-    the seed of a run matters.
+    their context, so that one query or context lies on one side. Those with more rows than are
+    still wanted stay in training; where all have, the smallest is held out. Neither the order of
+    the file nor the seed of a run matters.
 
     Raises:
         CofiError: too few different rows.
@@ -33,18 +34,22 @@ def hold_out(rows: Sequence[tuple[str, ...]], kind: Kind, path: Path) -> tuple[T
     for number, row in enumerate(rows):
         groups.setdefault(_key(row, kind), []).append(number)
     wanted = min(MOST, len(rows) // SHARE)
-    if wanted < FEWEST or len(groups) < FEWEST:
-        what = {"ranking": "queries", "span": "contexts"}.get(kind, "texts")
-        raise CofiError(
-            f"{path} has {len(rows)} rows of {len(groups)} different {what}: too few to hold some "
-            f"out; {SHARE * FEWEST} rows is the least.",
-            hint="Add texts, or name rows to score on: --validation FILE",
-        )
+    what = {"ranking": "queries", "span": "contexts"}.get(kind, "texts")
+    too_few = CofiError(
+        f"{path} has {len(rows)} rows of {len(groups)} different {what}: too few to hold some "
+        f"out; {SHARE * FEWEST} rows is the least.",
+        hint="Add texts, or name rows to score on: --validation FILE",
+    )
+    if wanted < FEWEST:
+        raise too_few
     chosen: set[int] = set()
-    for key in sorted(groups, key=_digest)[: len(groups) - 1]:
-        if len(chosen) >= wanted:
-            break
-        chosen.update(groups[key])
+    for key in sorted(groups, key=_digest):
+        if len(chosen) + len(groups[key]) <= wanted:
+            chosen.update(groups.pop(key))
+    if len(chosen) < FEWEST:
+        if len(groups) < 2:  # all that is left to train on
+            raise too_few
+        chosen.update(groups[min(groups, key=lambda key: (len(groups[key]), _digest(key)))])
     return (
         [row for number, row in enumerate(rows) if number not in chosen],
         [row for number, row in enumerate(rows) if number in chosen],

@@ -10,6 +10,9 @@ from cofi_cli.errors import CofiError, did_you_mean
 from cofi_cli.tasks.tables import Table
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+FLAGS = ("false", "true")
+_COMMA = re.compile(r"[+-]?\d+,\d+")
+_LIST = re.compile(r"\[(['\"].*['\"])?\]", re.DOTALL)
 _WHOLE = re.compile(r"[+-]?\d+")
 
 
@@ -17,7 +20,7 @@ def read_labels(table: Table, column: str) -> list[object]:
     """Return a label column's values.
 
     Raises:
-        CofiError: one is empty or NaN; names its row.
+        CofiError: one is empty or NaN, or a list; names its row.
     """
     values = table.columns[column]
     for row, value in enumerate(values):
@@ -31,7 +34,45 @@ def read_labels(table: Table, column: str) -> list[object]:
                 f"{table.place(row)}: the label (column '{column}') is a {type(value).__name__}, "
                 "but one class or number is needed."
             )
+        check_no_list(value, f"{table.place(row)}: the label (column '{column}')")
     return values
+
+
+def check_classes(table: Table, column: str) -> None:
+    """Refuse labels that name one class in two ways, or numbers that do not look like any.
+
+    Raises:
+        CofiError: some are true or false and some 0 or 1, or all are numbers with a comma.
+    """
+    values = table.columns[column]
+    is_flag = [class_name(value) in FLAGS for value in values]
+    if any(is_flag) and {"0", "1"} & set(map(class_name, values)):
+        row = is_flag.index(not is_flag[0])
+        raise CofiError(
+            f"{table.place(row)}: the label (column '{column}') is {values[row]}, but the first "
+            f"is {values[0]}: true and false do not go together with 0 and 1.",
+            hint="Write one or the other in all rows.",
+        )
+    if values and all(_COMMA.fullmatch(str(value).strip()) for value in values):
+        raise CofiError(
+            f"{table.place(0)}: the label (column '{column}') is '{values[0]}', a number with a "
+            "comma.",
+            hint="Write numbers with a point: 1.5",
+        )
+
+
+def check_no_list(value: object, place: str) -> None:
+    """Refuse a list that was written into a cell as Python shows it, as dataframes do.
+
+    Raises:
+        CofiError: it is one.
+    """
+    if isinstance(value, str) and _LIST.fullmatch(value.strip()):
+        raise CofiError(
+            f"{place} is {value.strip()}, a list as Python shows it.",
+            hint="Write such a file as jsonl or parquet, which hold lists: df.to_json(FILE, "
+            "orient='records', lines=True). Or put names between separators: joy|anger",
+        )
 
 
 def is_empty(value: object) -> bool:
@@ -77,10 +118,13 @@ def to_numbers(table: Table, column: str, *, because: str) -> list[float]:
 
 
 def class_name(value: object) -> str:
-    """Return the name of a class: the same for ``1``, ``1.0``, ``"1"`` and ``"1.0"``."""
-    if isinstance(value, bool):
-        return str(value).lower()
+    """Return the name of a class: the same for ``1``, ``1.0``, ``"1"`` and ``"1.0"``.
+
+    And for true and false, which dataframes write as ``True`` and ``False``.
+    """
     text = str(value).strip()
+    if text.lower() in FLAGS:
+        return text.lower()
     return re.sub(r"\.0+$", "", text) if _NUMBER.fullmatch(text) else text
 
 
@@ -92,7 +136,9 @@ def class_names(values: Sequence[object]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def to_classes(table: Table, column: str, names: tuple[str, ...], origin: str) -> list[int]:
+def to_classes(
+    table: Table, column: str, names: tuple[str, ...], origin: str, *, any_case: bool = False
+) -> list[int]:
     """Return a label column as class indices.
 
     Args:
@@ -100,17 +146,19 @@ def to_classes(table: Table, column: str, names: tuple[str, ...], origin: str) -
         column: its label column.
         names: of the classes.
         origin: where these come from, such as the training file.
+        any_case: whether capitals do not matter.
 
     Raises:
         CofiError: a label that is not among the names; names its row.
     """
-    index = {name: i for i, name in enumerate(names)}
+    fold = str.lower if any_case else str
+    index = {fold(name): i for i, name in enumerate(names)}
     classes: list[int] = []
     for row, value in enumerate(table.columns[column]):
         name = class_name(value)
-        if name not in index:
+        if fold(name) not in index:
             raise unknown_label(name, names, table.place(row), origin)
-        classes.append(index[name])
+        classes.append(index[fold(name)])
     return classes
 
 

@@ -13,7 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cofi_cli.errors import CofiError
-from cofi_cli.tasks.labels import class_name, class_names, is_empty, unknown_label
+from cofi_cli.tasks.labels import (
+    check_no_list,
+    class_name,
+    class_names,
+    is_empty,
+    unknown_label,
+)
 from cofi_cli.tasks.tables import Table
 
 SEPARATORS = ("|", ";")
@@ -39,16 +45,16 @@ def multilabel_reader(
 
     Args:
         table: the training file: it names the labels and tells the separator.
-        columns: one column of sets, or one of 0 and 1 for each label.
+        columns: one column of sets, or one of nothing but 0 and 1 for each label.
         separator: as ``task.separator`` has it.
         names: the labels where they are known already; the file's must be among them.
 
     Raises:
         CofiError: no label anywhere, or a cell that cannot be read; names its row.
     """
-    if len(columns) > 1:
+    (column, *others) = columns
+    if others or all(_is_flag(value) for value in table.columns[column]):
         return _indicator_reader(columns, names)
-    (column,) = columns
     separator = separator or find_separator(table, column)
     origin = "the teacher's labels" if names is not None else str(table.path)
     if names is None:
@@ -119,6 +125,7 @@ def read_sets(table: Table, column: str, separator: str) -> list[list[str]]:
                 hint=f'One label is a list too: ["{value}"].',
             )
         else:
+            check_no_list(value, place)
             parts = [str(value)] if separator == NONE else _split(str(value), separator)
             rows.append([class_name(part) for part in parts if not is_empty(part)])
     return rows
@@ -154,10 +161,14 @@ def _indicator_reader(
     return known, read
 
 
+def _is_flag(value: object) -> bool:
+    return not isinstance(value, list | dict) and class_name(value) in ON
+
+
 def _indicators(table: Table, column: str) -> list[float]:
     found = []
     for row, value in enumerate(table.columns[column]):
-        flag = None if is_empty(value) else ON.get(class_name(value).lower())
+        flag = None if is_empty(value) else ON.get(class_name(value))
         if flag is None:
             raise CofiError(
                 f"{table.place(row)}: label column '{column}' is {value!r}; expected is 0 or 1.",

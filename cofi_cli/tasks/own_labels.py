@@ -10,6 +10,7 @@ from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.kinds import Kind
 from cofi_cli.tasks.labels import (
+    check_classes,
     class_names,
     is_regression,
     read_labels,
@@ -84,19 +85,20 @@ def _classes(
     (column,) = columns
     if names is None:
         names = class_names(read_labels(table, column))
+        check_classes(table, column)
         if len(names) == 1:
             raise CofiError(
                 f"{table.path} has only one label, '{names[0]}' (column '{column}').",
                 hint="A classification needs rows of at least two classes.",
             )
-        known, origin = names, str(table.path)
+        known, origin, any_case = names, str(table.path), False
     else:
-        known, origin = names, "the teacher's labels"
+        known, origin, any_case = names, "the teacher's labels", True
 
     def read(other: Table) -> list[Any]:
         _check_column(other, column, table)
         read_labels(other, column)
-        return to_classes(other, column, known, origin)
+        return to_classes(other, column, known, origin, any_case=any_case)
 
     return LabelReader(known, ("accuracy", "macro_f1"), read)
 

@@ -7,13 +7,12 @@ context does not answer.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from cofi_cli.errors import CofiError
-from cofi_cli.tasks.tables import read_table, read_text
+from cofi_cli.tasks.tables import parse_json, read_table, read_text
 from cofi_cli.tasks.task import Split
 
 T = TypeVar("T")
@@ -97,10 +96,7 @@ def table_rows(
 
 
 def _squad_rows(path: Path) -> Iterator[Row]:
-    try:
-        whole = json.loads(read_text(path))
-    except ValueError as error:
-        raise CofiError(f"{path} is not valid JSON: {error}.") from error
+    whole = parse_json(read_text(path), str(path))
     hint = f"Expected is {_JSON}."
     for a, article in enumerate(_get(whole, "data", list, str(path), hint), start=1):
         place = f"{path}, article {a}"

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cofi_cli.errors import UNREACHABLE, CofiError
 
@@ -81,6 +82,28 @@ def _missing(path: Path) -> CofiError:
         hint="Check the path; it is taken from the folder where the command runs.",
         exit_code=UNREACHABLE,
     )
+
+
+def parse_json(text: str, place: str) -> Any:
+    """Read JSON text; ``place`` is where it stands, for messages.
+
+    Raises:
+        CofiError: not valid, or half a character: a surrogate without its pair.
+    """
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise CofiError(f"{place} is not valid JSON: {error}.") from error
+    if "\\ud" in text.lower():
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            half = str(error.object)[error.start].encode("ascii", "backslashreplace").decode()
+            raise CofiError(
+                f"{place} holds {half}, half a character: text that was cut inside an emoji.",
+                hint="Cut it elsewhere, or leave the escape out.",
+            ) from error
+    return value
 
 
 def tsv_lines(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -159,10 +182,7 @@ def read_jsonl(path: Path) -> Table:
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise CofiError(f"{path}, line {number} is not valid JSON: {error}.") from error
+        record = parse_json(line, f"{path}, line {number}")
         if not isinstance(record, dict):
             raise CofiError(
                 f"{path}, line {number} is not a JSON object such as "

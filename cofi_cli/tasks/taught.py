@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,14 +53,25 @@ def in_order_of(task: Task, taught: Taught) -> Task:
             for name, split in task.splits.items()
         }
         return replace(task, labels=taught.labels, splits=splits, fingerprint={})
-    is_unnamed = all(name == f"label_{i}" for i, name in enumerate(theirs))
-    if is_unnamed and len(ours) == len(theirs):
+    if say_nothing(taught.labels) and len(ours) == len(theirs):
         return task
-    missing = next(n for n, low in zip(task.labels, ours, strict=True) if low not in theirs)
-    raise CofiError(
+    raise foreign_label(task, taught.name, taught.labels)
+
+
+def say_nothing(names: Sequence[str]) -> bool:
+    """Whether label names are but their numbers: ``LABEL_0``, or ``0``."""
+    return all(name.lower() in (f"label_{i}", str(i)) for i, name in enumerate(names))
+
+
+def foreign_label(task: Task, teacher: str, names: Sequence[str]) -> CofiError:
+    """Build the error for a task with a label that is not among the teacher's names."""
+    known = {name.lower() for name in names}
+    missing = next(name for name in task.labels if name.lower() not in known)
+    return CofiError(
         f"Label '{missing}' of task '{task.name}' is not among those of the teacher "
-        f"'{taught.name}': {', '.join(taught.labels)}.",
-        hint="Name a teacher that was fine-tuned on these labels.",
+        f"'{teacher}': {', '.join(names)}.",
+        hint="Name a teacher that was fine-tuned on these labels; if they are the same under other "
+        "names, give them the task's in its config.json (id2label, label2id).",
     )
 
 

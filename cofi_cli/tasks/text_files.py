@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from cofi_cli.errors import CofiError
 from cofi_cli.tasks.columns import choose_texts
 from cofi_cli.tasks.files import check_pair, read_rows, read_texts
 from cofi_cli.tasks.kinds import Kind
-from cofi_cli.tasks.tables import Table, read_text
-from cofi_cli.tasks.token_files import read_sentences
+from cofi_cli.tasks.tables import Table, parse_json, read_text
+from cofi_cli.tasks.token_files import DOCUMENT, read_sentences
 
 Texts = list[tuple[str, ...]]
 
@@ -21,6 +22,7 @@ PLAIN = ".txt"
 """One text a line."""
 BIO = (".bio", ".conll", ".iob", ".iob2")
 """A word a line, its tag in another column, blank lines between sentences."""
+_TAG = re.compile(r"O|[BIESLU]-\S+")
 WORDS = ("tokens", "words")
 """Columns of word lists, tried first for tagging."""
 
@@ -38,7 +40,9 @@ def read_text_rows(path: Path, kind: Kind, config: TaskConfig) -> Texts:
         CofiError: not there (exit code 6), faulty (which line), or without rows.
     """
     suffix = path.suffix.lower()
-    if suffix == PLAIN:
+    if _is_column_file(path, kind):
+        rows = [*read_sentences(path, text=config.text, needs_tags=False).words]
+    elif suffix == PLAIN:
         rows = _lines(path, kind)
     elif suffix in BIO and kind == "tokens":
         rows = [*read_sentences(path, text=config.text, needs_tags=False).words]
@@ -49,6 +53,37 @@ def read_text_rows(path: Path, kind: Kind, config: TaskConfig) -> Texts:
     if not rows:
         raise CofiError(f"{path} has no texts.", hint="It needs one text a line, or a text column.")
     return rows
+
+
+def may_be_labelled(path: Path, kind: Kind, config: TaskConfig) -> bool:
+    """Whether a file has a place for labels: a column, tags beside the words, answers.
+
+    Whether there is something in a column of rows is seen when it is read.
+    """
+    suffix = path.suffix.lower()
+    if suffix == PLAIN and not _is_column_file(path, kind):
+        return False
+    if kind == "tokens":
+        label = config.label if isinstance(config.label, str) else None
+        own = read_sentences(path, text=config.text, label=label, needs_tags=False)
+        return own.tags is not None
+    if kind == "span":
+        return (
+            '"answers"' in read_text(path)
+            if suffix == ".json"
+            else ("answers" in read_rows(path).columns)
+        )
+    return True
+
+
+def _is_column_file(path: Path, kind: Kind) -> bool:
+    """Whether a .txt is a column file of tagged words, as CoNLL's are: each line ends in a tag."""
+    if kind != "tokens" or path.suffix.lower() != PLAIN:
+        return False
+    lines = [line.split() for line in read_text(path).split("\n") if line.strip()]
+    tagged = [line for line in lines if line[0] != DOCUMENT]
+    widths = {len(line) for line in tagged}
+    return len(widths) == 1 and max(widths) > 1 and all(_TAG.fullmatch(w[-1]) for w in tagged)
 
 
 def _lines(path: Path, kind: Kind) -> Texts:
@@ -93,16 +128,14 @@ def _word_rows(table: Table, config: TaskConfig) -> Texts:
 
 def _questions(path: Path) -> Texts:
     """Return questions and contexts of SQuAD's JSON, answers unread."""
+    whole = parse_json(read_text(path), str(path))
     try:
-        articles = json.loads(read_text(path))["data"]
         return [
             (str(entry["question"]), str(paragraph["context"]))
-            for article in articles
+            for article in whole["data"]
             for paragraph in article["paragraphs"]
             for entry in paragraph["qas"]
         ]
-    except ValueError as error:
-        raise CofiError(f"{path} is not valid JSON: {error}.") from error
     except (KeyError, TypeError) as error:
         layout: Mapping[str, Any] = {"context": "...", "qas": [{"question": "..."}]}
         raise CofiError(

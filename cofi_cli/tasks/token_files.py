@@ -11,7 +11,7 @@ from cofi_cli.tasks.tables import READERS, Table, read_table, read_text
 
 WORDS, TAGS = ("tokens", "words"), ("ner_tags", "tags", "labels")
 """Columns of words and of tags in files with lists, the preferred first."""
-_DOCUMENT = "-DOCSTART-"
+DOCUMENT = "-DOCSTART-"
 _LAYOUT = (
     "A column file has a word and its tag a line, with tabs or spaces between columns, a blank "
     "line after each sentence, and no header."
@@ -113,7 +113,7 @@ def _blocks(text: str) -> Iterator[list[tuple[int, list[str]]]]:
     for number, raw in enumerate(text.split("\n"), start=1):
         line = raw.removesuffix("\r")
         is_blank = not line.strip(" \t")
-        if is_blank or line.split("\t")[0].split(" ")[0] == _DOCUMENT:
+        if is_blank or line.split("\t")[0].split(" ")[0] == DOCUMENT:
             if block:
                 yield block
             block = []

@@ -12,12 +12,13 @@ from cofi_cli.tasks.columns import LABELS
 from cofi_cli.tasks.files import check_pair, file_name, is_unlabelled, own_columns, read_rows
 from cofi_cli.tasks.files import read_texts as texts_of
 from cofi_cli.tasks.hold_out import hold_out
+from cofi_cli.tasks.labels import class_name
 from cofi_cli.tasks.own_labels import READERS, LabelReader, label_reader
 from cofi_cli.tasks.ranking import check_groups
 from cofi_cli.tasks.tables import Table
 from cofi_cli.tasks.task import Split, Task
 from cofi_cli.tasks.taught import Taught, in_order_of
-from cofi_cli.tasks.text_files import PLAIN, read_text_rows
+from cofi_cli.tasks.text_files import may_be_labelled, read_text_rows
 
 
 def no_teacher() -> CofiError:
@@ -117,7 +118,7 @@ def _labelled(config: TaskConfig, taught: Taught) -> Task | None:
     if config.validation is None:
         return None
     path, kind = Path(config.validation), taught.kind
-    if path.suffix.lower() == PLAIN:
+    if not may_be_labelled(path, kind, config):
         return None
     if kind not in READERS:
         return _by_loader(config, taught)
@@ -168,7 +169,7 @@ def _by_index(table: Table, label: tuple[str, ...], taught: Taught) -> tuple[str
     if taught.kind not in ("classification", "multilabel"):
         return None
     indices = tuple(map(str, range(len(taught.labels))))
-    values = {str(value).strip() for value in table.columns[label[0]]}
+    values = {class_name(value) for value in table.columns[label[0]]}
     is_counted = taught.kind == "classification" and values <= set(indices)
     return indices if is_counted and not values <= set(taught.labels) else taught.labels
 

@@ -207,6 +207,36 @@ def test_booleans():
     assert load(rows, rows, kind="jsonl").labels == ("false", "true")
 
 
+def test_booleans_have_one_name_in_every_format():
+    write("dev.jsonl", '{"text": "a", "label": true}\n{"text": "b", "label": false}')
+    config = TaskConfig(train=write("train.csv", "text,label\na,True\nb,False\n"))
+    task = load_task(config.model_copy(update={"validation": "dev.jsonl"}))
+    assert (task.labels, task.splits["validation"].labels) == (("false", "true"), [1, 0])
+
+
+def test_booleans_do_not_go_with_numbers():
+    rows = [f'{{"text": "a", "label": {label}}}' for label in ("0", "1", "true")]
+    error = fault("\n".join(rows), kind="jsonl")
+    assert error.message == (
+        "train.jsonl, line 3: the label (column 'label') is True, but the first is 0: true and "
+        "false do not go together with 0 and 1."
+    )
+
+
+@pytest.mark.parametrize(
+    ("cell", "told", "hint"),
+    [
+        ("\"['joy', 'anger']\"", "is ['joy', 'anger'], a list as Python shows it.", "jsonl"),
+        ("[]", "is [], a list as Python shows it.", "df.to_json"),
+        ('"1,5"', "is '1,5', a number with a comma.", "with a point: 1.5"),
+    ],
+)
+def test_labels_that_would_silently_be_names_of_classes(cell, told, hint):
+    error = fault(f"text,label\na,{cell}\nb,{cell}\n")
+    assert error.message == f"train.csv, line 2: the label (column 'label') {told}"
+    assert hint in error.hint
+
+
 def test_fractions_make_a_regression():
     task = load("text,score\na,1\nb,-2.5e0\n", "text,score\na,3\n")
     assert (task.kind, task.labels, task.num_labels) == ("regression", (), 1)
@@ -305,6 +335,16 @@ def test_malformed_lines():
     assert error.hint is not None and "quotes needs them doubled" in error.hint
     error = fault(b"PAR1 or not", kind="parquet")
     assert error.message.startswith("train.parquet is not a readable parquet file: ")
+
+
+def test_half_a_character():
+    rows = '{"text": "fine", "label": "x"}\n{"text": "cut \\ud83d", "label": "y"}'
+    error = fault(rows, kind="jsonl")
+    assert error.message == (
+        "train.jsonl, line 2 holds \\ud83d, half a character: text that was cut inside an emoji."
+    )
+    whole = rows.replace("\\ud83d", "\\ud83d\\ude00")
+    assert load(whole, whole, kind="jsonl").splits["train"].texts[1] == ("cut \U0001f600",)
 
 
 def test_unsupported_extension():

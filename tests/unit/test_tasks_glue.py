@@ -194,3 +194,16 @@ def test_real_files(name):
         pytest.skip("the public GLUE files are not beside this checkout")
     task = load_task(TaskConfig(name=name, data=str(DATA / name)))
     assert (len(task.splits["train"]), len(task.splits["validation"])) == PUBLISHED[name]
+
+
+@pytest.mark.parametrize(("name", "header", "row"), [("sst2", "sentence", "a"), ("stsb", "", "")])
+def test_hidden_test_labels_of_the_hub_are_no_labels(tmp_path, name, header, row):
+    header, row = header or "sentence1\tsentence2", row or "a\tb"
+    label = "label" if name == "sst2" else "score"
+    known = f"{header}\t{label}\n{row}\t0\n{row}\t1\n"
+    hidden = f"{header}\t{label}\n{row}\t-1\n{row}\t-1.0\n"
+    task = load(tmp_path, name, train=known, dev=known, test=hidden)
+    assert task.splits["test"].labels is None and len(task.splits["test"]) == 2
+    if name == "sst2":
+        error = fault(tmp_path, name, train=known, dev=known, test=hidden + f"{row}\t1\n")
+        assert "label '-1' is not among the task's" in error.message

@@ -179,3 +179,15 @@ def test_nothing_to_find_and_nothing_found_earns_nothing():
         "macro_f1": 0.0,
         "subset_accuracy": 1.0,
     }
+
+
+def test_one_column_of_0_and_1_is_one_label():
+    task = load("text,toxic\na,0\nb,1\nc,0\n", kind="multilabel", label="toxic")
+    assert task.labels == ("toxic",)
+    assert task.splits["train"].labels == [[0.0], [1.0], [0.0]]
+
+
+def test_a_list_as_python_shows_it():
+    cell = "\"['joy']\""
+    error = fault(f"text,labels\na,{cell}\nb,{cell}\n", kind="multilabel")
+    assert "is ['joy'], a list as Python shows it." in error.message

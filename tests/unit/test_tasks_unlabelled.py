@@ -313,3 +313,56 @@ def test_answers_are_kept_with_the_rows_that_they_are_for(ragged):
     with pytest.raises(CofiError, match="cannot be read") as caught:
         load_answers(Path("absent.npz"), {})
     assert caught.value.exit_code == UNREACHABLE
+
+
+# --- files without labels where there could be some
+
+SPANS = Taught("some/teacher", "span", ())
+TAGS = Taught("some/teacher", "tokens", ("O", "B-a", "I-a"))
+QUESTIONS = {
+    "data": [
+        {"paragraphs": [{"context": f"it is {i}", "qas": [{"id": str(i), "question": "what?"}]}]}
+        for i in range(30)
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("taught", "name", "text"),
+    [
+        (SPANS, "q.json", json.dumps(QUESTIONS)),
+        (SPANS, "q.jsonl", '{"question": "what?", "context": "it"}\n' * 30),
+        (TAGS, "w.bio", "EU\nrejects\n\n" * 30),
+        (TAGS, "w.jsonl", '{"tokens": ["EU", "rejects"]}\n' * 30),
+        (TAGS, "w.txt", "EU rejects\n" * 30),
+    ],
+)
+def test_agreement_where_the_validation_file_has_no_place_for_labels(taught, name, text):
+    Path(name).write_text(text, encoding="utf-8")
+    task = load(taught, train=name, validation=name)
+    assert task.metrics == ("agreement",)
+    assert [len(split) for split in task.splits.values()] == [30, 30]
+
+
+def test_a_column_file_may_be_called_txt():
+    rows = [f"EU{i} NNP B-a\nrejects V O\n" for i in range(30)]
+    Path("dev.txt").write_text("\n".join(["-DOCSTART- -X- O\n", *rows]), encoding="utf-8")
+    task = load(TAGS, train="dev.txt", validation="dev.txt")
+    assert task.metrics[0] == "entity_f1"
+    assert task.splits["train"].texts[0] == ("EU0", "rejects")
+    assert len(task.splits["train"]) == len(task.splits["validation"]) == 30
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (("False", "True"), ("true", "false")),
+        (("Neg", "Pos"), ("POS", "neg")),
+        (("0", "1"), (1.0, 0.0)),
+    ],
+)
+def test_capitals_do_not_keep_a_label_from_the_teachers(names, labels):
+    rows = "".join(json.dumps({"text": "a", "label": label}) + "\n" for label in labels)
+    Path("dev.jsonl").write_text(rows, encoding="utf-8")
+    task = load(Taught("some/teacher", "classification", names), validation="dev.jsonl")
+    assert task.splits["validation"].labels == [1, 0]
