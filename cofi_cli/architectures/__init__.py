@@ -18,6 +18,7 @@ from cofi_cli.architectures.embedders import (
     write_modules,
 )
 from cofi_cli.architectures.source import (
+    has_tokenizer,
     load_config_dict,
     load_tokenizer,
     resolve,
@@ -31,6 +32,7 @@ __all__ = [
     "count_parameters",
     "embedder_tokenizer",
     "has_head",
+    "has_tokenizer",
     "head_kind",
     "is_embedder",
     "kept_activation",

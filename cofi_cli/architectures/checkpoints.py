@@ -83,8 +83,8 @@ def load_dense(
 ) -> CofiForTask:
     """Load a folder or hub id: a Hugging Face checkpoint or a compact model of ours.
 
-    A head is kept when it is of this kind and has ``num_labels`` rows; otherwise a new
-    one is initialised from torch's global random state.
+    A head is kept when it is of this kind and has ``num_labels`` rows, whatever its outputs were
+    called; otherwise a new one is initialised from torch's global random state.
 
     Args:
         name: the folder or hub id.
@@ -106,8 +106,8 @@ def load_dense(
                 f"this task needs a {head} head.",
                 hint="Prune a dense model for this task: cofi prune MODEL --task TASK",
             )
-        transformers_logging.disable_progress_bar()
-        return HEADS[head].from_pretrained(source)
+        own = {"problem_type": problem_type, **_label_maps(labels)}
+        return _load_compact(source, head, num_labels, **own)
     adapter = adapter_for(name, theirs)
     embedder = read_embedder(name) if head == "embedding" else None
     config = _dense_config(
@@ -148,6 +148,25 @@ def load_dense(
                 f"its config.json says {tuple(own[key].shape)}."
             )
     model.load_state_dict(found, strict=False)
+    return model
+
+
+def _load_compact(source: str, head: str, num_labels: int, **own: Any) -> CofiForTask:
+    """Load a compact model; ``own`` of its configuration is the task's."""
+    transformers_logging.disable_progress_bar()
+    model = HEADS[head].from_pretrained(source)
+    if head == "embedding":
+        return model
+    if num_labels == model.config.num_labels:
+        for key, value in own.items():
+            setattr(model.config, key, value)
+        return model
+    kept = {k: v for k, v in model.state_dict().items() if not k.startswith("classifier.")}
+    theirs = model.config.to_dict()
+    for key in ("id2label", "label2id", "num_labels"):
+        theirs.pop(key, None)
+    model = HEADS[head](CofiConfig(**(theirs | {"num_labels": num_labels} | own)))
+    model.load_state_dict(kept, strict=False)
     return model
 
 

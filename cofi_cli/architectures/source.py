@@ -234,6 +234,12 @@ def load_tokenizer(name: str) -> Any:
         ) from error
 
 
+def has_tokenizer(name: str) -> bool:
+    """Whether a checkpoint has files of a tokenizer; without any, one would be made up."""
+    source = resolve(name)
+    return any(find_file(source, file) is not None for file in _TOKENIZERS)
+
+
 def _lacks_sentencepiece(source: str) -> bool:
     if importlib.util.find_spec("sentencepiece") is not None:
         return False

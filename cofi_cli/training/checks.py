@@ -12,7 +12,8 @@ from cofi_cli.config import RunConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig
 from cofi_cli.pruning.sparsity import EncoderShape
-from cofi_cli.runs import RunDir
+from cofi_cli.runs import RunDir, read_json
+from cofi_cli.tasks import Task
 
 
 def guard_folder(run: RunDir, config: RunConfig, *, resume: bool) -> None:
@@ -37,6 +38,27 @@ def guard_folder(run: RunDir, config: RunConfig, *, resume: bool) -> None:
             hint=f"Resume it as it was: --resume -o {shlex.quote(str(run.root))}, "
             "and no other option.",
         )
+
+
+def guard_data(run: RunDir, task: Task) -> None:
+    """Refuse to resume a run whose data changed: its steps would go on over other rows.
+
+    Raises:
+        CofiError: naming the splits.
+    """
+    before = read_json(run.env).get("data") if run.env.exists() else None
+    if not before or before == task.fingerprint:
+        return
+    splits = sorted(
+        name
+        for name in {*before, *task.fingerprint}
+        if before.get(name) != task.fingerprint.get(name)
+    )
+    raise CofiError(
+        f"The data of task '{task.name}' changed since {run.root} was started: "
+        f"{', '.join(splits)}.",
+        hint="Put the old rows back, or start anew in another folder: -o DIR",
+    )
 
 
 def _differences(saved: Any, now: Any, path: str = "") -> list[str]:

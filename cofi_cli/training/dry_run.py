@@ -11,7 +11,7 @@ from cofi_cli.training.checks import check_target
 from cofi_cli.training.embedder_checks import check_embedders, given_teacher, task_tokenizer
 from cofi_cli.training.loop import total_steps
 from cofi_cli.training.run_task import load_run_task
-from cofi_cli.training.teacher import check_teacher
+from cofi_cli.training.teacher_checks import check_given_teacher
 
 
 def dry_run(config: RunConfig) -> dict[str, Any]:
@@ -26,8 +26,7 @@ def dry_run(config: RunConfig) -> dict[str, Any]:
     tokenizer = task_tokenizer(config, task)
     check_length(tokenizer, task.max_length)
     given = given_teacher(config, task)
-    if given is not None:
-        check_teacher(given, task)
+    check_given_teacher(config, task, prunes=True)
     counts = {name: len(split) for name, split in task.splits.items()}
     features = None
     if task.kind in ("span", "tokens"):  # long ones are cut into several

@@ -73,6 +73,13 @@ def _is_compact(config: Mapping[str, Any]) -> bool:
 
 
 def task_tokenizer(config: RunConfig, task: Task) -> Any:
-    """Return the model's tokenizer; an embedder may take less than its encoder could."""
+    """Return the model's tokenizer, which takes no more tokens than the model has places for.
+
+    An embedder may take less than its encoder could.
+    """
     load = embedder_tokenizer if task.kind == "embedding" else load_tokenizer
-    return load(config.model)
+    tokenizer, model = load(config.model), read_config(config.model, task.spec.head)
+    if model.position == "learned":  # old checkpoints do not say so beside their vocabulary
+        most = model.max_position_embeddings - model.position_offset
+        tokenizer.model_max_length = min(tokenizer.model_max_length, most)
+    return tokenizer

@@ -15,6 +15,7 @@ from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig, CofiForTask
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.runs import RunDir, read_json, write_json
+from cofi_cli.tasks import Task
 from cofi_cli.training.artefacts import PLAN, save_compact, save_dense_model
 from cofi_cli.training.checks import guard_folder
 from cofi_cli.training.dense_stage import DenseStage
@@ -28,11 +29,11 @@ from cofi_cli.training.results import finetune_report
 from cofi_cli.training.run_task import ask_teacher, load_run_task
 from cofi_cli.training.session import Session, open_session
 from cofi_cli.training.teacher import (
-    check_teacher,
     load_for_task,
     make_teacher_outputs,
     prepare_outputs,
 )
+from cofi_cli.training.teacher_checks import check_given_teacher
 
 _STAGE = "finetune"
 
@@ -57,17 +58,16 @@ def finetune(
     command = f"cofi finetune --resume -o {shlex.quote(str(run.root))}"
     with stop_flag() as flag:
         task = load_run_task(config)
+        theirs = load_config_dict(resolve(config.model))
+        is_compact = theirs["model_type"] == CofiConfig.model_type
+        _check(config, task, is_compact=is_compact)
         session = open_session(
             config, run, progress=progress, flag=flag, command=command, task=task
         )
-        theirs = load_config_dict(resolve(config.model))
-        is_compact = theirs["model_type"] == CofiConfig.model_type
-        if task.kind == "embedding":
-            _check_embedder(session, is_compact=is_compact)
         model = load_for_task(session, config.model).to(session.device)
-        learns_from_teacher = is_compact or task.splits["train"].labels is None
-        teacher = _teacher(session) if learns_from_teacher else None
-        if teacher is not None:
+        teacher = None
+        if config.teacher.path is not None:
+            teacher = load_for_task(session, config.teacher.path)
             ask_teacher(session, teacher)
         before = evaluate(session, model)
         if teacher is not None:
@@ -84,20 +84,34 @@ def finetune(
         return report
 
 
-def _check_embedder(session: Session, *, is_compact: bool) -> None:
-    """Refuse to train an embedder on labels.
+def _check(config: RunConfig, task: Task, *, is_compact: bool) -> None:
+    """Refuse what would train nothing, or not as asked.
 
     Raises:
-        CofiError: there is no teacher, or the model is not a compact one.
+        CofiError: no epochs; a teacher that would not be listened to or does not fit; an embedder
+            without a larger teacher.
     """
-    config = session.config
-    if config.teacher.path is None or not is_compact:
+    given = config.teacher.path
+    if is_compact and config.recover.epochs == 0:
+        raise CofiError(
+            "recover.epochs is 0, so a compact model is not trained at all.",
+            hint="Add --set recover.epochs=1, or more.",
+        )
+    if task.kind == "embedding" and (given is None or not is_compact):
         raise CofiError(
             "An embedder learns from its teacher's embeddings, not from labels, and "
             f"'{config.model}' has no teacher here that is larger than itself.",
             hint="To prune one: cofi prune MODEL --task TASK; to train a pruned one on: "
             "cofi finetune RUN/model --teacher RUN/teacher",
         )
+    if given is not None and not is_compact and task.splits["train"].labels is not None:
+        raise CofiError(
+            f"'{config.model}' is a dense model: it is trained on labels, and would not listen to "
+            f"the teacher '{given}'.",
+            hint="Leave --teacher out; or add --unlabelled to learn from the teacher alone.",
+        )
+    if given is not None:
+        check_given_teacher(config, task, prunes=False)
 
 
 def _settings(config: RunConfig, *, is_compact: bool) -> TeacherConfig:
@@ -133,15 +147,6 @@ def _distil(session: Session, model: CofiForTask, teacher: CofiForTask) -> Stage
     used.extra["teacher_seconds"] = spent
     model.load_state_dict(stage.best.load()["model"])
     return used
-
-
-def _teacher(session: Session) -> CofiForTask | None:
-    """Return the teacher that is named, if one is."""
-    given = session.config.teacher.path
-    if given is None:
-        return None
-    check_teacher(given, session.task)
-    return load_for_task(session, given)
 
 
 def kept_hidden(

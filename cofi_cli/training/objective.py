@@ -80,9 +80,13 @@ class TokensObjective(Objective):
     """One class a token; the soft loss is the mean over real tokens."""
 
     def hard(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return the cross-entropy over the tokens that carry a label."""
-        labels = batch["labels"]
-        return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORE)
+        """Return the mean cross-entropy over the tokens that carry a label, 0 without any.
+
+        The windows that go on with a word longer than a window carry none.
+        """
+        labels = batch["labels"].flatten()
+        summed = F.cross_entropy(logits.flatten(0, 1), labels, ignore_index=IGNORE, reduction="sum")
+        return summed / (labels != IGNORE).sum().clamp(min=1)
 
 
 class SpanObjective(Objective):

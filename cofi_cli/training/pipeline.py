@@ -32,6 +32,7 @@ from cofi_cli.training.teacher import (
     obtain_teacher,
     prepare_outputs,
 )
+from cofi_cli.training.teacher_checks import check_given_teacher
 from cofi_cli.training.teacher_outputs import TeacherOutputs
 
 
@@ -63,6 +64,8 @@ def prune(
     with stop_flag() as flag:
         check_target(config)
         task = load_run_task(config)
+        if not run.teacher.exists():
+            check_given_teacher(config, task, prunes=True)
         session = open_session(
             config, run, progress=progress, flag=flag, command=command, task=task
         )

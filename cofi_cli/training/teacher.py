@@ -7,17 +7,14 @@ import time
 from typing import Any
 
 from cofi_cli.architectures import (
-    has_head,
     load_config_dict,
     load_dense,
     mark_cross_encoder,
     resolve,
 )
 from cofi_cli.config import DistillConfig
-from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.distillation import teacher_taps
-from cofi_cli.tasks import Task
 from cofi_cli.training.artefacts import save_dense_model
 from cofi_cli.training.checkpoint import load_state, save_state
 from cofi_cli.training.dense_stage import DenseStage
@@ -51,32 +48,13 @@ def load_for_task(session: Session, name: str) -> CofiForTask:
     return model
 
 
-def check_teacher(given: str, task: Task) -> None:
-    """Refuse a teacher that cannot answer the task.
-
-    Raises:
-        CofiError: it has no head of the task's kind and width.
-    """
-    if not has_head(given, num_labels=task.num_labels, head=task.spec.head):
-        raise CofiError(
-            f"The teacher '{given}' has no {task.spec.head} head with {task.num_labels} "
-            f"outputs for task '{task.name}'.",
-            hint=f"Fine-tune it first: cofi finetune {given} --task {task.name}",
-        )
-
-
 def obtain_teacher(session: Session, times: dict[str, Any]) -> CofiForTask:
-    """Return the fine-tuned teacher; ``teacher/`` holds it afterwards.
-
-    Raises:
-        CofiError: a given teacher has no head for the task.
-    """
+    """Return the fine-tuned teacher; ``teacher/`` holds it afterwards."""
     config, folder = session.config, session.run.teacher
     record = session.run.checkpoints / "teacher.pt"
     if not folder.exists():
         given = given_teacher(config, session.task)
         if given is not None:
-            check_teacher(given, session.task)
             teacher = load_for_task(session, given)
             save_state(record, {"time": None})
             save_dense_model(session, teacher, folder, source=given)

@@ -53,6 +53,13 @@ def test_tokens_without_a_label_do_not_count() -> None:
     assert torch.allclose(OBJECTIVES["tokens"].hard(logits, {"labels": labels}), expected)
 
 
+def test_a_batch_without_any_label_is_no_nan() -> None:
+    logits = torch.randn(2, 3, 4, requires_grad=True)
+    loss = OBJECTIVES["tokens"].hard(logits, {"labels": torch.full((2, 3), -100)})
+    loss.backward()
+    assert loss.item() == 0 and logits.grad is not None and not logits.grad.any()
+
+
 def test_a_span_is_two_distributions_over_real_positions() -> None:
     student, teacher = torch.randn(2, 4, 2), torch.randn(2, 4, 2)
     total = 0.0

@@ -1,0 +1,94 @@
+"""What a given teacher has to share with the task and with the model that learns from it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from cofi_cli.architectures import (
+    has_head,
+    has_tokenizer,
+    load_config_dict,
+    load_tokenizer,
+    read_config,
+    resolve,
+)
+from cofi_cli.config import RunConfig
+from cofi_cli.errors import CofiError
+from cofi_cli.modeling import CofiConfig
+from cofi_cli.tasks import Task
+from cofi_cli.tasks.taught import foreign_label, say_nothing
+from cofi_cli.training.distiller import uses_layers
+from cofi_cli.training.embedder_checks import given_teacher
+
+log = logging.getLogger(__name__)
+
+
+def check_given_teacher(config: RunConfig, task: Task, *, prunes: bool) -> None:
+    """Refuse a teacher that cannot answer the task, or does not fit the model; without one pass.
+
+    Args:
+        config: names the teacher, as :func:`given_teacher` reads it.
+        task: what it is asked.
+        prunes: whether a dense model is pruned with it, which becomes a copy in the run's folder.
+
+    Raises:
+        CofiError: saying what is missing, or what differs.
+    """
+    given = given_teacher(config, task)
+    if given is None:
+        return
+    theirs = load_config_dict(resolve(given))
+    if prunes and theirs["model_type"] == CofiConfig.model_type:
+        raise CofiError(
+            f"The teacher '{given}' is a compact model; pruning needs a dense one.",
+            hint="The dense teacher of a run is in its folder: --teacher RUN/teacher",
+        )
+    if not has_head(given, num_labels=task.num_labels, head=task.spec.head):
+        raise CofiError(
+            f"The teacher '{given}' has no {task.spec.head} head with {task.num_labels} "
+            f"outputs for task '{task.name}'.",
+            hint=f"Fine-tune it first: cofi finetune {given} --task {task.name}",
+        )
+    _check_names(given, theirs, task)
+    if task.kind != "embedding" and given != config.model:  # those have checks of their own
+        _check_fit(given, config, task, prunes=prunes)
+
+
+def _check_names(given: str, theirs: dict[str, Any], task: Task) -> None:
+    """Refuse names that say something else than the task's; numbers are taken as they come."""
+    found = theirs.get("id2label") or {}
+    names = [str(found[key]) for key in sorted(found, key=int)]
+    if not task.labels or not names:
+        return
+    if sorted(map(str.lower, names)) == sorted(map(str.lower, task.labels)):
+        return
+    if say_nothing(names) or all(label.isdecimal() for label in task.labels):
+        order = ", ".join(f"{a} is {b}" for a, b in zip(names, task.labels, strict=True))
+        log.info("The labels of '%s' are taken by their numbers: %s.", given, order)
+        return
+    raise foreign_label(task, given, names)
+
+
+def _check_fit(given: str, config: RunConfig, task: Task, *, prunes: bool) -> None:
+    """Compare the sizes that the losses need equal, and the tokenizers."""
+    model, teacher = (read_config(name, task.spec.head) for name in (config.model, given))
+    keys = {"vocab_size": "vocabulary size"}
+    is_copied = prunes and config.prune.student_init == "teacher"
+    if prunes and (uses_layers(config.distill) or is_copied):
+        keys["hidden_size"] = "hidden width"
+    if prunes and (config.distill.matching == "fixed" or is_copied):
+        keys["num_hidden_layers"] = "number of layers"
+    differing = [
+        f"{words} {getattr(teacher, key)} against the model's {getattr(model, key)}"
+        for key, words in keys.items()
+        if getattr(teacher, key) != getattr(model, key)
+    ]
+    if not differing and has_tokenizer(given):
+        own, other = (load_tokenizer(name).get_vocab() for name in (config.model, given))
+        differing = [] if own == other else ["its tokenizer gives tokens other ids"]
+    if differing:
+        raise CofiError(
+            f"The teacher '{given}' does not fit '{config.model}': {'; '.join(differing)}.",
+            hint="Name a teacher that was fine-tuned from this model, or leave --teacher out.",
+        )
