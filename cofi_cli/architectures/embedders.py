@@ -253,8 +253,8 @@ def write_modules(model: CofiForTask, folder: Path, *, source: str) -> None:
     save_file(tensors, folder / paths["Dense"] / "model.safetensors", metadata={"format": "pt"})
     found = read_embedder(source)
     length = found.max_length if found is not None else None
-    longest = config.max_position_embeddings - config.position_offset
-    _write(folder / _LENGTHS[0], {"max_seq_length": length or longest, "do_lower_case": False})
+    lengths = {"max_seq_length": length or config.longest_input, "do_lower_case": False}
+    _write(folder / _LENGTHS[0], lengths)
     settings = find_file(resolve(source), _SETTINGS)
     if settings is not None:
         shutil.copyfile(settings, folder / _SETTINGS)

@@ -13,7 +13,7 @@ from cofi_cli.deploy import environment
 from cofi_cli.deploy.build import Build
 from cofi_cli.deploy.candidates import SCHEDULE, Conditions
 from cofi_cli.deploy.environment import versions
-from cofi_cli.deploy.forms import get_form, longest_of, portable_forms
+from cofi_cli.deploy.forms import get_form, portable_forms
 from cofi_cli.deploy.graphs import Wish
 from cofi_cli.deploy.lengths import LENGTH, longest_input
 from cofi_cli.deploy.onnx_card import onnx_card
@@ -329,5 +329,5 @@ def _synthetic(model: CofiForTask) -> Rows:
     config = model.config
     return synthetic_rows(
         vocab=config.vocab_size,
-        longest=longest_of(config),
+        longest=config.longest_input,
     )

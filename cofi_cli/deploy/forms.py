@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cofi_cli.deploy.lean import reads_first_token
 from cofi_cli.errors import unknown
-from cofi_cli.modeling import CofiConfig, CofiForTask
+from cofi_cli.modeling import CofiForTask
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,6 @@ def portable_forms() -> str:
     """Name the forms of standard operators, as a choice: ``a, b or c``."""
     *names, last = (form.name for form in FORMS.values() if form.is_portable)
     return f"{', '.join(names)} or {last}"
-
-
-def longest_of(config: CofiConfig) -> int:
-    """Return the most tokens that a model with a table of positions takes."""
-    return int(config.max_position_embeddings) - int(config.position_offset)
 
 
 def is_another(model: CofiForTask, form: str) -> bool:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from cofi_cli.deploy.forms import longest_of
 from cofi_cli.deploy.targets import Model
 from cofi_cli.errors import CofiError
 
@@ -27,7 +26,7 @@ def longest_input(name: str) -> int:
     config = load_config_dict(resolve(name))
     if "position_offset" in config:  # a model of ours, or its export
         return int(config["max_position_embeddings"]) - int(config["position_offset"])
-    return longest_of(read_config(name, "sequence"))
+    return read_config(name, "sequence").longest_input
 
 
 def usual_length(models: Sequence[Model]) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cofi_cli.deploy.forms import BY_LENGTH, LEAN, SKIP, Form, longest_of
+from cofi_cli.deploy.forms import BY_LENGTH, LEAN, SKIP, Form
 from cofi_cli.deploy.fused_embeddings import FusedEmbeddings
 from cofi_cli.deploy.lean import LeanEncoder, reads_first_token
 from cofi_cli.modeling import CofiForEmbedding, CofiForQuestionAnswering, CofiForTask
@@ -151,7 +151,7 @@ class Traced(nn.Module):
             self._replace_attention(cuts=form.name in SKIP and reads_first_token(model))
         self.by_length = form.name == BY_LENGTH
         is_guarded = (on_gpu or form.name in SKIP) and model.config.position == "learned"
-        self.longest = longest_of(model.config) if is_guarded else None
+        self.longest = model.config.longest_input if is_guarded else None
         encoder: Any = self.inner.model.encoder
         if form.name in SKIP and FusedEmbeddings.fits(encoder.embeddings):
             encoder.embeddings = FusedEmbeddings(encoder.embeddings)

@@ -141,3 +141,8 @@ class CofiConfig(PretrainedConfig):
     def has_token_types(self) -> bool:
         """Whether token types make a difference; a single row is added to every token."""
         return self.type_vocab_size > 1
+
+    @property
+    def longest_input(self) -> int:
+        """The most tokens that a model with a table of positions takes."""
+        return self.max_position_embeddings - self.position_offset

@@ -11,6 +11,7 @@ from cofi_cli.tasks.tables import Table
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 FLAGS = ("false", "true")
+"""Names of the classes of a column of booleans."""
 _COMMA = re.compile(r"[+-]?\d+,\d+")
 _LIST = re.compile(r"\[(['\"].*['\"])?\]", re.DOTALL)
 _WHOLE = re.compile(r"[+-]?\d+")

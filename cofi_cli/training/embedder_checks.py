@@ -80,6 +80,5 @@ def task_tokenizer(config: RunConfig, task: Task) -> Any:
     load = embedder_tokenizer if task.kind == "embedding" else load_tokenizer
     tokenizer, model = load(config.model), read_config(config.model, task.spec.head)
     if model.position == "learned":  # old checkpoints do not say so beside their vocabulary
-        most = model.max_position_embeddings - model.position_offset
-        tokenizer.model_max_length = min(tokenizer.model_max_length, most)
+        tokenizer.model_max_length = min(tokenizer.model_max_length, model.longest_input)
     return tokenizer

@@ -44,6 +44,8 @@ def check_given_teacher(config: RunConfig, task: Task, *, prunes: bool) -> None:
             f"The teacher '{given}' is a compact model; pruning needs a dense one.",
             hint="The dense teacher of a run is in its folder: --teacher RUN/teacher",
         )
+    if task.kind == "embedding":  # check_embedders looks at those
+        return
     if not has_head(given, num_labels=task.num_labels, head=task.spec.head):
         raise CofiError(
             f"The teacher '{given}' has no {task.spec.head} head with {task.num_labels} "
@@ -51,7 +53,7 @@ def check_given_teacher(config: RunConfig, task: Task, *, prunes: bool) -> None:
             hint=f"Fine-tune it first: cofi finetune {given} --task {task.name}",
         )
     _check_names(given, theirs, task)
-    if task.kind != "embedding" and given != config.model:  # those have checks of their own
+    if given != config.model:
         _check_fit(given, config, task, prunes=prunes)
 
 

@@ -212,11 +212,14 @@ def test_an_embedder_is_not_trained_on_labels(config: RunConfig, tmp_path: Path)
     assert "cofi prune" in (caught.value.hint or "")
 
 
-def test_a_bare_encoder_has_to_say_how_it_pools(config: RunConfig, bert_folder: Path) -> None:
+def test_a_bare_encoder_has_to_say_how_it_pools(
+    config: RunConfig, bert_folder: Path, tmp_path: Path
+) -> None:
     changed = RunConfig.model_validate(config.model_dump() | {"model": str(bert_folder)})
-    with pytest.raises(CofiError, match="is not a sentence-transformers model") as caught:
-        dry_run(changed)
-    assert "save_pretrained('DIR')" in (caught.value.hint or "")
+    for refused in (lambda: dry_run(changed), lambda: prune(changed, RunDir(tmp_path / "no"))):
+        with pytest.raises(CofiError, match="is not a sentence-transformers model") as caught:
+            refused()
+        assert "save_pretrained('DIR')" in (caught.value.hint or "")
 
 
 def test_a_teacher_must_fit(config: RunConfig, tmp_path: Path) -> None:
