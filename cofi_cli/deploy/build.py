@@ -13,7 +13,7 @@ from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.eight_bits import EightBits
 from cofi_cli.deploy.fp16 import fastest_half, to_fp16
 from cofi_cli.deploy.graph import inspect
-from cofi_cli.deploy.graphs import CHOSEN, Graphs, Wish
+from cofi_cli.deploy.graphs import CHOSEN, Choice, Graphs, Wish
 from cofi_cli.deploy.parity_on_gpu import check_on_gpu
 from cofi_cli.deploy.record import file_digest
 from cofi_cli.deploy.samples import Rows
@@ -79,23 +79,30 @@ class Build:
         """Write the fp32 files in the form that is fastest, or in the one asked for."""
         made, graphs = self._graphs.of_each_form(), self._graphs
         ranking = candidates.rank(made, self.wish.conditions) if len(made) > 1 else None
-        form = ranking.order[0] if ranking else next(iter(made))
-        tried = ranking.rows if ranking else []
-        block, also_tried = graphs.block_for(made[form], form)
-        try:
-            for name in self.models:
-                graphs.proven(name, form, block)
-        except CofiError as error:
-            if error.exit_code != PARITY or block is None:
-                raise
-            self.notes.append(f"Blocks of {block} tokens are left out: {error.message}")
-            block = None
+        fastest = ranking.fastest if ranking else list(made)
+        choices, in_blocks = graphs.in_blocks({form: made[form] for form in fastest})
+        form, block = self._first_proven(choices)[:2]
         for name in self.models:
             file, proof = graphs.proven(name, form, block)
             target = self.folder / f"{name}.onnx"
             shutil.copyfile(file, target)
             self._note(name, target, "fp32", form, proof, block=block)
-        self._tried(CHOSEN, [*tried, *also_tried])
+        self._tried(CHOSEN, [*(ranking.rows if ranking else []), *in_blocks])
+
+    def _first_proven(self, choices: list[Choice]) -> Choice:
+        """Return the first choice that is the torch model for every model; the last has to be."""
+        for choice in choices[:-1]:
+            try:
+                for name in self.models:
+                    self._graphs.proven(name, choice.name, choice.block)
+            except CofiError as error:
+                if error.exit_code != PARITY:
+                    raise
+                left_out = f"Blocks of {choice.block} tokens are left out"
+                self.notes.append(f"{left_out}: {error.message}")
+            else:
+                return choice
+        return choices[-1]
 
     def int8(self) -> None:
         """Write the 8-bit files: the fastest recipe that keeps the score.

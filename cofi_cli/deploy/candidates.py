@@ -56,10 +56,17 @@ class Ranking:
     Attributes:
         order: names, the one to keep first.
         rows: a row per candidate and case: p50_ms, and its speedup over the first candidate.
+        tied: those behind the first of the order that are slower in no case beyond noise.
     """
 
     order: list[str]
     rows: list[dict[str, Any]]
+    tied: list[str] = field(default_factory=list)
+
+    @property
+    def fastest(self) -> list[str]:
+        """Return the first of the order and what ties with it."""
+        return [self.order[0], *self.tied]
 
 
 def rank(files: Mapping[str, Path], conditions: Conditions) -> Ranking:
@@ -102,4 +109,10 @@ def rank(files: Mapping[str, Path], conditions: Conditions) -> Ranking:
             is_faster = "faster" in verdicts and "slower" not in verdicts
             gain[name] = mean if is_faster else min(mean, 1.0) - 1e-9
     order = sorted(files, key=lambda name: -gain[name])
-    return Ranking(order, rows)
+    best, *others = order
+    tied = [
+        name
+        for name in others
+        if all(stats.speedup(turns[best], turns[name]).high >= 1 for turns in timed.values())
+    ]
+    return Ranking(order, rows, tied)

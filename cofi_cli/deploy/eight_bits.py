@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ Score = Callable[[Path], Json]
 """Returns ``metric`` and ``score``, in points, of a file; nothing where there is no task."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Kept:
     """The file that is kept, and how another model's is made alike.
 
@@ -41,8 +41,8 @@ class Kept:
     recipe: Recipe
     score: Json
     fp32_layers: list[str]
-    block: int | None = None
-    candidates: list[Json] = field(default_factory=list)
+    block: int | None
+    candidates: list[Json]
 
 
 class EightBits:
@@ -84,12 +84,18 @@ class EightBits:
         made, how = self._candidates()
         ranking = candidates.rank(made, self._graphs.wish.conditions)
         name, layers, score = self._that_holds(ranking, made, how)
-        kept = Kept(made[name], *how[name], score, layers)
-        block, timed = self._graphs.block_for(kept.file, name)
-        kept.candidates = [*ranking.rows, *timed]
-        if block is not None:
-            self._put_in_blocks(kept, block)
-        return kept
+        # Where another lost its score, or layers stay in fp32, nothing is known of those that tie.
+        is_first = name == ranking.order[0] and not layers
+        fastest = ranking.fastest if is_first else [name]
+        choices, in_blocks = self._graphs.in_blocks({own: made[own] for own in fastest})
+        timed = [*ranking.rows, *in_blocks]
+        for own, block, file in choices[:-1]:  # of other scores, since scales are those of a block
+            own_score = self._score(file) if self._score else {}
+            if within(self._floor, own_score.get("score", 0.0)):
+                return Kept(file, *how[own], own_score, layers, block, timed)
+            lost = f"int8 in blocks of {block} tokens ({own}) is left out: it loses too much score."
+            self._notes.append(lost)
+        return Kept(made[name], *how[name], score, layers, None, timed)
 
     def alike(self, name: str, kept: Kept, target: Path) -> None:
         """Write another model in the form and recipe of the one that is kept."""
@@ -169,16 +175,6 @@ class EightBits:
             hint=f"Use --precision fp32, or allow more than {drop:g} points with --max-drop.",
             exit_code=PARITY,
         )
-
-    def _put_in_blocks(self, kept: Kept, block: int) -> None:
-        """Put the file in blocks, unless that costs the score: activations are scaled by block."""
-        file = kept.file.with_name(f"{kept.file.stem}-blocks.onnx")
-        blocks.in_blocks(kept.file, file, block)
-        own = self._score(file) if self._score else {}
-        if not within(self._floor, own.get("score", 0.0)):
-            self._notes.append(f"int8 takes its batch whole: blocks of {block} tokens lose score.")
-            return
-        kept.file, kept.block, kept.score = file, block, own
 
     def _quantize(
         self, source: Path, target: Path, recipe: Recipe, keep: tuple[str, ...] = ()

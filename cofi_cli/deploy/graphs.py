@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cofi_cli.deploy import blocks, candidates
 from cofi_cli.deploy.candidates import Conditions
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 CHOSEN = "model"
 """The model that forms and recipes are chosen for; its dense teacher gets the same."""
+MOST_IN_BLOCKS = 2
+"""Graphs that are tried in blocks of rows."""
+
+
+class Choice(NamedTuple):
+    """A graph by its name, the tokens of its blocks of rows, if any, and its file."""
+
+    name: str
+    block: int | None
+    file: Path
 
 
 @dataclass(frozen=True)
@@ -112,23 +123,41 @@ class Graphs:
                 self._refuse(form, error.message)
         return made
 
-    def block_for(self, file: Path, name: str) -> tuple[int | None, list[Json]]:
-        """Return the tokens of the blocks in which a graph is faster, if any, and the timings."""
+    def in_blocks(self, files: Mapping[str, Path]) -> tuple[list[Choice], list[Json]]:
+        """Return in which graphs a large batch runs faster in blocks of rows, and the timings.
+
+        Args:
+            files: the graph that is fastest whole, then those as fast, of which the first few
+                are tried, since blocks are not as much of a gain to each.
+
+        Returns:
+            What is faster than the first graph whole, the fastest first; in the end that graph.
+        """
+        conditions, first = self.wish.conditions, next(iter(files))
+        choices = {first: Choice(first, None, files[first])}
+        tried = self._sizes_of_blocks()
+        if not tried:
+            return [choices[first]], []
+        for name, file in islice(files.items(), MOST_IN_BLOCKS):
+            sizes = blocks.answer_sizes(file)
+            for tokens in tried:
+                shown = blocks.graph_name({"form": name, "block_tokens": tokens})
+                choices[shown] = Choice(name, tokens, file.with_suffix(f".{tokens}.onnx"))
+                blocks.in_blocks(file, choices[shown].file, tokens, sizes=sizes)
+        ranking = candidates.rank({shown: own.file for shown, own in choices.items()}, conditions)
+        order = ranking.order[: ranking.order.index(first) + 1]
+        return [choices[shown] for shown in order], ranking.rows
+
+    def _sizes_of_blocks(self) -> list[int]:
+        """Return the tokens of blocks to try: none where the largest batch would be one block."""
         conditions = self.wish.conditions
         if self.wish.graph != "auto" or conditions.provider != "cpu":
-            return None, []
+            return []
+        if max(conditions.batch) == 1:
+            return []
         largest = max(conditions.batch) * max(conditions.seq_len)
-        tried = [own for tokens in blocks.TOKENS if (own := tokens * conditions.threads) < largest]
-        if max(conditions.batch) == 1 or not tried:
-            return None, []
-        files, tokens_of = {name: file}, {}
-        sizes = blocks.answer_sizes(file)
-        for tokens in tried:
-            shown = blocks.graph_name({"form": name, "block_tokens": tokens})
-            files[shown], tokens_of[shown] = file.with_suffix(f".{tokens}.onnx"), tokens
-            blocks.in_blocks(file, files[shown], tokens, sizes=sizes)
-        ranking = candidates.rank(files, conditions)
-        return tokens_of.get(ranking.order[0]), ranking.rows
+        sizes = [tokens * conditions.threads for tokens in blocks.TOKENS]
+        return [tokens for tokens in sizes if tokens < largest]
 
     def _forms(self) -> list[str]:
         """Return the forms to try, the plainest first."""

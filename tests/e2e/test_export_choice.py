@@ -220,9 +220,11 @@ def test_the_first_stays_unless_another_is_faster_beyond_noise(monkeypatch, grap
     monkeypatch.setattr(candidates, "time_case", timed)
     files = {form: graphs[form] for form in times}
     conditions = Conditions("cpu", 1, (1,), (8,), FAST)
-    assert rank(files, conditions).order == ["fused", "plain", "packed"]
+    ranking = rank(files, conditions)
+    assert ranking.order == ["fused", "plain", "packed"] and ranking.fastest == ["fused"]
     times["fused"] = [0.5, 1.6] * 4  # faster by its median alone
-    assert rank(files, conditions).order[0] == "plain"
+    ranking = rank(files, conditions)
+    assert ranking.order[0] == "plain" and ranking.fastest == ["plain", "fused"]
 
 
 def test_the_fastest_form_is_kept_for_both_models(finished, tmp_path, monkeypatch):
@@ -264,6 +266,55 @@ def test_large_batches_are_tried_in_blocks(finished, tmp_path, monkeypatch):
     )
     assert {m.name: m.form for m in found.models}["model"] == tried[-1]
     assert f"| fp32 | {tried[-1]} |" in (tmp_path / "onnx" / "README.md").read_text()
+
+
+def test_graphs_that_tie_are_tried_in_blocks_too(finished, tmp_path, monkeypatch):
+    seen = []
+
+    def ties(files, conditions):
+        seen.append(list(files))
+        order = sorted(files, key=lambda name: ("blocks" not in name, "fused" not in name))
+        return Ranking(order, [{"name": name} for name in files], ["lean", "plain"])
+
+    monkeypatch.setattr(candidates, "rank", ties)
+    monkeypatch.setattr(eight_bits, "RECIPES", RECIPES[:1])
+    options = {"batch": (64,), "seq_len": (32,), "threads": 1, "max_drop": 100.0}
+    report = export(finished, output=tmp_path / "onnx", **options)
+    of_blocks = [f"{form}, blocks of {n} tokens" for form in ("fused", "lean") for n in (512, 1024)]
+    assert seen[1] == ["fused", *of_blocks]
+    assert {(row["form"], row["block_tokens"]) for row in report["models"].values()} == {
+        ("fused", 512)
+    }
+
+
+@pytest.mark.parametrize("losing", ["fused", "nothing"])
+def test_of_8_bits_that_tie_the_first_in_blocks_that_holds_is_kept(
+    finished, tmp_path, monkeypatch, losing
+):
+    lean, fused = (f"{form}, {RECIPES[0].name}" for form in ("lean", "fused"))
+    scored = build.score_model
+
+    def ties(files, conditions):
+        places = [fused, lean] if any("blocks" in name for name in files) else [lean]
+        order = sorted(files, key=lambda name: ("blocks" not in name, not name.startswith(lean)))
+        order.sort(key=lambda name: "blocks" not in name or not name.startswith(places[0]))
+        return Ranking(order, [{"name": name} for name in files], [fused] * (lean in files))
+
+    def score(worker, model, task, dev):
+        nodes = model.graph.nodes
+        is_lost = model.graph.precision == "int8" and "Loop" in nodes and "QAttention" in nodes
+        drop = 5.0 if losing == "fused" and is_lost else 0.0
+        return scored(worker, model, task, dev) | {"score": 80.0 - drop}
+
+    monkeypatch.setattr(candidates, "rank", ties)
+    monkeypatch.setattr(build, "score_model", score)
+    monkeypatch.setattr(eight_bits, "RECIPES", RECIPES[:1])
+    options = {"batch": (64,), "seq_len": (32,), "threads": 1, "precision": "int8"}
+    rows = export(finished, output=tmp_path / "onnx", **options)["models"]
+    kept = "lean" if losing == "fused" else "fused"
+    assert {
+        (rows[name]["form"], rows[name]["block_tokens"]) for name in rows if "int8" in name
+    } == {(kept, 512)}
 
 
 @pytest.mark.parametrize(
@@ -320,7 +371,7 @@ def test_blocks_of_8_bits_keep_the_score_or_go(finished, tmp_path, monkeypatch):
     options = {"batch": (64,), "seq_len": (32,), "threads": 1, "max_drop": 4.0}
     report = export(finished, output=tmp_path / "onnx", precision="int8", **options)
     rows = report["models"]
-    assert any("int8 takes its batch whole" in note for note in report["notes"])
+    assert sum("left out: it loses too much score" in note for note in report["notes"]) == 2
     assert "block_tokens" in rows["model"] and "block_tokens" in rows["dense"]
     assert "block_tokens" not in rows["model_int8"] and "block_tokens" not in rows["dense_int8"]
 
