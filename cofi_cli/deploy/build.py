@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,13 +12,13 @@ from cofi_cli.deploy import candidates
 from cofi_cli.deploy.bounds import within
 from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.eight_bits import EightBits
-from cofi_cli.deploy.fp16 import fastest_half, to_fp16
+from cofi_cli.deploy.fp16 import half, to_fp16
 from cofi_cli.deploy.graph import inspect
 from cofi_cli.deploy.graphs import CHOSEN, Choice, Graphs, Wish
 from cofi_cli.deploy.parity_on_gpu import check_on_gpu
 from cofi_cli.deploy.record import file_digest
 from cofi_cli.deploy.samples import Rows
-from cofi_cli.deploy.scoring import DevSet, score_model
+from cofi_cli.deploy.scoring import DevSet, NotANumber, score_model
 from cofi_cli.deploy.source import weights_digest
 from cofi_cli.deploy.targets import Model
 from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
@@ -63,6 +64,7 @@ class Build:
         self._shop = folder / ".candidates"
         pads_right = getattr(tokenizer, "padding_side", "right") == "right"
         self._graphs = Graphs(self._shop, models, rows, wish, self.notes, pads_right=pads_right)
+        self._pad_id = int(models[CHOSEN][1].config.pad_token_id or 0)
         self._dev: DevSet | None = None
         # Where forms are timed the provider has to be there; one asked for by name needs no GPU.
         is_needed = wish.graph == "auto" or wish.conditions.provider == "cpu"
@@ -116,7 +118,7 @@ class Build:
             self._graphs,
             rows=self.inputs[CHOSEN],
             calibration=self.calibration,
-            pad_id=int(self.models[CHOSEN][1].config.pad_token_id or 0),
+            pad_id=self._pad_id,
             score=self._score if self.task is not None else None,
             floor=self._floor(),
             notes=self.notes,
@@ -138,23 +140,36 @@ class Build:
     def fp16(self) -> None:
         """Write the half-precision files in the form that is fastest, or in the one asked for.
 
+        Where the score needs it, layers stay fp32, as many as it takes.
+
         Raises:
-            CofiError: logits that are not numbers, or a score below the allowed one.
+            CofiError: it takes all of them (exit code 4); nothing is written then.
         """
-        form, tried = fastest_half(self._graphs)
-        for name in self.models:
-            target = self.folder / f"{name}_fp16.onnx"
-            to_fp16(self._graphs.proven(name, form)[0], target)
-            self._note(f"{name}_fp16", target, "fp16", form, None)
-        self._tried(f"{CHOSEN}_fp16", tried)
-        before, after = self.rows[CHOSEN], self.rows[f"{CHOSEN}_fp16"]
-        drop = before["score"] - after["score"] if "score" in before else 0.0
-        if not within(drop, self.wish.max_drop):
-            raise CofiError(
-                f"fp16 loses {drop:.2f} points of score, allowed are {self.wish.max_drop:g}.",
-                hint="Use --precision fp32, or allow it with --max-drop.",
-                exit_code=PARITY,
-            )
+        kept = half(
+            self._graphs,
+            score=self._score if self.task is not None else None,
+            floor=self._floor(),
+            rows=self.inputs[CHOSEN],
+            pad_id=self._pad_id,
+            provider=self._checked_on,
+            notes=self.notes,
+        )
+        for name in sorted(self.models, key=lambda name: name != CHOSEN):
+            is_chosen, key = name == CHOSEN, f"{name}_fp16"
+            target = self.folder / f"{key}.onnx"
+            if is_chosen:
+                shutil.move(kept.file, target)
+            else:
+                to_fp16(self._graphs.proven(name, kept.form)[0], target)
+            self._note(key, target, "fp16", kept.form, None, kept.score if is_chosen else None)
+            self._tried(key, kept.candidates if is_chosen else [])
+            self.rows[key]["fp32_layers"] = kept.fp32_layers if is_chosen else []
+
+    def leave_out(self, precision: str) -> None:
+        """Remove what there is of the files of a smaller precision."""
+        for file in self.folder.glob(f"*_{precision}.onnx"):
+            file.unlink()
+        self.rows = {key: row for key, row in self.rows.items() if row["precision"] != precision}
 
     def pick(self) -> str:
         """Return the fastest file of the model, among those that keep the score."""
@@ -191,7 +206,10 @@ class Build:
         return float(self.rows[CHOSEN].get("score", 0.0)) - self.wish.max_drop
 
     def _score(self, file: Path) -> Json:
-        """Return ``metric`` and ``score`` of a file on the dev set, in points."""
+        """Return ``metric`` and ``score`` of a file on the dev set, in points.
+
+        The score of one that answers with what is no number is minus infinity.
+        """
         if self.task is None:
             return {}
         threads = self.wish.conditions.threads
@@ -200,7 +218,10 @@ class Build:
         ) as worker:
             model = Model(file.stem, file, inspect(file))
             self._dev = self._dev or DevSet.of(self.task, self.tokenizer)
-            row = score_model(worker, model, self.task, self._dev)
+            try:
+                row = score_model(worker, model, self.task, self._dev)
+            except NotANumber:
+                row = {"metric": self.task.metrics[0], "score": -math.inf}
         return {"metric": row["metric"], "score": row["score"]}
 
     def _note(

@@ -15,7 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+import numpy as np
+
 from cofi_cli.deploy.providers import provider_name, require_provider
+from cofi_cli.deploy.wire import pack, unpack
 from cofi_cli.errors import ENVIRONMENT, UNREACHABLE, CofiError
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -111,6 +114,11 @@ class WorkerClient:
         """Have the runs to come take these batches in turn; ``what`` names them in messages."""
         self._inputs = f", {what}"
         self.ask("load", batches=list(batches))
+
+    def logits(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return what the model answers to a padded batch."""
+        packed: dict[str, Any] = {name: pack(array) for name, array in batch.items()}
+        return unpack(self.ask("logits", **packed)["logits"])
 
     def time(self, runs: int, **arguments: Any) -> list[float]:
         """Time runs on what was fed; returns seconds. See ``Worker.time`` for the arguments."""

@@ -10,13 +10,12 @@ from typing import Any
 from cofi_cli.deploy import blocks, candidates, environment
 from cofi_cli.deploy.bounds import within
 from cofi_cli.deploy.candidates import Ranking
+from cofi_cli.deploy.fallback import keep_in_fp32
 from cofi_cli.deploy.forms import FORMS
-from cofi_cli.deploy.graph import inspect
 from cofi_cli.deploy.graphs import CHOSEN, Graphs
 from cofi_cli.deploy.int8 import RECIPES, Recipe, products, quantize, signs_for
-from cofi_cli.deploy.layers import by_layer, most_sensitive_first
 from cofi_cli.deploy.samples import Rows
-from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
+from cofi_cli.errors import ENVIRONMENT, CofiError
 
 Json = dict[str, Any]
 Score = Callable[[Path], Json]
@@ -148,33 +147,23 @@ class EightBits:
         name = max(ranking.order, key=lambda name: float(scores[name]["score"]))
         form, recipe = how[name]
         source = self._graphs.proven(CHOSEN, form)[0]
-        layers = by_layer(products(source))
-        order = most_sensitive_first(
-            layers,
+        _, kept, score = keep_in_fp32(
+            products(source),
+            precision="int8",
             source=source,
-            make=lambda keep: self._part(source, recipe, keep),
+            make=lambda keep: self._again(source, made[name], recipe, keep),
+            score=self._score,
+            before=float(scores[name]["score"]),
+            floor=self._floor,
+            max_drop=self._graphs.wish.max_drop,
             rows=self._rows,
             pad_id=self._pad_id,
         )
-        kept: list[str] = []
-        for layer in order[:-1]:  # without the last one nothing would be left in 8 bits
-            kept.append(layer)
-            keep = tuple(node for own in kept for node in layers[own])
-            self._quantize(source, made[name], recipe, keep)
-            score = self._score(made[name])
-            if within(self._floor, score["score"]) and inspect(made[name]).precision == "int8":
-                self._notes.append(
-                    f"int8 keeps in fp32, for its score: {', '.join(kept)}. Its candidates were "
-                    "timed before that, with every layer in 8 bits."
-                )
-                return name, kept, score
-        best, drop = scores[name]["score"], self._graphs.wish.max_drop
-        raise CofiError(
-            f"int8 scores {best:.2f}, needed are {self._floor:.2f}, and keeping all layers but "
-            "one in fp32 does not bring it there.",
-            hint=f"Use --precision fp32, or allow more than {drop:g} points with --max-drop.",
-            exit_code=PARITY,
+        self._notes.append(
+            f"int8 keeps in fp32, for its score: {', '.join(kept)}. Its candidates were "
+            "timed before that, with every layer in 8 bits."
         )
+        return name, kept, score
 
     def _quantize(
         self, source: Path, target: Path, recipe: Recipe, keep: tuple[str, ...] = ()
@@ -189,7 +178,6 @@ class EightBits:
             pad_id=self._pad_id,
         )
 
-    def _part(self, source: Path, recipe: Recipe, keep: tuple[str, ...]) -> Path:
-        file = self._graphs.shop / "part.onnx"
-        self._quantize(source, file, recipe, keep)
-        return file
+    def _again(self, source: Path, target: Path, recipe: Recipe, keep: tuple[str, ...]) -> Path:
+        self._quantize(source, target, recipe, keep)
+        return target

@@ -188,10 +188,8 @@ def _build(
             if wish.graph == "auto" and (note := environment.busy_note()):
                 build.notes.append(note)
             build.fp32()
-            if "int8" in wanted:
-                _int8(build, is_asked_for=precision == "int8")
-            if "fp16" in wanted:
-                build.fp16()
+            for smaller in wanted:
+                _add(build, smaller, is_asked_for=precision == smaller)
         save_tokenizer(tokenizer, temporary)
         write_config(found.models["model"], temporary)
         rows = build.rows
@@ -233,14 +231,15 @@ def _build(
     return report
 
 
-def _int8(build: Build, *, is_asked_for: bool) -> None:
-    """Write the 8-bit files; where nobody asked for them, ones that lose too much are left out."""
+def _add(build: Build, precision: str, *, is_asked_for: bool) -> None:
+    """Write a smaller precision; where nobody asked for it, it is left out if it loses too much."""
     try:
-        build.int8()
+        {"int8": build.int8, "fp16": build.fp16}[precision]()
     except CofiError as error:
         if is_asked_for or error.exit_code != PARITY:
             raise
-        build.notes.append(f"int8 is left out: {error.message}")
+        build.leave_out(precision)
+        build.notes.append(f"{precision} is left out: {error.message}")
 
 
 def _precisions(precision: str, provider: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Which layers suffer from 8 bits: each quantized alone, compared on real inputs."""
+"""Which layers suffer from a smaller precision: each put in it alone, compared on real inputs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cofi_cli.deploy.answers import answer_of
-from cofi_cli.deploy.parity import open_session, taken
+from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.samples import Rows, by_length, pad
 
 _LAYER = re.compile(r"layers\.(\d+)")
@@ -32,31 +31,33 @@ def most_sensitive_first(
     make: Callable[[tuple[str, ...]], Path],
     rows: Rows,
     pad_id: int,
+    provider: str = "cpu",
 ) -> list[str]:
-    """Order layers by the mean squared change of the logits when only they are quantized.
+    """Order layers by the mean squared change of the logits when only they are not fp32.
 
     Args:
         layers: nodes by layer.
         source: the fp32 file.
-        make: writes a quantized file that keeps the nodes given in fp32.
+        make: writes a file of the smaller precision that keeps the nodes given in fp32.
         rows: real inputs.
         pad_id: of their padding.
+        provider: which kernels answer; a processor's have no fp16 and would hide what it loses.
     """
-    truth = _logits(source, rows, pad_id)
+    truth = _logits(source, rows, pad_id, provider)
     change = {}
     for layer in layers:
         keep = tuple(node for other, own in layers.items() if other != layer for node in own)
-        change[layer] = float(np.mean((_logits(make(keep), rows, pad_id) - truth) ** 2))
+        own = float(np.mean((_logits(make(keep), rows, pad_id, provider) - truth) ** 2))
+        change[layer] = own if np.isfinite(own) else np.inf  # beyond what the precision holds
     return sorted(layers, key=lambda layer: -change[layer])
 
 
-def _logits(file: Path, rows: Rows, pad_id: int) -> np.ndarray:
+def _logits(file: Path, rows: Rows, pad_id: int, provider: str) -> np.ndarray:
     """Return answers, (rows, C), or those of all real positions, (n, C)."""
-    session = open_session(file)
-    names = [output.name for output in session.get_outputs()]
     found = []
-    for indices in by_length(rows, 16):
-        batch = pad(rows, indices, pad_id=pad_id)
-        answer = answer_of(dict(zip(names, session.run(None, taken(session, batch)), strict=True)))
-        found.append(answer[batch["attention_mask"] == 1] if answer.ndim == 3 else answer)
+    with WorkerClient(file, name=file.stem, provider=provider, threads=1) as worker:
+        for indices in by_length(rows, 16):
+            batch = pad(rows, indices, pad_id=pad_id)
+            answer = worker.logits(batch)
+            found.append(answer[batch["attention_mask"] == 1] if answer.ndim == 3 else answer)
     return np.concatenate(found)

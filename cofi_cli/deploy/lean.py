@@ -113,6 +113,23 @@ class LeanFeedForward(nn.Module):
         return y
 
 
+class LeanLayer(nn.Module):
+    """A layer's sub-layers, where it has any; its nodes carry its number.
+
+    By that number layers stay fp32 where 8 bits cost too much.
+    """
+
+    def __init__(self, attention: LeanAttention | None, ffn: LeanFeedForward | None) -> None:
+        super().__init__()
+        self.attention, self.ffn = attention, ffn
+
+    def forward(self, u: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
+        """Take and return (B, T, d), or return (B, 1, d); bias and mask as the encoder's."""
+        if self.attention is not None:
+            u = self.attention(u, bias if self.attention.fused is None else mask)
+        return u if self.ffn is None else self.ffn(u)
+
+
 class LeanEncoder(nn.Module):
     """The encoder of a dense or compact model, written lean.
 
@@ -126,26 +143,23 @@ class LeanEncoder(nn.Module):
         super().__init__()
         encoder: Any = copy.deepcopy(model.model.encoder)
         self.embeddings = LeanEmbeddings(encoder.embeddings)
-        parts: list[Any] = [
-            part for layer in encoder.layers for part in (layer.attention, layer.ffn) if part
-        ]
-        places = [i for i, part in enumerate(parts) if isinstance(part, Attention)]
-        last = places[-1] if places and reads_first_token(model) else None
-        self.cut_at_once = reads_first_token(model) and not places
-        self.parts = nn.ModuleList()
+        attentions = [layer.attention for layer in encoder.layers if layer.attention]
+        last = attentions[-1] if attentions and reads_first_token(model) else None
+        self.cut_at_once = reads_first_token(model) and not attentions
+        self.layers = nn.ModuleList()
         norm = self.embeddings.last
-        for i, part in enumerate(parts):
-            if isinstance(part, Attention):
-                bias = part.output.bias
-                is_last = i == last
-                self.parts.append(
-                    LeanAttention(part, first_only=is_last, fused=None if is_last else fused)
+        for layer in encoder.layers:
+            attention = ffn = None
+            if layer.attention:
+                norm.bias += layer.attention.output.bias
+                norm, is_last = layer.attention.norm, layer.attention is last
+                attention = LeanAttention(
+                    layer.attention, first_only=is_last, fused=None if is_last else fused
                 )
-            else:
-                bias = part.down.bias
-                self.parts.append(LeanFeedForward(part))
-            norm.bias += bias
-            norm = part.norm
+            if layer.ffn:
+                norm.bias += layer.ffn.down.bias
+                norm, ffn = layer.ffn.norm, LeanFeedForward(layer.ffn)
+            self.layers.append(LeanLayer(attention, ffn))
 
     def forward(self, ids: Tensor, types: Tensor | None, bias: Tensor, mask: Tensor) -> Tensor:
         """Return the last state, (B, T, d), or (B, 1, d) where the head reads no more.
@@ -156,9 +170,6 @@ class LeanEncoder(nn.Module):
         """
         u: Tensor = self.embeddings(ids, types)
         u = u[:, :1] if self.cut_at_once else u
-        for part in self.parts:
-            if isinstance(part, LeanAttention):
-                u = part(u, bias if part.fused is None else mask)
-            else:
-                u = part(u)
+        for layer in self.layers:
+            u = layer(u, bias, mask)
         return u

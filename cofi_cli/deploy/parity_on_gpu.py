@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.parity import pad_id, parity_batches, torch_answer
 from cofi_cli.deploy.samples import Rows, pad
-from cofi_cli.deploy.wire import pack, unpack
 from cofi_cli.errors import PARITY, CofiError
 
 if TYPE_CHECKING:
@@ -34,8 +33,7 @@ def check_on_gpu(model: CofiForTask, file: Path, rows: Rows, *, threads: int) ->
     with WorkerClient(file, name=file.stem, provider="cuda", threads=threads) as worker:
         for indices in parity_batches(rows):
             batch = pad(rows, indices, pad_id=pad_id(model))
-            packed: dict[str, Any] = {key: pack(value) for key, value in batch.items()}
-            theirs = unpack(worker.ask("logits", **packed)["logits"])
+            theirs = worker.logits(batch)
             ours = torch_answer(model, batch)
             is_real = batch["attention_mask"].astype(bool) if model.per_token else ...
             largest = max(largest, float(np.abs(ours[is_real]).max()))

@@ -11,8 +11,7 @@ import numpy as np
 from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.samples import Batch, Rows, by_length, pad
 from cofi_cli.deploy.targets import Model
-from cofi_cli.deploy.wire import pack, unpack
-from cofi_cli.errors import CofiError
+from cofi_cli.errors import PARITY, CofiError
 from cofi_cli.tasks import Ragged
 
 if TYPE_CHECKING:
@@ -89,6 +88,10 @@ class DevSets:
         return self._known[place]
 
 
+class NotANumber(CofiError):
+    """A model answers with numbers that are infinite or none (exit code 4)."""
+
+
 def check_head(worker: WorkerClient, model: Model, task: Task, dev: DevSet) -> None:
     """Ask a model for the shortest row, and see whether it answers as the task needs it.
 
@@ -97,7 +100,7 @@ def check_head(worker: WorkerClient, model: Model, task: Task, dev: DevSet) -> N
     """
     shortest = by_length(dev.rows, 1)[0]
     batch = pad(dev.rows, shortest, pad_id=dev.pad_id)
-    _check_shape(_answer(worker, batch), batch, task, model.name)
+    _check_shape(worker.logits(batch), batch, task, model.name)
 
 
 def score_model(worker: WorkerClient, model: Model, task: Task, dev: DevSet) -> dict[str, Any]:
@@ -113,17 +116,24 @@ def score_model(worker: WorkerClient, model: Model, task: Task, dev: DevSet) -> 
         ``model``, ``metric`` (the headline one), ``score``, all ``scores`` and ``rows``.
 
     Raises:
-        CofiError: a head that does not fit the task.
+        CofiError: a head that does not fit the task (2), or answers that are no numbers (4).
     """
     rows = dev.rows
     answers: list[np.ndarray] = [np.empty(0)] * len(rows)
     for indices in by_length(rows, BATCH_SIZE):
         batch = pad(rows, indices, pad_id=dev.pad_id)
-        answer = _answer(worker, batch)
+        answer = worker.logits(batch)
         _check_shape(answer, batch, task, model.name)
         for place, row in enumerate(indices):
             length = len(rows.input_ids[row])
             answers[row] = answer[place, :length] if answer.ndim == 3 else answer[place]
+            if not np.isfinite(answers[row]).all():
+                raise NotANumber(
+                    f"{model.name} answers row {row} with what is no finite number.",
+                    hint="Its precision holds less than the model needs: export another one, "
+                    "cofi export --onnx --precision fp32.",
+                    exit_code=PARITY,
+                )
     outputs = Ragged(answers, dtype=np.float32) if answer.ndim == 3 else np.stack(answers)
     scores = task.score(outputs, dev.reference)
     metric = task.metrics[0]
@@ -135,11 +145,6 @@ def score_model(worker: WorkerClient, model: Model, task: Task, dev: DevSet) -> 
         "scores": scores,
         "rows": dev.count,
     }
-
-
-def _answer(worker: WorkerClient, batch: Batch) -> np.ndarray:
-    packed = {key: pack(value) for key, value in batch.items()}
-    return unpack(worker.ask("logits", **packed)["logits"])
 
 
 def _check_shape(answer: np.ndarray, batch: Batch, task: Task, name: str) -> None:

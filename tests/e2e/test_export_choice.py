@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from onnxruntime import InferenceSession
 
 from cofi_cli.architectures import load_tokenizer
-from cofi_cli.deploy import blocks, build, candidates, eight_bits, providers
+from cofi_cli.deploy import blocks, build, candidates, eight_bits, fallback, providers
 from cofi_cli.deploy import graphs as graphs_module
 from cofi_cli.deploy.blocks import in_blocks
 from cofi_cli.deploy.candidates import Conditions, Ranking, rank
@@ -163,9 +163,13 @@ def test_integer_types_follow_the_processor():
     assert signs_for(["asimd", "asimddp"]).activations == "s8"
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_products_of_every_form_know_their_layer(graphs, form):
+    assert list(by_layer(products(graphs[form]))) == ["layer 0", "layer 2", "head"]
+
+
 def test_kept_nodes_stay_fp32(graphs, tmp_path):
     layers = by_layer(products(graphs["plain"]))
-    assert list(layers) == ["layer 0", "layer 2", "head"]
     file = tmp_path / "q.onnx"
     every = [node for nodes in layers.values() for node in nodes]
     quantize(graphs["plain"], file, RECIPES[0], signs_for(["avx512_vnni"]), keep=every)
@@ -426,21 +430,22 @@ def test_int8_beside_fp32_scored_and_timed(finished, tmp_path):
     assert read_json(out / "export.json") == report
 
 
-def test_int8_that_loses_too_much_falls_back_layer_by_layer(finished, tmp_path, monkeypatch):
+@pytest.mark.parametrize("form", ["plain", "lean", "lean-fused"])
+def test_int8_that_loses_too_much_falls_back_layer_by_layer(finished, tmp_path, monkeypatch, form):
     """A task that hangs on layer 2 in full precision."""
 
     def score(worker, model, task, dev):
         nodes = onnx.load(str(model.path)).graph.node
-        is_hurt = any("layers.2" in n.name and n.op_type == "MatMulInteger" for n in nodes)
+        is_hurt = any(
+            "layers.2" in n.name and n.op_type in ("MatMulInteger", "QAttention") for n in nodes
+        )
         return {"metric": "accuracy", "score": 50.0 if is_hurt else 80.0}
 
     monkeypatch.setattr(build, "score_model", score)
     monkeypatch.setattr(eight_bits, "RECIPES", RECIPES[:1])
     order = ["layer 0", "layer 2", "head"]
-    monkeypatch.setattr(eight_bits, "most_sensitive_first", lambda *_, **__: order)
-    report = export(
-        finished, output=tmp_path / "onnx", precision="int8", graph="plain", schedule=FAST
-    )
+    monkeypatch.setattr(fallback, "most_sensitive_first", lambda *_, **__: order)
+    report = export(finished, output=tmp_path / "onnx", precision="int8", graph=form, schedule=FAST)
     row = report["models"]["model_int8"]
     assert row["fp32_layers"] == ["layer 0", "layer 2"]
     assert inspect(tmp_path / "onnx" / "model_int8.onnx").precision == "int8"
