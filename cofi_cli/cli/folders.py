@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import UNREACHABLE, CofiError
-from cofi_cli.runs import RUNS, RunDir
+from cofi_cli.runs import RUNS, RunDir, command_of
 
 FINETUNE = "finetune"
 
@@ -44,10 +44,11 @@ def output_folder(
     if output.exists() and not output.is_dir():
         raise CofiError(f"{output} is a file; a run needs a folder.", hint="Choose another -o.")
     if run.exists and not resume:
+        own = command_of(run)
+        again = f"Continue it with: cofi {own} --resume -o {shlex.quote(str(output))}, or choose "
         raise CofiError(
-            f"{output} already holds a run.",
-            hint=f"Continue it with: cofi {command} --resume -o {shlex.quote(str(output))}, "
-            "or choose another folder with -o.",
+            f"{output} already holds a run" + ("." if own == command else f" of cofi {own}."),
+            hint=f"{again if own == command else 'Choose '}another folder with -o.",
         )
     if not run.exists and output.is_dir() and any(output.iterdir()):
         raise CofiError(
@@ -65,9 +66,7 @@ def unfinished_run(*, command: str, runs: Path = RUNS) -> RunDir:
     """
     found = [RunDir(p) for p in runs.iterdir() if p.is_dir()] if runs.is_dir() else []
     open_runs = [
-        run
-        for run in found
-        if run.exists and not run.is_finished and _is_finetune(run) == (command == FINETUNE)
+        run for run in found if run.exists and not run.is_finished and command_of(run) == command
     ]
     if not open_runs:
         raise CofiError(
@@ -76,7 +75,3 @@ def unfinished_run(*, command: str, runs: Path = RUNS) -> RunDir:
             exit_code=UNREACHABLE,
         )
     return max(open_runs, key=lambda run: run.config.stat().st_mtime)
-
-
-def _is_finetune(run: RunDir) -> bool:
-    return (run.checkpoints / FINETUNE).exists() or run.root.name.endswith(f"-{FINETUNE}")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cofi_cli.deploy import environment
-from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.comparable import unlike
 from cofi_cli.deploy.compare import (
     check_comparison,
@@ -24,6 +22,7 @@ from cofi_cli.deploy.earlier import Earlier, load_earlier
 from cofi_cli.deploy.export import export, is_fresh
 from cofi_cli.deploy.gates import check_gates, drop_gates, speedup_gates
 from cofi_cli.deploy.lengths import LENGTH, usual_length
+from cofi_cli.deploy.measured import measure
 from cofi_cli.deploy.providers import BUILDS, provider_name, require_one_build, torch_serves
 from cofi_cli.deploy.report import add_section
 from cofi_cli.deploy.result import BenchResult
@@ -32,12 +31,10 @@ from cofi_cli.deploy.rows import (
     case_row,
     gate_rows,
     headline_rows,
-    model_row,
-    session_env,
     speedup_rows,
 )
 from cofi_cli.deploy.scored import first_task, scored_models
-from cofi_cli.deploy.scoring import DevSets, check_head, score_model
+from cofi_cli.deploy.scoring import DevSets
 from cofi_cli.deploy.targets import Model, Targets, resolve_targets
 from cofi_cli.deploy.task_batches import TaskBatches, lengths_of, task_batches
 from cofi_cli.deploy.timing import (
@@ -48,7 +45,6 @@ from cofi_cli.deploy.timing import (
     Schedule,
     Turns,
     cross,
-    time_case,
 )
 from cofi_cli.errors import CofiError
 from cofi_cli.runs import RunDir
@@ -190,7 +186,6 @@ def bench(
     if known is not None and scored:  # what cannot be scored is told before minutes of timing
         sets = DevSets(known, limit=score_rows)
         dev = {model.name: sets.of(model) for model in scored}
-    report = progress or (lambda *_: None)
     made: dict[int, dict[str, TaskBatches]] = {}
     if needs_rows and known is not None:
         made = task_batches(found.models, known, list(dict.fromkeys(batch)))
@@ -202,40 +197,28 @@ def bench(
         seed=schedule.seed,
     )
 
-    env = environment.describe_machine()
     if note := environment.busy_note():
         logger.warning("%s", note)
-    with ExitStack() as stack:
-        workers, first_runs = [], []
-        for model in found.models:
-            worker = stack.enter_context(
-                WorkerClient(
-                    model.path,
-                    name=model.name,
-                    provider=provider,
-                    threads=pinned,
-                    runtime=model.runtime,
-                )
-            )
-            inputs.feed(worker, cases[0])
-            first_runs += worker.time(1)
-            if known is not None and model.name in dev:
-                check_head(worker, model, known, dev[model.name])
-            workers.append(worker)
-        env |= session_env(workers, provider, pinned, schedule)
-        differing = differences(earlier.values["env"], env) if earlier is not None else []
-        _warn([f"Latencies may differ by the environment alone: {d}." for d in differing])
-        timed = _time(workers, cases, schedule, inputs, report)
-        models = [
-            model_row(worker, model, first)
-            for worker, model, first in zip(workers, found.models, first_runs, strict=True)
-        ]
-        scores: list[Row] = []
-        if known is not None:
-            asked = {worker.name: worker for worker in workers}
-            for model in scored:
-                report(f"score of {model.name}", len(scores), len(scored))
-                scores.append(score_model(asked[model.name], model, known, dev[model.name]))
+    differing: list[str] = []
+
+    def opened(env: Row) -> None:
+        if earlier is not None:
+            differing.extend(differences(earlier.values["env"], env))
+            _warn([f"Latencies may differ by the environment alone: {d}." for d in differing])
+
+    measured = measure(
+        found.models,
+        cases,
+        schedule,
+        inputs,
+        provider=provider,
+        threads=pinned,
+        task=known,
+        dev=dev,
+        opened=opened,
+        report=progress or (lambda *_: None),
+    )
+    timed = measured.timed
 
     speedups = speedup_rows(found, cases, timed)
     headline = headline_rows(found, cases, timed, speedups)
@@ -244,15 +227,15 @@ def bench(
         own = [row for row in gate_rows(speedups, headline) if row["model"] in judged]
         gates += speedup_gates(own, min_speedup, case=gate_case)
     if max_drop is not None and found.baseline is not None:
-        by_name = {row["model"]: row["score"] for row in scores}
+        by_name = {row["model"]: row["score"] for row in measured.scores}
         gates += drop_gates(by_name, found.baseline, max_drop, judged=judged)
     result = BenchResult(
-        env=env,
-        models=models,
+        env=measured.env,
+        models=measured.models,
         cases=_case_rows(found, cases, timed, made, provider),
         speedups=speedups,
         headline=headline,
-        scores=scores,
+        scores=measured.scores,
         gates=gates,
         left_out=[dict(row) for row in found.left_out],
         baseline=found.baseline,
@@ -333,24 +316,3 @@ def _case_rows(
             turns = timed[case.name][model.name]
             rows.append(case_row(model, case, turns, provider, lengths))
     return rows
-
-
-def _time(
-    workers: Sequence[WorkerClient],
-    cases: Sequence[Case],
-    schedule: Schedule,
-    inputs: Inputs,
-    report: Progress,
-) -> dict[str, dict[str, Turns]]:
-    total = len(cases) * len(workers) * len(schedule.turns())
-    done = 0
-    timed = {}
-    for case in cases:
-
-        def turn_over(name: str, case: Case = case) -> None:
-            nonlocal done
-            done += 1
-            report(f"{name} {case.name}", done, total)
-
-        timed[case.name] = time_case(workers, case, schedule, inputs=inputs, progress=turn_over)
-    return timed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,18 @@ from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import read_json
 
 EXPORT_JSON = "export.json"
-_OPTIONS = (
-    "precision",
-    "graph",
-    "portable",
-    "provider",
-    "batch",
-    "seq_len",
-    "threads",
-    "max_drop",
-    "opset",
-)
+DEFAULTS: dict[str, Any] = {
+    "precision": "fp32",
+    "graph": "auto",
+    "portable": False,
+    "provider": "cpu",
+    "batch": [1],
+    "seq_len": None,
+    "threads": None,
+    "max_drop": 0.5,
+    "opset": 18,
+}
+"""What an export is asked for where nothing is said, as export.json holds it."""
 _WRITTEN = {EXPORT_JSON, "README.md", "config.json"} | {
     f"{model}{precision}.onnx"
     for model in ("model", "dense")
@@ -76,10 +78,28 @@ def asked_of(folder: Path) -> dict[str, Any]:
         return {}
     asked = values.get("asked")
     if isinstance(asked, dict):
-        return {key: value for key, value in asked.items() if key in _OPTIONS}
+        return {key: value for key, value in asked.items() if key in DEFAULTS}
     known = {key: values[key] for key in ("precision", "opset") if key in values}
     conditions = values.get("conditions")
     return known | (conditions if isinstance(conditions, dict) else {})
+
+
+def options_of(folder: Path) -> str:
+    """Return what an export was asked for as options of the command, `` --batch 1,32`` say.
+
+    Raises:
+        CofiError: its export.json cannot be read (exit code 6).
+    """
+    words = [""]
+    for key, value in asked_of(folder).items():
+        if value == DEFAULTS[key]:
+            continue
+        words.append(f"--{key.replace('_', '-')}")
+        if isinstance(value, list):
+            words.append(",".join(map(str, value)))
+        elif value is not True:
+            words.append(str(value))
+    return " ".join(words)
 
 
 def foreign_files(folder: Path) -> list[str]:
@@ -105,7 +125,13 @@ def _read(path: Path) -> Any:
 
 
 def file_digest(path: Path) -> str:
-    """Return a file's sha256."""
+    """Return a file's sha256; one that was read before and has not changed since is not again."""
+    facts = path.stat()
+    return _digest(path, facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_size)
+
+
+@functools.lru_cache(maxsize=256)
+def _digest(path: Path, *facts: int) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(1 << 22):

@@ -10,7 +10,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from cofi_cli.config import RunConfig, TaskConfig
-from cofi_cli.deploy.record import EXPORT_JSON, file_digest, read_rows
+from cofi_cli.deploy.record import EXPORT_JSON, file_digest, options_of, read_rows
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import RunDir, read_json
 
@@ -243,7 +243,7 @@ def renewing(folder: Path) -> str | None:
         stated = rows.get(name, {}).get("weights_sha256")
         now = weights_digest(checkpoint) if stated and checkpoint else None
         if now is not None and now != stated:
-            return f"cofi export --onnx {quote(str(place))}{elsewhere}"
+            return f"cofi export --onnx {quote(str(place))}{elsewhere}{options_of(folder)}"
     return None
 
 

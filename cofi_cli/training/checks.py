@@ -12,18 +12,24 @@ from cofi_cli.config import RunConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig
 from cofi_cli.pruning.sparsity import EncoderShape
-from cofi_cli.runs import RunDir, read_json
+from cofi_cli.runs import RunDir, command_of, read_json
 from cofi_cli.tasks import Task
 
 
-def guard_folder(run: RunDir, config: RunConfig, *, resume: bool) -> None:
-    """Refuse to write over another run, or to resume one with another configuration.
+def guard_folder(run: RunDir, config: RunConfig, *, command: str, resume: bool) -> None:
+    """Refuse to write over another run, or to resume one with another command or configuration.
 
     Raises:
-        CofiError: naming the folder or the keys that differ.
+        CofiError: naming the folder, the command or the keys that differ.
     """
     if not run.exists:
         return
+    own = command_of(run)
+    if own != command:
+        raise CofiError(
+            f"{run.root} holds a run of cofi {own}; cofi {command} would write over it.",
+            hint="Choose another folder with -o.",
+        )
     if not resume:
         raise CofiError(
             f"{run.root} already holds a run.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from cofi_cli.training.dense_stage import DenseStage
 from cofi_cli.training.distiller import Distiller
 from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.interrupts import stop_flag
-from cofi_cli.training.loop import StageTime, run_stage
+from cofi_cli.training.loop import StageTime, has_begun, run_stage
 from cofi_cli.training.progress import Progress
 from cofi_cli.training.recover_stage import RecoverStage
 from cofi_cli.training.results import finetune_report
@@ -54,16 +53,13 @@ def finetune(
     Returns:
         The report, as in ``report.json``: scores before and after, stage time.
     """
-    guard_folder(run, config, resume=resume)
-    command = f"cofi finetune --resume -o {shlex.quote(str(run.root))}"
+    guard_folder(run, config, command=_STAGE, resume=resume)
     with stop_flag() as flag:
         task = load_run_task(config)
         theirs = load_config_dict(resolve(config.model))
         is_compact = theirs["model_type"] == CofiConfig.model_type
         _check(config, task, is_compact=is_compact)
-        session = open_session(
-            config, run, progress=progress, flag=flag, command=command, task=task
-        )
+        session = open_session(config, run, progress=progress, flag=flag, command=_STAGE, task=task)
         model = load_for_task(session, config.model).to(session.device)
         teacher = None
         if config.teacher.path is not None:
@@ -142,7 +138,8 @@ def _distil(session: Session, model: CofiForTask, teacher: CofiForTask) -> Stage
     spent = prepare_outputs(session, outputs)
     distiller = Distiller(outputs, distill, objective=session.objective)
     stage = RecoverStage(session, model, distiller, config.recover, kept=kept, name=_STAGE)
-    stage.best.offer(evaluate(session, model)[session.task.headline], 0, model)
+    if not has_begun(session, stage):
+        stage.best.offer(evaluate(session, model)[session.task.headline], 0, model)
     used = run_stage(session, stage)
     used.extra["teacher_seconds"] = spent
     model.load_state_dict(stage.best.load()["model"])

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -60,6 +61,15 @@ def total_steps(rows: int, *, batch_size: int, epochs: float) -> int:
     return math.ceil(epochs * math.ceil(rows / batch_size))
 
 
+def _checkpoint(session: Session, stage: Stage) -> Path:
+    return session.run.checkpoints / stage.name / "latest.pt"
+
+
+def has_begun(session: Session, stage: Stage) -> bool:
+    """Whether a stage will go on from a checkpoint; its best so far is on disk then."""
+    return _checkpoint(session, stage).exists()
+
+
 def run_stage(session: Session, stage: Stage) -> StageTime:
     """Run a stage to its end, from its checkpoint if there is one.
 
@@ -71,7 +81,7 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
     encoded = session.splits["train"]
     per_epoch = math.ceil(len(encoded) / stage.batch_size)
     total = total_steps(len(encoded), batch_size=stage.batch_size, epochs=stage.epochs)
-    path = session.run.checkpoints / stage.name / "latest.pt"
+    path = _checkpoint(session, stage)
     used, done = StageTime(), 0
     if path.exists():
         state = load_state(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 import torch
@@ -18,7 +17,7 @@ from cofi_cli.training.checks import check_target, guard_folder
 from cofi_cli.training.distiller import Distiller, load_layer_map
 from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.interrupts import stop_flag
-from cofi_cli.training.loop import run_stage
+from cofi_cli.training.loop import has_begun, run_stage
 from cofi_cli.training.parity import assert_parity
 from cofi_cli.training.progress import Progress
 from cofi_cli.training.prune_stage import PruneStage
@@ -59,15 +58,14 @@ def prune(
     Raises:
         CofiError: bad input, an interruption, a diverged loss or broken parity.
     """
-    guard_folder(run, config, resume=resume)
-    command = f"cofi prune --resume -o {shlex.quote(str(run.root))}"
+    guard_folder(run, config, command="prune", resume=resume)
     with stop_flag() as flag:
         check_target(config)
         task = load_run_task(config)
         if not run.teacher.exists():
             check_given_teacher(config, task, prunes=True)
         session = open_session(
-            config, run, progress=progress, flag=flag, command=command, task=task
+            config, run, progress=progress, flag=flag, command="prune", task=task
         )
         times: dict[str, dict[str, float]] = {}
         teacher = obtain_teacher(session, times)
@@ -143,7 +141,8 @@ def _recovered(
         load_layer_map(distiller, pruned.layer_map)
         kept = torch.tensor(pruned.plan.hidden)
         stage = RecoverStage(session, model, distiller, config.recover, kept=kept)
-        stage.best.offer(pruned.score, 0, model)
+        if not has_begun(session, stage):
+            stage.best.offer(pruned.score, 0, model)
         used = run_stage(session, stage)
         used.extra["teacher_seconds"] = spent
         best = stage.best.load()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +90,7 @@ def open_session(
     command: str,
     task: Task,
 ) -> Session:
-    """Tokenise the task, choose the device, record configuration and environment.
+    """Tokenise the task, choose the device, record command, configuration and environment.
 
     Raises:
         CofiError: CUDA asked for and absent, several processes, too few tokens a row, or
@@ -109,7 +110,7 @@ def open_session(
     write_text(run.config, text)
     gain = _bf16_gain(config, run, accelerator.device)
     env = describe_environment(config, task, accelerator.device) | {"bf16_gain": gain}
-    write_json(run.env, env)
+    write_json(run.env, {"command": command} | env)
     return Session(
         config=config,
         run=run,
@@ -120,7 +121,7 @@ def open_session(
         metrics=MetricsLog(run.metrics),
         progress=progress or Silent(),
         flag=flag,
-        resume_command=command,
+        resume_command=f"cofi {command} --resume -o {shlex.quote(str(run.root))}",
         bf16_gain=gain,
     )
 

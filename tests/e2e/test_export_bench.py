@@ -1,5 +1,6 @@
 """From a finished run to ONNX files, a benchmark and a redrawn report; tiny random weights."""
 
+import inspect
 import json
 import shutil
 
@@ -15,6 +16,7 @@ from cofi_cli.deploy.bench import bench
 from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.export import export, is_fresh
 from cofi_cli.deploy.gates import gate_error
+from cofi_cli.deploy.record import DEFAULTS, options_of
 from cofi_cli.deploy.samples import pad, synthetic_rows
 from cofi_cli.errors import CofiError
 from cofi_cli.runs import RunDir, read_json, write_json
@@ -132,7 +134,21 @@ def test_an_export_folder_of_older_weights_is_told(finished, exported, tmp_path,
         bench([other], **QUICK | {"runs": 1}, score=False)
     told = [r.getMessage() for r in caplog.records if "of other weights" in r.getMessage()]
     command = f"cofi export --onnx '{run.root}'"
-    assert [text.split(": ", 1)[1] for text in told] == [command, f"{command} -o {other}"]
+    asked = "--graph plain"
+    assert [text.split(": ", 1)[1] for text in told] == [
+        f"{command} {asked}",
+        f"{command} -o {other} {asked}",
+    ]
+
+
+def test_what_an_export_was_asked_for_as_options(tmp_path):
+    defaults = {key: p.default for key, p in inspect.signature(export).parameters.items()}
+    assert {key: defaults[key] for key in DEFAULTS} == DEFAULTS | {"batch": (1,)}
+    assert options_of(tmp_path) == ""
+    asked = {"portable": True, "batch": [1, 32], "threads": 2, "max_drop": 1.0}
+    write_json(tmp_path / "export.json", {"asked": DEFAULTS | asked})
+    options = "--portable --batch 1,32 --threads 2 --max-drop 1.0"
+    assert options_of(tmp_path).split() == options.split()
 
 
 def test_an_export_elsewhere_leaves_the_runs_report_alone(finished, exported, tmp_path):

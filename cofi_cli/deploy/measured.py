@@ -1,0 +1,116 @@
+"""Models opened, timed and scored: what a benchmark measures, before anything is concluded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cofi_cli.deploy import environment
+from cofi_cli.deploy.client import WorkerClient
+from cofi_cli.deploy.rows import Row, model_row, session_env
+from cofi_cli.deploy.scoring import DevSet, check_head, score_model
+from cofi_cli.deploy.targets import Model
+from cofi_cli.deploy.timing import Case, Inputs, Progress, Schedule, Turns, time_case
+
+if TYPE_CHECKING:
+    from cofi_cli.tasks import Task
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured.
+
+    Attributes:
+        env: machine, versions, provider, threads and schedule.
+        models: a row a model: of its file, and of the process that ran it.
+        timed: seconds by case, model and turn.
+        scores: a row a model that has one.
+    """
+
+    env: Row
+    models: list[Row]
+    timed: dict[str, dict[str, Turns]]
+    scores: list[Row]
+
+
+def measure(
+    models: Sequence[Model],
+    cases: Sequence[Case],
+    schedule: Schedule,
+    inputs: Inputs,
+    *,
+    provider: str,
+    threads: int,
+    task: Task | None,
+    dev: Mapping[str, DevSet],
+    opened: Callable[[Row], None],
+    report: Progress,
+) -> Measured:
+    """Time models in turn, each in a process of its own, then score them there.
+
+    Args:
+        models: opened one after another, since each one's start is timed.
+        cases, schedule, inputs: what is timed, how long, and on what.
+        provider, threads: as asked for.
+        task: what ``dev`` is of.
+        dev: name -> dev set, of the models that are scored.
+        opened: called with the environment once all models are.
+        report: called after each turn.
+
+    Raises:
+        CofiError: a file that does not open or answer, or does not fit the task.
+    """
+    env = environment.describe_machine()
+    with ExitStack() as stack:
+        workers, first_runs = [], []
+        for model in models:
+            worker = stack.enter_context(
+                WorkerClient(
+                    model.path,
+                    name=model.name,
+                    provider=provider,
+                    threads=threads,
+                    runtime=model.runtime,
+                )
+            )
+            inputs.feed(worker, cases[0])
+            first_runs += worker.time(1)
+            if task is not None and model.name in dev:
+                check_head(worker, model, task, dev[model.name])
+            workers.append(worker)
+        env |= session_env(workers, provider, threads, schedule)
+        opened(env)
+        timed = _time(workers, cases, schedule, inputs, report)
+        rows = [
+            model_row(worker, model, first)
+            for worker, model, first in zip(workers, models, first_runs, strict=True)
+        ]
+        scores: list[Row] = []
+        for worker, model in zip(workers, models, strict=True):
+            if task is not None and model.name in dev:
+                report(f"score of {model.name}", len(scores), len(dev))
+                scores.append(score_model(worker, model, task, dev[model.name]))
+        return Measured(env, rows, timed, scores)
+
+
+def _time(
+    workers: Sequence[WorkerClient],
+    cases: Sequence[Case],
+    schedule: Schedule,
+    inputs: Inputs,
+    report: Progress,
+) -> dict[str, dict[str, Turns]]:
+    total = len(cases) * len(workers) * len(schedule.turns())
+    done = 0
+    timed = {}
+    for case in cases:
+
+        def turn_over(name: str, case: Case = case) -> None:
+            nonlocal done
+            done += 1
+            report(f"{name} {case.name}", done, total)
+
+        timed[case.name] = time_case(workers, case, schedule, inputs=inputs, progress=turn_over)
+    return timed
