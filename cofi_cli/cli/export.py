@@ -40,8 +40,9 @@ def export(
         bool, typer.Option("--portable", help="Standard ONNX operators only.")
     ] = False,
     max_drop: Annotated[
-        float, typer.Option(help="Points of score that int8 or fp16 may lose.")
-    ] = 0.5,
+        float | None,
+        typer.Option(help="Points of score that int8 or fp16 may lose; by default 0.5."),
+    ] = None,
     provider: Annotated[
         str, typer.Option(help="Be fast on: cpu or cuda.", rich_help_panel=_MEASURED)
     ] = "cpu",
@@ -96,11 +97,12 @@ def export(
 def _show(report: dict[str, Any]) -> None:
     from cofi_cli.deploy import text
     from cofi_cli.deploy.blocks import graph_name
+    from cofi_cli.deploy.onnx_card import precision_name
 
     rows = tuple(
         (
             row["file"],
-            row["precision"] + (f" ({row['recipe']})" if "recipe" in row else ""),
+            precision_name(row),
             graph_name(row),
             text.size(row["bytes"]),
             f"{row['parity']['max_abs_delta']:.1e}" if "parity" in row else text.MISSING,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -227,8 +228,9 @@ def bench(
         own = [row for row in gate_rows(speedups, headline) if row["model"] in judged]
         gates += speedup_gates(own, min_speedup, case=gate_case)
     if max_drop is not None and found.baseline is not None:
-        by_name = {row["model"]: row["score"] for row in measured.scores}
-        gates += drop_gates(by_name, found.baseline, max_drop, judged=judged)
+        points = {model.name: math.nan for model in scored}
+        points |= {row["model"]: row["score"] for row in measured.scores}
+        gates += drop_gates(points, found.baseline, max_drop, judged=judged)
     result = BenchResult(
         env=measured.env,
         models=measured.models,

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cofi_cli.deploy import candidates
-from cofi_cli.deploy.bounds import within
-from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.eight_bits import EightBits
 from cofi_cli.deploy.fp16 import half, to_fp16
 from cofi_cli.deploy.graph import inspect
 from cofi_cli.deploy.graphs import CHOSEN, Choice, Graphs, Wish
-from cofi_cli.deploy.parity_on_gpu import check_on_gpu
+from cofi_cli.deploy.judge import Judge, Verdict
 from cofi_cli.deploy.record import file_digest
 from cofi_cli.deploy.samples import Rows
-from cofi_cli.deploy.scoring import DevSet, NotANumber, score_model
 from cofi_cli.deploy.source import weights_digest
-from cofi_cli.deploy.targets import Model
 from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
 
 if TYPE_CHECKING:
@@ -57,18 +53,23 @@ class Build:
         wish: Wish,
     ) -> None:
         self.folder, self.models, self.inputs = folder, models, rows
-        self.tokenizer = tokenizer
-        self.task, self.calibration, self.wish = task, calibration, wish
+        self.calibration, self.wish = calibration, wish
         self.rows: dict[str, Json] = {}
         self.notes: list[str] = []
         self._shop = folder / ".candidates"
         pads_right = getattr(tokenizer, "padding_side", "right") == "right"
         self._graphs = Graphs(self._shop, models, rows, wish, self.notes, pads_right=pads_right)
         self._pad_id = int(models[CHOSEN][1].config.pad_token_id or 0)
-        self._dev: DevSet | None = None
-        # Where forms are timed the provider has to be there; one asked for by name needs no GPU.
-        is_needed = wish.graph == "auto" or wish.conditions.provider == "cpu"
-        self._provider = wish.conditions.provider if is_needed else None
+        self._judge = Judge(
+            models,
+            rows,
+            task=task,
+            tokenizer=tokenizer,
+            conditions=wish.conditions,
+            notes=self.notes,
+            # Where forms are timed the provider has to be there; one asked for by name needs none.
+            needs_provider=wish.graph == "auto" or wish.conditions.provider == "cpu",
+        )
 
     def __enter__(self) -> Build:
         self._shop.mkdir()
@@ -81,30 +82,39 @@ class Build:
         """Write the fp32 files in the form that is fastest, or in the one asked for."""
         made, graphs = self._graphs.of_each_form(), self._graphs
         ranking = candidates.rank(made, self.wish.conditions) if len(made) > 1 else None
-        fastest = ranking.fastest if ranking else list(made)
+        order, fastest = (ranking.order, ranking.fastest) if ranking else (list(made), list(made))
         choices, in_blocks = graphs.in_blocks({form: made[form] for form in fastest})
-        form, block = self._first_proven(choices)[:2]
+        others = [Choice(form, None, made[form]) for form in order if form != choices[-1].name]
+        form, block, on_gpu = self._first_proven([*choices, *others])
         for name in self.models:
             file, proof = graphs.proven(name, form, block)
             target = self.folder / f"{name}.onnx"
             shutil.copyfile(file, target)
-            self._note(name, target, "fp32", form, proof, block=block)
+            self._note(name, target, "fp32", form, self._judge.score(target), block=block)
+            self.rows[name]["parity"] = proof
+        if on_gpu is not None:
+            self.rows[CHOSEN]["parity_on_gpu"] = on_gpu
         self._tried(CHOSEN, [*(ranking.rows if ranking else []), *in_blocks])
 
-    def _first_proven(self, choices: list[Choice]) -> Choice:
-        """Return the first choice that is the torch model for every model; the last has to be."""
-        for choice in choices[:-1]:
+    def _first_proven(self, choices: list[Choice]) -> tuple[str, int | None, Json | None]:
+        """Return the first graph that is the torch model for every model, on the GPU as well.
+
+        Raises:
+            CofiError: none is (exit code 4).
+        """
+        for choice in choices:
+            form, block = choice.name, choice.block
             try:
                 for name in self.models:
-                    self._graphs.proven(name, choice.name, choice.block)
+                    self._graphs.proven(name, form, block)
+                file = self._graphs.proven(CHOSEN, form, block)[0]
+                return form, block, self._judge.on_gpu(CHOSEN, file)
             except CofiError as error:
-                if error.exit_code != PARITY:
+                if error.exit_code != PARITY or choice is choices[-1]:
                     raise
-                left_out = f"Blocks of {choice.block} tokens are left out"
-                self.notes.append(f"{left_out}: {error.message}")
-            else:
-                return choice
-        return choices[-1]
+                shown = form if block is None else f"{form}, blocks of {block} tokens"
+                self._graphs.refuse(shown, error.message)
+        raise AssertionError("there is always a choice")
 
     def int8(self) -> None:
         """Write the 8-bit files: the fastest recipe that keeps the score.
@@ -119,51 +129,70 @@ class Build:
             rows=self.inputs[CHOSEN],
             calibration=self.calibration,
             pad_id=self._pad_id,
-            score=self._score if self.task is not None else None,
-            floor=self._floor(),
+            judge=self._verdict,
             notes=self.notes,
         )
         kept = eight_bits.keep()
-        for name in sorted(self.models, key=lambda name: name != CHOSEN):
-            is_chosen, key = name == CHOSEN, f"{name}_int8"
-            target = self.folder / f"{key}.onnx"
-            if is_chosen:
-                shutil.move(kept.file, target)
-            else:
+        target = self.folder / f"{CHOSEN}_int8.onnx"
+        shutil.move(kept.file, target)
+        self._note(f"{CHOSEN}_int8", target, "int8", kept.form, kept.score, block=kept.block)
+        self._tried(f"{CHOSEN}_int8", kept.candidates)
+        details = {"recipe": kept.recipe.name, "fp32_layers": kept.fp32_layers}
+        self.rows[f"{CHOSEN}_int8"] |= details
+        for name in (name for name in self.models if name != CHOSEN):
+            target = self.folder / f"{name}_int8.onnx"
+            with self._or_without(target):
                 eight_bits.alike(name, kept, target)
-            score = kept.score if is_chosen else None
-            self._note(key, target, "int8", kept.form, None, score, block=kept.block)
-            layers = kept.fp32_layers if is_chosen else []
-            self._tried(key, kept.candidates if is_chosen else [])
-            self.rows[key] |= {"recipe": kept.recipe.name, "fp32_layers": layers}
+                score = self._judge.score(target)
+                self._note(f"{name}_int8", target, "int8", kept.form, score, block=kept.block)
+                self.rows[f"{name}_int8"] |= details | {"fp32_layers": []}
 
     def fp16(self) -> None:
         """Write the half-precision files in the form that is fastest, or in the one asked for.
 
-        Where the score needs it, layers stay fp32, as many as it takes.
+        Where it takes that, layers stay fp32, as many as needed.
 
         Raises:
             CofiError: it takes all of them (exit code 4); nothing is written then.
         """
         kept = half(
             self._graphs,
-            score=self._score if self.task is not None else None,
-            floor=self._floor(),
+            judge=self._verdict,
             rows=self.inputs[CHOSEN],
             pad_id=self._pad_id,
-            provider=self._checked_on,
+            provider=self._judge.provider,
             notes=self.notes,
         )
-        for name in sorted(self.models, key=lambda name: name != CHOSEN):
-            is_chosen, key = name == CHOSEN, f"{name}_fp16"
-            target = self.folder / f"{key}.onnx"
-            if is_chosen:
-                shutil.move(kept.file, target)
-            else:
+        target = self.folder / f"{CHOSEN}_fp16.onnx"
+        shutil.move(kept.file, target)
+        self._note(f"{CHOSEN}_fp16", target, "fp16", kept.form, kept.score)
+        self._tried(f"{CHOSEN}_fp16", kept.candidates)
+        on_gpu = self._judge.on_gpu(CHOSEN, target)
+        checked_on = self._judge.provider(target)
+        own = {"fp32_layers": kept.fp32_layers, "checked_on": checked_on}
+        self.rows[f"{CHOSEN}_fp16"] |= own | ({"parity_on_gpu": on_gpu} if on_gpu else {})
+        if checked_on == "cpu":
+            self.notes.append(
+                "fp16 was checked on a processor, which computes it in fp32: what its range and "
+                "rounding cost on a GPU is not known."
+            )
+        for name in (name for name in self.models if name != CHOSEN):
+            target = self.folder / f"{name}_fp16.onnx"
+            with self._or_without(target):
                 to_fp16(self._graphs.proven(name, kept.form)[0], target)
-            self._note(key, target, "fp16", kept.form, None, kept.score if is_chosen else None)
-            self._tried(key, kept.candidates if is_chosen else [])
-            self.rows[key]["fp32_layers"] = kept.fp32_layers if is_chosen else []
+                self._note(f"{name}_fp16", target, "fp16", kept.form, self._judge.score(target))
+                self.rows[f"{name}_fp16"] |= own | {"fp32_layers": []}
+
+    @contextmanager
+    def _or_without(self, file: Path) -> Iterator[None]:
+        """Leave a dense file out that is not what it should be; the pruned one is kept."""
+        try:
+            yield
+        except CofiError as error:
+            if error.exit_code != PARITY:
+                raise
+            file.unlink(missing_ok=True)
+            self.notes.append(f"{file.name} is left out: {error.message}")
 
     def leave_out(self, precision: str) -> None:
         """Remove what there is of the files of a smaller precision."""
@@ -171,73 +200,45 @@ class Build:
             file.unlink()
         self.rows = {key: row for key, row in self.rows.items() if row["precision"] != precision}
 
-    def pick(self) -> str:
-        """Return the fastest file of the model, among those that keep the score."""
-        files = {
-            row["file"]: self.folder / row["file"]
-            for name, row in self.rows.items()
-            if name == CHOSEN or name.startswith(f"{CHOSEN}_")
-        }
-        floor = self._floor()
-        holding = {
-            row["file"] for row in self.rows.values() if within(floor, row.get("score", floor))
-        }
-        order = candidates.rank(files, self.wish.conditions).order
-        return next(file for file in order if file in holding)
+    def pick(self) -> tuple[str | None, list[Json]]:
+        """Return the fastest file of the model that keeps the score, and the timings.
 
-    def _checked_on(self, file: Path) -> str:
-        """Return the provider that files are scored on and compared on."""
-        conditions = self.wish.conditions
-        if self._provider is None:
-            self._provider = conditions.provider
-            try:
-                WorkerClient(
-                    file, name=file.stem, provider=self._provider, threads=conditions.threads
-                ).close()
-            except CofiError as error:
-                if error.exit_code != ENVIRONMENT:
-                    raise
-                self._provider = "cpu"
-                self.notes.append(f"Scored and compared on the processor: {error.message}")
-        return self._provider
-
-    def _floor(self) -> float:
-        """Return the least score that a smaller precision of the model may have, in points."""
-        return float(self.rows[CHOSEN].get("score", 0.0)) - self.wish.max_drop
-
-    def _score(self, file: Path) -> Json:
-        """Return ``metric`` and ``score`` of a file on the dev set, in points.
-
-        The score of one that answers with what is no number is minus infinity.
+        ``None`` where the provider is not there; a smaller precision that nothing could
+        score is not picked.
         """
-        if self.task is None:
-            return {}
-        threads = self.wish.conditions.threads
-        with WorkerClient(
-            file, name=file.stem, provider=self._checked_on(file), threads=threads
-        ) as worker:
-            model = Model(file.stem, file, inspect(file))
-            self._dev = self._dev or DevSet.of(self.task, self.tokenizer)
-            try:
-                row = score_model(worker, model, self.task, self._dev)
-            except NotANumber:
-                row = {"metric": self.task.metrics[0], "score": -math.inf}
-        return {"metric": row["metric"], "score": row["score"]}
+        own = [row for key, row in self.rows.items() if key.split("_")[0] == CHOSEN]
+        files = {row["file"]: self.folder / row["file"] for row in own}
+        holding = {row["file"] for row in own if row["precision"] == "fp32" or "score" in row}
+        if len(files) == 1:
+            return next(iter(files)), []
+        try:
+            ranking = candidates.rank(files, self.wish.conditions)
+        except CofiError as error:
+            if error.exit_code != ENVIRONMENT:
+                raise
+            self.notes.append(f"The fastest file is not known: {error.message}")
+            return None, []
+        if left := sorted(files.keys() - holding):
+            self.notes.append(f"{', '.join(left)} could not be picked: it has no score.")
+        return next(file for file in ranking.order if file in holding), ranking.rows
+
+    def _verdict(self, file: Path) -> Verdict:
+        """Judge a file of the model in a smaller precision."""
+        floor = float(self.rows[CHOSEN].get("score", 0.0)) - self.wish.max_drop
+        return self._judge.verdict(CHOSEN, file, floor=floor)
 
     def _note(
         self,
-        name: str,
+        key: str,
         file: Path,
         precision: str,
         form: str,
-        parity: Json | None,
-        score: Json | None = None,
+        score: Json,
         *,
         block: int | None = None,
     ) -> None:
         nodes = inspect(file).nodes
-        own_name = name.removesuffix("_int8").removesuffix("_fp16")
-        checkpoint, model = self.models[own_name]
+        checkpoint = self.models[key.split("_")[0]][0]
         row: Json = {
             "file": file.name,
             "precision": precision,
@@ -249,14 +250,9 @@ class Build:
             "node_count": sum(nodes.values()),
             "nodes": nodes,
         }
-        if parity is not None:
-            row["parity"] = parity
-        if name in (CHOSEN, f"{CHOSEN}_fp16") and self._checked_on(file) == "cuda":
-            rows, threads = self.inputs[own_name], self.wish.conditions.threads
-            row["parity_on_gpu"] = check_on_gpu(model, file, rows, threads=threads)
         if block is not None:
             row["block_tokens"] = block
-        self.rows[name] = row | (self._score(file) if score is None else score)
+        self.rows[key] = row | score
 
     def _tried(self, name: str, rows: list[Json]) -> None:
         if rows:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cofi_cli.deploy import blocks, candidates, environment
-from cofi_cli.deploy.bounds import within
 from cofi_cli.deploy.candidates import Ranking
 from cofi_cli.deploy.fallback import keep_in_fp32
 from cofi_cli.deploy.forms import FORMS
 from cofi_cli.deploy.graphs import CHOSEN, Graphs
 from cofi_cli.deploy.int8 import RECIPES, Recipe, products, quantize, signs_for
+from cofi_cli.deploy.judge import Verdict
 from cofi_cli.deploy.samples import Rows
 from cofi_cli.errors import ENVIRONMENT, CofiError
 
 Json = dict[str, Any]
-Score = Callable[[Path], Json]
-"""Returns ``metric`` and ``score``, in points, of a file; nothing where there is no task."""
+FORMS_IN_ALL_RECIPES = 2
+"""The fastest forms, and the fastest portable one, are tried in every recipe."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,7 @@ class EightBits:
         rows: inputs that layers are compared on.
         calibration: text for static recipes; ``None`` leaves them out.
         pad_id: of its padding.
-        score: of a file; ``None`` where there is no task.
-        floor: the least score to hold, in points.
+        judge: of a file.
         notes: what is left out and why is added here.
     """
 
@@ -64,13 +63,12 @@ class EightBits:
         rows: Rows,
         calibration: Rows | None,
         pad_id: int,
-        score: Score | None,
-        floor: float,
+        judge: Callable[[Path], Verdict],
         notes: list[str],
     ) -> None:
         self._graphs, self._rows = graphs, rows
         self._calibration, self._pad_id = calibration, pad_id
-        self._score, self._floor, self._notes = score, floor, notes
+        self._judge, self._notes = judge, notes
         self._signs = signs_for(environment.describe_machine()["flags"])
 
     def keep(self) -> Kept:
@@ -80,20 +78,22 @@ class EightBits:
             CofiError: onnxruntime could quantize nothing (exit code 5), or what it made loses
                 too much (4).
         """
-        made, how = self._candidates()
-        ranking = candidates.rank(made, self._graphs.wish.conditions)
+        made, how, ranking, rows = self._ranked()
         name, layers, score = self._that_holds(ranking, made, how)
+        shown = name + (f", {', '.join(layers)} in fp32" if layers else "")
         # Where another lost its score, or layers stay in fp32, nothing is known of those that tie.
         is_first = name == ranking.order[0] and not layers
-        fastest = ranking.fastest if is_first else [name]
-        choices, in_blocks = self._graphs.in_blocks({own: made[own] for own in fastest})
-        timed = [*ranking.rows, *in_blocks]
+        fastest = {own: made[own] for own in ranking.fastest} if is_first else {shown: made[name]}
+        how[shown] = how[name]
+        choices, in_blocks = self._graphs.in_blocks(fastest)
+        timed = [*rows, *in_blocks]
         for own, block, file in choices[:-1]:  # of other scores, since scales are those of a block
-            own_score = self._score(file) if self._score else {}
-            if within(self._floor, own_score.get("score", 0.0)):
-                return Kept(file, *how[own], own_score, layers, block, timed)
-            lost = f"int8 in blocks of {block} tokens ({own}) is left out: it loses too much score."
-            self._notes.append(lost)
+            verdict = self._judge(file)
+            if verdict.fault is None:
+                return Kept(file, *how[own], verdict.score, layers, block, timed)
+            self._notes.append(
+                f"int8 in blocks of {block} tokens ({own}) is left out: it {verdict.fault}."
+            )
         return Kept(made[name], *how[name], score, layers, None, timed)
 
     def alike(self, name: str, kept: Kept, target: Path) -> None:
@@ -102,12 +102,44 @@ class EightBits:
         if kept.block is not None:
             blocks.in_blocks(target, target, kept.block)
 
-    def _candidates(self) -> tuple[dict[str, Path], dict[str, tuple[str, Recipe]]]:
-        """Return every form in every recipe that it can take: files, and forms and recipes."""
+    def _ranked(
+        self,
+    ) -> tuple[dict[str, Path], dict[str, tuple[str, Recipe]], Ranking, list[Json]]:
+        """Return files, their forms and recipes, their order by speed, and all timings.
+
+        All forms are tried in the first recipe, then the fastest of them in the others: each
+        file that is timed is held open by a process of its own, with its embeddings in fp32.
+        """
+        sources, conditions = self._graphs.of_each_form(), self._graphs.wish.conditions
+        made, how = self._quantized(sources, RECIPES[:1])
+        ranking = Ranking(list(made), [])
+        if len(made) > 1:
+            ranking = candidates.rank(made, conditions)
+            order = [how[name][0] for name in ranking.order]
+            portable = [form for form in order if FORMS[form].is_portable]
+            chosen = dict.fromkeys([*order[:FORMS_IN_ALL_RECIPES], *portable[:1]])
+            sources = {form: sources[form] for form in chosen}
+        others, how_others = self._quantized(sources, RECIPES[1:])
+        how |= how_others
+        if not others and made:
+            return made, how, ranking, ranking.rows
+        made = {name: made[name] for name in ranking.order if how[name][0] in sources} | others
+        if not made:
+            raise CofiError(
+                f"onnxruntime could quantize no graph: {self._notes[-1]}",
+                hint="Try another --opset, or another version of onnxruntime.",
+                exit_code=ENVIRONMENT,
+            )
+        last = candidates.rank(made, conditions)
+        return made, how, last, [*ranking.rows, *last.rows]
+
+    def _quantized(
+        self, sources: Mapping[str, Path], recipes: Sequence[Recipe]
+    ) -> tuple[dict[str, Path], dict[str, tuple[str, Recipe]]]:
+        """Return forms in the recipes that they take: files, and forms and recipes."""
         made: dict[str, Path] = {}
         how: dict[str, tuple[str, Recipe]] = {}
-        sources = self._graphs.of_each_form()
-        for recipe in RECIPES:
+        for recipe in recipes:
             if recipe.method == "static" and self._calibration is None:
                 continue
             for form, source in sources.items():
@@ -121,12 +153,6 @@ class EightBits:
                     self._notes.append(f"int8 '{name}' is left out: {error}")
                     continue
                 made[name], how[name] = file, (form, recipe)
-        if not made:
-            raise CofiError(
-                f"onnxruntime could quantize no graph: {self._notes[-1]}",
-                hint="Try another --opset, or another version of onnxruntime.",
-                exit_code=ENVIRONMENT,
-            )
         return made, how
 
     def _that_holds(
@@ -136,34 +162,30 @@ class EightBits:
         how: Mapping[str, tuple[str, Recipe]],
     ) -> tuple[str, list[str], Json]:
         """Return the candidate to keep, the layers that it keeps in fp32, and its score."""
-        if self._score is None:
-            self._notes.append("int8 is not scored: there is no task to score on.")
-            return ranking.order[0], [], {}
-        scores = {}
+        verdicts = {}
         for name in ranking.order:
-            scores[name] = self._score(made[name])
-            if within(self._floor, scores[name]["score"]):
-                return name, [], scores[name]
-        name = max(ranking.order, key=lambda name: float(scores[name]["score"]))
+            verdicts[name] = self._judge(made[name])
+            if verdicts[name].fault is None:
+                return name, [], verdicts[name].score
+        name = max(ranking.order, key=lambda name: verdicts[name].points)
         form, recipe = how[name]
         source = self._graphs.proven(CHOSEN, form)[0]
-        _, kept, score = keep_in_fp32(
+        _, kept, verdict = keep_in_fp32(
             products(source),
             precision="int8",
             source=source,
             make=lambda keep: self._again(source, made[name], recipe, keep),
-            score=self._score,
-            before=float(scores[name]["score"]),
-            floor=self._floor,
+            judge=self._judge,
+            fault=str(verdicts[name].fault),
             max_drop=self._graphs.wish.max_drop,
             rows=self._rows,
             pad_id=self._pad_id,
         )
         self._notes.append(
-            f"int8 keeps in fp32, for its score: {', '.join(kept)}. Its candidates were "
-            "timed before that, with every layer in 8 bits."
+            f"int8 keeps in fp32, for its score: {', '.join(kept)}. Graphs and recipes were timed "
+            "before that, with every layer in 8 bits."
         )
-        return name, kept, score
+        return name, kept, verdict.score
 
     def _quantize(
         self, source: Path, target: Path, recipe: Recipe, keep: tuple[str, ...] = ()

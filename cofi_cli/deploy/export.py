@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from cofi_cli.deploy.lengths import LENGTH, longest_input
 from cofi_cli.deploy.onnx_card import onnx_card
 from cofi_cli.deploy.parity import TOLERANCE
 from cofi_cli.deploy.providers import provider_name
-from cofi_cli.deploy.record import EXPORT_JSON, foreign_files, read_rows
+from cofi_cli.deploy.record import EXPORT_JSON, foreign_files, left_out, read_rows
 from cofi_cli.deploy.report import add_section
 from cofi_cli.deploy.samples import Rows, synthetic_rows, task_rows
 from cofi_cli.deploy.source import (
@@ -31,8 +31,8 @@ from cofi_cli.deploy.source import (
     write_config,
 )
 from cofi_cli.deploy.timing import Schedule
-from cofi_cli.deploy.tracing import OPSETS, inputs_of
-from cofi_cli.errors import PARITY, UNREACHABLE, CofiError, unknown
+from cofi_cli.deploy.tracing import LARGEST_FILE, OPSETS, inputs_of
+from cofi_cli.errors import UNREACHABLE, CofiError, unknown
 from cofi_cli.runs import write_atomic, write_json
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ logger = logging.getLogger(__name__)
 
 PRECISIONS = ("fp32", "int8", "fp16", "auto")
 PARITY_ROWS = 64
+MAX_DROP = 0.5
+"""Points of score."""
 
 
 def export(
@@ -56,7 +58,7 @@ def export(
     batch: Sequence[int] = (1,),
     seq_len: Sequence[int] | None = None,
     threads: int | None = None,
-    max_drop: float = 0.5,
+    max_drop: float | None = None,
     opset: int = 18,
     task: Task | None = None,
     tolerance: float = TOLERANCE,
@@ -80,7 +82,8 @@ def export(
         batch, seq_len: the sizes at which candidates are timed; every one with every
             other. By default 1 and 128, or what the model takes at most.
         threads: for that; by default one per core.
-        max_drop: points of score that a smaller precision may lose against fp32.
+        max_drop: points of score that a smaller precision may lose against fp32; by default
+            :data:`MAX_DROP`, and nothing where there is nothing to score on.
         opset: version of the ONNX operators, in :data:`OPSETS`.
         task: whose dev rows parity and scores are seen on; by default the run's task,
             and synthetic rows where there is none or its data is not reachable.
@@ -117,7 +120,7 @@ def export(
             seq_len=tuple(seq_len or (LENGTH,)),
             schedule=schedule,
         ),
-        max_drop=max_drop,
+        max_drop=MAX_DROP if max_drop is None else max_drop,
         opset=opset,
         tolerance=tolerance,
     )
@@ -144,9 +147,11 @@ def export(
 
 def is_fresh(source: Path | str, folder: Path) -> bool:
     """Whether an export folder holds what ``source`` holds now, by its weights' digests."""
-    models = read_rows(folder)
+    models, without = read_rows(folder), left_out(folder)
     for name, checkpoint in find_source(source).models.items():
         row = models.get(name)
+        if row is None and name in without:
+            continue
         if row is None or not (folder / row["file"]).is_file():
             return False
         if row.get("weights_sha256") != weights_digest(checkpoint):
@@ -169,31 +174,45 @@ def _build(
     precision = asked["precision"]
     started, machine = time.perf_counter(), environment.describe_machine()
     tokenizer = load_tokenizer(found.models["model"])
-    task = task or _run_task(found)
+    task, unscored = _task_to_score_on(task, found)
+    if unscored is not None and asked["max_drop"] is not None and precision != "fp32":
+        raise CofiError(
+            f"max_drop is {wish.max_drop:g}, and there is nothing to score on: {unscored}.",
+            hint="Leave --max-drop out, or export a run whose data is there.",
+        )
     known = task_rows(task, tokenizer, limit=PARITY_ROWS) if task else None
     wanted = _precisions(precision, wish.conditions.provider)
+    has_train = task is not None and "int8" in wanted and "train" in task.splits
 
     def write(temporary: Path) -> None:
         temporary.mkdir(parents=True)
-        models = {name: (place, load_model(place)) for name, place in found.models.items()}
+        models, without = _that_fit(found.models)
         with Build(
             temporary,
             models,
             rows={name: known or _synthetic(model) for name, (_, model) in models.items()},
-            task=task if task and task.can_score("validation") else None,
-            calibration=task_rows(task, tokenizer, split="train", limit=1024) if task else None,
+            task=task if unscored is None else None,
+            calibration=(
+                task_rows(task, tokenizer, split="train", limit=1024)
+                if task is not None and has_train
+                else None
+            ),
             tokenizer=tokenizer,
             wish=wish,
         ) as build:
+            build.notes += [f"{name}.onnx is left out: {why}." for name, why in without.items()]
             if wish.graph == "auto" and (note := environment.busy_note()):
                 build.notes.append(note)
             build.fp32()
+            if wanted and unscored is not None:
+                build.notes.append(f"{wanted[0]} is not scored: {unscored}.")
             for smaller in wanted:
                 _add(build, smaller, is_asked_for=precision == smaller)
         save_tokenizer(tokenizer, temporary)
         write_config(found.models["model"], temporary)
         rows = build.rows
         proofs = [row["parity"] for row in rows.values() if row["precision"] == "fp32"]
+        picked, timed = build.pick() if precision == "auto" else (None, [])
         report.update(
             {
                 "source": str(source),
@@ -201,7 +220,9 @@ def _build(
                 "folder": str(folder),
                 "precision": precision,
                 "graph": rows["model"]["form"],
-                "picked": build.pick() if precision == "auto" else None,
+                "picked": picked,
+                "candidates": timed,
+                "left_out": without,
                 "opset": wish.opset,
                 "exporter": "torchscript",
                 "position_offset": models["model"][1].config.position_offset,
@@ -232,14 +253,37 @@ def _build(
 
 
 def _add(build: Build, precision: str, *, is_asked_for: bool) -> None:
-    """Write a smaller precision; where nobody asked for it, it is left out if it loses too much."""
+    """Write a smaller precision; where nobody asked for it, one that cannot be had is left out."""
+    before = len(build.notes)
     try:
         {"int8": build.int8, "fp16": build.fp16}[precision]()
     except CofiError as error:
-        if is_asked_for or error.exit_code != PARITY:
+        if is_asked_for:
             raise
         build.leave_out(precision)
-        build.notes.append(f"{precision} is left out: {error.message}")
+        build.notes[before:] = [f"{precision} is left out: {error.message}"]
+
+
+def _that_fit(
+    places: Mapping[str, str],
+) -> tuple[dict[str, tuple[str, CofiForTask]], dict[str, str]]:
+    """Load the models that one ONNX file can hold; return them, and why others are left out.
+
+    Raises:
+        CofiError: the model itself is too large.
+    """
+    models, without = {}, {}
+    for name, place in places.items():
+        model = load_model(place)
+        size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+        if size < LARGEST_FILE:
+            models[name] = place, model
+            continue
+        why = f"its weights take {size / 2**30:.1f} GiB, and an ONNX file holds less than 2"
+        if name == "model":
+            raise CofiError(f"{place} cannot be exported: {why}.", hint="Export a smaller model.")
+        without[name] = why
+    return models, without
 
 
 def _precisions(precision: str, provider: str) -> tuple[str, ...]:
@@ -311,17 +355,23 @@ def _output(found: Source, output: Path | None) -> Path:
     return folder
 
 
-def _run_task(found: Source) -> Task | None:
-    """Return the run's task, or ``None`` where its data is not there."""
-    if found.run is None:
-        return None
-    try:
-        return load_run_task(found.run)
-    except CofiError as error:
-        if error.exit_code != UNREACHABLE:
-            raise
-        logger.warning("Parity is checked on synthetic rows: %s", error.message)
-        return None
+def _task_to_score_on(task: Task | None, found: Source) -> tuple[Task | None, str | None]:
+    """Return the task whose rows are used, and why nothing can be scored on it, if so."""
+    if task is None and found.run is None:
+        return None, "only a run has a task"
+    if task is None and found.run is not None:
+        try:
+            task = load_run_task(found.run)
+        except CofiError as error:
+            if error.exit_code != UNREACHABLE:
+                raise
+            logger.warning("Parity is checked on synthetic rows: %s", error.message)
+            return None, "the data of its task is not there"
+    if task is None:
+        return None, "its run names no task"
+    if not task.can_score("validation"):
+        return task, f"the validation rows of task '{task.name}' have no labels"
+    return task, None
 
 
 def _synthetic(model: CofiForTask) -> Rows:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from cofi_cli.deploy.bounds import within
 from cofi_cli.deploy.graph import inspect
+from cofi_cli.deploy.judge import Verdict
 from cofi_cli.deploy.layers import by_layer, most_sensitive_first
 from cofi_cli.deploy.samples import Rows
 from cofi_cli.errors import PARITY, CofiError
-
-Json = dict[str, Any]
 
 
 def keep_in_fp32(
@@ -22,15 +18,14 @@ def keep_in_fp32(
     precision: str,
     source: Path,
     make: Callable[[tuple[str, ...]], Path],
-    score: Callable[[Path], Json],
-    before: float,
-    floor: float,
+    judge: Callable[[Path], Verdict],
+    fault: str,
     max_drop: float,
     rows: Rows,
     pad_id: int,
     provider: str = "cpu",
-) -> tuple[Path, list[str], Json]:
-    """Return a file that holds the score, the layers that it keeps in fp32, and its score.
+) -> tuple[Path, list[str], Verdict]:
+    """Return a file without fault, the layers that it keeps in fp32, and the verdict on it.
 
     The layer that changes the logits most goes back first. One at least stays in the
     smaller precision, else the file would not be of it.
@@ -40,16 +35,15 @@ def keep_in_fp32(
         precision: the smaller one.
         source: the fp32 file.
         make: writes a file of that precision that keeps the nodes given in fp32.
-        score: of a file, in points.
-        before: the score of a file that keeps none.
-        floor: the least score to hold.
-        max_drop: how it was asked for, to say so.
+        judge: of a file.
+        fault: of the file that keeps none.
+        max_drop: points of score that may be lost, for the hint.
         rows: real inputs, to compare layers on.
         pad_id: of their padding.
         provider: where they are compared.
 
     Raises:
-        CofiError: no file holds it (exit code 4).
+        CofiError: no file is without fault (exit code 4).
     """
     layers = by_layer(nodes)
     order = most_sensitive_first(
@@ -59,14 +53,13 @@ def keep_in_fp32(
     for layer in order[:-1]:
         kept.append(layer)
         file = make(tuple(node for own in kept for node in layers[own]))
-        found = score(file)
-        if within(floor, found["score"]) and inspect(file).precision == precision:
-            return file, kept, found
-    is_number = math.isfinite(before)
+        if inspect(file).precision != precision:
+            break  # what is left holds no product
+        verdict = judge(file)
+        if verdict.fault is None:
+            return file, kept, verdict
     raise CofiError(
-        f"{precision} {f'scores {before:.2f}' if is_number else 'answers with what is no number'}, "
-        f"needed are {floor:.2f}, and keeping all layers "
-        "but one in fp32 does not bring it there.",
+        f"{precision} {fault}, and keeping all layers but one in fp32 does not mend that.",
         hint=f"Use --precision fp32, or allow more than {max_drop:g} points with --max-drop.",
         exit_code=PARITY,
     )

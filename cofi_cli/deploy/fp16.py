@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cofi_cli.deploy import candidates
-from cofi_cli.deploy.bounds import within
 from cofi_cli.deploy.fallback import keep_in_fp32
 from cofi_cli.deploy.graphs import CHOSEN, Graphs
+from cofi_cli.deploy.judge import Verdict
 from cofi_cli.deploy.samples import Rows
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Half:
     Attributes:
         file, form: of it.
         score: what its score was found to be; empty where there is no task.
-        fp32_layers: what stays in fp32 for the score's sake.
+        fp32_layers: what stays in fp32, where all of it in fp16 would not do.
         candidates: what was timed.
     """
 
@@ -46,19 +46,17 @@ class Half:
 def half(
     graphs: Graphs,
     *,
-    score: Callable[[Path], Json] | None,
-    floor: float,
+    judge: Callable[[Path], Verdict],
     rows: Rows,
     pad_id: int,
     provider: Callable[[Path], str],
     notes: list[str],
 ) -> Half:
-    """Return the fastest half-precision graph, with layers in fp32 where its score needs them.
+    """Return the fastest half-precision graph, with layers in fp32 where it would not do without.
 
     Args:
         graphs: the fp32 ones; the form that is fastest need not be theirs.
-        score: of a file; ``None`` where there is no task.
-        floor: the least score to hold, in points.
+        judge: of a file.
         rows: inputs that layers are compared on.
         pad_id: of their padding.
         provider: which one a file is compared on.
@@ -71,24 +69,20 @@ def half(
     source = graphs.proven(CHOSEN, form)[0]
     file = source.with_suffix(".half.onnx")
 
-    def make(keep: tuple[str, ...] = ()) -> Path:
+    def make(keep: tuple[str, ...]) -> Path:
         to_fp16(source, file, keep=keep)
         return file
 
-    found = score(make()) if score else {}
-    if score is None:
-        notes.append("fp16 is not scored: there is no task to score on.")
-        return Half(make(), form, found, [], timed)
-    if within(floor, found["score"]):
-        return Half(file, form, found, [], timed)
-    _, layers, found = keep_in_fp32(
+    verdict = judge(make(()))
+    if verdict.fault is None:
+        return Half(file, form, verdict.score, [], timed)
+    _, layers, verdict = keep_in_fp32(
         names(source),
         precision="fp16",
         source=source,
         make=make,
-        score=score,
-        before=float(found["score"]),
-        floor=floor,
+        judge=judge,
+        fault=verdict.fault,
         max_drop=graphs.wish.max_drop,
         rows=rows,
         pad_id=pad_id,
@@ -98,7 +92,7 @@ def half(
         f"fp16 keeps in fp32, for its score: {', '.join(layers)}. Its candidates were timed "
         "before that, with every layer in fp16."
     )
-    return Half(file, form, found, layers, timed)
+    return Half(file, form, verdict.score, layers, timed)
 
 
 def to_fp16(source: Path, target: Path, *, keep: Sequence[str] = ()) -> None:
@@ -112,8 +106,10 @@ def to_fp16(source: Path, target: Path, *, keep: Sequence[str] = ()) -> None:
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
+    model = onnx.load(str(source))
+    _tell_types(model.graph)
     model = convert_float_to_float16(
-        onnx.load(str(source)),
+        model,
         keep_io_types=True,
         op_block_list=list(KEPT),
         node_block_list=list(keep),
@@ -129,6 +125,20 @@ def names(file: Path) -> list[str]:
 
     graph = onnx.load(str(file), load_external_data=False).graph
     return [node.name for node in graph.node if node.name]
+
+
+def _tell_types(graph: GraphProto) -> None:
+    """State that onnxruntime's own operators answer in floats, which onnx cannot infer.
+
+    The converter casts only what it knows the type of.
+    """
+    from onnx import TensorProto, helper
+
+    known = {value.name for value in graph.value_info}
+    for node in graph.node:
+        name = node.output[0]
+        if node.domain == "com.microsoft" and name not in known:
+            graph.value_info.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
 
 
 def _without_round_trips(graph: GraphProto) -> None:

@@ -128,7 +128,8 @@ def drop_gates(
     """Judge how many points of score each model has lost against the baseline.
 
     Args:
-        scores: headline score by model's name, in points.
+        scores: headline score by model's name, in points; of one that answers with no
+            numbers not a number, which fails.
         baseline: one of the names.
         threshold: the largest loss that passes, in points.
         judged: the models to judge; by default all but the baseline.
@@ -151,7 +152,7 @@ def drop_gates(
                 "model": model,
                 "case": None,
                 "threshold": threshold,
-                "value": drop,
+                "value": None if math.isnan(drop) else drop,
                 "passed": within(drop, threshold),
             }
         )
@@ -170,6 +171,8 @@ def describe_gate(gate: Row) -> str:
     """Say in words what a gate found."""
     if gate["name"] == "fail_if":
         return _describe_change(gate)
+    if gate["value"] is None and gate["model"] is not None:
+        return f"{gate['model']} or what it is compared with has no score"
     if gate["value"] is None:
         return f"{gate['name']} {gate['threshold']:g} found nothing to judge"
     if gate["name"] == "min_speedup":

@@ -16,6 +16,8 @@ _INT8_OPS = {
     "MatMulInteger",
     "DynamicQuantizeMatMul",
 }
+_PRODUCTS = {"MatMul", "Gemm", "Attention"}
+"""Their second input is a weight, where it is one."""
 _WRAPPERS = {"Cast", "Identity", "Slice"}
 
 
@@ -61,8 +63,15 @@ def inspect(path: Path) -> Graph:
         ) from error
     nested = list(_with_bodies(model.graph))
     nodes = Counter(node.op_type for graph in nested for node in graph.node)
-    types = Counter(tensor.data_type for graph in nested for tensor in graph.initializer)
-    halves = types[onnx.TensorProto.FLOAT16] > types[onnx.TensorProto.FLOAT]
+    types = {tensor.name: tensor.data_type for graph in nested for tensor in graph.initializer}
+    weights = {
+        types.get(name)
+        for graph in nested
+        for node in graph.node
+        if node.op_type in _PRODUCTS
+        for name in node.input[1:2]
+    }
+    halves = onnx.TensorProto.FLOAT16 in weights
     is_int8 = any(op in _INT8_OPS for op in nodes)
     return Graph(
         nodes=dict(sorted(nodes.items(), key=lambda item: (-item[1], item[0]))),

@@ -120,7 +120,7 @@ class Graphs:
             except CofiError as error:
                 if error.exit_code != PARITY or len(names) == 1 or form == names[0]:
                     raise
-                self._refuse(form, error.message)
+                self.refuse(form, error.message)
         return made
 
     def in_blocks(self, files: Mapping[str, Path]) -> tuple[list[Choice], list[Json]]:
@@ -184,9 +184,10 @@ class Graphs:
             if why is None:
                 fitting.append(form.name)
             elif form.name not in self._refused:
-                self._refuse(form.name, f"{why}.")
+                self.refuse(form.name, f"{why}.")
         return fitting
 
-    def _refuse(self, form: str, why: str) -> None:
+    def refuse(self, form: str, why: str) -> None:
+        """Try a form no more, and note why."""
         self._refused.add(form)
         self._notes.append(f"Graph '{form}' is left out: {why}")

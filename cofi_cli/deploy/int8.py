@@ -164,6 +164,12 @@ def _biases_added(source: Path) -> Iterator[Path]:
     if not added:
         yield source
         return
+    read = {name for node in model.graph.node for name in node.input}
+    tensors = model.graph.initializer
+    for place in reversed(range(len(tensors))):
+        name = tensors[place].name
+        if f"{name}_added" in added and name not in read:
+            del tensors[place]  # else onnxruntime warns of it
     model.graph.initializer.extend(added.values())
     with TemporaryDirectory() as folder:
         file = Path(folder, source.name)

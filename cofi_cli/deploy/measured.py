@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING
 from cofi_cli.deploy import environment
 from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.rows import Row, model_row, session_env
-from cofi_cli.deploy.scoring import DevSet, check_head, score_model
+from cofi_cli.deploy.scoring import DevSet, NotANumber, check_head, score_model
 from cofi_cli.deploy.targets import Model
 from cofi_cli.deploy.timing import Case, Inputs, Progress, Schedule, Turns, time_case
 
 if TYPE_CHECKING:
     from cofi_cli.tasks import Task
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Measured:
         env: machine, versions, provider, threads and schedule.
         models: a row a model: of its file, and of the process that ran it.
         timed: seconds by case, model and turn.
-        scores: a row a model that has one.
+        scores: a row a model that has one; what answers with no numbers has none.
     """
 
     env: Row
@@ -91,7 +94,10 @@ def measure(
         for worker, model in zip(workers, models, strict=True):
             if task is not None and model.name in dev:
                 report(f"score of {model.name}", len(scores), len(dev))
-                scores.append(score_model(worker, model, task, dev[model.name]))
+                try:
+                    scores.append(score_model(worker, model, task, dev[model.name]))
+                except NotANumber as error:  # the minutes of timing are not lost with it
+                    logger.warning("It has no score: %s", error.message)
         return Measured(env, rows, timed, scores)
 
 

@@ -44,8 +44,8 @@ def onnx_card(report: dict[str, Any], *, head: str) -> str:
     rows = tuple(
         (
             row["file"],
-            row["precision"],
-            ", ".join(filter(None, (graph_name(row), row.get("recipe")))),
+            precision_name(row),
+            graph_name(row),
             text.size(row["bytes"]),
             text.number(row.get("score")),
         )
@@ -66,6 +66,14 @@ def onnx_card(report: dict[str, Any], *, head: str) -> str:
         padding=_padding(report),
         code=use.code,
     )
+
+
+def precision_name(row: dict[str, Any]) -> str:
+    """Return ``int8 (dynamic-channel; fp32: layer 0)`` for a row of export.json."""
+    layers = ", ".join(row.get("fp32_layers", ()))
+    details = [row.get("recipe"), f"fp32: {layers}" if layers else None]
+    words = "; ".join(filter(None, details))
+    return f"{row['precision']} ({words})" if words else str(row["precision"])
 
 
 def _padding(report: dict[str, Any]) -> str:

@@ -117,7 +117,14 @@ def open_session(file: Path) -> Any:
         ) from error
     options = ort.SessionOptions()
     options.log_severity_level = 4
-    return ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    try:
+        return ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own kinds share no base
+        raise CofiError(
+            f"onnxruntime does not open {file.name}: {error}",
+            hint="Try another --graph or --opset, or another version of onnxruntime.",
+            exit_code=PARITY,
+        ) from error
 
 
 def taken(session: Any, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

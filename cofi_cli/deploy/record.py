@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ DEFAULTS: dict[str, Any] = {
     "batch": [1],
     "seq_len": None,
     "threads": None,
-    "max_drop": 0.5,
+    "max_drop": None,
     "opset": 18,
 }
 """What an export is asked for where nothing is said, as export.json holds it."""
@@ -42,6 +43,7 @@ _TOKENIZER = {
     "sentencepiece.bpe.model",
 }
 """What transformers writes; a newer export.json names its files itself."""
+_SETTLED_SECONDS = 5.0
 _AGAIN = "Export it again: cofi export --onnx SOURCE."
 
 
@@ -63,6 +65,17 @@ def read_rows(folder: Path) -> dict[str, dict[str, Any]]:
             exit_code=UNREACHABLE,
         )
     return rows
+
+
+def left_out(folder: Path) -> dict[str, str]:
+    """Return the models that an export left out by their names, with the reasons.
+
+    Raises:
+        CofiError: its export.json cannot be read (exit code 6).
+    """
+    values = _read(folder / EXPORT_JSON)
+    found = values.get("left_out") if isinstance(values, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def asked_of(folder: Path) -> dict[str, Any]:
@@ -125,8 +138,13 @@ def _read(path: Path) -> Any:
 
 
 def file_digest(path: Path) -> str:
-    """Return a file's sha256; one that was read before and has not changed since is not again."""
+    """Return a file's sha256; one that was read before and has not changed since is not again.
+
+    One that was written a moment ago is: a second write would not show in its time.
+    """
     facts = path.stat()
+    if time.time() - facts.st_mtime < _SETTLED_SECONDS:
+        return _digest.__wrapped__(path)
     return _digest(path, facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_size)
 
 

@@ -129,9 +129,9 @@ def score_model(worker: WorkerClient, model: Model, task: Task, dev: DevSet) -> 
             answers[row] = answer[place, :length] if answer.ndim == 3 else answer[place]
             if not np.isfinite(answers[row]).all():
                 raise NotANumber(
-                    f"{model.name} answers row {row} with what is no finite number.",
-                    hint="Its precision holds less than the model needs: export another one, "
-                    "cofi export --onnx --precision fp32.",
+                    f"{model.name} answers row {row} of the dev set with what is no finite number.",
+                    hint="Leave scores out with --no-score, or export it again: "
+                    "cofi export --onnx --precision fp32",
                     exit_code=PARITY,
                 )
     outputs = Ragged(answers, dtype=np.float32) if answer.ndim == 3 else np.stack(answers)

@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING
 from cofi_cli.deploy.answers import OUTPUTS
 
 if TYPE_CHECKING:
+    from onnx import GraphProto
+
     from cofi_cli.modeling import CofiForTask
 
 OPSETS = range(17, 21)
 """17 is the first with LayerNormalization, 20 the last of the TorchScript exporter."""
+
+LARGEST_FILE = 2**31 - 2**24
+"""Bytes of weights: protobuf ends at 2 GiB, and the nodes take their share."""
 
 
 def inputs_of(model: CofiForTask) -> tuple[str, ...]:
@@ -114,7 +119,15 @@ def fuse_skip(file: Path) -> None:
             optimization_options=FusionOptions("bert"),
             opt_level=0,
         )
+    _name_after_outputs(fused.model.graph)
     fused.save_model_to_file(str(file))
+
+
+def _name_after_outputs(graph: GraphProto) -> None:
+    """Name fused nodes after what they make, for that tells their layer."""
+    for node in graph.node:
+        if "/layers." not in node.name and "/layers." in node.output[0]:
+            node.name = f"{node.output[0]}/{node.op_type}"
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import torch
 from transformers import BertForSequenceClassification
 
 from cofi_cli.deploy import bench as bench_module
+from cofi_cli.deploy import measured
 from cofi_cli.deploy.bench import bench
 from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.lengths import longest_input
@@ -270,7 +271,7 @@ def test_a_slower_run_fails_against_an_earlier_one(
 def test_what_cannot_be_judged_is_refused_before_measuring(
     run: RunDir, result: BenchResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bench_module, "WorkerClient", None)
+    monkeypatch.setattr(measured, "WorkerClient", None)
     old = write(tmp_path / "old.json", result)
     other = QUICK | {"seq_len": (16,)}
     with pytest.raises(CofiError, match=r"has nothing to compare with: .*b2-s8; .* in b2-s16\."):
@@ -367,7 +368,7 @@ def test_what_cannot_be_scored_is_told_before_timing(
     run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = load_run_task(run)
-    monkeypatch.setattr(bench_module, "time_case", None)
+    monkeypatch.setattr(measured, "time_case", None)
     with pytest.raises(CofiError, match="a cannot be scored, for there is no tok") as caught:
         bench([save_onnx(tmp_path / "a.onnx")], **QUICK, task=task)
     assert "--no-score" in (caught.value.hint or "")

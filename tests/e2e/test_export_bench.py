@@ -40,7 +40,7 @@ def test_export_holds_both_models_and_all_that_is_needed_to_use_them(finished, e
         "batch": [1],
         "seq_len": None,
         "threads": None,
-        "max_drop": 0.5,
+        "max_drop": None,
         "opset": 18,
     }
     assert exported["parity"]["max_abs_delta"] <= 1e-4

@@ -13,11 +13,12 @@ from onnx import numpy_helper
 from onnxruntime import InferenceSession
 
 from cofi_cli.architectures import load_tokenizer
-from cofi_cli.deploy import blocks, build, candidates, eight_bits, fallback, providers
+from cofi_cli.deploy import blocks, candidates, eight_bits, fallback, judge, providers
+from cofi_cli.deploy import export as export_module
 from cofi_cli.deploy import graphs as graphs_module
 from cofi_cli.deploy.blocks import in_blocks
 from cofi_cli.deploy.candidates import Conditions, Ranking, rank
-from cofi_cli.deploy.export import export
+from cofi_cli.deploy.export import export, is_fresh
 from cofi_cli.deploy.forms import FORMS, ON_GPU, SKIP, is_another, unsupported
 from cofi_cli.deploy.fp16 import to_fp16
 from cofi_cli.deploy.graph import inspect
@@ -30,7 +31,7 @@ from cofi_cli.deploy.targets import resolve_targets
 from cofi_cli.deploy.timing import Schedule
 from cofi_cli.deploy.traced import Traced
 from cofi_cli.deploy.tracing import residuals_as_sums, write_onnx
-from cofi_cli.errors import PARITY, CofiError
+from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
 from cofi_cli.runs import RunDir, read_json
 from cofi_cli.tasks import Task
 from tests.architectures import save
@@ -296,7 +297,7 @@ def test_of_8_bits_that_tie_the_first_in_blocks_that_holds_is_kept(
     finished, tmp_path, monkeypatch, losing
 ):
     lean, fused = (f"{form}, {RECIPES[0].name}" for form in ("lean", "fused"))
-    scored = build.score_model
+    scored = judge.score_model
 
     def ties(files, conditions):
         places = [fused, lean] if any("blocks" in name for name in files) else [lean]
@@ -311,7 +312,7 @@ def test_of_8_bits_that_tie_the_first_in_blocks_that_holds_is_kept(
         return scored(worker, model, task, dev) | {"score": 80.0 - drop}
 
     monkeypatch.setattr(candidates, "rank", ties)
-    monkeypatch.setattr(build, "score_model", score)
+    monkeypatch.setattr(judge, "score_model", score)
     monkeypatch.setattr(eight_bits, "RECIPES", RECIPES[:1])
     options = {"batch": (64,), "seq_len": (32,), "threads": 1, "precision": "int8"}
     rows = export(finished, output=tmp_path / "onnx", **options)["models"]
@@ -358,12 +359,12 @@ def test_blocks_that_lose_rows_are_left_out(finished, tmp_path, monkeypatch):
     report = export(finished, output=tmp_path / "onnx", **options)
     assert all("block_tokens" not in row for row in report["models"].values())
     assert "Loop" not in inspect(tmp_path / "onnx" / "model.onnx").nodes
-    (note,) = (note for note in report["notes"] if "Blocks of 512 tokens are left out" in note)
+    (note,) = (note for note in report["notes"] if "blocks of 512 tokens' is left out" in note)
     assert "disagree" in note
 
 
 def test_blocks_of_8_bits_keep_the_score_or_go(finished, tmp_path, monkeypatch):
-    score = build.score_model
+    score = judge.score_model
 
     def scored(worker, model, task, dev):
         row = score(worker, model, task, dev)
@@ -371,11 +372,11 @@ def test_blocks_of_8_bits_keep_the_score_or_go(finished, tmp_path, monkeypatch):
         return row | ({"score": row["score"] - 5.0} if is_hurt else {})
 
     monkeypatch.setattr(candidates, "rank", blocks_win)
-    monkeypatch.setattr(build, "score_model", scored)
+    monkeypatch.setattr(judge, "score_model", scored)
     options = {"batch": (64,), "seq_len": (32,), "threads": 1, "max_drop": 4.0}
     report = export(finished, output=tmp_path / "onnx", precision="int8", **options)
     rows = report["models"]
-    assert sum("left out: it loses too much score" in note for note in report["notes"]) == 2
+    assert sum("left out: it scores" in note for note in report["notes"]) == 2
     assert "block_tokens" in rows["model"] and "block_tokens" in rows["dense"]
     assert "block_tokens" not in rows["model_int8"] and "block_tokens" not in rows["dense_int8"]
 
@@ -417,6 +418,89 @@ def test_a_form_that_is_another_function_is_left_out_of_both_precisions(
     assert sum("Graph 'lean" in note for note in report["notes"]) == 2
 
 
+def test_a_form_that_the_teacher_loses_is_left_out_for_both(finished, tmp_path, monkeypatch):
+    check = graphs_module.check_parity
+
+    def strict(model, file, rows, *, name, tolerance):
+        return check(
+            model,
+            file,
+            rows,
+            name=name,
+            tolerance=-1.0 if "lean" in str(file) and "dense" in name else tolerance,
+        )
+
+    monkeypatch.setattr(graphs_module, "check_parity", strict)
+    monkeypatch.setattr(candidates, "rank", lambda files, _: Ranking(list(files)[::-1], []))
+    report = export(finished, output=tmp_path / "onnx", precision="int8", max_drop=100.0)
+    rows = report["models"]
+    assert {rows[name]["form"] for name in ("model", "dense")} == {"fused"}
+    assert sum("Graph 'lean-fused' is left out" in note for note in report["notes"]) == 1
+    # It did not come to lean in fp32; in 8 bits the teacher's file cannot be had so.
+    assert rows["model_int8"]["form"] == "lean" and "dense_int8" not in rows
+    (note,) = [note for note in report["notes"] if "dense_int8.onnx is left out" in note]
+    assert "torch disagree on dense.onnx (graph 'lean')" in note
+
+
+def test_a_form_that_a_gpu_answers_otherwise_is_left_out(finished, tmp_path, monkeypatch, gpu):
+    check = judge.check_on_gpu
+
+    def strict(model, file, rows, *, threads):
+        if "fused-skip" in file.name:
+            raise CofiError("On the GPU they disagree.", exit_code=PARITY)
+        return check(model, file, rows, threads=threads)
+
+    def skip_wins(files, _):
+        return Ranking(sorted(files, key=lambda name: name != "fused-skip"), [{}])
+
+    monkeypatch.setattr(judge, "check_on_gpu", strict)
+    monkeypatch.setattr(candidates, "rank", skip_wins)
+    report = export(finished, output=tmp_path / "onnx", provider="cuda")
+    assert report["models"]["model"]["form"] == "plain"
+    assert "parity_on_gpu" in report["models"]["model"]
+    assert "Graph 'fused-skip' is left out: On the GPU they disagree." in report["notes"]
+
+
+def test_what_one_file_cannot_hold(finished, tmp_path, monkeypatch):
+    """The teacher is left out; the export is as fresh as can be."""
+    sizes = [
+        sum(tensor.nbytes for tensor in load_model(str(place)).state_dict().values())
+        for place in (RunDir(finished).model, RunDir(finished).teacher)
+    ]
+    monkeypatch.setattr(export_module, "LARGEST_FILE", sum(sizes) / 2)
+    report = export(finished, output=tmp_path / "onnx", graph="plain")
+    assert set(report["models"]) == {"model"} and set(report["left_out"]) == {"dense"}
+    assert any("dense.onnx is left out: its weights take" in note for note in report["notes"])
+    assert is_fresh(finished, tmp_path / "onnx")
+    monkeypatch.setattr(export_module, "LARGEST_FILE", min(sizes))
+    with pytest.raises(CofiError, match="cannot be exported: its weights take") as caught:
+        export(finished, output=tmp_path / "onnx", graph="plain")
+    assert caught.value.exit_code == 2
+    assert read_json(tmp_path / "onnx" / "export.json") == report
+
+
+def test_int8_that_cannot_be_had_leaves_auto_its_fp32(finished, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise CofiError("A worker was killed.", exit_code=ENVIRONMENT)
+
+    monkeypatch.setattr(eight_bits, "quantize", broken)
+    wish = {"output": tmp_path / "onnx", "graph": "plain"}
+    report = export(finished, precision="auto", **wish)
+    assert set(report["models"]) == {"model", "dense"} and report["picked"] == "model.onnx"
+    assert any(note.startswith("int8 is left out: onnxruntime could") for note in report["notes"])
+    with pytest.raises(CofiError) as caught:
+        export(finished, precision="int8", **wish)
+    assert caught.value.exit_code == ENVIRONMENT
+
+
+def test_int8_files_make_the_runtime_say_nothing(graphs, tmp_path, capfd):
+    for form in ("lean", "lean-fused"):
+        for recipe in RECIPES[:2]:
+            quantize(graphs[form], tmp_path / "q.onnx", recipe, signs_for(["avx512_vnni"]))
+            InferenceSession(str(tmp_path / "q.onnx"), providers=["CPUExecutionProvider"])
+    assert "Removing initializer" not in capfd.readouterr().err
+
+
 def test_int8_beside_fp32_scored_and_timed(finished, tmp_path):
     out = tmp_path / "onnx"
     report = export(finished, output=out, precision="int8", graph="packed", schedule=FAST)
@@ -441,7 +525,7 @@ def test_int8_that_loses_too_much_falls_back_layer_by_layer(finished, tmp_path, 
         )
         return {"metric": "accuracy", "score": 50.0 if is_hurt else 80.0}
 
-    monkeypatch.setattr(build, "score_model", score)
+    monkeypatch.setattr(judge, "score_model", score)
     monkeypatch.setattr(eight_bits, "RECIPES", RECIPES[:1])
     order = ["layer 0", "layer 2", "head"]
     monkeypatch.setattr(fallback, "most_sensitive_first", lambda *_, **__: order)
@@ -451,7 +535,10 @@ def test_int8_that_loses_too_much_falls_back_layer_by_layer(finished, tmp_path, 
     assert inspect(tmp_path / "onnx" / "model_int8.onnx").precision == "int8"
     assert (row["score"], report["models"]["model"]["score"]) == (80.0, 80.0)
     (note,) = [note for note in report["notes"] if "layer 2" in note]
-    assert note.endswith("Its candidates were timed before that, with every layer in 8 bits.")
+    assert note.endswith("were timed before that, with every layer in 8 bits.")
+    assert "int8 (dynamic-channel; fp32: layer 0, layer 2)" in (
+        tmp_path / "onnx" / "README.md"
+    ).read_text(encoding="utf-8")
 
 
 def test_int8_that_holds_in_no_layer_is_not_called_int8(finished, tmp_path, monkeypatch):
@@ -459,7 +546,7 @@ def test_int8_that_holds_in_no_layer_is_not_called_int8(finished, tmp_path, monk
         is_hurt = any(n.op_type == "MatMulInteger" for n in onnx.load(str(model.path)).graph.node)
         return {"metric": "accuracy", "score": 50.0 if is_hurt else 80.0}
 
-    monkeypatch.setattr(build, "score_model", score)
+    monkeypatch.setattr(judge, "score_model", score)
     monkeypatch.setattr(eight_bits, "RECIPES", RECIPES[:1])
     out, wish = tmp_path / "onnx", {"graph": "plain", "schedule": FAST}
     with pytest.raises(CofiError, match=r"int8 scores 50.00, needed are 79\.50") as caught:
@@ -639,11 +726,41 @@ def test_a_recipe_that_onnxruntime_refuses_is_left_out(finished, tmp_path, monke
     assert any("static-channel' is left out: no such luck" in note for note in report["notes"])
 
 
-def test_auto_picks_a_file_that_is_there(finished, tmp_path):
-    report = export(
-        finished, output=tmp_path / "onnx", precision="auto", graph="plain", schedule=FAST
-    )
-    assert report["picked"] in {"model.onnx", "model_int8.onnx"}
+def test_auto_picks_the_fastest_that_keeps_the_score(finished, tmp_path, monkeypatch):
+    score = judge.score_model
+
+    def lossy(worker, model, task, dev):
+        lost = 5.0 if model.graph.precision == "int8" else 0.0
+        row = score(worker, model, task, dev)
+        return row | {"score": row["score"] - lost}
+
+    def int8_wins(files, _):
+        order = sorted(files, key=lambda name: "int8" not in name)
+        return Ranking(order, [{"name": name} for name in files])
+
+    monkeypatch.setattr(judge, "score_model", lossy)
+    monkeypatch.setattr(candidates, "rank", int8_wins)
+    wish = {"precision": "auto", "graph": "plain"}
+    kept = export(finished, output=tmp_path / "kept", max_drop=6.0, **wish)
+    assert kept["picked"] == "model_int8.onnx"
+    assert [row["name"] for row in kept["candidates"]] == ["model.onnx", "model_int8.onnx"]
+    lost = export(finished, output=tmp_path / "lost", max_drop=4.0, **wish)
+    assert lost["picked"] == "model.onnx" and "model_int8" not in lost["models"]
+
+
+def test_what_has_no_score_is_not_picked(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(candidates, "rank", lambda files, _: Ranking(list(files)[::-1], []))
+    model = str(RunDir(finished).model)
+    wish = {"output": tmp_path / "onnx", "graph": "plain"}
+    report = export(model, precision="auto", **wish)
+    assert report["picked"] == "model.onnx" and "model_int8" in report["models"]
+    assert "model_int8.onnx could not be picked: it has no score." in report["notes"]
+    assert "int8 is not scored: only a run has a task." in report["notes"]
+    with pytest.raises(
+        CofiError, match="max_drop is 1, and there is nothing to score on"
+    ) as caught:
+        export(model, precision="int8", max_drop=1.0, **wish)
+    assert caught.value.exit_code == 2 and "--max-drop" in caught.value.hint
 
 
 @pytest.mark.parametrize(
