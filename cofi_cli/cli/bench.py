@@ -18,7 +18,6 @@ from cofi_cli.runs import RunDir, read_json
 if TYPE_CHECKING:
     from cofi_cli.deploy.result import BenchResult
     from cofi_cli.deploy.timing import Length
-    from cofi_cli.tasks import Task
 
 _GATES, _SCORES = "Gates (exit code 3 when one fails)", "Scores"
 _OUTPUT = "Output"
@@ -141,6 +140,7 @@ def bench(
     say(f"Benchmarking {', '.join(map(str, places))}", quiet=quiet)
     from cofi_cli.deploy.bench import bench as run_bench
     from cofi_cli.deploy.gates import gate_error
+    from cofi_cli.deploy.named_task import named_task
 
     progress = make_progress(quiet=quiet)
     started = False
@@ -165,7 +165,7 @@ def bench(
             max_seconds=max_seconds,
             min_seconds=min_seconds,
             torch=torch,
-            task=_task(task, data),
+            task=named_task(task, data),
             score=score,
             score_rows=score_rows,
             min_speedup=min_speedup,
@@ -218,19 +218,6 @@ def lengths(flag: str, text: str) -> list[Length]:
                 "64,128,task."
             ) from None
     return found
-
-
-def _task(name: str | None, data: str | None) -> Task | None:
-    """Load a built-in task with the lengths that its preset trains with."""
-    if name is None:
-        return None
-    from cofi_cli.config import TaskConfig
-    from cofi_cli.presets import choose_preset, preset_layer
-    from cofi_cli.tasks import load_task
-
-    preset = choose_preset(name)
-    usual = preset_layer(preset).values.get("task", {}) if preset else {}
-    return load_task(TaskConfig(**{**usual, "name": name, "data": data}))
 
 
 def _check_places(output: Path | None, ci_dir: Path | None) -> None:

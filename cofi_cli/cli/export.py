@@ -61,6 +61,11 @@ def export(
         Path | None,
         typer.Option("--output", "-o", help="Folder to write; by default onnx/ in the source."),
     ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="Score on this built-in task; by default on the run's."),
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="Folder of the task.")] = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
@@ -87,6 +92,8 @@ def export(
         threads=threads,
         max_drop=max_drop,
         opset=opset,
+        task=task,
+        data=data,
     )
     if as_json:
         show_json(report)

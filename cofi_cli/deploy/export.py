@@ -16,6 +16,7 @@ from cofi_cli.deploy.environment import versions
 from cofi_cli.deploy.forms import get_form, portable_forms
 from cofi_cli.deploy.graphs import Wish
 from cofi_cli.deploy.lengths import LENGTH, longest_input
+from cofi_cli.deploy.named_task import check_answers, named_task
 from cofi_cli.deploy.onnx_card import onnx_card
 from cofi_cli.deploy.parity import TOLERANCE
 from cofi_cli.deploy.providers import provider_name
@@ -60,7 +61,8 @@ def export(
     threads: int | None = None,
     max_drop: float | None = None,
     opset: int = 18,
-    task: Task | None = None,
+    task: Task | str | None = None,
+    data: str | None = None,
     tolerance: float = TOLERANCE,
     schedule: Schedule = SCHEDULE,
 ) -> dict[str, Any]:
@@ -85,8 +87,10 @@ def export(
         max_drop: points of score that a smaller precision may lose against fp32; by default
             :data:`MAX_DROP`, and nothing where there is nothing to score on.
         opset: version of the ONNX operators, in :data:`OPSETS`.
-        task: whose dev rows parity and scores are seen on; by default the run's task,
-            and synthetic rows where there is none or its data is not reachable.
+        task: whose dev rows parity and scores are seen on, or the name of a built-in one; by
+            default the run's task, and synthetic rows where there is none or its data is not
+            reachable.
+        data: the folder of the task that is named.
         tolerance: the largest difference of a logit that passes, fp32.
         schedule: how long each candidate is timed.
 
@@ -127,7 +131,8 @@ def export(
     _check_arguments(wish)
     found = find_source(source)
     folder = _output(found, output)
-    wish = _fitted(wish, longest_input(found.models["model"]), is_asked_for=seq_len is not None)
+    longest = longest_input(found.models["model"])
+    wish = _fitted(wish, longest, is_asked_for=seq_len is not None)
     asked = {
         "precision": precision,
         "graph": graph,
@@ -138,8 +143,12 @@ def export(
         "threads": threads,
         "max_drop": max_drop,
         "opset": opset,
+        "task": task if isinstance(task, str) else None,
+        "data": data,
     }
-    report = _build(source, found, folder, asked=asked, task=task, wish=wish)
+    own = None if isinstance(task, str) else task
+    named = named_task(task if isinstance(task, str) else None, data, longest=longest)
+    report = _build(source, found, folder, asked=asked, task=own or named, wish=wish)
     if found.run is not None and folder.resolve() == found.run.onnx.resolve():
         add_section(found.run, "onnx", {k: report[k] for k in ("precision", "opset", "parity")})
     return report
@@ -178,7 +187,7 @@ def _build(
     if unscored is not None and asked["max_drop"] is not None and precision != "fp32":
         raise CofiError(
             f"max_drop is {wish.max_drop:g}, and there is nothing to score on: {unscored}.",
-            hint="Leave --max-drop out, or export a run whose data is there.",
+            hint="Name a task: --task TASK [--data DIR], or leave --max-drop out.",
         )
     known = task_rows(task, tokenizer, limit=PARITY_ROWS) if task else None
     wanted = _precisions(precision, wish.conditions.provider)
@@ -187,6 +196,8 @@ def _build(
     def write(temporary: Path) -> None:
         temporary.mkdir(parents=True)
         models, without = _that_fit(found.models)
+        if task is not None:
+            check_answers(models["model"][1], task)
         with Build(
             temporary,
             models,
@@ -358,7 +369,7 @@ def _output(found: Source, output: Path | None) -> Path:
 def _task_to_score_on(task: Task | None, found: Source) -> tuple[Task | None, str | None]:
     """Return the task whose rows are used, and why nothing can be scored on it, if so."""
     if task is None and found.run is None:
-        return None, "only a run has a task"
+        return None, "no task was named, and only a run has its own"
     if task is None and found.run is not None:
         try:
             task = load_run_task(found.run)

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import time
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from cofi_cli.errors import UNREACHABLE, CofiError
@@ -22,6 +23,8 @@ DEFAULTS: dict[str, Any] = {
     "threads": None,
     "max_drop": None,
     "opset": 18,
+    "task": None,
+    "data": None,
 }
 """What an export is asked for where nothing is said, as export.json holds it."""
 _WRITTEN = {EXPORT_JSON, "README.md", "config.json"} | {
@@ -111,7 +114,7 @@ def options_of(folder: Path) -> str:
         if isinstance(value, list):
             words.append(",".join(map(str, value)))
         elif value is not True:
-            words.append(str(value))
+            words.append(quote(str(value)))
     return " ".join(words)
 
 

@@ -42,6 +42,8 @@ def test_export_holds_both_models_and_all_that_is_needed_to_use_them(finished, e
         "threads": None,
         "max_drop": None,
         "opset": 18,
+        "task": None,
+        "data": None,
     }
     assert exported["parity"]["max_abs_delta"] <= 1e-4
     assert exported["parity"]["inputs"].endswith("validation")

@@ -2,8 +2,11 @@
 
 import copy
 import json
+import re
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -16,6 +19,8 @@ from cofi_cli.architectures import load_tokenizer
 from cofi_cli.deploy import blocks, candidates, eight_bits, fallback, judge, providers
 from cofi_cli.deploy import export as export_module
 from cofi_cli.deploy import graphs as graphs_module
+from cofi_cli.deploy import named_task as named_task_module
+from cofi_cli.deploy.bench import bench
 from cofi_cli.deploy.blocks import in_blocks
 from cofi_cli.deploy.candidates import Conditions, Ranking, rank
 from cofi_cli.deploy.export import export, is_fresh
@@ -25,6 +30,7 @@ from cofi_cli.deploy.graph import inspect
 from cofi_cli.deploy.int8 import RECIPES, Recipe, products, quantize, signs_for
 from cofi_cli.deploy.layers import by_layer, most_sensitive_first
 from cofi_cli.deploy.parity_on_gpu import check_on_gpu
+from cofi_cli.deploy.record import options_of
 from cofi_cli.deploy.samples import pad, synthetic_rows
 from cofi_cli.deploy.source import load_model
 from cofi_cli.deploy.targets import resolve_targets
@@ -748,6 +754,56 @@ def test_auto_picks_the_fastest_that_keeps_the_score(finished, tmp_path, monkeyp
     assert lost["picked"] == "model.onnx" and "model_int8" not in lost["models"]
 
 
+@pytest.fixture
+def reviews(finished, tmp_path):
+    """The run's rows with the labels of sst2."""
+    folder = tmp_path / "reviews"
+    folder.mkdir()
+    for name in ("train.tsv", "dev.tsv"):
+        text = (finished.parent / name).read_text(encoding="utf-8")
+        text = re.sub("neg$", "negative", re.sub("pos$", "positive", text, flags=re.M), flags=re.M)
+        (folder / name).write_text(text, encoding="utf-8")
+    return str(folder)
+
+
+def test_a_model_folder_is_scored_on_a_task_that_is_named(finished, tmp_path, reviews):
+    folder = tmp_path / "model"
+    shutil.copytree(RunDir(finished).model, folder)
+    wish = {"precision": "int8", "graph": "plain", "max_drop": 50.0, "schedule": FAST}
+    named = {"task": "sst2", "data": reviews}
+    report = export(str(folder), **wish, **named)
+    own = export(finished, output=tmp_path / "of run", **wish)
+    for name in ("model", "model_int8"):
+        assert report["models"][name]["score"] == own["models"][name]["score"]
+    assert f"--task sst2 --data {reviews}" in options_of(folder / "onnx")
+    (folder / "onnx" / "model.onnx").unlink()
+    bench([folder], batch=[1], seq_len=[8], runs=1, max_seconds=1)
+    assert read_json(folder / "onnx" / "export.json")["models"]["model_int8"]["score"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        ({"task": "mnli"}, "task 'mnli' needs a sequence head with 3, and the model has a seq"),
+        ({"task": "sst3"}, "Unknown task 'sst3'"),
+        ({"data": "somewhere"}, "data is 'somewhere', and no task is named."),
+    ],
+)
+def test_tasks_that_cannot_be_scored_on(finished, tmp_path, monkeypatch, reviews, wish, words):
+    real = named_task_module.named_task
+
+    def mnli(name, data=None, **known):
+        if name != "mnli":
+            return real(name, data, **known)
+        task = real("sst2", reviews, **known)
+        return replace(task, name="mnli", labels=("a", "b", "c"))
+
+    monkeypatch.setattr(export_module, "named_task", mnli)
+    with pytest.raises(CofiError, match=re.escape(words)) as caught:
+        export(finished, output=tmp_path / "onnx", **wish)
+    assert caught.value.exit_code == 2 and not (tmp_path / "onnx").exists()
+
+
 def test_what_has_no_score_is_not_picked(finished, tmp_path, monkeypatch):
     monkeypatch.setattr(candidates, "rank", lambda files, _: Ranking(list(files)[::-1], []))
     model = str(RunDir(finished).model)
@@ -755,7 +811,8 @@ def test_what_has_no_score_is_not_picked(finished, tmp_path, monkeypatch):
     report = export(model, precision="auto", **wish)
     assert report["picked"] == "model.onnx" and "model_int8" in report["models"]
     assert "model_int8.onnx could not be picked: it has no score." in report["notes"]
-    assert "int8 is not scored: only a run has a task." in report["notes"]
+    words = "int8 is not scored: no task was named, and only a run has its own."
+    assert words in report["notes"]
     with pytest.raises(
         CofiError, match="max_drop is 1, and there is nothing to score on"
     ) as caught:
