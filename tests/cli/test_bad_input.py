@@ -192,6 +192,32 @@ def test_a_model_without_weights(
     assert "has no weights" in result.err and "model.safetensors" in result.err
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("prune", "hollow", "--dry-run", "--config"),
+        ("finetune", "hollow", "--config"),
+        ("export", "hollow", "--onnx"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_model_without_a_vocabulary(
+    cofi: Cofi, tmp_path: Path, bert_folder: Path, quick_yaml: Path, command: tuple[str, ...]
+) -> None:
+    """A tokenizer_config.json alone is no tokenizer."""
+    folder = tmp_path / "hollow"
+    folder.mkdir()
+    for file in bert_folder.iterdir():
+        if file.name not in ("tokenizer.json", "vocab.txt"):
+            (folder / file.name).write_bytes(file.read_bytes())
+    before = sorted(p.name for p in folder.iterdir())
+    result = cofi(*command, *([quick_yaml] if command[-1] == "--config" else []))
+    assert result.code == UNREACHABLE
+    assert "'hollow' has no tokenizer: none of tokenizer.json, vocab.txt" in result.err
+    assert "tokenizer.save_pretrained(FOLDER)" in result.err
+    assert sorted(p.name for p in folder.iterdir()) == before and not Path("runs").exists()
+
+
 def test_a_teacher_without_a_head(
     cofi: Cofi, tmp_path: Path, bert_folder: Path, quick_yaml: Path
 ) -> None:

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
-import torch
-from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, BertForSequenceClassification
 
 import cofi_cli  # noqa: F401  (registers the model type)
@@ -26,7 +24,7 @@ from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.sparsity import count_prunable
 from cofi_cli.runs import RunDir, read_json
 from cofi_cli.training import Diverged, Interrupted, dry_run, finetune, prune
-from cofi_cli.training.progress import Silent
+from tests.stopping import StopAt, assert_same_weights
 from tests.tiny import SHAPE, quick_config
 
 CHILD = """
@@ -50,16 +48,6 @@ def finished(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Run
     run = RunDir(tmp_path_factory.mktemp("finished") / "run")
     prune(config, run)
     return run
-
-
-def weights(run: RunDir) -> dict[str, torch.Tensor]:
-    return load_file(run.model / "model.safetensors")
-
-
-def assert_same_weights(left: RunDir, right: RunDir) -> None:
-    one, other = weights(left), weights(right)
-    assert one.keys() == other.keys()
-    assert [k for k in one if not torch.equal(one[k], other[k])] == []
 
 
 def test_report_and_artefacts_agree(finished: RunDir) -> None:
@@ -144,17 +132,6 @@ def test_killed_and_resumed_gives_the_same_bits(
         (row["stage"], row["step"]) for row in map(json.loads, run.metrics.read_text().splitlines())
     ]
     assert len(steps) == len(set(steps)), "no step is logged twice"
-
-
-class StopAt(Silent):
-    """Sends this process a SIGINT at a step of a stage."""
-
-    def __init__(self, stage: str, step: int) -> None:
-        self.at = (stage, step)
-
-    def step(self, row: object) -> None:
-        if (row["stage"], row["step"]) == self.at:  # type: ignore[index]
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_interrupted_says_how_to_go_on_and_goes_on(

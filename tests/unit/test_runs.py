@@ -12,7 +12,7 @@ import pytest
 
 from cofi_cli import places
 from cofi_cli.errors import UNREACHABLE, CofiError
-from cofi_cli.runs import RunDir, read_json, write_atomic, write_json, write_text
+from cofi_cli.runs import RunDir, command_of, read_json, write_atomic, write_json, write_text
 
 
 def finish(root: Path, *, at: float) -> RunDir:
@@ -195,3 +195,31 @@ def test_without_a_finished_run_there_is_advice(tmp_path: Path) -> None:
         RunDir.latest(tmp_path / "runs")
     assert caught.value.exit_code == UNREACHABLE
     assert "cofi prune MODEL --task TASK" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("x-finetune", "finetune"),
+        ("x-finetune-2", "finetune"),
+        ("x-finetune-0.95", "prune"),
+        ("x-finetuned", "prune"),
+        ("x-0.95-2", "prune"),
+    ],
+)
+def test_a_run_without_env_json_is_told_by_its_name(
+    tmp_path: Path, name: str, command: str
+) -> None:
+    run = RunDir(tmp_path / name)
+    assert command_of(run) == command
+    other = {"prune": "finetune", "finetune": "prune"}[command]
+    write_json(run.env, {"cpu": "of a version that did not write it"})
+    assert command_of(run) == command
+    write_json(run.env, {"command": other})
+    assert command_of(run) == other
+
+
+def test_a_checkpoint_of_finetune_tells_whatever_the_name(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "mine")
+    write_text(run.checkpoints / "finetune" / "latest.pt", "")
+    assert command_of(run) == "finetune"

@@ -10,7 +10,13 @@ import torch
 from huggingface_hub import constants
 from transformers import DebertaV2Config
 
-from cofi_cli.architectures import load_dense, load_tokenizer, resolve, save_tokenizer
+from cofi_cli.architectures import (
+    has_tokenizer,
+    load_dense,
+    load_tokenizer,
+    resolve,
+    save_tokenizer,
+)
 from cofi_cli.errors import CofiError
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -107,6 +113,30 @@ def test_a_tokenizer_alone_is_enough_for_a_tokenizer(bert_folder: Path, tmp_path
     assert load_tokenizer(str(tmp_path)).pad_token_id is not None
     with pytest.raises(CofiError, match=r"holds no config\.json"):
         load_dense(str(tmp_path), num_labels=2)
+
+
+VOCABULARY = ("tokenizer.json", "vocab.txt")
+
+
+def test_a_folder_without_a_vocabulary(bert_folder: Path, tmp_path: Path) -> None:
+    """transformers 5 would make up a tokenizer of five tokens."""
+    folder = tmp_path / "bare"
+    shutil.copytree(bert_folder, folder, ignore=shutil.ignore_patterns(*VOCABULARY))
+    assert (folder / "tokenizer_config.json").exists() and not has_tokenizer(str(folder))
+    with pytest.raises(CofiError, match=r"has no tokenizer: none of tokenizer\.json") as caught:
+        load_tokenizer(str(folder))
+    assert caught.value.exit_code == 6
+    assert "save_pretrained" in (caught.value.hint or "")
+    shutil.copy(bert_folder / "tokenizer.json", folder)
+    assert load_tokenizer(str(folder))("a good film")["input_ids"]
+
+
+def test_a_hub_id_without_a_vocabulary(cached: str, tmp_path: Path) -> None:
+    for name in VOCABULARY:
+        (tmp_path / "models--someone--tiny" / "snapshots" / REVISION / name).unlink(missing_ok=True)
+    with pytest.raises(CofiError, match="tokenizer") as caught:
+        load_tokenizer(cached)
+    assert caught.value.exit_code == 6
 
 
 def test_altered_demo_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
