@@ -229,6 +229,8 @@ def load_tokenizer(name: str) -> Any:
             )
     except Exception as error:  # transformers' versions fail in ways of their own
         if not _lacks_sentencepiece(source):
+            if not isinstance(error, CofiError):  # it can be reached, and is not whole
+                _check_vocabulary(source, name)
             raise
         raise CofiError(
             f"The tokenizer of '{name}' is a sentencepiece model without tokenizer.json, and "
@@ -243,7 +245,7 @@ def load_tokenizer(name: str) -> Any:
 
 def _check_vocabulary(source: str, name: str) -> None:
     """Refuse what has no vocabulary; transformers would make one up, of five tokens."""
-    if not has_tokenizer(source):
+    if not _has_vocabulary(source):
         raise CofiError(
             f"'{name}' has no tokenizer: none of {', '.join(_VOCABULARIES)} is there.",
             hint="Save the tokenizer beside the weights: tokenizer.save_pretrained(FOLDER)",
@@ -253,7 +255,10 @@ def _check_vocabulary(source: str, name: str) -> None:
 
 def has_tokenizer(name: str) -> bool:
     """Whether a checkpoint has the vocabulary of a tokenizer."""
-    source = resolve(name)
+    return _has_vocabulary(resolve(name))
+
+
+def _has_vocabulary(source: str) -> bool:
     return any(find_file(source, file) is not None for file in _VOCABULARIES)
 
 
