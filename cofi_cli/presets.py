@@ -22,6 +22,8 @@ TOKEN_TASKS = ("conll2003", "wnut17")
 EMBEDDERS = ("stsb-embedding",)
 SMALL_ROWS = 10_000
 """Files of the user's own with fewer rows are small; GLUE's small sets have up to 8,551."""
+_MARKS = frozenset(",;|:/+&#-.*!?%@`")
+"""YAML refuses some of these where they stand alone, and reads others as nothing or a list."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def nested(path: str, value: Any) -> dict[str, Any]:
 
 
 def parse_override(text: str) -> Layer:
-    """Read ``prune.sparsity=0.9``; the value is YAML.
+    """Read ``prune.sparsity=0.9``; the value is YAML, or text where it is punctuation alone.
 
     Raises:
         CofiError: not of this form.
@@ -169,6 +171,9 @@ def parse_override(text: str) -> Layer:
         raise CofiError(
             f"--set takes KEY=VALUE, got '{text}'.", hint="For example: --set prune.sparsity=0.9"
         )
+    mark = value.strip()
+    if mark and set(mark) <= _MARKS:
+        return Layer(nested(path, mark), f"--set {path}")
     try:
         parsed = yaml.safe_load(value)
     except yaml.YAMLError as error:

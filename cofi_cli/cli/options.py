@@ -198,33 +198,43 @@ def build_config(
         CofiError: unknown keys, bad values, no model, no task, an unknown task.
     """
     top = [parse_override(text) for text in overrides or ()] + flag_layers(flags)
-    layers = [file_layer(saved)] if saved is not None else []
-    if preset is None and config is None and saved is None:
-        train = _task_value(top, "train")
-        preset = choose_preset(
-            _task_value(top, "name"),
-            train=Path(train) if train else None,
-            kind=_task_value(top, "kind"),
-        )
-        if preset is not None:
-            announce(f"Preset {preset} (cofi presets {preset} explains it)")
+    given = [*([file_layer(config)] if config is not None else []), *top]
+    if saved is not None:
+        layers = [file_layer(saved)]
+    else:
+        layers = [] if preset is not None else _own_preset(given, announce)
     if preset is not None:
         layers.append(preset_layer(preset))
-    if config is not None:
-        layers.append(file_layer(config))
-    if starts_from_teacher and (start := _student_from_teacher([*layers, *top])):
+    layers += given
+    if starts_from_teacher and (start := _student_from_teacher(layers)):
         announce(f"No MODEL: the student starts from the teacher, {start.values['model']}")
         layers.insert(0, start)
-    resolved = resolve_config([*layers, *top])
+    resolved = resolve_config(layers)
     check_task(resolved)
     return resolved
 
 
+def _own_preset(given: Sequence[Layer], announce: Callable[[str], None]) -> list[Layer]:
+    """Return the preset that fits the task, where something of it is left to say."""
+    values = _merged(given)
+    train = _task_value(values, "train")
+    preset = choose_preset(
+        _task_value(values, "name"),
+        train=Path(train) if train else None,
+        kind=_task_value(values, "kind"),
+    )
+    if preset is None:
+        return []
+    layer = preset_layer(preset)
+    if merge(layer.values, values) == values:  # a whole config.yaml, say
+        return []
+    announce(f"Preset {preset} (cofi presets {preset} explains it)")
+    return [layer]
+
+
 def _student_from_teacher(layers: Sequence[Layer]) -> Layer | None:
     """Return what makes the teacher the student's start, where it is all that is given."""
-    values: Mapping[str, Any] = {}
-    for layer in layers:
-        values = merge(values, layer.values)
+    values = _merged(layers)
     teacher = values.get("teacher")
     given = teacher.get("path") if isinstance(teacher, Mapping) else None
     if not isinstance(given, str) or values.get("model") is not None:
@@ -232,10 +242,14 @@ def _student_from_teacher(layers: Sequence[Layer]) -> Layer | None:
     return Layer({"model": given, "prune": {"student_init": "teacher"}}, "--teacher")
 
 
-def _task_value(layers: Sequence[Layer], key: str) -> str | None:
+def _merged(layers: Sequence[Layer]) -> Mapping[str, Any]:
     values: Mapping[str, Any] = {}
     for layer in layers:
         values = merge(values, layer.values)
+    return values
+
+
+def _task_value(values: Mapping[str, Any], key: str) -> str | None:
     task = values.get("task")
     value = task.get(key) if isinstance(task, Mapping) else None
     return value if isinstance(value, str) else None
