@@ -106,7 +106,8 @@ class PruneConfig(Section):
     """``settle`` lets the gates' rate fall linearly to 0 once the ramp is over."""
     multiplier_learning_rate: float = Field(0.01, gt=0)
     weight_decay: float = Field(0.0, ge=0)
-    gates: tuple[GateGroup, ...] = ALL_GATES
+    gates: tuple[GateGroup, ...] = Field(ALL_GATES, min_length=1)
+    """The groups that are learned; units of the others all stay."""
     gate_init: Literal["open", "reference"] = "open"
     gate_floor: float = Field(-8.0, lt=0, ge=-20)
     """Lower bound of a gate's log-alpha; the reference's is -4.605."""
@@ -166,7 +167,8 @@ class RunConfig(Section):
     model: str
     """A hub id or a local folder."""
     task: TaskConfig = TaskConfig()
-    seed: int = Field(57, ge=0)
+    seed: int = Field(57, ge=0, lt=2**32)
+    """As large as numpy takes it."""
     teacher: TeacherConfig = TeacherConfig()
     prune: PruneConfig = PruneConfig()
     distill: DistillConfig = DistillConfig()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, Literal, Union, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -183,6 +183,8 @@ def _range_words(field: FieldInfo) -> str:
             words.append(f"at most {limit.le}")
         elif isinstance(limit, Lt):
             words.append(f"less than {limit.lt}")
+        elif isinstance(limit, MinLen):
+            words.append(f"at least {limit.min_length} of them")
     return ", " + " and ".join(words) if words else ""
 
 

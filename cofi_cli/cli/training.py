@@ -151,4 +151,5 @@ def show_plan(config: RunConfig, run: RunDir, *, as_json: bool) -> None:
             Table("Stages", ("stage", "epochs", "steps"), stages),
         ]
     )
+    show_lines([f"Warning: {note}" for note in plan["warnings"]])
     show_lines(["Dry run: everything was checked, nothing was trained or written."])

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from cofi_cli.modeling import Masks
 from cofi_cli.pruning import hard_concrete as hc
-from cofi_cli.pruning.sparsity import EncoderShape, sparsity
+from cofi_cli.pruning.sparsity import GROUPS, EncoderShape, sparsity
 
-GROUPS = ("head", "attention", "ffn_dim", "ffn", "hidden")
 INIT_STD = 0.01
 _FIRST_SHIFT = 0.05
 

@@ -25,6 +25,8 @@ FLOOR = -8.0
 """Our lower bound, 0.17 %: closed gates then take next to nothing of the expected size."""
 OPEN_SHIFT = -BETA * math.log(-GAMMA / ZETA)
 """q(α) = σ(α + OPEN_SHIFT); about 1.5986."""
+TO_CLOSE = ALPHA_MAX + OPEN_SHIFT
+"""How far α falls from open, at its upper bound, to q = 1/2; about 6.2."""
 SOFT_SLOPE = 1.2
 """Evaluation value σ(1.2·α) of a kept soft gate, as in the CoFi reference."""
 

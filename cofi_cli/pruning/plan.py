@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -104,6 +106,9 @@ def decide(
     ``round(Σq)`` with the largest α. Rounding leaves an error of a point or two,
     which the finest unit absorbs: FFN dims are removed or restored across layers
     in the order of their α, then, only if those are used up, heads, then layers.
+    Groups that are not learned stay whole. Without FFN dims and heads hidden dims absorb it;
+    beside them they do only where all else is closed and not enough. Coarse units alone
+    cannot meet every target: the plan then removes more, by as little as their order allows.
 
     Args:
         gates: after the optimiser step.
@@ -120,13 +125,13 @@ def decide(
     attention, ffn = p_open.attention >= 0.5, p_open.ffn >= 0.5
     head = torch.stack([_top(a, p) for a, p in zip(alphas["head"], p_open.head)])
     dim = torch.stack([_top(a, p) for a, p in zip(alphas["ffn_dim"], p_open.ffn_dim)])
-    draft = _Draft(shape, head, attention, dim, ffn, hidden)
-    if multiple > 1:
+    draft = _Draft(shape, head, attention, dim, ffn, hidden, learned=gates.learned)
+    if multiple > 1 and "hidden" in gates.learned:
         width = nearest_width(int(hidden.sum()), shape.hidden, multiple)
         draft.hidden = top(alphas["hidden"], width)
     if target is not None:
-        draft.meet(target, alphas)
-    if multiple > 1:
+        draft.meet(target, alphas, multiple)
+    if multiple > 1 and "ffn_dim" in gates.learned:
         budget = None if target is None else draft.budget(target)
         round_ffn(
             draft.dim,
@@ -170,8 +175,10 @@ class _Draft:
         dim: Tensor,
         ffn: Tensor,
         hidden: Tensor,
+        *,
+        learned: Sequence[str],
     ) -> None:
-        self.shape = shape
+        self.shape, self.learned = shape, learned
         self.head, self.attention, self.dim, self.ffn = head, attention, dim, ffn
         if not hidden.any():
             hidden[0] = True
@@ -186,15 +193,32 @@ class _Draft:
         """Return the most prunable weights that meet the target."""
         return int(self.shape.prunable * (1 - target) + 1e-6)
 
-    def meet(self, target: float, alphas: dict[str, Tensor]) -> None:
-        """Correct the draft so that its size is the largest that meets the target."""
+    def meet(self, target: float, alphas: dict[str, Tensor], multiple: int) -> None:
+        """Correct the draft so that its size is the largest that meets the target.
+
+        Only learned groups are touched; of the others the gates say nothing.
+        """
         budget = self.budget(target)
         for _ in range(4 * self.shape.n_layers):
-            self._fit(self.dim, self.ffn, alphas["ffn_dim"], budget)
-            self._fit(self.head, self.attention, alphas["head"], budget)
-            self._fit(self.dim, self.ffn, alphas["ffn_dim"], budget)
+            self._fit_units(alphas, budget, multiple)
             if not self._switch_layer(budget, alphas):
-                return
+                break
+        else:
+            self._fit_units(alphas, budget, multiple)
+        if "hidden" in self.learned and self.size() > budget:
+            self._fit_hidden(alphas["hidden"], budget, multiple)
+            self._fit_units(alphas, budget, multiple)
+
+    def _fit_units(self, alphas: dict[str, Tensor], budget: int, multiple: int) -> None:
+        fine = [name for name in ("ffn_dim", "head", "ffn_dim") if name in self.learned]
+        for name in fine:
+            units, layers = self._pair(name)
+            self._fit(units, layers, alphas[name], budget)
+        if "hidden" in self.learned and not fine:
+            self._fit_hidden(alphas["hidden"], budget, multiple)
+
+    def _pair(self, name: str) -> tuple[Tensor, Tensor]:
+        return (self.dim, self.ffn) if name == "ffn_dim" else (self.head, self.attention)
 
     def _fit(self, fine: Tensor, coarse: Tensor, alpha: Tensor, budget: int) -> None:
         """Remove or restore fine units of the open layers, one bisection over their order."""
@@ -219,11 +243,25 @@ class _Draft:
             low, high = (middle, high) if keep(middle) <= budget else (low, middle - 1)
         keep(low)
 
+    def _fit_hidden(self, alpha: Tensor, budget: int, multiple: int) -> None:
+        """Keep as many hidden dims as the budget allows, one multiple at least."""
+        widths = [*range(multiple, self.shape.hidden, multiple), self.shape.hidden]
+
+        def keep(width: int) -> int:
+            self.hidden = top(alpha, width)
+            return self.size()
+
+        keep(widths[max(bisect_right(widths, budget, key=keep) - 1, 0)])
+
     def _switch_layer(self, budget: int, alphas: dict[str, Tensor]) -> bool:
         """Where fine units were used up, close the weakest sub-layer or open the strongest."""
-        groups = ((self.attention, alphas["attention"]), (self.ffn, alphas["ffn"]))
+        groups = [
+            (self._pair(fine)[1], alphas[name], fine in self.learned)
+            for fine, name in (("head", "attention"), ("ffn_dim", "ffn"))
+            if name in self.learned
+        ]
         if self.size() > budget:
-            live = [(float(a[i]), g, i) for g, a in groups for i in _kept(g)]
+            live = [(float(a[i]), g, i) for g, a, _ in groups for i in _kept(g)]
             if not live:
                 return False
             _, group, index = min(live, key=lambda item: item[0])
@@ -231,9 +269,12 @@ class _Draft:
             return True
         full_heads = bool(self.head[self.attention].all())
         full_dims = bool(self.dim[self.ffn].all())
-        closed = [(float(a[i]), g, i) for g, a in groups for i in _kept(~g)]
-        if not (full_heads and full_dims and closed):
+        if not (full_heads and full_dims):
             return False
-        _, group, index = max(closed, key=lambda item: item[0])
-        group[index] = True
-        return True
+        closed = [(float(a[i]), g, i, has_fine) for g, a, has_fine in groups for i in _kept(~g)]
+        for _, group, index, has_fine in sorted(closed, key=lambda item: -item[0]):
+            group[index] = True
+            if has_fine or self.size() <= budget:  # fine units make room
+                return True
+            group[index] = False
+        return False

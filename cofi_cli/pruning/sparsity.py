@@ -6,6 +6,7 @@ LayerNorm, pooler and task head are outside.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +14,9 @@ import torch
 from torch import Tensor
 
 from cofi_cli.modeling import CofiConfig, Masks
+
+GROUPS = ("head", "attention", "ffn_dim", "ffn", "hidden")
+"""The groups of gates (CoFi, section 2.1)."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +69,30 @@ class EncoderShape:
     @property
     def max_sparsity(self) -> float:
         """Sparsity that leaves one sub-layer with one unit, at full hidden width."""
-        d = self.hidden
-        attention = self.per_head(d) + self.attention_bias * d
-        ffn = self.per_dim(d) + self.ffn_bias * d
-        return 1 - float(min(attention, ffn)) / self.prunable
+        return self.reachable(GROUPS)
+
+    def reachable(self, groups: Iterable[str]) -> float:
+        """Return the largest sparsity where only these groups of gates are learned.
+
+        It leaves the smallest encoder that is one: what no gate can close, else the smallest
+        sub-layer. The hidden width is full where heads and FFN dims bring the size down to
+        that without it; otherwise one hidden dim is left.
+        """
+        own = set(groups)
+        has_heads, has_dims = "head" in own, "ffn_dim" in own
+        stays = (not own & {"head", "attention"}, not own & {"ffn_dim", "ffn"})
+        needs_hidden = any(stays) or not (has_heads or has_dims)
+        d = 1 if "hidden" in own and needs_hidden else self.hidden
+        heads, dims = 1 if has_heads else self.n_heads, 1 if has_dims else self.ffn
+        sizes = (
+            heads * self.per_head(d) + self.attention_bias * d,
+            dims * self.per_dim(d) + self.ffn_bias * d,
+        )
+        if any(stays):
+            left = self.n_layers * sum(size for size, stay in zip(sizes, stays) if stay)
+        else:
+            left = min(sizes)
+        return 1 - float(left) / self.prunable
 
     def as_dict(self) -> dict[str, int]:
         """Return plain numbers, for JSON."""

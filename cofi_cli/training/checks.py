@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from cofi_cli.architectures import adapter_for, load_config_dict, resolve
-from cofi_cli.config import RunConfig
+from cofi_cli.config import ALL_GATES, RunConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig
 from cofi_cli.pruning.sparsity import EncoderShape
@@ -92,15 +92,19 @@ def load_shape(config: RunConfig) -> EncoderShape:
 
 
 def check_target(config: RunConfig) -> EncoderShape:
-    """Return the shape when the configured sparsity can be reached.
+    """Return the shape when the chosen gates can reach the configured sparsity.
 
     Raises:
         CofiError: stating the reachable range.
     """
-    shape = load_shape(config)
-    if config.prune.sparsity > shape.max_sparsity:
+    shape, settings = load_shape(config), config.prune
+    most = shape.reachable(settings.gates)
+    if settings.sparsity > most:
+        is_part = set(settings.gates) != set(ALL_GATES)
+        chosen = f" with prune.gates {', '.join(settings.gates)} alone" if is_part else ""
         raise CofiError(
-            f"prune.sparsity {config.prune.sparsity} cannot be reached: '{config.model}' has "
-            f"{shape.prunable:,} prunable weights; reachable is 0 to {shape.max_sparsity:.4f}.",
+            f"prune.sparsity {settings.sparsity} cannot be reached{chosen}: '{config.model}' has "
+            f"{shape.prunable:,} prunable weights; reachable is 0 to {most:.4f}.",
+            hint="Ask for less, or leave prune.gates out." if is_part else None,
         )
     return shape

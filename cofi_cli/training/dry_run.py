@@ -11,6 +11,7 @@ from cofi_cli.training.checks import check_target
 from cofi_cli.training.embedder_checks import check_embedders, given_teacher, task_tokenizer
 from cofi_cli.training.loop import total_steps
 from cofi_cli.training.run_task import load_run_task
+from cofi_cli.training.schedule import slow_gates
 from cofi_cli.training.teacher_checks import check_given_teacher
 
 
@@ -49,9 +50,10 @@ def dry_run(config: RunConfig) -> dict[str, Any]:
         "shape": shape.as_dict(),
         "prunable_weights": shape.prunable,
         "kept_weights": round(shape.prunable * (1 - config.prune.sparsity)),
-        "reachable_sparsity": [0.0, shape.max_sparsity],
+        "reachable_sparsity": [0.0, shape.reachable(config.prune.gates)],
         "teacher_layers": teacher_taps(shape.n_layers),
         "stages": stages,
+        "warnings": [note] if (note := slow_gates(config, rows=rows)) else [],
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from cofi_cli.training.prune_stage import PruneStage
 from cofi_cli.training.recover_stage import RecoverStage
 from cofi_cli.training.results import Pruned, build_report
 from cofi_cli.training.run_task import ask_teacher, load_run_task
+from cofi_cli.training.schedule import slow_gates
 from cofi_cli.training.session import Session, open_session
 from cofi_cli.training.student import make_student
 from cofi_cli.training.teacher import (
@@ -33,6 +35,8 @@ from cofi_cli.training.teacher import (
 )
 from cofi_cli.training.teacher_checks import check_given_teacher
 from cofi_cli.training.teacher_outputs import TeacherOutputs
+
+log = logging.getLogger(__name__)
 
 
 def prune(
@@ -67,6 +71,8 @@ def prune(
         session = open_session(
             config, run, progress=progress, flag=flag, command="prune", task=task
         )
+        if note := slow_gates(config, rows=len(session.splits["train"])):
+            log.warning("%s", note)
         times: dict[str, dict[str, float]] = {}
         teacher = obtain_teacher(session, times)
         ask_teacher(session, teacher)

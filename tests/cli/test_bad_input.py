@@ -60,6 +60,16 @@ from tests.tiny import SHAPE
             ("Error: task.label is 5 (--set task.label); expected text or a list",),
         ),
         (
+            ("prune", "m", "--task", "sst2", "--set", "prune.gates=[]"),
+            USAGE,
+            ("prune.gates is [] (--set prune.gates); expected a list", "at least 1 of them"),
+        ),
+        (
+            ("prune", "m", "--task", "sst2", "--seed", "4294967296"),
+            USAGE,
+            ("seed is 4294967296 (--seed)", "at least 0 and less than 4294967296"),
+        ),
+        (
             ("prune", "m", "--train", "x.txt", "--unlabelled"),
             USAGE,
             ("--unlabelled needs a teacher", "--teacher DIR", "cofi finetune"),

@@ -47,6 +47,14 @@ def test_a_dry_run_as_json(cofi: Cofi, tmp_path: Path, quick_yaml: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dry_run_warns_of_gates_that_cannot_close(cofi: Cofi, quick_yaml: Path) -> None:
+    slow = ("--set", "prune.constraint=lagrangian", "--set", "prune.gate_learning_rate=0.01")
+    result = cofi("prune", "--config", quick_yaml, *slow, "--dry-run")
+    assert result.code == 0
+    assert "Warning: Open gates cannot close in the 48 steps" in result.out
+    assert "Warning" not in cofi("prune", "--config", quick_yaml, "--dry-run").out
+
+
 def test_a_preset_is_chosen_by_the_task_and_named(
     cofi: Cofi, bert_folder: Path, reviews: Path
 ) -> None:

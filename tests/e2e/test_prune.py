@@ -233,8 +233,18 @@ def test_other_distillations_run(
     assert report["missed"] is None
 
 
+def test_only_chosen_groups_lose_units(bert_folder: Path, reviews: Path, tmp_path: Path) -> None:
+    config = quick_config(bert_folder, reviews, prune={"gates": ["ffn_dim"], "sparsity": 0.3})
+    report = prune(config, RunDir(tmp_path / "run"))
+    assert report["missed"] is None and report["sparsity"]["realised"] == pytest.approx(
+        0.3, abs=0.01
+    )
+    assert report["structure"]["heads"] == [SHAPE.n_heads] * SHAPE.n_layers
+    assert report["structure"]["hidden"] == SHAPE.hidden
+
+
 def test_the_reference_recipe_runs_and_says_when_it_misses(
-    bert_folder: Path, reviews: Path, tmp_path: Path
+    bert_folder: Path, reviews: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Pure ascent with a slow gate rate cannot close enough gates in so few steps."""
     config = quick_config(
@@ -253,6 +263,7 @@ def test_the_reference_recipe_runs_and_says_when_it_misses(
     report = prune(config, RunDir(tmp_path / "run"))
     assert report["sparsity"]["realised"] < 0.9
     assert "missed" in report["missed"] and "points below 0.9" in report["missed"]
+    assert "Open gates cannot close in the 48 steps after the dense epochs" in caplog.text
 
 
 def test_given_teacher_is_used(

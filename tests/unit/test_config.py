@@ -50,6 +50,15 @@ def test_no_number_is_endless(key: str, value: object) -> None:
         RunConfig.model_validate({"model": "m", section: {name: value}})
 
 
+def test_a_seed_is_one_that_numpy_takes() -> None:
+    import numpy as np
+
+    most = 2**32 - 1
+    np.random.seed(RunConfig(model="m", seed=most).seed)
+    with pytest.raises(ValidationError, match="seed"):
+        RunConfig(model="m", seed=most + 1)
+
+
 def test_keys_are_dotted_and_complete() -> None:
     keys = set(config_keys())
     assert {"model", "seed", "task.name", "prune.sparsity", "train.precision"} <= keys

@@ -6,7 +6,7 @@ import pytest
 
 from cofi_cli.errors import CofiError
 from cofi_cli.training.dry_run import dry_run
-from tests.tiny import quick_config, save_reviews, save_tagged
+from tests.tiny import SHAPE, quick_config, save_reviews, save_tagged
 
 
 @pytest.mark.parametrize(("max_length", "is_cut"), [(32, False), (5, True)])
@@ -29,3 +29,30 @@ def test_a_length_that_the_model_does_not_take_is_told(bert_folder: Path, tmp_pa
     with pytest.raises(CofiError, match="this model takes at most 32 tokens") as caught:
         dry_run(config.model_copy(update={"task": task}))
     assert caught.value.hint == "Add --set task.max_length=32"
+
+
+def test_some_groups_of_gates_have_a_range_of_their_own(bert_folder: Path, reviews: Path) -> None:
+    some = {"gates": ("head", "attention"), "sparsity": 0.5}
+    plan = dry_run(quick_config(bert_folder, reviews, prune=some))
+    most = plan["reachable_sparsity"][1]
+    assert most == SHAPE.reachable(["head", "attention"]) < 0.6
+    with pytest.raises(CofiError) as caught:
+        dry_run(quick_config(bert_folder, reviews, prune=some | {"sparsity": 0.6}))
+    assert "0.6 cannot be reached with prune.gates head, attention alone" in caught.value.message
+    assert f"reachable is 0 to {most:.4f}" in caught.value.message
+    assert "prune.gates" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("constraint", "rate", "is_slow"),
+    [("lagrangian", 0.12, True), ("lagrangian", 0.14, False), ("held", 0.0001, False)],
+)
+def test_gates_that_cannot_close_in_time(
+    bert_folder: Path, reviews: Path, constraint: str, rate: float, is_slow: bool
+) -> None:
+    """48 steps after the dense epoch."""
+    settings = {"constraint": constraint, "gate_learning_rate": rate}
+    found = dry_run(quick_config(bert_folder, reviews, prune=settings))["warnings"]
+    assert len(found) == is_slow
+    for text in ("in the 48 steps", "rate 0.12 in 52 steps", "prune.constraint=held"):
+        assert not is_slow or text in found[0]
