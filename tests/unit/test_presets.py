@@ -65,6 +65,20 @@ def test_the_paper_preset_has_no_correction_of_ours() -> None:
     assert config.prune.learning_rate == 2e-5 and not config.distill.mask_padding
 
 
+@pytest.mark.parametrize("section", ["teacher", "prune", "distill", "recover", "train"])
+def test_glue_large_names_every_setting_with_its_default(section: str) -> None:
+    values = preset_layer("glue-large").values
+    default = getattr(RunConfig(model="m"), section)
+    assert list(values[section]) and set(values[section]) == set(type(default).model_fields)
+    assert getattr(resolve_config([MODEL, preset_layer("glue-large")]), section) == default
+    lines = preset_text("glue-large").partition(f"\n{section}:")[2].partition("\n\n")[0]
+    assert lines.count("#") >= len(values[section]) / 2
+
+
+def test_glue_large_is_the_default() -> None:
+    assert resolve_config([MODEL, preset_layer("glue-large")]) == resolve_config([MODEL])
+
+
 def test_schedules_of_the_paper() -> None:
     def schedule(name: str) -> tuple[float, float, float]:
         prune = resolve_config([MODEL, preset_layer(name)]).prune
@@ -162,6 +176,19 @@ def test_values_of_set_are_yaml(text: str, value: object) -> None:
     config = resolve_config([MODEL, parse_override(text)])
     section, key = text.split("=")[0].split(".")
     assert getattr(getattr(config, section), key) == value
+
+
+@pytest.mark.parametrize("mark", [*",;|:/+&#-.*!?%@`", "||", "--", "---", "...", " ; "])
+def test_punctuation_alone_is_text(mark: str) -> None:
+    assert parse_override(f"task.separator={mark}").values == {"task": {"separator": mark.strip()}}
+
+
+@pytest.mark.parametrize(
+    ("value", "parsed"),
+    [("", None), ("~", None), ("[]", []), ("','", ","), ("-1", -1), (".5", 0.5)],
+)
+def test_other_values_stay_yaml(value: str, parsed: object) -> None:
+    assert parse_override(f"task.label={value}").values == {"task": {"label": parsed}}
 
 
 @pytest.mark.parametrize("text", ["prune.epochs", "=3", ".=3", "prune..epochs=3"])
