@@ -37,11 +37,18 @@ def stderr() -> Console:
     return Console(file=sys.stderr, width=width, highlight=False)
 
 
-def prepare(*, quiet: bool = False, debug: bool = False) -> None:
+def is_debug() -> bool:
+    """Whether tracebacks and all logs are wanted."""
+    return os.environ.get("COFI_DEBUG", "0") not in ("", "0")
+
+
+def prepare(*, quiet: bool = False) -> None:
     """Route our log to stderr and quieten the libraries below us.
 
-    Call it before torch or transformers is imported.
+    Where all logs are wanted, none is left out, and the libraries say what they like. Call it
+    before torch or transformers is imported.
     """
+    debug = is_debug()
     level = logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO
     handler = RichHandler(
         console=stderr(), show_time=False, show_level=debug, show_path=False, markup=False
@@ -58,6 +65,14 @@ def prepare(*, quiet: bool = False, debug: bool = False) -> None:
     if quiet or not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+
+
+def replace_unknown() -> None:
+    """Let stdout and stderr write ``?`` for what their encoding lacks, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if callable(reconfigure):
+            reconfigure(errors="replace")
 
 
 def say(text: str, *, quiet: bool = False) -> None:

@@ -13,7 +13,7 @@ import typer
 
 from cofi_cli import __version__
 from cofi_cli.cli.bench import bench
-from cofi_cli.cli.console import say, show_error
+from cofi_cli.cli.console import is_debug, replace_unknown, say, show_error
 from cofi_cli.cli.export import export
 from cofi_cli.cli.finetune import finetune
 from cofi_cli.cli.presets import presets
@@ -76,11 +76,6 @@ def run(arguments: Sequence[str]) -> int:
         return _explain(error)
 
 
-def is_debug() -> bool:
-    """Whether tracebacks are wanted."""
-    return os.environ.get("COFI_DEBUG", "0") not in ("", "0")
-
-
 def _explain(error: Exception) -> int:
     """Show an error as the user needs it; return the exit code."""
     if isinstance(error, CofiError):
@@ -117,4 +112,5 @@ def _explain(error: Exception) -> int:
 
 def main() -> None:
     """Entry point of ``cofi``."""
+    replace_unknown()
     sys.exit(run(sys.argv[1:]))
