@@ -31,12 +31,16 @@ FLAGS = (
     "sve",
 )
 """The instruction sets that decide how fast matrix products run."""
+_USUAL_ARM = ("asimd", "asimddp")
+"""What 64-bit ARM processors of desktops have, dot products of 8 bits among it."""
 
 
 def describe_machine() -> dict[str, Any]:
     """Return processor, cores, memory, load, system and GPU (``None`` where unknown)."""
     info = _cpuinfo()
     flags = set((info.get("flags") or info.get("Features") or "").split())
+    if not flags and platform.machine().lower() in ("arm64", "aarch64"):
+        flags = set(_USUAL_ARM)  # neither macOS nor Windows has a cpuinfo
     return {
         "cpu": info.get("model name") or platform.processor() or platform.machine(),
         "flags": [flag for flag in FLAGS if flag in flags],

@@ -4,8 +4,10 @@ import sys
 
 import pytest
 
+from cofi_cli.deploy import environment
 from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.environment import describe_machine, physical_cores
+from cofi_cli.deploy.int8 import signs_for
 from cofi_cli.deploy.worker import ModelWorker
 from cofi_cli.deploy.worker_base import answer, peak_bytes, random_inputs, serve
 from cofi_cli.errors import CofiError
@@ -55,6 +57,30 @@ def test_a_file_that_does_not_open(tmp_path):
         WorkerClient(path, name="broken", provider="cpu", threads=1)
     assert "onnxruntime cannot open" in caught.value.message
     assert caught.value.exit_code == 6
+
+
+@pytest.mark.parametrize(
+    ("machine", "cpuinfo", "flags", "activations"),
+    [
+        ("arm64", None, ["asimd", "asimddp"], "s8"),
+        ("ARM64", None, ["asimd", "asimddp"], "s8"),
+        ("aarch64", "processor : 0\nFeatures : fp asimd\n", ["asimd"], "s8"),
+        ("x86_64", None, [], "u8"),
+        ("x86_64", "processor : 0\nflags : fpu avx2\n", ["avx2"], "u8"),
+    ],
+)
+def test_an_arm_processor_that_says_nothing_has_dot_products(
+    monkeypatch, tmp_path, machine, cpuinfo, flags, activations
+):
+    """macOS and Windows have no /proc/cpuinfo."""
+    file = tmp_path / "cpuinfo"
+    if cpuinfo is not None:
+        file.write_text(cpuinfo, encoding="utf-8")
+    monkeypatch.setattr(environment, "CPUINFO", file)
+    monkeypatch.setattr(environment.platform, "machine", lambda: machine)
+    assert describe_machine()["flags"] == flags
+    signs = signs_for(describe_machine()["flags"])
+    assert (signs.activations, signs.reduce_range) == (activations, activations == "u8")
 
 
 def test_the_machine_is_described():
