@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from cofi_cli.tasks import Task
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ def task_of(run: RunDir) -> TaskConfig | None:
 def load_run_task(run: RunDir) -> Task | None:
     """Load the task of a run, ``None`` when its configuration names none.
 
+    Says so where its rows are not those of the training.
+
     Raises:
         CofiError: its data, or what its teacher answered, is not reachable (exit code 6).
     """
@@ -129,9 +133,18 @@ def load_run_task(run: RunDir) -> Task | None:
         teacher = _teacher_of(run)
         taught = Taught(teacher, *read_taught(teacher, config.kind))
     task = load_task(config, taught)
-    if task.headline != AGREEMENT:
-        return task
-    return replace(task, answers=load_answers(run.answers, task.fingerprint))
+    if task.headline == AGREEMENT:
+        task = replace(task, answers=load_answers(run.answers, task.fingerprint))
+    then = read_json(run.env).get("data") if run.env.exists() else None
+    now = task.fingerprint
+    if then and (changed := sorted(k for k in {*then, *now} if then.get(k) != now.get(k))):
+        log.warning(
+            "The rows of %s changed since it was trained: %s. Scores are of the rows that are "
+            "there now; relative paths are read from the current folder.",
+            run.root,
+            ", ".join(changed),
+        )
+    return task
 
 
 def _teacher_of(run: RunDir) -> str:

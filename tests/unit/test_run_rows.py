@@ -1,0 +1,50 @@
+"""The rows of a run are read again for its scores; where they are others now, that is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cofi_cli.deploy.source import load_run_task
+from cofi_cli.runs import RunDir, write_json, write_text
+from tests.tiny import quick_config, save_reviews
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
+    """A run whose data is named by a path that counts from the folder it was started in."""
+    save_reviews(tmp_path / "here" / "data", rows=16)
+    save_reviews(tmp_path / "there" / "data", rows=16)
+    run = RunDir(tmp_path / "here" / "runs" / "mine")
+    config = quick_config(Path("m"), Path("data")).model_dump(mode="json")
+    write_text(run.config, yaml.safe_dump(config))
+    monkeypatch.chdir(tmp_path / "here")
+    task = load_run_task(run)
+    assert task is not None
+    write_json(run.env, json.loads(json.dumps({"command": "prune", "data": task.fingerprint})))
+    return run
+
+
+def test_rows_that_changed_are_told(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(run.root.parents[1].parent / "there")
+    assert load_run_task(run) is not None
+    assert caplog.text == "", "the same rows, wherever they lie"
+    dev = Path("data") / "dev.tsv"
+    dev.write_text("\n".join(dev.read_text().splitlines()[:-1]) + "\n", encoding="utf-8")
+    assert load_run_task(run) is not None
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert f"The rows of {run.root} changed since it was trained: validation." in caplog.text
+    assert "the rows that are there now" in caplog.text and "current folder" in caplog.text
+
+
+def test_a_run_that_says_nothing_of_its_rows(run: RunDir, caplog: pytest.LogCaptureFixture) -> None:
+    for left in (lambda: write_json(run.env, {"cpu": "x"}), run.env.unlink):
+        left()
+        assert load_run_task(run) is not None
+    assert caplog.text == ""
