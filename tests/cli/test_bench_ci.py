@@ -209,6 +209,37 @@ def act(folder: Path, **inputs: str) -> tuple[int, dict[str, str], str]:
     return done.returncode, dict(line.split("=", 1) for line in pairs), done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("install", "asked"),
+    [
+        ("", ["/the action"]),
+        ("  \n", ["/the action"]),
+        ("cofi-cli[demo]==0.1.0", ["cofi-cli[demo]==0.1.0"]),
+        ("cofi-cli @ git+https://host/cofi", ["cofi-cli @ git+https://host/cofi"]),
+        ("\n  -r\n my requirements.txt\n\n--no-deps", ["-r", "my requirements.txt", "--no-deps"]),
+        ("$(touch hacked)", ["$(touch hacked)"]),
+    ],
+)
+def test_the_action_installs_what_it_is_given(
+    tmp_path: Path, install: str, asked: list[str]
+) -> None:
+    (step,) = [step for step in ACTION["runs"]["steps"] if step["name"] == "Install cofi"]
+    shim = tmp_path / "bin" / "python"
+    shim.parent.mkdir()
+    shim.write_text('#!/bin/sh\nprintf "%s\\n" "$@" END >> calls\n', encoding="utf-8")
+    shim.chmod(0o755)
+    given = {"INSTALL": install, "PROVIDER": "cpu", "GITHUB_ACTION_PATH": "/the action"}
+    subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+        cwd=tmp_path,
+        env=os.environ | {"PATH": f"{shim.parent}{os.pathsep}{os.environ['PATH']}"} | given,
+        check=True,
+    )
+    calls = (tmp_path / "calls").read_text(encoding="utf-8").split("END\n")
+    assert calls[-2].splitlines() == ["-m", "pip", "install", *asked]
+    assert not (tmp_path / "hacked").exists()
+
+
 SMALL = {"batch": "1", "seq_len": "8", "runs": "5", "min_seconds": "0", "threads": "1"}
 
 
