@@ -65,13 +65,14 @@ def inspect(path: Path) -> Graph:
     nodes = Counter(node.op_type for graph in nested for node in graph.node)
     types = {tensor.name: tensor.data_type for graph in nested for tensor in graph.initializer}
     weights = {
-        types.get(name)
+        types[name]
         for graph in nested
         for node in graph.node
         if node.op_type in _PRODUCTS
         for name in node.input[1:2]
+        if name in types
     }
-    halves = onnx.TensorProto.FLOAT16 in weights
+    halves = onnx.TensorProto.FLOAT16 in (weights or types.values())
     is_int8 = any(op in _INT8_OPS for op in nodes)
     return Graph(
         nodes=dict(sorted(nodes.items(), key=lambda item: (-item[1], item[0]))),

@@ -83,7 +83,7 @@ def test_an_onnx_card_reads_the_outputs_of_its_head(head: str) -> None:
     values["models"] |= {"model_int8": eight | {"recipe": "dynamic-channel", "block_tokens": 512}}
     card = onnx_card(values, head=head)
     assert "| model.onnx | fp32 | plain |" in card
-    assert "| model_int8.onnx | int8 | lean-fused, blocks of 512 tokens, dynamic-channel |" in card
+    assert "| model_int8.onnx | int8 (dynamic-channel) | lean-fused, blocks of 512 tokens |" in card
     assert "opset 18, with operators of onnxruntime" in card
     assert "NaN" not in card
     values["models"]["model_fp16"] = row | {"form": "fused-lengths"}

@@ -20,7 +20,7 @@ LOWER = {"pruning", "tasks", "architectures", "modeling"}
 ALLOWED = {
     "cli": {"training", "deploy", "presets", *LOWER},
     "training": LOWER,
-    "deploy": LOWER,
+    "deploy": {"presets", *LOWER},
     "presets": set(),
     "pruning": {"modeling"},
     "tasks": {"modeling"},
