@@ -32,19 +32,7 @@ def test_export_holds_both_models_and_all_that_is_needed_to_use_them(finished, e
     assert read_json(folder / "export.json") == exported
     assert (exported["opset"], exported["position_offset"]) == (18, 0)
     assert set(exported["files"]) | {"export.json", "README.md"} == names
-    assert exported["asked"] == {
-        "precision": "fp32",
-        "graph": "plain",
-        "portable": False,
-        "provider": "cpu",
-        "batch": [1],
-        "seq_len": None,
-        "threads": None,
-        "max_drop": None,
-        "opset": 18,
-        "task": None,
-        "data": None,
-    }
+    assert exported["asked"] == DEFAULTS | {"graph": "plain"}
     assert exported["parity"]["max_abs_delta"] <= 1e-4
     assert exported["parity"]["inputs"].endswith("validation")
     assert read_json(finished / "report.json")["onnx"]["precision"] == "fp32"
