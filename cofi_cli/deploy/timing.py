@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Literal
@@ -25,6 +26,10 @@ WARM_ENOUGH = 1.0
 
 PROBES = 3
 """Runs that tell how many more can be afforded."""
+
+REST = 0.1
+"""Seconds between two models. onnxruntime's threads go on spinning after a run, for 33 ms on an AMD
+EPYC, and whatever runs beside them shares its cores with them."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +146,8 @@ def time_case(
 ) -> dict[str, Turns]:
     """Time all models on one case.
 
-    Each turn starts with one untimed run, which fills the caches again and lets
-    the other model's threads come to rest; very long runs go without.
+    Each turn starts when the threads of the model before have come to rest, with one
+    untimed run, which fills the caches again; very long runs go without.
 
     Args:
         workers: one per model.
@@ -168,12 +173,20 @@ def time_case(
         }
     samples: dict[str, Turns] = {worker.name: [] for worker in workers}
     for start, runs in zip(accumulate(turns, initial=0), turns, strict=False):
-        for worker in workers:
+        for worker in _rested(workers):
             own = samples[worker.name]
             is_long = bool(own) and min(own[-1]) > WARM_ENOUGH
             own.append(worker.time(runs, warmup=0 if is_long else 1, start=start, **limits))
             progress(worker.name)
     return samples
+
+
+def _rested(workers: Sequence[WorkerClient]) -> Iterator[WorkerClient]:
+    """Yield workers, each but a lone one once the threads of another have come to rest."""
+    for worker in workers:
+        if len(workers) > 1:
+            time.sleep(REST)
+        yield worker
 
 
 def _affordable(workers: Sequence[WorkerClient], schedule: Schedule) -> int:
@@ -183,7 +196,7 @@ def _affordable(workers: Sequence[WorkerClient], schedule: Schedule) -> int:
     lengths, than a fast one. The fastest decides what the least seconds need,
     the slowest what the most allow; each turn has one run at least.
     """
-    probes = [worker.time(PROBES) for worker in workers]
+    probes = [worker.time(PROBES) for worker in _rested(workers)]
     means = [sum(probe) / len(probe) for probe in probes]
     needed = max(schedule.runs, math.ceil(schedule.min_seconds / min(means)))
     allowed = math.floor(schedule.max_seconds / max(means))
