@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cofi_cli.deploy import environment
+from cofi_cli.deploy import environment, timing
 from cofi_cli.deploy.providers import require_one_build, require_provider, why_unserved
 from cofi_cli.deploy.samples import Rows
 from cofi_cli.deploy.task_batches import cut
-from cofi_cli.deploy.timing import Case, Inputs, Schedule, cross, time_case
+from cofi_cli.deploy.timing import REST, Case, Inputs, Length, Schedule, cross, time_case
 from cofi_cli.deploy.worker_base import Answer, Arrays, Worker
 from cofi_cli.errors import ENVIRONMENT, USAGE, CofiError
 
@@ -96,6 +96,29 @@ def test_the_fastest_model_decides_what_the_least_seconds_need() -> None:
     inputs = Inputs({}, {1: {"a": BATCHES, "b": BATCHES}})
     timed = time_case([a, b], Case(1, "task"), schedule, inputs=inputs)  # type: ignore[list-item]
     assert sum(map(len, timed["a"])) == sum(map(len, timed["b"])) >= 12
+
+
+@pytest.mark.parametrize("length", [5, "task"])
+def test_a_model_starts_when_the_threads_of_another_have_come_to_rest(
+    monkeypatch: pytest.MonkeyPatch, length: Length
+) -> None:
+    told: list[str] = []
+
+    class Told(Client):
+        def time(self, runs: int, **arguments: Any) -> list[float]:
+            told.append(self.name if runs else "warm-up")
+            return super().time(runs, **arguments)
+
+    monkeypatch.setattr(timing.time, "sleep", lambda s: told.append("rest") if s == REST else None)
+    models: list[Any] = [Told("a"), Told("b")]
+    inputs = Inputs({"a": 7, "b": 7}, {2: {"a": BATCHES, "b": BATCHES}})
+    schedule = Schedule(runs=4, rounds=2, warmup=1)
+    time_case(models, Case(2, length), schedule, inputs=inputs)
+    turns = 3 if length == "task" else 2  # it is found out first what can be afforded
+    assert told == ["warm-up"] * 2 + ["rest", "a", "rest", "b"] * turns
+    told.clear()
+    time_case(models[:1], Case(2, length), schedule, inputs=inputs)
+    assert "rest" not in told, "there is no other"
 
 
 def test_fixed_lengths_are_random_ids_below_the_vocabulary() -> None:
