@@ -165,10 +165,9 @@ class Build:
         )
         target = self.folder / f"{CHOSEN}_fp16.onnx"
         shutil.move(kept.file, target)
-        self._note(f"{CHOSEN}_fp16", target, "fp16", kept.form, kept.score)
+        self._note(f"{CHOSEN}_fp16", target, "fp16", kept.form, kept.verdict.score)
         self._tried(f"{CHOSEN}_fp16", kept.candidates)
-        on_gpu = self._judge.on_gpu(CHOSEN, target)
-        checked_on = self._judge.provider(target)
+        on_gpu, checked_on = kept.verdict.on_gpu, self._judge.provider(target)
         own = {"fp32_layers": kept.fp32_layers, "checked_on": checked_on}
         self.rows[f"{CHOSEN}_fp16"] |= own | ({"parity_on_gpu": on_gpu} if on_gpu else {})
         if checked_on == "cpu":

@@ -170,7 +170,7 @@ class EightBits:
         name = max(ranking.order, key=lambda name: verdicts[name].points)
         form, recipe = how[name]
         source = self._graphs.proven(CHOSEN, form)[0]
-        _, kept, verdict = keep_in_fp32(
+        kept, verdict = keep_in_fp32(
             products(source),
             precision="int8",
             source=source,

@@ -24,8 +24,8 @@ def keep_in_fp32(
     rows: Rows,
     pad_id: int,
     provider: str = "cpu",
-) -> tuple[Path, list[str], Verdict]:
-    """Return a file without fault, the layers that it keeps in fp32, and the verdict on it.
+) -> tuple[list[str], Verdict]:
+    """Make a file without fault; return the layers that it keeps in fp32, and the verdict on it.
 
     The layer that changes the logits most goes back first. One at least stays in the
     smaller precision, else the file would not be of it.
@@ -57,7 +57,7 @@ def keep_in_fp32(
             break  # what is left holds no product
         verdict = judge(file)
         if verdict.fault is None:
-            return file, kept, verdict
+            return kept, verdict
     raise CofiError(
         f"{precision} {fault}, and keeping all layers but one in fp32 does not mend that.",
         hint=f"Use --precision fp32, or allow more than {max_drop:g} points with --max-drop.",

@@ -31,14 +31,14 @@ class Half:
 
     Attributes:
         file, form: of it.
-        score: what its score was found to be; empty where there is no task.
+        verdict: on it; its score is empty where there is no task.
         fp32_layers: what stays in fp32, where all of it in fp16 would not do.
         candidates: what was timed.
     """
 
     file: Path
     form: str
-    score: Json
+    verdict: Verdict
     fp32_layers: list[str]
     candidates: list[Json]
 
@@ -75,8 +75,8 @@ def half(
 
     verdict = judge(make(()))
     if verdict.fault is None:
-        return Half(file, form, verdict.score, [], timed)
-    _, layers, verdict = keep_in_fp32(
+        return Half(file, form, verdict, [], timed)
+    layers, verdict = keep_in_fp32(
         names(source),
         precision="fp16",
         source=source,
@@ -92,7 +92,7 @@ def half(
         f"fp16 keeps in fp32, for its score: {', '.join(layers)}. Its candidates were timed "
         "before that, with every layer in fp16."
     )
-    return Half(file, form, verdict.score, layers, timed)
+    return Half(file, form, verdict, layers, timed)
 
 
 def to_fp16(source: Path, target: Path, *, keep: Sequence[str] = ()) -> None:

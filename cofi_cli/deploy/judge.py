@@ -29,10 +29,12 @@ class Verdict(NamedTuple):
     Attributes:
         score: ``metric`` and ``score``, in points; empty where nothing is scored or it is none.
         fault: why the file is not to be kept, as what follows its name; ``None`` if it is.
+        on_gpu: how far it is from torch there, where that was seen.
     """
 
     score: Json
     fault: str | None
+    on_gpu: Json | None = None
 
     @property
     def points(self) -> float:
@@ -68,11 +70,6 @@ class Judge:
         self._tokenizer, self._conditions, self._notes = tokenizer, conditions, notes
         self._provider = conditions.provider if needs_provider else None
         self._dev: DevSet | None = None
-
-    @property
-    def can_score(self) -> bool:
-        """Whether there is something to score on."""
-        return self._task is not None
 
     def provider(self, file: Path) -> str:
         """Return the provider that files are scored on and compared on, tried on this file."""
@@ -128,12 +125,12 @@ class Judge:
         if score and not within(floor, score["score"]):
             return Verdict(score, f"scores {score['score']:.2f}, needed are {floor:.2f}")
         try:
-            self.on_gpu(name, file)
+            on_gpu = self.on_gpu(name, file)
         except CofiError as error:
             if error.exit_code != PARITY:
                 raise
             return Verdict(score, f"is not the model ({error.message.rstrip('.')})")
-        return Verdict(score, None)
+        return Verdict(score, None, on_gpu)
 
     def _open(self, file: Path) -> WorkerClient:
         provider = self._provider or self._conditions.provider
