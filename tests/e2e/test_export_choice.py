@@ -238,6 +238,42 @@ def test_the_first_stays_unless_another_is_faster_beyond_noise(monkeypatch, grap
     assert ranking.order[0] == "plain" and ranking.fastest == ["plain", "fused"]
 
 
+def test_a_trial_that_hides_a_good_gain_goes_on_with_the_files_in_doubt(monkeypatch, graphs):
+    noisy = {"plain": [1.0] * 8, "packed": [1.0, 1.02] * 4, "fused": [0.5, 1.6] * 4}
+    calm = {name: [t] * 8 for name, t in {"plain": 1.0, "packed": 1.0, "fused": 0.7}.items()}
+    trials = iter([noisy, calm, calm, calm])
+    asked = []
+
+    def timed(workers, case, schedule, *, inputs):
+        asked.append([worker.name for worker in workers])
+        times = next(trials)
+        return {name: [[t] for t in times[name]] for name in asked[-1]}
+
+    monkeypatch.setattr(candidates, "time_case", timed)
+    ranking = rank({form: graphs[form] for form in noisy}, Conditions("cpu", 1, (1,), (8,), FAST))
+    assert asked[0] == ["plain", "packed", "fused"]
+    assert asked[1:] == [["plain", "fused"]] * len(asked[1:]) and len(asked) > 1
+    assert ranking.order[0] == "fused"
+    row = ranking.rows[2]
+    assert row["name"] == "fused" and row["interval"][0] > 1 and row["p50_ms"] == 700.0
+
+
+def test_a_file_that_stays_in_doubt_is_timed_a_few_times_and_not_chosen(monkeypatch, graphs):
+    asked = []
+
+    def timed(workers, case, schedule, *, inputs):
+        asked.append([worker.name for worker in workers])
+        return {
+            w.name: [[t] for t in ([1.0, 1.0] if w.name == "plain" else [0.5, 1.6]) * 4]
+            for w in workers
+        }
+
+    monkeypatch.setattr(candidates, "time_case", timed)
+    files = {form: graphs[form] for form in ("plain", "fused")}
+    assert rank(files, Conditions("cpu", 1, (1,), (8,), FAST)).order == ["plain", "fused"]
+    assert asked == [["plain", "fused"]] * candidates.TRIALS
+
+
 def test_the_fastest_form_is_kept_for_both_models(finished, tmp_path, monkeypatch):
     def fused_wins(files, conditions):
         return Ranking(["fused", "plain", "packed"], [{"name": name} for name in files])
