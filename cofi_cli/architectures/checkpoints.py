@@ -232,6 +232,8 @@ def save_dense(model: CofiForTask, folder: Path, *, source: str) -> None:
     """
     theirs = load_config_dict(resolve(source))
     adapter = ADAPTERS[model.config.source_model_type]
+    # The tensors are fp32, whatever the source's were.
+    theirs = {key: value for key, value in theirs.items() if key not in ("dtype", "torch_dtype")}
     config = theirs | {
         "architectures": [adapter.heads[model.kind].class_name],
         "id2label": {str(k): v for k, v in model.config.id2label.items()},

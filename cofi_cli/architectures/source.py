@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoTokenizer, PretrainedConfig
@@ -32,6 +31,7 @@ DEMO_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _SENTENCEPIECE = ("spm.model", "spiece.model", "sentencepiece.bpe.model")
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", *_SENTENCEPIECE)
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_LFS = b"version https://git-lfs"
 _PROBE_SECONDS = 5.0
 _UNREACHABLE_HINT = (
     "Give a local folder (config.json, model.safetensors and the tokenizer), or download the "
@@ -197,7 +197,13 @@ def read_tensors(name: str, *, folder: str = "") -> dict[str, Tensor]:
                 return load_file(path)
             loaded: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
             return loaded
-        except (SafetensorError, OSError, RuntimeError, EOFError) as error:
+        except Exception as error:  # unpickling what are no weights fails in many ways
+            if _is_lfs_pointer(path):
+                raise CofiError(
+                    f"{path} is a pointer of git-lfs, not the weights.",
+                    hint="git lfs pull",
+                    exit_code=UNREACHABLE,
+                ) from error
             raise CofiError(
                 f"The weights in {path} cannot be read: {error}.",
                 hint="Copy or download the file again.",
@@ -209,6 +215,11 @@ def read_tensors(name: str, *, folder: str = "") -> dict[str, Tensor]:
         hint=_UNREACHABLE_HINT,
         exit_code=UNREACHABLE,
     )
+
+
+def _is_lfs_pointer(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_LFS)) == _LFS
 
 
 def load_tokenizer(name: str) -> Any:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from cofi_cli.modeling import Masks
 from cofi_cli.pruning import hard_concrete as hc
+from cofi_cli.pruning.rounding import top
 from cofi_cli.pruning.sparsity import GROUPS, EncoderShape, sparsity
 
 INIT_STD = 0.01
@@ -63,8 +65,14 @@ class Gates(nn.Module):
         return Masks(**values)
 
     def sample(self, generator: torch.Generator) -> Masks:
-        """Draw one sample for a whole batch, with gradients to the log-alphas."""
-        return self._map(lambda a: hc.sample(a, hc.draw_noise(a.numel(), generator).view_as(a)))
+        """Draw one sample for a whole batch, with gradients to the log-alphas.
+
+        Of the hidden dims the likeliest is open where none is: nothing can be computed without.
+        """
+        masks = self._map(lambda a: hc.sample(a, hc.draw_noise(a.numel(), generator).view_as(a)))
+        if masks.hidden.any():
+            return masks
+        return replace(masks, hidden=top(self.get_parameter("hidden").detach(), 1).to(masks.hidden))
 
     def p_open(self) -> Masks:
         """Return P(z > 0) of every gate."""
@@ -92,6 +100,9 @@ class Gates(nn.Module):
         (Illinois) finds it. Adam moves each gate by about one learning rate, hence the
         uniform direction.
 
+        A target above what closed gates can bring is not met: the gates keep their order then,
+        instead of ending all at the lower bound.
+
         Returns:
             The shift that was applied, in units of α; 0 within the tolerance.
         """
@@ -110,7 +121,11 @@ class Gates(nn.Module):
         far = math.copysign(_FIRST_SHIFT, error)
         while (far_error := error_at(far)) * error > 0:
             if abs(far) >= hc.ALPHA_MAX - self.floor:
-                return far  # all gates are at a bound: the closest there is
+                if error > 0:
+                    return far  # all gates are at the upper bound: the closest there is
+                for name, alpha in before.items():
+                    self.get_parameter(name).copy_(alpha)
+                return 0.0
             near, near_error, far = far, far_error, 2 * far
         shift, error = far, far_error
         while abs(error) > tolerance / 4 and abs(far - near) > 1e-6:

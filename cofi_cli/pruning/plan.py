@@ -121,7 +121,7 @@ def decide(
     with torch.no_grad():
         p_open = gates.p_open()
         alphas = {name: alpha.detach() for name, alpha in gates.named_parameters()}
-    hidden = _top(alphas["hidden"], p_open.hidden)
+    hidden = top(alphas["hidden"], max(1, round(float(p_open.hidden.sum()))))
     attention, ffn = p_open.attention >= 0.5, p_open.ffn >= 0.5
     head = torch.stack([_top(a, p) for a, p in zip(alphas["head"], p_open.head)])
     dim = torch.stack([_top(a, p) for a, p in zip(alphas["ffn_dim"], p_open.ffn_dim)])
@@ -180,8 +180,6 @@ class _Draft:
     ) -> None:
         self.shape, self.learned = shape, learned
         self.head, self.attention, self.dim, self.ffn = head, attention, dim, ffn
-        if not hidden.any():
-            hidden[0] = True
         self.hidden = hidden
 
     def size(self) -> int:
@@ -254,27 +252,42 @@ class _Draft:
         keep(widths[max(bisect_right(widths, budget, key=keep) - 1, 0)])
 
     def _switch_layer(self, budget: int, alphas: dict[str, Tensor]) -> bool:
-        """Where fine units were used up, close the weakest sub-layer or open the strongest."""
+        """Where fine units were used up, close the weakest sub-layer or open the strongest.
+
+        One is opened when no unit of the open ones fits any more, and at least one of its own does.
+        """
         groups = [
-            (self._pair(fine)[1], alphas[name], fine in self.learned)
+            (fine, self._pair(fine)[1], alphas[name])
             for fine, name in (("head", "attention"), ("ffn_dim", "ffn"))
             if name in self.learned
         ]
-        if self.size() > budget:
-            live = [(float(a[i]), g, i) for g, a, _ in groups for i in _kept(g)]
+        room = budget - self.size()
+        if room < 0:
+            live = [(float(a[i]), g, i) for _, g, a in groups for i in _kept(g)]
             if not live:
                 return False
             _, group, index = min(live, key=lambda item: item[0])
             group[index] = False
             return True
-        full_heads = bool(self.head[self.attention].all())
-        full_dims = bool(self.dim[self.ffn].all())
-        if not (full_heads and full_dims):
+        if any(self._grows(fine, room) for fine in ("head", "ffn_dim")):
             return False
-        closed = [(float(a[i]), g, i, has_fine) for g, a, has_fine in groups for i in _kept(~g)]
-        for _, group, index, has_fine in sorted(closed, key=lambda item: -item[0]):
+        closed = [(float(a[i]), fine, g, i) for fine, g, a in groups for i in _kept(~g)]
+        for _, fine, group, index in sorted(closed, key=lambda item: -item[0]):
+            unit, bias = self._costs(fine)
             group[index] = True
-            if has_fine or self.size() <= budget:  # fine units make room
-                return True
+            if self.size() <= budget or (fine in self.learned and unit + bias <= room):
+                return True  # units that do not fit make room
             group[index] = False
         return False
+
+    def _grows(self, fine: str, room: int) -> bool:
+        """Whether a unit of an open sub-layer is removed, and would fit."""
+        units, layers = self._pair(fine)
+        return not bool(units[layers].all()) and self._costs(fine)[0] <= room
+
+    def _costs(self, fine: str) -> tuple[int, int]:
+        """Return the weights of a unit, and of the bias behind all units of a sub-layer."""
+        shape, width = self.shape, int(self.hidden.sum())
+        if fine == "head":
+            return shape.per_head(width), shape.attention_bias * width
+        return shape.per_dim(width), shape.ffn_bias * width

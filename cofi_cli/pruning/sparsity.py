@@ -71,8 +71,10 @@ class EncoderShape:
         """Sparsity that leaves one sub-layer with one unit, at full hidden width."""
         return self.reachable(GROUPS)
 
-    def reachable(self, groups: Iterable[str]) -> float:
+    def reachable(self, groups: Iterable[str], multiple: int = 1) -> float:
         """Return the largest sparsity where only these groups of gates are learned.
+
+        Hidden and FFN widths are multiples of ``multiple``, or whole.
 
         It leaves the smallest encoder that is one: what no gate can close, else the smallest
         sub-layer. The hidden width is full where heads and FFN dims bring the size down to
@@ -82,8 +84,9 @@ class EncoderShape:
         has_heads, has_dims = "head" in own, "ffn_dim" in own
         stays = (not own & {"head", "attention"}, not own & {"ffn_dim", "ffn"})
         needs_hidden = any(stays) or not (has_heads or has_dims)
-        d = 1 if "hidden" in own and needs_hidden else self.hidden
-        heads, dims = 1 if has_heads else self.n_heads, 1 if has_dims else self.ffn
+        least_d, least_dims = min(multiple, self.hidden), min(multiple, self.ffn)
+        d = least_d if "hidden" in own and needs_hidden else self.hidden
+        heads, dims = 1 if has_heads else self.n_heads, least_dims if has_dims else self.ffn
         sizes = (
             heads * self.per_head(d) + self.attention_bias * d,
             dims * self.per_dim(d) + self.ffn_bias * d,

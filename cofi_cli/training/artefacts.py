@@ -10,11 +10,18 @@ from transformers.utils import logging as transformers_logging
 
 from cofi_cli.architectures import save_dense, save_tokenizer, write_modules
 from cofi_cli.modeling import CofiForTask
+from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.runs import read_json, write_atomic
 from cofi_cli.training.model_card import model_card
 from cofi_cli.training.session import Session
 
 PLAN = "plan.json"
+
+
+def plan_of(model: str) -> PrunePlan | None:
+    """Return the plan beside a compact model, ``None`` where there is none."""
+    file = Path(model) / PLAN
+    return PrunePlan(**read_json(file)) if file.exists() else None
 
 
 def save_dense_model(session: Session, model: CofiForTask, folder: Path, *, source: str) -> None:

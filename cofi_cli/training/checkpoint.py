@@ -30,7 +30,7 @@ def load_state(path: Path) -> dict[str, Any]:
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
+    except Exception as error:  # unpickling what is no checkpoint fails in many ways
         raise CofiError(
             f"The checkpoint {path} cannot be read: {error}.",
             hint=f"Delete {path} to start this stage again.",

@@ -98,7 +98,7 @@ def check_target(config: RunConfig) -> EncoderShape:
         CofiError: stating the reachable range.
     """
     shape, settings = load_shape(config), config.prune
-    most = shape.reachable(settings.gates)
+    most = shape.reachable(settings.gates, settings.round_widths_to)
     if settings.sparsity > most:
         is_part = set(settings.gates) != set(ALL_GATES)
         chosen = f" with prune.gates {', '.join(settings.gates)} alone" if is_part else ""

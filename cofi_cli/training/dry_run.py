@@ -9,9 +9,8 @@ from cofi_cli.pruning.distillation import teacher_taps
 from cofi_cli.tasks.encoding import check_length
 from cofi_cli.training.checks import check_target
 from cofi_cli.training.embedder_checks import check_embedders, given_teacher, task_tokenizer
-from cofi_cli.training.loop import total_steps
 from cofi_cli.training.run_task import load_run_task
-from cofi_cli.training.schedule import slow_gates
+from cofi_cli.training.schedule import check_schedule, slow_gates, total_steps
 from cofi_cli.training.teacher_checks import check_given_teacher
 
 
@@ -22,6 +21,7 @@ def dry_run(config: RunConfig) -> dict[str, Any]:
         CofiError: whatever :func:`~cofi_cli.training.pipeline.prune` would raise at its start.
     """
     shape = check_target(config)
+    most = shape.reachable(config.prune.gates, config.prune.round_widths_to)
     task = load_run_task(config)
     check_embedders(config, task)
     tokenizer = task_tokenizer(config, task)
@@ -33,6 +33,7 @@ def dry_run(config: RunConfig) -> dict[str, Any]:
     if task.kind in ("span", "tokens"):  # long ones are cut into several
         features = {name: len(task.encode(name, tokenizer)) for name in task.splits}
     rows = (features or counts)["train"]
+    check_schedule(config, rows=rows)
     stages = []
     if given is None:
         stages.append(_stage("teacher", rows, config.teacher))
@@ -50,7 +51,7 @@ def dry_run(config: RunConfig) -> dict[str, Any]:
         "shape": shape.as_dict(),
         "prunable_weights": shape.prunable,
         "kept_weights": round(shape.prunable * (1 - config.prune.sparsity)),
-        "reachable_sparsity": [0.0, shape.reachable(config.prune.gates)],
+        "reachable_sparsity": [0.0, most],
         "teacher_layers": teacher_taps(shape.n_layers),
         "stages": stages,
         "warnings": [note] if (note := slow_gates(config, rows=rows)) else [],

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from cofi_cli.architectures import load_config_dict, resolve
-from cofi_cli.config import RunConfig, TeacherConfig
+from cofi_cli.config import DistillConfig, RunConfig, TeacherConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig, CofiForTask
-from cofi_cli.pruning.plan import PrunePlan
-from cofi_cli.runs import RunDir, read_json, write_json
+from cofi_cli.runs import RunDir, write_json
 from cofi_cli.tasks import Task
-from cofi_cli.training.artefacts import PLAN, save_compact, save_dense_model
+from cofi_cli.training.artefacts import PLAN, plan_of, save_compact, save_dense_model
 from cofi_cli.training.checks import guard_folder
 from cofi_cli.training.dense_stage import DenseStage
 from cofi_cli.training.distiller import Distiller
@@ -72,8 +70,8 @@ def finetune(
             used = _fit(session, model, _settings(config, is_compact=is_compact))
         report = finetune_report(session, model=model, before=before, time=used.summary())
         if is_compact:
-            plan = Path(config.model) / PLAN
-            save_compact(session, model, report, plan=read_json(plan) if plan.exists() else None)
+            plan = plan_of(config.model)
+            save_compact(session, model, report, plan=plan.model_dump() if plan else None)
         else:
             save_dense_model(session, model, run.model, source=config.model)
         write_json(run.report_json, report)
@@ -126,13 +124,12 @@ def _fit(session: Session, model: CofiForTask, settings: TeacherConfig) -> Stage
 
 def _distil(session: Session, model: CofiForTask, teacher: CofiForTask) -> StageTime:
     config = session.config
-    kept = kept_hidden(Path(config.model), model, teacher)
-    distill = config.distill
+    kept, distill = kept_hidden(config.model, model, teacher), config.distill
     if kept is None:
+        distill = _without_layers(config)
         session.progress.message(
             f"{config.model} has no {PLAN}, so hidden states are not distilled."
         )
-        distill = distill.model_copy(update={"matching": "none"})
         kept = torch.arange(teacher.config.hidden_size)
     outputs = make_teacher_outputs(session, teacher, distill)
     spent = prepare_outputs(session, outputs)
@@ -146,13 +143,22 @@ def _distil(session: Session, model: CofiForTask, teacher: CofiForTask) -> Stage
     return used
 
 
-def kept_hidden(
-    folder: Path,
-    model: CofiForTask,
-    teacher: CofiForTask,
-) -> Tensor | None:
+def _without_layers(config: RunConfig) -> DistillConfig:
+    """Return the losses without that of layers, of which one has to be left."""
+    distill = config.distill
+    if distill.prediction_weight + distill.label_weight == 0:
+        raise CofiError(
+            f"'{config.model}' has no {PLAN}, so hidden states cannot be distilled, and "
+            "distill.prediction_weight and distill.label_weight are 0.",
+            hint="Add --set distill.prediction_weight=1, or use the model folder of the run.",
+        )
+    return distill.model_copy(update={"matching": "none"})
+
+
+def kept_hidden(name: str, model: CofiForTask, teacher: CofiForTask) -> Tensor | None:
     """Return the teacher's hidden dims that a compact model kept, (k,), if known."""
-    if model.config.hidden_size == teacher.config.hidden_size:
-        return torch.arange(model.config.hidden_size)
-    plan = folder / PLAN
-    return torch.tensor(PrunePlan(**read_json(plan)).hidden) if plan.exists() else None
+    plan = plan_of(name)
+    if plan is not None:
+        return torch.tensor(plan.hidden)
+    is_whole = model.config.hidden_size == teacher.config.hidden_size
+    return torch.arange(model.config.hidden_size) if is_whole else None

@@ -26,7 +26,7 @@ class Interrupted(CofiError):
 
 
 class Diverged(CofiError):
-    """The loss is not a number; the last good checkpoint is kept."""
+    """The loss or a weight is not a number; the last good checkpoint is kept."""
 
     def __init__(self, stage: str, step: int, kept: str) -> None:
         super().__init__(

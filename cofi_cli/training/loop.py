@@ -9,11 +9,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from cofi_cli.tasks import batches, collate
 from cofi_cli.training.checkpoint import load_state, save_state
 from cofi_cli.training.interrupts import Diverged, Interrupted
+from cofi_cli.training.schedule import total_steps
 from cofi_cli.training.seeding import derive, seed_global
 from cofi_cli.training.session import Session
 
@@ -56,11 +58,6 @@ class StageTime:
         return row | self.extra
 
 
-def total_steps(rows: int, *, batch_size: int, epochs: float) -> int:
-    """Return the steps of a stage; a fractional epoch is rounded up to whole steps."""
-    return math.ceil(epochs * math.ceil(rows / batch_size))
-
-
 def _checkpoint(session: Session, stage: Stage) -> Path:
     return session.run.checkpoints / stage.name / "latest.pt"
 
@@ -70,12 +67,21 @@ def has_begun(session: Session, stage: Stage) -> bool:
     return _checkpoint(session, stage).exists()
 
 
+def _is_finite(state: Any) -> bool:
+    """Whether all numbers of a stage's tensors are finite."""
+    if isinstance(state, Mapping):
+        return all(_is_finite(value) for value in state.values())
+    if isinstance(state, list | tuple):
+        return all(_is_finite(value) for value in state)
+    return not isinstance(state, Tensor) or bool(torch.isfinite(state).all())
+
+
 def run_stage(session: Session, stage: Stage) -> StageTime:
     """Run a stage to its end, from its checkpoint if there is one.
 
     Raises:
         Interrupted: a signal came; the state is saved.
-        Diverged: the loss is not finite; the last checkpoint is kept.
+        Diverged: the loss or a weight is not finite; the last checkpoint is kept.
     """
     train = session.config.train
     encoded = session.splits["train"]
@@ -124,16 +130,20 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
         }
         row |= stage.step(batch, indices, done)
         seconds = time.perf_counter() - began
-        if not math.isfinite(row["loss"]):
+        done += 1
+        is_evaluated = done % eval_every == 0 or done == total
+        is_saved = done % train.checkpoint_steps == 0 or done == total or session.flag.is_set
+        # The loss is from before the step: what is kept or scored is looked at by itself.
+        is_sound = math.isfinite(row["loss"])
+        if not is_sound or ((is_evaluated or is_saved) and not _is_finite(stage.state())):
             session.metrics.flush()
             kept = f"{path} (step {load_state(path)['step']})" if path.exists() else "nothing yet"
-            raise Diverged(stage.name, done + 1, kept)
-        done += 1
+            raise Diverged(stage.name, done, kept)
         used.seconds += seconds
         used.examples += len(indices)
         used.steps = done
         row["examples_per_second"] = len(indices) / seconds
-        if done % eval_every == 0 or done == total:
+        if is_evaluated:
             began = time.perf_counter()
             row |= stage.evaluate(done) or {}
             used.evaluation_seconds += time.perf_counter() - began
@@ -142,7 +152,7 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
         if session.flag.is_set and done < total:
             save()
             raise Interrupted(f"in stage '{stage.name}', step {done}", session.resume_command)
-        if done % train.checkpoint_steps == 0 or done == total:
+        if is_saved:
             save()
     session.metrics.flush()
     return used

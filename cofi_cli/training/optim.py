@@ -14,10 +14,9 @@ def weight_optimizer(modules: Iterable[nn.Module], *, lr: float, weight_decay: f
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
     for module in modules:
-        for name, parameter in module.named_parameters():
+        for parameter in module.parameters():
             if parameter.requires_grad:
-                is_plain = name.endswith(".bias") or ".norm." in name
-                (plain if is_plain else decayed).append(parameter)
+                (plain if parameter.ndim < 2 else decayed).append(parameter)
     groups = [
         {"params": decayed, "weight_decay": weight_decay},
         {"params": plain, "weight_decay": 0.0},

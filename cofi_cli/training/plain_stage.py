@@ -11,9 +11,9 @@ from cofi_cli.config import RecoverConfig, TeacherConfig
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.training.best import Best
 from cofi_cli.training.evaluation import evaluate
-from cofi_cli.training.loop import total_steps
 from cofi_cli.training.optim import clip_gradients, set_lr, weight_optimizer
 from cofi_cli.training.precision import autocast
+from cofi_cli.training.schedule import total_steps
 from cofi_cli.training.session import Session
 
 
@@ -65,7 +65,7 @@ class PlainStage:
         with autocast(self.precision, self.session.device):
             loss, row = self.loss(batch, indices)
         self.optimizer.zero_grad(set_to_none=True)
-        self.session.accelerator.backward(loss)
+        loss.backward()  # not accelerate's, which divides by what its launcher sets
         weights = [p for group in self.optimizer.param_groups for p in group["params"]]
         clip_gradients(weights, self.session.config.train.grad_clip)
         self.optimizer.step()

@@ -16,7 +16,6 @@ from cofi_cli.pruning.sparsity import EncoderShape
 from cofi_cli.training.best import Best
 from cofi_cli.training.distiller import Distiller, existing_layers
 from cofi_cli.training.evaluation import INPUTS, evaluate
-from cofi_cli.training.loop import total_steps
 from cofi_cli.training.optim import (
     clip_gradients,
     linear_decay,
@@ -25,6 +24,7 @@ from cofi_cli.training.optim import (
     weight_optimizer,
 )
 from cofi_cli.training.precision import autocast
+from cofi_cli.training.schedule import total_steps
 from cofi_cli.training.seeding import derive, generator
 from cofi_cli.training.session import Session
 
@@ -113,7 +113,7 @@ class PruneStage:
             row["penalty"] = penalty.item()
             loss = loss + penalty.to(device)
         self._zero_grad()
-        self.session.accelerator.backward(loss)
+        loss.backward()  # not accelerate's, which divides by what its launcher sets
         clip_gradients(self._weights(), self.session.config.train.grad_clip)
         self.optimizer.step()
         if not dense:

@@ -24,6 +24,7 @@ from cofi_cli.training.metrics_log import MetricsLog
 from cofi_cli.training.objective import OBJECTIVES, Objective
 from cofi_cli.training.precision import bf16_gain, keep_compiled_products, resolve_precision
 from cofi_cli.training.progress import Progress, Silent
+from cofi_cli.training.schedule import check_schedule
 
 log = logging.getLogger(__name__)
 
@@ -93,8 +94,8 @@ def open_session(
     """Tokenise the task, choose the device, record command, configuration and environment.
 
     Raises:
-        CofiError: CUDA asked for and absent, several processes, too few tokens a row, or
-            other data than the run began with.
+        CofiError: CUDA asked for and absent, several processes, too few tokens a row, too few
+            steps, or other data than the run began with.
     """
     guard_data(run, task)
     keep_compiled_products()
@@ -105,6 +106,8 @@ def open_session(
     check_embedders(config, task)
     tokenizer = task.prepared(task_tokenizer(config, task))
     splits = {name: task.encode(name, tokenizer) for name in task.splits}
+    if command == "prune":
+        check_schedule(config, rows=len(splits["train"]))
     run.root.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     write_text(run.config, text)
@@ -147,7 +150,9 @@ def make_accelerator(device: str) -> Accelerator:
             hint="Install a CUDA build of torch, or use --set train.device=cpu.",
             exit_code=ENVIRONMENT,
         )
-    accelerator = Accelerator(cpu=device == "cpu" or not torch.cuda.is_available())
+    accelerator = Accelerator(
+        cpu=device == "cpu" or not torch.cuda.is_available(), mixed_precision="no"
+    )
     if accelerator.num_processes > 1:
         raise CofiError(
             f"Launched in {accelerator.num_processes} processes; a run uses one.",

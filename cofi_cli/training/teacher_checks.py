@@ -18,6 +18,7 @@ from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig
 from cofi_cli.tasks import Task
 from cofi_cli.tasks.taught import foreign_label, say_nothing
+from cofi_cli.training.artefacts import plan_of
 from cofi_cli.training.distiller import uses_layers
 from cofi_cli.training.embedder_checks import given_teacher
 
@@ -44,6 +45,8 @@ def check_given_teacher(config: RunConfig, task: Task, *, prunes: bool) -> None:
             f"The teacher '{given}' is a compact model; pruning needs a dense one.",
             hint="The dense teacher of a run is in its folder: --teacher RUN/teacher",
         )
+    if not prunes:
+        _check_layers(given, config, task)
     if task.kind == "embedding":  # check_embedders looks at those
         return
     if not has_head(given, num_labels=task.num_labels, head=task.spec.head):
@@ -93,4 +96,36 @@ def _check_fit(given: str, config: RunConfig, task: Task, *, prunes: bool) -> No
         raise CofiError(
             f"The teacher '{given}' does not fit '{config.model}': {'; '.join(differing)}.",
             hint="Name a teacher that was fine-tuned from this model, or leave --teacher out.",
+        )
+    needed = min(config.task.max_length, model.longest_input)
+    if teacher.position == "learned" and teacher.longest_input < needed:
+        raise CofiError(
+            f"The teacher '{given}' takes {teacher.longest_input} tokens a row; "
+            f"task.max_length is {config.task.max_length}.",
+            hint=f"Cut the rows: --set task.max_length={teacher.longest_input}",
+        )
+
+
+def _check_layers(given: str, config: RunConfig, task: Task) -> None:
+    """Compare what the layer loss ties together where a model goes on learning."""
+    if not uses_layers(config.distill):
+        return
+    model, teacher = (read_config(name, task.spec.head) for name in (config.model, given))
+    plan, differing = plan_of(config.model), []
+    if plan is not None and plan.encoder_shape.hidden != teacher.hidden_size:
+        differing.append(
+            f"hidden width {teacher.hidden_size} against the {plan.encoder_shape.hidden} that the "
+            "model was pruned from"
+        )
+    if config.distill.matching == "fixed" and model.num_hidden_layers != teacher.num_hidden_layers:
+        differing.append(
+            f"{teacher.num_hidden_layers} layers against the model's {model.num_hidden_layers}, "
+            "which distill.matching=fixed takes by their numbers"
+        )
+    if differing:
+        raise CofiError(
+            f"The layers of the teacher '{given}' do not fit '{config.model}': "
+            f"{'; '.join(differing)}.",
+            hint="Name the teacher that the model was pruned with (RUN/teacher), or learn from the "
+            "answers alone: --set distill.matching=none --set distill.prediction_weight=1",
         )

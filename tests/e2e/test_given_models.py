@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -211,3 +212,43 @@ def test_a_length_beyond_the_positions_where_the_tokenizer_says_nothing(
     task = {"train": str(data), "validation": str(data), "max_length": 64}
     with pytest.raises(CofiError, match="this model takes at most 48 tokens"):
         dry_run(kind_config(model, task))
+
+
+@pytest.mark.parametrize(
+    ("changes", "distill", "told"),
+    [
+        ({"hidden_size": 8}, {}, "hidden width 8 against the 16 that the model was pruned from"),
+        ({"hidden_size": 32}, {}, "hidden width 32 against the 16 that the model was pruned from"),
+        ({"num_hidden_layers": 5}, {"matching": "fixed"}, "5 layers against the model's 3"),
+        ({"max_position_embeddings": 6}, {}, "takes 6 tokens a row; task.max_length is 24"),
+    ],
+)
+def test_a_compact_model_goes_on_with_layers_that_fit(
+    run: RunDir, data: Path, tmp_path: Path, changes: Any, distill: Any, told: str
+) -> None:
+    teacher = {"path": str(head(tmp_path / "t", **changes))}
+    with pytest.raises(CofiError) as caught:
+        finetune(config(run.model, data, teacher=teacher, distill=distill), RunDir(tmp_path / "r"))
+    assert told in caught.value.message and not (tmp_path / "r").exists()
+
+
+def test_a_compact_model_learns_the_answers_of_a_larger_teacher(
+    run: RunDir, data: Path, tmp_path: Path
+) -> None:
+    teacher = {"path": str(head(tmp_path / "t", hidden_size=32, num_hidden_layers=5))}
+    distill = {"matching": "none", "prediction_weight": 1.0}
+    made = RunDir(tmp_path / "run")
+    finetune(config(run.model, data, teacher=teacher, distill=distill), made)
+    assert made.report_json.exists()
+
+
+def test_without_a_plan_answers_have_to_count(run: RunDir, data: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(run.model, bare)
+    (bare / "plan.json").unlink()
+    assert read_json(bare / "config.json")["hidden_size"] < 16
+    distill = {"prediction_weight": 0.0, "layer_weight": 1.0}
+    own = config(bare, data, teacher={"path": str(run.teacher)}, distill=distill)
+    with pytest.raises(CofiError, match="hidden states cannot be distilled") as caught:
+        finetune(own, RunDir(tmp_path / "run"))
+    assert "distill.prediction_weight=1" in str(caught.value.hint)

@@ -83,6 +83,16 @@ def test_one_seed_gives_one_model(finished: RunDir, config: RunConfig, tmp_path:
     assert_same_weights(finished, again)
 
 
+def test_a_launchers_settings_change_nothing(
+    finished: RunDir, config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "8")
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    run = RunDir(tmp_path / "run")
+    prune(config, run)
+    assert_same_weights(run, finished)
+
+
 def test_another_seed_gives_another_model(
     finished: RunDir, config: RunConfig, tmp_path: Path
 ) -> None:
@@ -181,6 +191,27 @@ def test_a_diverging_run_stops_and_keeps_the_last_good_state(
     assert "latest.pt (step 14)" in caught.value.message
     assert "learning rate" in (caught.value.hint or "")
     assert (run.checkpoints / "teacher" / "latest.pt").exists()
+
+
+def test_weights_that_a_step_ruined_are_neither_kept_nor_scored(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss of a step is from before it."""
+    from cofi_cli.training.dense_stage import DenseStage
+
+    honest = DenseStage.step
+
+    def ruined(self: DenseStage, batch: object, indices: object, step: int) -> dict[str, float]:
+        row = honest(self, batch, indices, step)  # type: ignore[arg-type]
+        if step == 13:
+            self.model.classifier.weight.data.fill_(float("inf"))
+        return row
+
+    monkeypatch.setattr(DenseStage, "step", ruined)
+    run = RunDir(tmp_path / "inf")
+    with pytest.raises(Diverged, match="at step 14") as caught:
+        prune(config, run)
+    assert "latest.pt (step 7)" in caught.value.message
 
 
 def test_a_full_disk_leaves_no_part_of_a_file(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
+from transformers import AutoModelForSequenceClassification
 
 from cofi_cli.architectures import load_dense, save_dense
 from cofi_cli.deploy.answers import answer_of
@@ -18,6 +20,7 @@ from cofi_cli.modeling import CofiForTask, Masks
 from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.plan import PrunePlan, everything
 from cofi_cli.pruning.sparsity import EncoderShape, count_prunable
+from cofi_cli.training.optim import weight_optimizer
 from tests.architectures import HEADS, LABELS, TINY, class_of, inputs_of, save
 from tests.tiny import random_masks
 
@@ -114,6 +117,27 @@ def test_round_trip(name: str, head: str, folder: Path, model: CofiForTask, tmp_
     assert before.keys() == after.keys()
     # What the head does not read is not ours to keep.
     assert [k for k in before if not torch.equal(before[k], after[k])] == []
+
+
+@every
+@pytest.mark.parametrize("head", ["sequence", "token", "span"])
+def test_only_matrices_are_decayed(model: CofiForTask, name: str, head: str) -> None:
+    decayed, plain = weight_optimizer([model], lr=1.0, weight_decay=0.1).param_groups
+    assert decayed["weight_decay"] == 0.1 and plain["weight_decay"] == 0.0
+    assert {p.ndim for p in decayed["params"]} == {2}
+    assert {p.ndim for p in plain["params"]} == {1}
+
+
+@pytest.mark.parametrize("key", ["dtype", "torch_dtype"])
+def test_a_dense_model_is_saved_as_what_it_is(bert_folder: Path, tmp_path: Path, key: str) -> None:
+    half = tmp_path / "half"
+    AutoModelForSequenceClassification.from_pretrained(bert_folder).half().save_pretrained(half)
+    config = json.loads((half / "config.json").read_text())
+    config = {k: v for k, v in config.items() if "dtype" not in k} | {key: "float16"}
+    (half / "config.json").write_text(json.dumps(config))
+    save_dense(load_dense(str(half), num_labels=2), tmp_path / "back", source=str(half))
+    opened = AutoModelForSequenceClassification.from_pretrained(tmp_path / "back")
+    assert opened.dtype == torch.float32
 
 
 @every

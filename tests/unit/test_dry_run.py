@@ -56,3 +56,20 @@ def test_gates_that_cannot_close_in_time(
     assert len(found) == is_slow
     for text in ("in the 48 steps", "rate 0.12 in 52 steps", "prune.constraint=held"):
         assert not is_slow or text in found[0]
+
+
+def test_steps_that_leave_none_at_the_target(bert_folder: Path, reviews: Path) -> None:
+    schedule = {"epochs": 1, "dense_epochs": 0.2, "ramp_epochs": 0.3, "batch_size": 128}
+    with pytest.raises(CofiError) as caught:
+        dry_run(quick_config(bert_folder, reviews, prune=schedule))
+    assert "128 rows in batches of 128 make 1 steps" in caught.value.message
+    assert "dense epochs take 1 and the ramp 1: none is left" in caught.value.message
+    dry_run(quick_config(bert_folder, reviews, prune=schedule | {"batch_size": 16}))
+
+
+def test_multiples_of_widths_narrow_the_range(bert_folder: Path, reviews: Path) -> None:
+    some = {"gates": ("hidden", "ffn_dim"), "sparsity": 0.5, "round_widths_to": 8}
+    most = dry_run(quick_config(bert_folder, reviews, prune=some))["reachable_sparsity"][1]
+    assert most < SHAPE.reachable(["hidden", "ffn_dim"])
+    left = SHAPE.n_layers * (SHAPE.n_heads * SHAPE.per_head(8) + 8)
+    assert most == pytest.approx(1 - left / SHAPE.prunable)

@@ -92,3 +92,22 @@ def test_closed_gates_take_their_share_of_the_expected_size(floor: float, share:
     gates.ffn_dim.data.fill_(-100.0)
     gates.clamp()
     assert gates.p_open().ffn_dim.max().item() == pytest.approx(share, rel=0.02)
+
+
+def test_hold_keeps_the_order_where_the_target_is_out_of_reach() -> None:
+    gates = Gates(SHAPE, groups=("head", "ffn_dim"), floor=hc.REFERENCE_FLOOR)
+    gates.ffn_dim.data = torch.randn(
+        gates.ffn_dim.shape, generator=torch.Generator().manual_seed(3)
+    )
+    before = gates.ffn_dim.detach().clone()
+    assert gates.hold(0.99) == 0.0
+    assert torch.equal(gates.ffn_dim, before)
+
+
+def test_a_sample_has_a_hidden_dim() -> None:
+    gates = Gates(SHAPE, groups=("hidden",))
+    gates.hidden.data.fill_(-8.0)
+    gates.hidden.data[3] = -7.9
+    samples = [gates.sample(torch.Generator().manual_seed(i)).hidden for i in range(20)]
+    assert all(sample.any() for sample in samples)
+    assert any(sample.nonzero().flatten().tolist() == [3] for sample in samples)

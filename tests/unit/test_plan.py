@@ -120,3 +120,29 @@ def test_rounding_closes_a_layer_that_a_single_block_does_not_fit() -> None:
     plan = decide(gates, 0.9, multiple=16)
     assert all(len(kept) in (0, 16) for kept in plan.ffn)
     assert plan.sparsity >= 0.9 - 1e-9
+
+
+TINY = EncoderShape(n_layers=2, n_heads=2, head_dim=64, ffn=512, hidden=128)
+
+
+@pytest.mark.parametrize("target", [0.9, 0.95, 0.98, 0.99])
+@pytest.mark.parametrize("seed", range(8))
+def test_small_models_use_what_they_may_keep(target: float, seed: int) -> None:
+    """A head can be a quarter of the budget: FFN dims of a closed sub-layer take the rest."""
+    gates = Gates(TINY)
+    generator = torch.Generator().manual_seed(seed)
+    for name in gates.learned:
+        alpha = gates.get_parameter(name)
+        alpha.data += 1.5 * torch.randn(alpha.shape, generator=generator)
+    gates.clamp()
+    gates.hold(target)
+    plan = decide(gates, target)
+    unused = TINY.prunable * (1 - target) - plan.kept_size
+    assert 0 <= unused <= TINY.per_dim(len(plan.hidden)) + len(plan.hidden)
+
+
+def test_the_strongest_hidden_dim_stays_where_all_are_closed() -> None:
+    gates = Gates(SHAPE)
+    gates.hidden.data.fill_(-8.0)
+    gates.hidden.data[5] = -7.0
+    assert decide(gates, None).hidden == [5]

@@ -177,3 +177,22 @@ def test_a_tokenizer_that_only_sentencepiece_reads(
         load_tokenizer(str(tmp_path))
     assert caught.value.hint == "pip install sentencepiece"
     assert caught.value.exit_code == 5
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git-lfs"),
+        (b"no weights at all", "cannot be read"),
+    ],
+)
+def test_files_that_are_no_weights(
+    bert_folder: Path, tmp_path: Path, file: str, content: bytes, told: str
+) -> None:
+    shutil.copytree(bert_folder, tmp_path / "model")
+    (tmp_path / "model" / "model.safetensors").unlink()
+    (tmp_path / "model" / file).write_bytes(content)
+    with pytest.raises(CofiError, match=told) as caught:
+        load_dense(str(tmp_path / "model"), num_labels=2)
+    assert caught.value.exit_code == 6

@@ -16,8 +16,8 @@ from cofi_cli.tasks import collate, encode, load_task
 from cofi_cli.training import precision as p
 from cofi_cli.training.evaluation import INPUTS
 from cofi_cli.training.interrupts import stop_flag
-from cofi_cli.training.loop import total_steps
 from cofi_cli.training.optim import clip_gradients, linear_decay
+from cofi_cli.training.schedule import total_steps
 from cofi_cli.training.seeding import derive
 from cofi_cli.training.session import Session
 from cofi_cli.training.teacher_outputs import TeacherOutputs, real_positions, select_positions
