@@ -112,6 +112,7 @@ class RunDir:
         self.report_json = self.root / "report.json"
         self.report_md = self.root / "report.md"
         self.structure = self.root / "structure.svg"
+        self.lock = self.root / ".lock"
 
     @property
     def is_finished(self) -> bool:
@@ -122,6 +123,13 @@ class RunDir:
     def exists(self) -> bool:
         """Whether this folder holds a run, finished or not."""
         return self.config.exists()
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the folder holds something, and that is no run."""
+        if self.exists or not self.root.is_dir():
+            return False
+        return any(path != self.lock for path in self.root.iterdir())
 
     @staticmethod
     def latest(runs: Path = RUNS) -> RunDir:
@@ -140,6 +148,14 @@ class RunDir:
                 exit_code=UNREACHABLE,
             )
         return max(finished, key=lambda r: (r.report_json.stat().st_mtime, r.root.name))
+
+
+def foreign_folder(root: Path) -> CofiError:
+    """Build the error for a folder of something else."""
+    return CofiError(
+        f"{root} holds something that is not a run; it is left as it is.",
+        hint="Choose an empty or a new folder with -o.",
+    )
 
 
 def command_of(run: RunDir) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import UNREACHABLE, CofiError
-from cofi_cli.runs import RUNS, RunDir, command_of
+from cofi_cli.runs import RUNS, RunDir, command_of, foreign_folder
 
 FINETUNE = "finetune"
 
@@ -17,7 +17,8 @@ def run_name(config: RunConfig, *, command: str) -> str:
     """Return ``bert-base-uncased-sst2-0.95``, or with ``-finetune`` at its end."""
     task = config.task.name or Path(config.task.train or "task").stem
     last = FINETUNE if command == FINETUNE else f"{config.prune.sparsity:g}"
-    model = Path(config.model.rstrip("/")).name or config.model
+    place = Path(config.model)
+    model = place.resolve().name if place.is_dir() else place.name
     return re.sub(r"[^\w.-]+", "-", f"{model}-{task}-{last}").strip("-")
 
 
@@ -50,11 +51,8 @@ def output_folder(
             f"{output} already holds a run" + ("." if own == command else f" of cofi {own}."),
             hint=f"{again if own == command else 'Choose '}another folder with -o.",
         )
-    if not run.exists and output.is_dir() and any(output.iterdir()):
-        raise CofiError(
-            f"{output} holds something that is not a run; it is left as it is.",
-            hint="Choose an empty or a new folder with -o.",
-        )
+    if run.is_foreign:
+        raise foreign_folder(output)
     return run
 
 

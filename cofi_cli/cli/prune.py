@@ -45,6 +45,6 @@ def prune(
     request = Request("prune", given, preset, config, overrides, output, resume)
     resolved, run = open_request(request, announce=lambda text: say(text, quiet=quiet))
     if dry_run:
-        show_plan(resolved, run, as_json=as_json)
+        show_plan(resolved, run, resume=resume, as_json=as_json)
         return
     run_training("prune", resolved, run, resume=resume, as_json=as_json, quiet=quiet)

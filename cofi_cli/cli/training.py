@@ -121,12 +121,12 @@ def _some(labels: Sequence[str]) -> str:
     return shown if len(labels) <= _SHOWN_LABELS else f"{shown}, ... ({len(labels)} in all)"
 
 
-def show_plan(config: RunConfig, run: RunDir, *, as_json: bool) -> None:
+def show_plan(config: RunConfig, run: RunDir, *, resume: bool, as_json: bool) -> None:
     """``--dry-run``: check everything; say what would happen."""
     from cofi_cli.deploy.text import Table
     from cofi_cli.training import dry_run
 
-    plan = dry_run(config) | {"output": str(run.root)}
+    plan = dry_run(config, run, resume=resume) | {"output": str(run.root)}
     resolved = config.model_dump(mode="json")
     if as_json:
         show_json({"config": resolved, **plan})

@@ -71,6 +71,13 @@ def load_task(config: TaskConfig, taught: Taught | None = None) -> Task:
             f"--task {name} and --train, --validation or --test exclude each other.",
             hint=f"Leave out --task for your own files; for {name} in local files use --data DIR.",
         )
+    given = {"--text": config.text, "--label": config.label}
+    unread = [flag for flag, value in given.items() if value]
+    if unread and name not in TOKEN_TASKS:
+        raise CofiError(
+            f"{' and '.join(unread)} would be ignored: task {name} has columns of its own.",
+            hint="They are for your own files: --train and --validation.",
+        )
     task = BUILTIN[name](config)
     return task if taught is None else forget_labels(task, taught)
 

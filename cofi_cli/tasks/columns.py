@@ -83,7 +83,7 @@ def choose_columns(
     if not text:
         text = _guess_text(table, free)
     if label is None and text:
-        others = [name for name in table.columns if name not in text]
+        others = [name for name in table.columns if name and name not in text]
         label = others[0] if len(others) == 1 else None
     if not text:
         has_lists = any(isinstance(v[0], list) for v in table.columns.values() if v)
@@ -96,14 +96,19 @@ def choose_columns(
 
 
 def _check_header(table: Table, label: str) -> None:
-    """Refuse a first row that was taken for a header: its label is one of the rows' labels."""
-    if label in {str(value).strip() for value in table.columns[label]}:
-        raise CofiError(
-            f"{table.path} has no header: its first line, {', '.join(table.columns)}, "
-            "looks like a row.",
-            hint="Put the columns' names into the first line, such as text and label; or name "
-            "the columns as they are with --text and --label.",
-        )
+    """Refuse a row that was taken for the header: its label is one of the rows', or a number."""
+    rows = {str(value).strip() for value in table.columns[label]}
+    if label in rows or not _is_text(label):
+        raise _no_header(table, "--text and --label")
+
+
+def _no_header(table: Table, flags: str) -> CofiError:
+    return CofiError(
+        f"{table.path} has no header: its first line, {', '.join(table.columns)}, "
+        "looks like a row.",
+        hint="Put the columns' names into the first line, such as text and label; or name "
+        f"the columns as they are with {flags}.",
+    )
 
 
 def one_label(label: str | tuple[str, ...] | None) -> str | None:
@@ -142,6 +147,8 @@ def choose_texts(
     others = [name for lower, name in free.items() if lower not in LABELS]
     if len(others) != 1:
         raise _no_guess(table, "text", _TEXT_HINT)
+    if len(table.columns) == 1 and " " in others[0]:
+        raise _no_header(table, "--text")
     return (others[0],)
 
 

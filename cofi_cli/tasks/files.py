@@ -113,7 +113,14 @@ def read_texts(table: Table, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
                 what = "empty" if is_blank else f"a {type(value).__name__}"
                 raise CofiError(f"{table.place(row)}: the text (column '{column}') is {what}.")
         found.append([str(value) for value in values])
-    return list(zip(*found, strict=True))
+    rows = list(zip(*found, strict=True))
+    for row, texts in enumerate(rows):
+        if not any(text.strip() for text in texts):
+            raise CofiError(
+                f"{table.place(row)}: the text (column '{columns[0]}') is empty.",
+                hint="Fill it in, or leave the row out.",
+            )
+    return rows
 
 
 def is_unlabelled(table: Table, columns: tuple[str, ...]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import re
 from collections.abc import Sequence
@@ -10,11 +11,15 @@ from cofi_cli.errors import CofiError, did_you_mean
 from cofi_cli.tasks.tables import Table
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_LARGEST = 3.4e38
+"""What training computes in holds no larger number."""
 FLAGS = ("false", "true")
 """Names of the classes of a column of booleans."""
 _COMMA = re.compile(r"[+-]?\d+,\d+")
-_LIST = re.compile(r"\[(['\"].*['\"])?\]", re.DOTALL)
+_LIST = re.compile(r"\[(['\"].*['\"]|[\d\s.,eE+-]*)\]", re.DOTALL)
+"""Of texts, or of numbers with or without commas between them."""
 _WHOLE = re.compile(r"[+-]?\d+")
+_WHOLE_OR_ZEROS = re.compile(r"([+-]?)(\d+)(?:\.0*)?")
 
 
 def read_labels(table: Table, column: str) -> list[object]:
@@ -68,12 +73,23 @@ def check_no_list(value: object, place: str) -> None:
     Raises:
         CofiError: it is one.
     """
-    if isinstance(value, str) and _LIST.fullmatch(value.strip()):
+    if isinstance(value, str) and _is_list(value.strip()):
         raise CofiError(
             f"{place} is {value.strip()}, a list as Python shows it.",
             hint="Write such a file as jsonl or parquet, which hold lists: df.to_json(FILE, "
             "orient='records', lines=True). Or put names between separators: joy|anger",
         )
+
+
+def _is_list(text: str) -> bool:
+    if _LIST.fullmatch(text):
+        return True
+    if not text.startswith(("[", "(", "{")):
+        return False
+    try:
+        return isinstance(ast.literal_eval(text), list | tuple | set | dict)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return False
 
 
 def is_empty(value: object) -> bool:
@@ -110,7 +126,7 @@ def to_numbers(table: Table, column: str, *, because: str) -> list[float]:
     for row, value in enumerate(table.columns[column]):
         text = str(value).strip()
         number = float(text) if _NUMBER.fullmatch(text) else math.nan
-        if not math.isfinite(number):
+        if not abs(number) <= _LARGEST:
             raise CofiError(
                 f"{table.place(row)}: label '{text}' is not a finite number, but {because}."
             )
@@ -119,14 +135,17 @@ def to_numbers(table: Table, column: str, *, because: str) -> list[float]:
 
 
 def class_name(value: object) -> str:
-    """Return the name of a class: the same for ``1``, ``1.0``, ``"1"`` and ``"1.0"``.
+    """Return the name of a class: the same for ``1``, ``1.0``, ``+1``, ``"1"`` and ``"1."``.
 
-    And for true and false, which dataframes write as ``True`` and ``False``.
+    And for true and false, which dataframes write as ``True`` and ``False``. Zeros in front stay.
     """
     text = str(value).strip()
     if text.lower() in FLAGS:
         return text.lower()
-    return re.sub(r"\.0+$", "", text) if _NUMBER.fullmatch(text) else text
+    if (whole := _WHOLE_OR_ZEROS.fullmatch(text)) is None:
+        return text
+    sign, digits = whole[1].replace("+", ""), whole[2]
+    return digits if digits == "0" else sign + digits
 
 
 def class_names(values: Sequence[object]) -> tuple[str, ...]:
@@ -152,15 +171,23 @@ def to_classes(
     Raises:
         CofiError: a label that is not among the names; names its row.
     """
-    fold = str.lower if any_case else str
-    index = {fold(name): i for i, name in enumerate(names)}
+    index = {name: i for i, name in enumerate(names)}
     classes: list[int] = []
     for row, value in enumerate(table.columns[column]):
         name = class_name(value)
-        if fold(name) not in index:
+        place = find_name(name, names) if any_case else index.get(name)
+        if place is None:
             raise unknown_label(name, names, table.place(row), origin)
-        classes.append(index[fold(name)])
+        classes.append(place)
     return classes
+
+
+def find_name(name: str, names: Sequence[str]) -> int | None:
+    """Return a name's place, capitals aside where that leaves one; ``None`` if it has none."""
+    if name in names:
+        return names.index(name)
+    alike = [place for place, other in enumerate(names) if other.lower() == name.lower()]
+    return alike[0] if len(alike) == 1 else None
 
 
 def unknown_label(name: str, names: tuple[str, ...], place: str, origin: str) -> CofiError:

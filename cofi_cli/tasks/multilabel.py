@@ -90,6 +90,7 @@ def find_separator(table: Table, column: str) -> str:
     alone = {text.strip() for text in texts if "," not in text}
     for row, value in enumerate(table.columns[column]):
         if isinstance(value, str) and "," in value:
+            check_no_list(value, f"{table.place(row)}: the label (column '{column}')")
             part = next((p for p in _split(value, ",") if p not in alone), None)
             if part is not None:
                 raise CofiError(

@@ -72,7 +72,7 @@ def to_split(rows: Iterator[Row], *, origin: str, unlabelled: bool = False) -> S
     if unlabelled and all(answers is None for answers in labels):
         return Split(texts, None)
     raise CofiError(
-        f"{bare}: the key 'answers' is missing.",
+        f"{bare}: 'answers' is missing, or null.",
         hint='A question without an answer (SQuAD 2.0) has "answers": [].',
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -65,6 +66,13 @@ def read_text(path: Path) -> str:
         raise CofiError(
             f"Cannot read {path}: {error.strerror or error}.", exit_code=UNREACHABLE
         ) from error
+    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        raise CofiError(
+            f"{path} is UTF-16, not UTF-8.",
+            hint=f"Convert it, for example: iconv -f utf-16 -t utf-8 {path} > utf8{path.suffix}",
+        )
+    if b"\r" in data and b"\n" not in data:
+        data = data.replace(b"\r", b"\n")  # line ends of long ago
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -117,6 +125,21 @@ def tsv_lines(text: str) -> Iterator[tuple[int, list[str]]]:
             yield number, line.removesuffix("\r").split("\t")
 
 
+_EXCEL = "sep="
+"""Begins the line above the header by which Excel tells the delimiter."""
+
+
+def _check_separator(path: Path, line: str) -> None:
+    separator = line[len(_EXCEL) :]
+    expected = "," if path.suffix.lower() == ".csv" else "\t"
+    if separator.strip(" ") not in ("", expected):
+        raise CofiError(
+            f"{path}, line 1: {line} says that fields are separated by '{separator}'; a .csv has "
+            "commas, a .tsv tabs.",
+            hint="Save the file with one of them.",
+        )
+
+
 class _BadRow(ValueError):
     """A row of a CSV that cannot be read: the line where it starts, and why."""
 
@@ -138,6 +161,9 @@ def _delimited(path: Path, lines: Callable[[str], Iterator[tuple[int, list[str]]
     rows = lines(read_text(path))
     try:
         first = next(rows, None)
+        if first is not None and first[1][0].lower().startswith(_EXCEL):
+            _check_separator(path, ",".join(first[1]))
+            first = next(rows, None)
         if first is None:
             return Table(path, {}, [])
         header = [name.strip() for name in first[1]]
@@ -202,11 +228,35 @@ def read_parquet(path: Path) -> Table:
     if not path.is_file():
         raise _missing(path)
     try:
+        names = pq.read_schema(path).names
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise CofiError(f"{path}: the column '{twice}' is there twice.")
         columns = pq.read_table(path).to_pydict()
     except (pa.ArrowException, OSError) as error:
         raise CofiError(f"{path} is not a readable parquet file: {error}.") from error
+    columns = {name: _decoded(values, path, name) for name, values in columns.items()}
     length = len(next(iter(columns.values()), []))
     return Table(path, columns, list(range(1, length + 1)), unit="row")
+
+
+def _decoded(values: list[Any], path: Path, column: str) -> list[Any]:
+    """Return text for bytes, which some writers have instead, lists of words among them."""
+
+    def decode(value: Any) -> Any:
+        if isinstance(value, list):
+            return [decode(item) for item in value]
+        return value.decode() if isinstance(value, bytes) else value
+
+    decoded: list[Any] = []
+    for row, value in enumerate(values, start=1):
+        try:
+            decoded.append(decode(value))
+        except UnicodeDecodeError as error:
+            raise CofiError(
+                f"{path}, row {row}: column '{column}' holds bytes that are not UTF-8: {error}."
+            ) from error
+    return decoded
 
 
 READERS: dict[str, Callable[[Path], Table]] = {

@@ -8,6 +8,7 @@ from typing import Any
 
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.kinds import KINDS, Kind
+from cofi_cli.tasks.labels import find_name
 from cofi_cli.tasks.task import Split, Task
 
 
@@ -41,19 +42,21 @@ def in_order_of(task: Task, taught: Taught) -> Task:
             f"The teacher '{taught.name}' answers {KINDS[taught.kind].summary} ({taught.kind}); "
             f"task '{task.name}' asks for {KINDS[task.kind].summary} ({task.kind})."
         )
-    ours, theirs = ([n.lower() for n in names] for names in (task.labels, taught.labels))
-    if ours == theirs or not ours:
-        return task
-    if set(ours) <= set(theirs):
-        place = [theirs.index(name) for name in ours]
+    found = [find_name(name, taught.labels) for name in task.labels]
+    place = [i for i in found if i is not None]
+    if len(set(place)) == len(found):
+        if place == list(range(len(taught.labels))) or not place:
+            return task
         splits = {
             name: split
             if split.labels is None
-            else Split(split.texts, [_moved(label, place, len(theirs)) for label in split.labels])
+            else Split(
+                split.texts, [_moved(label, place, len(taught.labels)) for label in split.labels]
+            )
             for name, split in task.splits.items()
         }
         return replace(task, labels=taught.labels, splits=splits, fingerprint={})
-    if say_nothing(taught.labels) and len(ours) == len(theirs):
+    if say_nothing(taught.labels) and len(found) == len(taught.labels):
         return task
     raise foreign_label(task, taught.name, taught.labels)
 
@@ -65,8 +68,7 @@ def say_nothing(names: Sequence[str]) -> bool:
 
 def foreign_label(task: Task, teacher: str, names: Sequence[str]) -> CofiError:
     """Build the error for a task with a label that is not among the teacher's names."""
-    known = {name.lower() for name in names}
-    missing = next(name for name in task.labels if name.lower() not in known)
+    missing = next((n for n in task.labels if find_name(n, names) is None), task.labels[-1])
     return CofiError(
         f"Label '{missing}' of task '{task.name}' is not among those of the teacher "
         f"'{teacher}': {', '.join(names)}.",

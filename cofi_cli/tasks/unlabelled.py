@@ -68,7 +68,15 @@ def task_from_texts(config: TaskConfig, taught: Taught) -> Task:
     for name, other in (("validation", config.validation), ("test", config.test)):
         if other is not None:
             splits[name] = Split(read_text_rows(Path(other), kind, config), None)
-    task = Task(file_name(path), kind, taught.labels, (AGREEMENT,), splits, config.max_length)
+    task = Task(
+        file_name(path),
+        kind,
+        taught.labels,
+        (AGREEMENT,),
+        splits,
+        config.max_length,
+        encoding={"doc_stride": config.doc_stride} if kind == "span" else {},
+    )
     return _agreeing(task, taught, origin)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -12,16 +13,22 @@ from cofi_cli.config import ALL_GATES, RunConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig
 from cofi_cli.pruning.sparsity import EncoderShape
-from cofi_cli.runs import RunDir, command_of, read_json
+from cofi_cli.runs import RunDir, command_of, foreign_folder, read_json
 from cofi_cli.tasks import Task
+
+_WIDE = 30.0
+"""Largest number that a regression learns well as it is."""
 
 
 def guard_folder(run: RunDir, config: RunConfig, *, command: str, resume: bool) -> None:
     """Refuse to write over another run, or to resume one with another command or configuration.
 
     Raises:
-        CofiError: naming the folder, the command or the keys that differ.
+        CofiError: naming the folder, the command or the keys that differ; or the folder holds
+            something else.
     """
+    if run.is_foreign:
+        raise foreign_folder(run.root)
     if not run.exists:
         return
     own = command_of(run)
@@ -44,6 +51,38 @@ def guard_folder(run: RunDir, config: RunConfig, *, command: str, resume: bool) 
             hint=f"Resume it as it was: --resume -o {shlex.quote(str(run.root))}, "
             "and no other option.",
         )
+
+    _guard_places(run, config)
+
+
+def _guard_places(run: RunDir, config: RunConfig) -> None:
+    """Refuse to resume where the paths of a configuration lead nowhere, or to the hub."""
+    started = read_json(run.env).get("folder") if run.env.exists() else None
+    if started is None:
+        return
+    task = config.task
+    paths = (config.model, config.teacher.path, task.data, task.train, task.validation, task.test)
+    for path in filter(None, paths):
+        if not Path(path).exists() and (Path(started) / path).exists():
+            raise CofiError(
+                f"'{path}' is a path in {started}, where {run.root} was started, and not here.",
+                hint=f"cd {shlex.quote(started)}, then --resume "
+                f"-o {shlex.quote(str(run.root.resolve()))}",
+            )
+
+
+def wide_numbers(task: Task) -> str | None:
+    """Return a warning where numbers are far larger than what an untrained model answers."""
+    labels = task.splits["train"].labels
+    if task.kind != "regression" or not labels:
+        return None
+    low, high = min(labels), max(labels)
+    if max(-low, high) <= _WIDE:
+        return None
+    return (
+        f"The labels reach from {low:g} to {high:g}, and training begins with answers near 0: "
+        "divide them so that they are numbers of a few units."
+    )
 
 
 def guard_data(run: RunDir, task: Task) -> None:

@@ -6,23 +6,35 @@ from typing import Any
 
 from cofi_cli.config import RunConfig
 from cofi_cli.pruning.distillation import teacher_taps
+from cofi_cli.runs import RunDir
 from cofi_cli.tasks.encoding import check_length
-from cofi_cli.training.checks import check_target
+from cofi_cli.training.checks import check_target, guard_data, guard_folder, wide_numbers
 from cofi_cli.training.embedder_checks import check_embedders, given_teacher, task_tokenizer
 from cofi_cli.training.run_task import load_run_task
 from cofi_cli.training.schedule import check_schedule, slow_gates, total_steps
 from cofi_cli.training.teacher_checks import check_given_teacher
 
 
-def dry_run(config: RunConfig) -> dict[str, Any]:
+def dry_run(
+    config: RunConfig, run: RunDir | None = None, *, resume: bool = False
+) -> dict[str, Any]:
     """Validate a configuration against its model and data; return what would happen.
+
+    Args:
+        config: of the run.
+        run: its folder, looked at as well where it is given.
+        resume: whether that run would go on.
 
     Raises:
         CofiError: whatever :func:`~cofi_cli.training.pipeline.prune` would raise at its start.
     """
+    if run is not None:
+        guard_folder(run, config, command="prune", resume=resume)
     shape = check_target(config)
     most = shape.reachable(config.prune.gates, config.prune.round_widths_to)
     task = load_run_task(config)
+    if run is not None:
+        guard_data(run, task)
     check_embedders(config, task)
     tokenizer = task_tokenizer(config, task)
     check_length(tokenizer, task.max_length)
@@ -54,7 +66,7 @@ def dry_run(config: RunConfig) -> dict[str, Any]:
         "reachable_sparsity": [0.0, most],
         "teacher_layers": teacher_taps(shape.n_layers),
         "stages": stages,
-        "warnings": [note] if (note := slow_gates(config, rows=rows)) else [],
+        "warnings": [note for note in (slow_gates(config, rows=rows), wide_numbers(task)) if note],
     }
 
 

@@ -25,8 +25,9 @@ _PACKAGES = (
 
 
 def describe_environment(config: RunConfig, task: Task, device: torch.device) -> dict[str, Any]:
-    """Return versions, hardware, threads, seed and data fingerprints."""
+    """Return versions, hardware, threads, seed, data fingerprints, and where paths start."""
     return {
+        "folder": str(Path.cwd()),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in _PACKAGES},

@@ -15,6 +15,7 @@ from cofi_cli.runs import RunDir, write_json
 from cofi_cli.tasks import Task
 from cofi_cli.training.artefacts import PLAN, plan_of, save_compact, save_dense_model
 from cofi_cli.training.checks import guard_folder
+from cofi_cli.training.claim import claim
 from cofi_cli.training.dense_stage import DenseStage
 from cofi_cli.training.distiller import Distiller
 from cofi_cli.training.evaluation import evaluate
@@ -51,8 +52,8 @@ def finetune(
     Returns:
         The report, as in ``report.json``: scores before and after, stage time.
     """
-    guard_folder(run, config, command=_STAGE, resume=resume)
-    with stop_flag() as flag:
+    with claim(run), stop_flag() as flag:
+        guard_folder(run, config, command=_STAGE, resume=resume)
         task = load_run_task(config)
         theirs = load_config_dict(resolve(config.model))
         is_compact = theirs["model_type"] == CofiConfig.model_type

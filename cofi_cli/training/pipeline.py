@@ -15,6 +15,7 @@ from cofi_cli.runs import RunDir, write_json, write_text
 from cofi_cli.training.artefacts import save_compact
 from cofi_cli.training.checkpoint import load_state, save_state
 from cofi_cli.training.checks import check_target, guard_folder
+from cofi_cli.training.claim import claim
 from cofi_cli.training.distiller import Distiller, load_layer_map
 from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.interrupts import stop_flag
@@ -62,8 +63,8 @@ def prune(
     Raises:
         CofiError: bad input, an interruption, a diverged loss or broken parity.
     """
-    guard_folder(run, config, command="prune", resume=resume)
-    with stop_flag() as flag:
+    with claim(run), stop_flag() as flag:
+        guard_folder(run, config, command="prune", resume=resume)
         check_target(config)
         task = load_run_task(config)
         if not run.teacher.exists():

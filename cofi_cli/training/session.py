@@ -16,7 +16,7 @@ from cofi_cli.config import RunConfig
 from cofi_cli.errors import ENVIRONMENT, CofiError
 from cofi_cli.runs import RunDir, read_json, write_json, write_text
 from cofi_cli.tasks import Encoded, Task
-from cofi_cli.training.checks import guard_data
+from cofi_cli.training.checks import guard_data, wide_numbers
 from cofi_cli.training.embedder_checks import check_embedders, task_tokenizer
 from cofi_cli.training.environment import describe_environment
 from cofi_cli.training.interrupts import StopFlag
@@ -98,6 +98,8 @@ def open_session(
             steps, or other data than the run began with.
     """
     guard_data(run, task)
+    if note := wide_numbers(task):
+        log.warning("%s", note)
     keep_compiled_products()
     if config.train.threads:
         torch.set_num_threads(config.train.threads)

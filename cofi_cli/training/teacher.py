@@ -65,7 +65,7 @@ def obtain_teacher(session: Session, times: dict[str, Any]) -> CofiForTask:
             teacher.load_state_dict(stage.best.load()["model"])
             save_state(record, {"time": used.summary()})
             save_dense_model(session, teacher, folder, source=config.model)
-    spent = load_state(record)["time"]
+    spent = load_state(record)["time"] if record.exists() else None
     if spent is not None:
         times["teacher"] = spent
     return load_for_task(session, str(folder)).to(session.device)

@@ -24,6 +24,7 @@ from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.sparsity import count_prunable
 from cofi_cli.runs import RunDir, read_json
 from cofi_cli.training import Diverged, Interrupted, dry_run, finetune, prune
+from cofi_cli.training.claim import claim
 from tests.stopping import StopAt, assert_same_weights
 from tests.tiny import SHAPE, quick_config
 
@@ -362,3 +363,72 @@ def test_a_compact_model_is_not_pruned_again(finished: RunDir, reviews: Path) ->
     with pytest.raises(CofiError, match="is a compact model") as caught:
         dry_run(quick_config(finished.model, reviews))
     assert "cofi finetune" in (caught.value.hint or "")
+
+
+def test_one_command_at_a_time_works_in_a_folder(
+    finished: RunDir, config: RunConfig, tmp_path: Path
+) -> None:
+    run = RunDir(tmp_path / "run")
+    with claim(run):
+        for resume in (False, True):
+            with pytest.raises(CofiError, match="is in use: another cofi command works in it"):
+                prune(config, run, resume=resume)
+    assert not run.root.exists(), "nothing was put there"
+    with claim(finished), pytest.raises(CofiError, match="is in use"):
+        prune(config, finished, resume=True)
+    prune(config, finished, resume=True)
+    assert not finished.lock.exists()
+
+
+def test_a_killed_commands_folder_is_free(config: RunConfig, tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    code = (
+        "import sys, time; from pathlib import Path; from cofi_cli.runs import RunDir\n"
+        "from cofi_cli.training.claim import claim\n"
+        "with claim(RunDir(Path(sys.argv[1]))): print('held', flush=True); time.sleep(60)"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, str(run.root)], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None and child.stdout.readline() == "held\n"
+    with pytest.raises(CofiError, match="is in use"):
+        prune(config, run)
+    child.kill()
+    child.wait()
+    with claim(run):
+        assert run.lock.exists()
+
+
+def test_a_folder_of_something_else_is_left_as_it_is(config: RunConfig, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a")
+    with pytest.raises(CofiError, match="holds something that is not a run"):
+        prune(config, RunDir(tmp_path))
+    with pytest.raises(CofiError, match=r"rows\.csv is a file; a run needs a folder"):
+        prune(config, RunDir(tmp_path / "rows.csv"))
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+
+
+def test_paths_of_another_place_are_not_looked_for_on_the_hub(
+    config: RunConfig, bert_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(bert_folder.parent)
+    own = config.model_copy(update={"model": bert_folder.name})
+    run = RunDir(tmp_path / "run")
+    with pytest.raises(Interrupted):
+        prune(own, run, progress=StopAt("teacher", 3))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(CofiError) as caught:
+        prune(own, run, resume=True)
+    assert f"'{bert_folder.name}' is a path in {bert_folder.parent}" in caught.value.message
+    assert f"cd {bert_folder.parent}" in (caught.value.hint or "")
+    monkeypatch.chdir(bert_folder.parent)
+    prune(own, run, resume=True)
+
+
+def test_a_dry_run_looks_at_the_run_that_would_go_on(finished: RunDir, config: RunConfig) -> None:
+    dry_run(config, finished, resume=True)
+    with pytest.raises(CofiError, match="already holds a run"):
+        dry_run(config, finished)
+    with pytest.raises(CofiError, match="was started with another configuration"):
+        dry_run(config.model_copy(update={"seed": 58}), finished, resume=True)

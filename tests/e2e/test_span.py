@@ -22,7 +22,7 @@ from cofi_cli.deploy.export import export
 from cofi_cli.deploy.timing import Schedule
 from cofi_cli.runs import RunDir, read_json
 from cofi_cli.training import dry_run, finetune, prune
-from tests.tiny import quick_config, save_questions
+from tests.tiny import GOOD, quick_config, save_questions
 
 FAST = Schedule(runs=2, warmup=1, rounds=2)
 HIDE = (
@@ -176,3 +176,17 @@ def test_finetune_recovers_a_compact_model(config: RunConfig, run: RunDir, tmp_p
     )
     report = finetune(more, RunDir(tmp_path / "more"))
     assert report["model"]["score"] >= report["before"]["f1"]
+
+
+def test_questions_and_a_teacher_are_enough(run: RunDir, config: RunConfig, tmp_path: Path) -> None:
+    rows = [
+        {"question": "is the film good", "context": f"film {i} {w}"}
+        for i, w in enumerate(GOOD * 10)
+    ]
+    (tmp_path / "q.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    task = {"train": str(tmp_path / "q.jsonl"), "unlabelled": True, "max_length": 24}
+    given = {"task": task | {"doc_stride": 6}, "teacher": {"path": str(run.teacher)}}
+    own = RunConfig.model_validate(config.model_dump() | given | {"model": str(run.teacher)})
+    assert dry_run(own)["kind"] == "span"
+    report = prune(own, RunDir(tmp_path / "run"))
+    assert report["metric"] == "agreement"

@@ -73,3 +73,12 @@ def test_multiples_of_widths_narrow_the_range(bert_folder: Path, reviews: Path) 
     assert most < SHAPE.reachable(["hidden", "ffn_dim"])
     left = SHAPE.n_layers * (SHAPE.n_heads * SHAPE.per_head(8) + 8)
     assert most == pytest.approx(1 - left / SHAPE.prunable)
+
+
+def test_numbers_far_from_what_a_model_answers(bert_folder: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("text,label\n" + "".join(f"a film {i},{1000 * i}.5\n" for i in range(40)))
+    quick = quick_config(bert_folder, tmp_path)
+    task = type(quick.task)(train=str(rows), validation=str(rows), max_length=16)
+    found = dry_run(quick.model_copy(update={"task": task}))["warnings"]
+    assert len(found) == 1 and "reach from 0.5 to 39000.5" in found[0]

@@ -55,9 +55,9 @@ def write_parquet(name, columns):
 
 
 def test_csv_with_quotes_commas_and_line_breaks():
-    rows = 'text,label\n"a ""b"", c\nd",yes\n,no\n'
+    rows = 'text,label\n"a ""b"", c\nd",yes\n"x, y",no\n'
     task = load(rows, rows)
-    assert task.splits["train"].texts == [('a "b", c\nd',), ("",)]
+    assert task.splits["train"].texts == [('a "b", c\nd',), ("x, y",)]
     assert task.labels == ("no", "yes")
     assert task.splits["train"].labels == [1, 0]
     assert task.metrics == ("accuracy", "macro_f1")
@@ -370,3 +370,108 @@ def test_files_that_are_not_given():
         load_task(TaskConfig())
     with pytest.raises(CofiError, match="--data DIR is for GLUE tasks"):
         load_task(TaskConfig(train="train.csv", validation="dev.csv", data="x"))
+
+
+# --- what real files hold
+
+
+def test_bytes_of_parquet_are_text():
+    columns = {"text": [b"fine", b"awful"], "label": [b"pos", b"neg"]}
+    parquet = write_parquet("train.parquet", columns)
+    task = load_task(TaskConfig(train=parquet, validation=parquet))
+    assert task.splits["train"].texts == [("fine",), ("awful",)]
+    assert task.labels == ("neg", "pos")
+    parquet = write_parquet("train.parquet", columns | {"text": [b"fine", b"\xff"]})
+    with pytest.raises(CofiError, match="row 2: column 'text' holds bytes that are not UTF-8"):
+        load_task(TaskConfig(train=parquet, validation=parquet))
+
+
+def test_two_columns_of_one_name_in_parquet():
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table([pa.array(["a"])] * 2, names=["text", "text"]), "two.parquet")
+    with pytest.raises(CofiError, match=r"two.parquet: the column 'text' is there twice"):
+        load_task(TaskConfig(train="two.parquet", validation="two.parquet"))
+
+
+def test_excels_line_above_the_header():
+    task = load("sep=,\n" + GOOD, "SEP=,\r\n" + GOOD)
+    assert task.labels == ("neg", "pos") and len(task.splits["train"]) == 2
+    found = fault("sep=;\ntext;label\nfine;pos\n")
+    assert "fields are separated by ';'" in found.message
+
+
+def test_a_column_without_a_name_is_no_label():
+    rows = ",text,answer\n0,fine,pos\n1,awful,neg\n"
+    assert load(rows, rows).labels == ("neg", "pos")
+
+
+def test_a_number_for_a_header_is_a_row():
+    found = fault("good film,2.53\nbad film,1.2\nso so,1.5\n")
+    assert "has no header: its first line, good film, 2.53" in found.message
+
+
+@pytest.mark.parametrize("cell", ['"[1, 2]"', "[2]", "\"{'x', 'y'}\"", "\"('x', 'y')\"", "[1 2]"])
+@pytest.mark.parametrize("options", [{}, {"kind": "multilabel"}])
+def test_lists_as_python_shows_them_are_no_labels(cell, options):
+    rows = f"text,label\na,{cell}\nb,x\n"
+    with pytest.raises(CofiError, match="a list as Python shows it"):
+        load_task(
+            TaskConfig(train=write("train.csv", rows), validation=write("dev.csv", rows), **options)
+        )
+
+
+@pytest.mark.parametrize("names", ["(a)", "{a}", "[a]", "[sic] b"])
+def test_brackets_alone_make_no_list(names):
+    rows = f"text,label\na,{names}\nb,x\n"
+    assert names in load(rows, rows).labels
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl"])
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_an_empty_text_is_told_in_every_format(kind, blank):
+    cells = [("fine", "pos"), (blank, "neg"), ("bad", "neg")]
+    mark = "," if kind == "csv" else "\t"
+    rows = (
+        "".join(json.dumps({"text": t, "label": k}) + "\n" for t, k in cells)
+        if kind == "jsonl"
+        else "\n".join([f"text{mark}label", *(f"{t}{mark}{k}" for t, k in cells), ""])
+    )
+    line = 2 if kind == "jsonl" else 3
+    with pytest.raises(CofiError, match=f"line {line}: the text .column 'text'. is empty"):
+        load(rows, rows, kind=kind)
+
+
+def test_one_text_of_a_pair_may_be_empty():
+    rows = "text1,text2,label\na,,x\n,b,y\n"
+    assert load(rows, rows).splits["train"].texts == [("a", ""), ("", "b")]
+
+
+def test_one_number_is_one_class():
+    rows = "text,label\n" + "".join(f"a,{n}\n" for n in ("1", "1.", "+1", "-0.0", "0", "007"))
+    assert load(rows, rows).labels == ("0", "1", "007")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_is_named(encoding):
+    mark = b"\xff\xfe" if encoding.endswith("le") else b"\xfe\xff"
+    found = fault(mark + GOOD.encode(encoding))
+    assert "is UTF-16" in found.message and "iconv -f utf-16" in found.hint
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl"])
+def test_line_ends_of_old(kind):
+    rows = {"csv": GOOD, "tsv": GOOD.replace(",", "\t"), "jsonl": GOOD_JSONL}[kind]
+    old = rows.strip().replace("\n", "\r")
+    assert load(old, old, kind=kind).labels == ("neg", "pos")
+
+
+def test_a_number_that_training_cannot_hold():
+    rows = "text,label\na,1e39\nb,0.5\n"
+    assert "label '1e39' is not a finite number" in fault(rows).message
+
+
+def test_columns_that_a_built_in_task_would_ignore(tmp_path):
+    with pytest.raises(CofiError, match="--text and --label would be ignored: task sst2"):
+        load_task(TaskConfig(name="sst2", data=str(tmp_path), text=("a",), label="b"))

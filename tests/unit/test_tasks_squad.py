@@ -108,7 +108,7 @@ def test_json_jsonl_and_parquet_are_the_same(tmp_path: Path) -> None:
         ),
         (
             lambda whole: qas(whole)[0].pop("answers"),
-            ("question 'q1': the key 'answers' is missing.", '"answers": []'),
+            ("question 'q1': 'answers' is missing, or null.", '"answers": []'),
         ),
         (
             lambda whole: qas(whole)[0]["answers"][0].pop("answer_start"),
@@ -237,7 +237,7 @@ def test_own_files(tmp_path: Path) -> None:
         load_task(TaskConfig(train=str(train), kind="span"))
     with pytest.raises(CofiError, match="--text and --label do not go with --kind span"):
         load_task(TaskConfig(**files, text=("question",)))
-    with pytest.raises(CofiError, match="the key 'answers' is missing"):
+    with pytest.raises(CofiError, match="'answers' is missing, or null"):
         load_task(TaskConfig(**files | {"validation": str(test)}))
 
 

@@ -366,3 +366,29 @@ def test_capitals_do_not_keep_a_label_from_the_teachers(names, labels):
     Path("dev.jsonl").write_text(rows, encoding="utf-8")
     task = load(Taught("some/teacher", "classification", names), validation="dev.jsonl")
     assert task.splits["validation"].labels == [1, 0]
+
+
+def test_capitals_can_make_two_labels():
+    rows = "".join(json.dumps({"text": "a", "label": n}) + "\n" for n in ("IT", "it", "It"))
+    Path("dev.jsonl").write_text(rows, encoding="utf-8")
+    taught = Taught("some/teacher", "classification", ("IT", "it"))
+    told = fault(taught, validation="dev.jsonl").message
+    assert "'It' never occurs in the teacher's labels" in told
+    Path("dev.jsonl").write_text(rows[: rows.rindex("{")], encoding="utf-8")
+    assert load(taught, validation="dev.jsonl").splits["validation"].labels == [0, 1]
+
+
+def test_one_text_alone_is_no_header():
+    lines = ["a good film", *(f"film number {i}" for i in range(30))]
+    Path("one.csv").write_text("\n".join(lines), encoding="utf-8")
+    assert "one.csv has no header" in fault(train="one.csv").message
+    assert len(load(train="one.csv", text=("a good film",)).splits["train"]) > 0
+
+
+def test_questions_keep_their_windows():
+    rows = "".join(
+        json.dumps({"question": f"Who is {i}?", "context": f"It is {i}."}) + "\n" for i in range(40)
+    )
+    Path("q.jsonl").write_text(rows, encoding="utf-8")
+    task = load(Taught("some/teacher", "span", ()), train="q.jsonl", doc_stride=7)
+    assert task.encoding == {"doc_stride": 7} and task.metrics == ("agreement",)

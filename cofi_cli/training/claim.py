@@ -1,0 +1,42 @@
+"""A run's folder belongs to one command at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from filelock import FileLock, Timeout
+
+from cofi_cli.errors import CofiError
+from cofi_cli.runs import RunDir
+
+
+@contextmanager
+def claim(run: RunDir) -> Iterator[None]:
+    """Hold a run's folder, which is made if missing; the system lets go of a killed process's.
+
+    A folder that was made and stayed empty is removed again.
+
+    Raises:
+        CofiError: another command holds it, or it is a file.
+    """
+    if run.root.exists() and not run.root.is_dir():
+        raise CofiError(f"{run.root} is a file; a run needs a folder.", hint="Choose another -o.")
+    made = [folder for folder in (run.root, *run.root.parents) if not folder.exists()]
+    run.root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(run.lock, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise CofiError(
+            f"{run.root} is in use: another cofi command works in it.",
+            hint="Wait for it to end, or choose another folder with -o.",
+        ) from error
+    try:
+        yield
+    finally:
+        run.lock.unlink(missing_ok=True)  # before the lock is released: then it may be another's
+        lock.release()
+        with suppress(OSError):  # not empty
+            for folder in made:
+                folder.rmdir()
