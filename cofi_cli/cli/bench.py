@@ -12,7 +12,7 @@ import typer
 from cofi_cli.cli import options as o
 from cofi_cli.cli.console import prepare, say, show_json, show_lines, show_tables
 from cofi_cli.cli.progress import make_progress
-from cofi_cli.errors import CofiError
+from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import RunDir, read_json
 
 if TYPE_CHECKING:
@@ -178,11 +178,11 @@ def bench(
         )
     finally:
         progress.close()
-    _write(result, output=output, ci_dir=ci_dir, title=title)
     if as_json:
         show_json(result.to_json())
     else:
         _show(result)
+    _write(result, output=output, ci_dir=ci_dir, title=title)  # last, for it may fail
     failed = gate_error(result.gates)
     if failed is not None:
         raise failed
@@ -224,7 +224,8 @@ def _check_places(output: Path | None, ci_dir: Path | None) -> None:
     """Refuse before minutes of measuring what could not be written after them.
 
     Raises:
-        CofiError: a folder stands where a file is to go, or the other way round.
+        CofiError: a folder stands where a file is to go, or the other way round, or the place
+            cannot be written.
     """
     if output is not None and output.is_dir():
         raise CofiError(
@@ -232,6 +233,18 @@ def _check_places(output: Path | None, ci_dir: Path | None) -> None:
         )
     if ci_dir is not None and ci_dir.exists() and not ci_dir.is_dir():
         raise CofiError(f"--ci-dir is '{ci_dir}', which is a file.", hint="Name a folder.")
+    parent = None if output is None else output.absolute().parent
+    for flag, folder in (("--output", parent), ("--ci-dir", ci_dir and ci_dir.absolute())):
+        if folder is None:
+            continue
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            raise CofiError(
+                f"{flag} cannot be written: {there} is "
+                + ("read-only, or not ours." if there.is_dir() else "a file."),
+                hint="Choose another place.",
+                exit_code=UNREACHABLE,
+            )
 
 
 def _write(result: BenchResult, *, output: Path | None, ci_dir: Path | None, title: str) -> None:

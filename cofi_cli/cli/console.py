@@ -112,5 +112,5 @@ def show_lines(lines: Sequence[str]) -> None:
 
 def show_json(value: Any) -> None:
     """Write JSON, and nothing else, to stdout."""
-    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+    sys.stdout.write(json.dumps(value, indent=2, default=str, allow_nan=False) + "\n")
     sys.stdout.flush()

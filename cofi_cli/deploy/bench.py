@@ -22,7 +22,7 @@ from cofi_cli.deploy.conditions import Condition, parse_conditions
 from cofi_cli.deploy.earlier import Earlier, load_earlier
 from cofi_cli.deploy.export import export, is_fresh
 from cofi_cli.deploy.gates import check_gates, drop_gates, speedup_gates
-from cofi_cli.deploy.lengths import LENGTH, usual_length
+from cofi_cli.deploy.lengths import LENGTH, check_lengths, cut_to_fit, usual_length
 from cofi_cli.deploy.measured import measure
 from cofi_cli.deploy.providers import BUILDS, provider_name, require_one_build, torch_serves
 from cofi_cli.deploy.report import add_section
@@ -126,8 +126,7 @@ def bench(
     require_one_build(environment.versions(*BUILDS), provider=provider)
     conditions, earlier = _demands(compare_with, fail_if)
     pinned = threads if threads is not None else environment.physical_cores()
-    if pinned < 1:
-        raise CofiError(f"threads is {pinned}; it must be at least 1.")
+    environment.check_threads(pinned)
     if score_rows is not None and score_rows < 1:
         raise CofiError(
             f"score_rows is {score_rows}; it must be at least 1.",
@@ -143,6 +142,7 @@ def bench(
     )
     if seq_len is None:
         cases = cross(batch, (usual_length(found.models),))
+    check_lengths(found.models, cases)
     needs_rows = any(case.seq_len == "task" for case in cases)
     needs_score = max_drop is not None or any(c.measure.name == "score" for c in conditions)
     known, home = task, None
@@ -154,6 +154,8 @@ def bench(
             hint="Benchmark a run, name the task with --task, or give lengths: --seq-len 64,128.",
         )
     scored: list[Model] = []
+    if known is not None:
+        known = cut_to_fit(known, found.models)
     if score and known is not None:
         scored = scored_models(found.models, known, home=home, torch=bool(torch))
     names = [case.name for case in cases]
@@ -214,7 +216,6 @@ def bench(
         inputs,
         provider=provider,
         threads=pinned,
-        task=known,
         dev=dev,
         opened=opened,
         report=progress or (lambda *_: None),
@@ -254,7 +255,10 @@ def bench(
             ]
         )
     if found.run is not None:
-        _save(result, found.run)
+        try:
+            _save(result, found.run)
+        except CofiError as error:  # the minutes of timing are not lost with it
+            logger.warning("The run keeps no record of this benchmark: %s", error.message)
     return result
 
 

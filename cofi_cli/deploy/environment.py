@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from cofi_cli.errors import CofiError
+
 CPUINFO = Path("/proc/cpuinfo")
 STAT = Path("/proc/stat")
 FLAGS = (
@@ -103,6 +105,20 @@ def physical_cores() -> int:
         if allowed is None or int(block.get("processor", -1)) in allowed:
             cores.add((block.get("physical id", "0"), block["core id"]))
     return len(cores) or available_cpus()
+
+
+def check_threads(threads: int) -> None:
+    """Refuse a number of threads that onnxruntime would try to start, and no machine runs well.
+
+    Raises:
+        CofiError: below 1, or far beyond the processors that we may use.
+    """
+    most = max(64, 4 * available_cpus())
+    if not 1 <= threads <= most:
+        raise CofiError(
+            f"threads is {threads}; it must be from 1 to {most}.",
+            hint=f"This process may use {available_cpus()} processors.",
+        )
 
 
 def versions(*packages: str) -> dict[str, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from cofi_cli.deploy.candidates import SCHEDULE, Conditions
 from cofi_cli.deploy.environment import versions
 from cofi_cli.deploy.forms import get_form, portable_forms
 from cofi_cli.deploy.graphs import Wish
-from cofi_cli.deploy.lengths import LENGTH, longest_input
+from cofi_cli.deploy.lengths import LENGTH, longest_input, tokenizer_limit
 from cofi_cli.deploy.named_task import check_answers, named_task
 from cofi_cli.deploy.onnx_card import onnx_card
 from cofi_cli.deploy.parity import TOLERANCE
@@ -147,7 +148,8 @@ def export(
         "data": data,
     }
     own = None if isinstance(task, str) else task
-    named = named_task(task if isinstance(task, str) else None, data, longest=longest)
+    most = int(min(longest, tokenizer_limit(found.models["model"])))
+    named = named_task(task if isinstance(task, str) else None, data, longest=most)
     report = _build(source, found, folder, asked=asked, task=own or named, wish=wish)
     if found.run is not None and folder.resolve() == found.run.onnx.resolve():
         add_section(found.run, "onnx", {k: report[k] for k in ("precision", "opset", "parity")})
@@ -177,7 +179,8 @@ def _build(
     task: Task | None,
     wish: Wish,
 ) -> dict[str, Any]:
-    from cofi_cli.architectures import load_tokenizer, save_tokenizer
+    from cofi_cli.architectures import load_config_dict, load_tokenizer, resolve, save_tokenizer
+    from cofi_cli.deploy.numbering import as_numbered
 
     report: dict[str, Any] = {}
     precision = asked["precision"]
@@ -196,13 +199,17 @@ def _build(
     def write(temporary: Path) -> None:
         temporary.mkdir(parents=True)
         models, without = _that_fit(found.models)
+        scored = None
         if task is not None:
             check_answers(models["model"][1], task)
+            if unscored is None:
+                config = load_config_dict(resolve(found.models["model"]))
+                scored = as_numbered(task, config, "the model")
         with Build(
             temporary,
             models,
             rows={name: known or _synthetic(model) for name, (_, model) in models.items()},
-            task=task if unscored is None else None,
+            task=scored,
             calibration=(
                 task_rows(task, tokenizer, split="train", limit=1024)
                 if task is not None and has_train
@@ -333,10 +340,9 @@ def _check_arguments(wish: Wish) -> None:
                 f"--portable takes standard operators only, and graph '{form.name}' has others.",
                 hint=f"Use --graph {portable_forms()}, or leave --graph out.",
             )
-    if not wish.max_drop >= 0:  # not a number is neither
+    if not 0 <= wish.max_drop < math.inf:  # not a number is neither
         raise CofiError(f"max_drop is {wish.max_drop:g}; it must be 0 or more points.")
-    if wish.conditions.threads < 1:
-        raise CofiError(f"threads is {wish.conditions.threads}; it must be at least 1.")
+    environment.check_threads(wish.conditions.threads)
     if wish.opset not in OPSETS:
         raise CofiError(
             f"opset is {wish.opset}; supported are {OPSETS.start} to {OPSETS.stop - 1}.",

@@ -96,7 +96,7 @@ class Judge:
         with self._open(file) as worker:
             model = Model(file.stem, file, inspect(file))
             self._dev = self._dev or DevSet.of(self._task, self._tokenizer)
-            row = score_model(worker, model, self._task, self._dev)
+            row = score_model(worker, model, self._dev)
         return {"metric": row["metric"], "score": row["score"]}
 
     def on_gpu(self, name: str, file: Path) -> Json | None:

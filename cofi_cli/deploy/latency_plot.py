@@ -111,7 +111,7 @@ def latency_svg(bench: Json, *, title: str, case: str | None = None) -> str | No
     if not points:
         return None
     plot = _Plot.around(points)
-    metric = next((row["metric"] for row in bench["scores"]), "score")
+    metric = next(map(text.metric, bench["scores"]), "score")
     threads, cpu = bench["env"]["threads"], bench["env"]["cpu"]
     plural = "s" if threads != 1 else ""
     parts = [

@@ -16,7 +16,7 @@ from cofi_cli.deploy.targets import Model
 from cofi_cli.deploy.timing import Case, Inputs, Progress, Schedule, Turns, time_case
 
 if TYPE_CHECKING:
-    from cofi_cli.tasks import Task
+    pass
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,6 @@ def measure(
     *,
     provider: str,
     threads: int,
-    task: Task | None,
     dev: Mapping[str, DevSet],
     opened: Callable[[Row], None],
     report: Progress,
@@ -57,7 +56,6 @@ def measure(
         models: opened one after another, since each one's start is timed.
         cases, schedule, inputs: what is timed, how long, and on what.
         provider, threads: as asked for.
-        task: what ``dev`` is of.
         dev: name -> dev set, of the models that are scored.
         opened: called with the environment once all models are.
         report: called after each turn.
@@ -80,8 +78,8 @@ def measure(
             )
             inputs.feed(worker, cases[0])
             first_runs += worker.time(1)
-            if task is not None and model.name in dev:
-                check_head(worker, model, task, dev[model.name])
+            if model.name in dev:
+                check_head(worker, model, dev[model.name])
             workers.append(worker)
         env |= session_env(workers, provider, threads, schedule)
         opened(env)
@@ -92,10 +90,10 @@ def measure(
         ]
         scores: list[Row] = []
         for worker, model in zip(workers, models, strict=True):
-            if task is not None and model.name in dev:
+            if model.name in dev:
                 report(f"score of {model.name}", len(scores), len(dev))
                 try:
-                    scores.append(score_model(worker, model, task, dev[model.name]))
+                    scores.append(score_model(worker, model, dev[model.name]))
                 except NotANumber as error:  # the minutes of timing are not lost with it
                     logger.warning("It has no score: %s", error.message)
         return Measured(env, rows, timed, scores)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
     from cofi_cli.tasks import Task
 
+_LABELLED = ("sequence", "token")
+"""Heads with an output for each label."""
+
 
 def named_task(
     name: str | None, data: str | None = None, *, longest: int | None = None
@@ -48,10 +51,11 @@ def check_answers(model: CofiForTask, task: Task) -> None:
         CofiError: its head is another, or its labels are another number.
     """
     wanted, labels = task.spec.head, int(model.config.num_labels)
-    is_counted = wanted in ("sequence", "token")
+    is_counted = wanted in _LABELLED
     if model.kind == wanted and (not is_counted or labels == task.num_labels):
         return
-    own = f"{model.kind} head" + (f" with {labels} labels" if is_counted else "")
+    has_labels = model.kind in _LABELLED
+    own = f"{model.kind} head" + (f" with {labels} labels" if has_labels else "")
     asked = f"{wanted} head" + (f" with {task.num_labels}" if is_counted else "")
     raise CofiError(
         f"task '{task.name}' needs a {asked}, and the model has a {own}.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cofi_cli.deploy.client import WorkerClient
+from cofi_cli.deploy.numbering import as_numbered
 from cofi_cli.deploy.samples import Batch, Rows, by_length, pad
 from cofi_cli.deploy.targets import Model
 from cofi_cli.errors import PARITY, CofiError
+from cofi_cli.runs import read_json
 from cofi_cli.tasks import Ragged
 
 if TYPE_CHECKING:
@@ -29,12 +32,14 @@ class DevSet:
         reference: what is to be answered.
         pad_id: of padding.
         count: of the split's rows; a long one may be several windows of tokens.
+        task: whose dev set it is, labels numbered as the model's are.
     """
 
     rows: Rows
     reference: Any
     pad_id: int
     count: int
+    task: Task
 
     @classmethod
     def of(cls, task: Task, tokenizer: Any, *, limit: int | None = None) -> DevSet:
@@ -50,7 +55,7 @@ class DevSet:
             )
         rows = Rows.of(encoded, f"{task.name} validation")
         count = len(task.splits["validation"].texts[:limit])
-        return cls(rows, encoded.reference, int(tokenizer.pad_token_id or 0), count)
+        return cls(rows, encoded.reference, int(tokenizer.pad_token_id or 0), count, task)
 
 
 class DevSets:
@@ -84,15 +89,23 @@ class DevSets:
                     hint="Copy the tokenizer's files there, or leave scores out with --no-score.",
                     exit_code=error.exit_code,
                 ) from error
-            self._known[place] = DevSet.of(self._task, tokenizer, limit=self._limit)
+            task = as_numbered(self._task, _config(place), model.name)
+            self._known[place] = DevSet.of(task, tokenizer, limit=self._limit)
         return self._known[place]
+
+
+def _config(folder: Path) -> Mapping[str, Any]:
+    """Return what is known of the model in a folder."""
+    file = folder / "config.json"
+    known = read_json(file) if file.is_file() else {}
+    return known if isinstance(known, dict) else {}
 
 
 class NotANumber(CofiError):
     """A model answers with numbers that are infinite or none (exit code 4)."""
 
 
-def check_head(worker: WorkerClient, model: Model, task: Task, dev: DevSet) -> None:
+def check_head(worker: WorkerClient, model: Model, dev: DevSet) -> None:
     """Ask a model for the shortest row, and see whether it answers as the task needs it.
 
     Raises:
@@ -100,25 +113,25 @@ def check_head(worker: WorkerClient, model: Model, task: Task, dev: DevSet) -> N
     """
     shortest = by_length(dev.rows, 1)[0]
     batch = pad(dev.rows, shortest, pad_id=dev.pad_id)
-    _check_shape(worker.logits(batch), batch, task, model.name)
+    _check_shape(worker.logits(batch), batch, dev.task, model.name)
 
 
-def score_model(worker: WorkerClient, model: Model, task: Task, dev: DevSet) -> dict[str, Any]:
+def score_model(worker: WorkerClient, model: Model, dev: DevSet) -> dict[str, Any]:
     """Score one model in points, 0 to 100.
 
     Args:
         worker: runs it.
         model: the file, or checkpoint.
-        task: what it answers.
         dev: the task's dev set, in the model's tokens.
 
     Returns:
-        ``model``, ``metric`` (the headline one), ``score``, all ``scores`` and ``rows``.
+        ``model``, ``metric`` (the headline one), ``score``, all ``scores``, ``rows``, and the
+        ``rows_in_all`` of the split.
 
     Raises:
         CofiError: a head that does not fit the task (2), or answers that are no numbers (4).
     """
-    rows = dev.rows
+    rows, task = dev.rows, dev.task
     answers: list[np.ndarray] = [np.empty(0)] * len(rows)
     for indices in by_length(rows, BATCH_SIZE):
         batch = pad(rows, indices, pad_id=dev.pad_id)
@@ -144,6 +157,7 @@ def score_model(worker: WorkerClient, model: Model, task: Task, dev: DevSet) -> 
         "score": scores[metric],
         "scores": scores,
         "rows": dev.count,
+        "rows_in_all": len(task.splits["validation"]),
     }
 
 

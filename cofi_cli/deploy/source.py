@@ -65,6 +65,11 @@ def find_source(place: Path | str) -> Source:
             hint="Name a folder that cofi prune wrote, or a Hugging Face model folder.",
             exit_code=UNREACHABLE,
         )
+    if path.is_file():
+        raise CofiError(
+            f"{path} is a file; what is exported is a run, a model folder or a model of the hub.",
+            hint=f"Name its folder, or time the file as it is: cofi bench {quote(str(path))}",
+        )
     return Source({"model": str(place)}, None, path / "onnx" if path.is_dir() else None)
 
 

@@ -96,7 +96,7 @@ def score_table(bench: Json) -> Table:
         rows.append(
             (
                 model["name"],
-                score.get("metric", MISSING),
+                text.metric(score),
                 text.number(score.get("score")),
                 text.size(model.get("bytes")),
                 text.size(model.get("peak_rss_bytes")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,3 +102,10 @@ def speedup(row: dict[str, Any] | None) -> str:
     if row["verdict"] == "none":
         return f"none ({low:.2f} to {high:.2f})"
     return f"{row['ratio']:.2f}x ({low:.2f} to {high:.2f})"
+
+
+def metric(score: Mapping[str, Any]) -> str:
+    """Return a score's metric, and on how many rows where that is a part of them."""
+    name, rows = str(score.get("metric", MISSING)), score.get("rows", 0)
+    whole = score.get("rows_in_all", rows)
+    return name if rows == whole else f"{name}, first {rows:,} of {whole:,} rows"

@@ -90,8 +90,8 @@ class Schedule:
             raise CofiError(f"runs is {self.runs}; it must be at least 1.")
         if self.warmup < 0:
             raise CofiError(f"warmup is {self.warmup}; it must not be negative.")
-        if not self.max_seconds > 0:
-            raise CofiError(f"max_seconds is {self.max_seconds}; it must be above 0.")
+        if not 0 < self.max_seconds < math.inf:
+            raise CofiError(f"max_seconds is {self.max_seconds}; it must be a number above 0.")
         if not 0 <= self.min_seconds <= self.max_seconds:
             raise CofiError(
                 f"min_seconds is {self.min_seconds:g}; it must be from 0 to max_seconds, "

@@ -42,23 +42,29 @@ def in_order_of(task: Task, taught: Taught) -> Task:
             f"The teacher '{taught.name}' answers {KINDS[taught.kind].summary} ({taught.kind}); "
             f"task '{task.name}' asks for {KINDS[task.kind].summary} ({task.kind})."
         )
-    found = [find_name(name, taught.labels) for name in task.labels]
-    place = [i for i in found if i is not None]
-    if len(set(place)) == len(found):
-        if place == list(range(len(taught.labels))) or not place:
-            return task
-        splits = {
-            name: split
-            if split.labels is None
-            else Split(
-                split.texts, [_moved(label, place, len(taught.labels)) for label in split.labels]
-            )
-            for name, split in task.splits.items()
-        }
-        return replace(task, labels=taught.labels, splits=splits, fingerprint={})
-    if say_nothing(taught.labels) and len(found) == len(taught.labels):
+    own = renumbered(task, taught.labels)
+    if own is not None:
+        return own
+    if say_nothing(taught.labels) and len(task.labels) == len(taught.labels):
         return task
     raise foreign_label(task, taught.name, taught.labels)
+
+
+def renumbered(task: Task, names: tuple[str, ...]) -> Task | None:
+    """Return a task with its labels numbered as ``names`` are; ``None`` where one is not there."""
+    found = [find_name(label, names) for label in task.labels]
+    place = [i for i in found if i is not None]
+    if len(set(place)) < len(found):
+        return None
+    if not place or place == list(range(len(names))):
+        return task
+    splits = {
+        name: split
+        if split.labels is None
+        else Split(split.texts, [_moved(label, place, len(names)) for label in split.labels])
+        for name, split in task.splits.items()
+    }
+    return replace(task, labels=names, splits=splits, fingerprint={})
 
 
 def say_nothing(names: Sequence[str]) -> bool:

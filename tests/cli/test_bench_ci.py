@@ -15,7 +15,7 @@ import typer
 import yaml
 
 from cofi_cli.cli.main import app
-from cofi_cli.errors import GATE, USAGE
+from cofi_cli.errors import GATE, UNREACHABLE, USAGE
 from cofi_cli.runs import read_json, write_json
 from tests.cli.conftest import Cofi
 from tests.tiny_onnx import save_onnx
@@ -98,6 +98,14 @@ def test_bad_input(
     assert done.code == USAGE
     assert [text for text in texts if text not in done.err] == [], done.err
     assert done.out == "" and "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("flags", [("-o", "fast.onnx/x.json"), ("--ci-dir", "fast.onnx/ci")])
+def test_places_that_cannot_be_written_are_told_before_timing(
+    cofi: Cofi, files: tuple[Path, Path], flags: tuple[str, str]
+) -> None:
+    done = cofi("bench", "fast.onnx", *flags)
+    assert done.code == UNREACHABLE and "fast.onnx is a file" in done.err
 
 
 def flags_of(text: str) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ import pytest
 import torch
 from transformers import BertForSequenceClassification
 
+from cofi_cli.config import TaskConfig
 from cofi_cli.deploy import bench as bench_module
 from cofi_cli.deploy import measured
 from cofi_cli.deploy.bench import bench
 from cofi_cli.deploy.client import WorkerClient
+from cofi_cli.deploy.export import export
 from cofi_cli.deploy.lengths import longest_input
+from cofi_cli.deploy.numbering import as_numbered
 from cofi_cli.deploy.record import file_digest
 from cofi_cli.deploy.result import BenchResult
 from cofi_cli.deploy.source import load_model, load_run_task, write_config
@@ -25,6 +29,7 @@ from cofi_cli.deploy.wire import unpack
 from cofi_cli.deploy.worker_base import random_inputs
 from cofi_cli.errors import ENVIRONMENT, UNREACHABLE, USAGE, CofiError
 from cofi_cli.runs import RunDir, read_json, write_json
+from cofi_cli.tasks import Split, load_task
 from tests.architectures import save
 from tests.tiny_onnx import save_onnx, save_run
 
@@ -387,3 +392,93 @@ def test_two_builds_of_onnxruntime_stop_a_benchmark(
         bench([save_onnx(tmp_path / "a.onnx")], **QUICK)
     assert caught.value.exit_code == ENVIRONMENT
     assert "pip uninstall -y onnxruntime onnxruntime-gpu" in (caught.value.hint or "")
+
+
+def other_way_round(source: Path, folder: Path) -> Path:
+    """Write the same classifier with its two labels numbered the other way round."""
+    shutil.copytree(source, folder)
+    model = BertForSequenceClassification.from_pretrained(source)
+    with torch.no_grad():
+        for tensor in (model.classifier.weight, model.classifier.bias):
+            tensor.copy_(tensor.flip(0))
+    names = {i: model.config.id2label[1 - i] for i in range(2)}
+    model.config.id2label, model.config.label2id = names, {n: i for i, n in names.items()}
+    model.save_pretrained(folder)
+    return folder
+
+
+def test_labels_in_another_order_are_scored_by_their_names(run: RunDir, tmp_path: Path) -> None:
+    task = load_run_task(run)
+    assert task is not None
+    dev = task.splits["validation"]
+    few = [i for i, label in enumerate(dev.labels or ()) if label == 0 or i % 8 == 1]
+    uneven = Split([dev.texts[i] for i in few], [(dev.labels or ())[i] for i in few])
+    task = replace(task, splits=dict(task.splits) | {"validation": uneven})
+    known = dict(enumerate(task.labels))
+    model = BertForSequenceClassification.from_pretrained(run.teacher)
+    model.config.id2label = known
+    model.config.label2id = {name: i for i, name in known.items()}
+    shutil.copytree(run.teacher, tmp_path / "a")
+    model.save_pretrained(tmp_path / "a")
+    flipped = other_way_round(tmp_path / "a", tmp_path / "b")
+    scores = []
+    for folder in (tmp_path / "a", flipped):
+        made = export(str(folder), graph="plain", task=task, threads=1)
+        found = bench([folder], **QUICK | {"torch": True}, task=task)
+        scores += [made["models"]["model"]["score"], *(row["score"] for row in found.scores)]
+    assert len(scores) == 6 and scores == pytest.approx([scores[0]] * 6)
+    assert scores[0] != pytest.approx(50)
+
+
+def test_labels_of_other_names_are_taken_by_their_numbers_and_told(
+    caplog: pytest.LogCaptureFixture, reviews: Path
+) -> None:
+    task = load_task(TaskConfig(name="sst2", data=str(reviews)))
+    assert as_numbered(task, {"id2label": {"0": "neg", "1": "pos"}}, "m") is task
+    assert "neg is negative, pos is positive" in caplog.text
+    caplog.clear()
+    for names in ({"0": "LABEL_0", "1": "LABEL_1"}, {"0": "NEGATIVE", "1": "POSITIVE"}, {}):
+        assert as_numbered(task, {"id2label": names}, "m") is task
+    assert caplog.text == ""
+
+
+def test_a_score_of_some_rows_says_so(run: RunDir) -> None:
+    found = bench([run.root], **QUICK, score_rows=8)
+    assert {(row["rows"], row["rows_in_all"]) for row in found.scores} == {(8, 64)}
+    assert "accuracy, first 8 of 64 rows" in run.report_md.read_text(encoding="utf-8")
+    bench([run.root], **QUICK)
+    assert "first 8" not in run.report_md.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("limited", ["positions", "tokenizer"])
+def test_rows_are_cut_at_what_models_take(
+    run: RunDir, tmp_path: Path, caplog: pytest.LogCaptureFixture, limited: str
+) -> None:
+    task = load_run_task(run)
+    assert task is not None
+    long = replace(task, max_length=4096)
+    shutil.copytree(run.onnx, tmp_path / "onnx")
+    settings = tmp_path / "onnx" / "tokenizer_config.json"
+    own = read_json(settings) | {"model_max_length": 1e30 if limited == "positions" else 24}
+    write_json(settings, own)
+    found = bench([tmp_path / "onnx" / "model.onnx"], **QUICK, task=long)
+    assert found.scores[0]["rows"] == 64
+    most = 48 if limited == "positions" else 24
+    assert f"Rows of sst2 are cut at {most} tokens" in caplog.text
+
+
+def test_a_run_that_cannot_be_written_is_benchmarked_all_the_same(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def read_only(self: BenchResult, path: Path) -> None:
+        raise CofiError(f"Cannot write {path}: Read-only file system.", exit_code=UNREACHABLE)
+
+    monkeypatch.setattr(BenchResult, "write", read_only)
+    assert bench([run.root], **QUICK, score=False).cases
+    assert "The run keeps no record of this benchmark: Cannot write" in caplog.text
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), 0.0])
+def test_seconds_without_end(tmp_path: Path, seconds: float) -> None:
+    with pytest.raises(CofiError, match="it must be a number above 0"):
+        bench([save_onnx(tmp_path / "a.onnx")], **QUICK, max_seconds=seconds)

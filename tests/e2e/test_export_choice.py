@@ -347,11 +347,11 @@ def test_of_8_bits_that_tie_the_first_in_blocks_that_holds_is_kept(
         order.sort(key=lambda name: "blocks" not in name or not name.startswith(places[0]))
         return Ranking(order, [{"name": name} for name in files], [fused] * (lean in files))
 
-    def score(worker, model, task, dev):
+    def score(worker, model, dev):
         nodes = model.graph.nodes
         is_lost = model.graph.precision == "int8" and "Loop" in nodes and "QAttention" in nodes
         drop = 5.0 if losing == "fused" and is_lost else 0.0
-        return scored(worker, model, task, dev) | {"score": 80.0 - drop}
+        return scored(worker, model, dev) | {"score": 80.0 - drop}
 
     monkeypatch.setattr(candidates, "rank", ties)
     monkeypatch.setattr(judge, "score_model", score)
@@ -408,8 +408,8 @@ def test_blocks_that_lose_rows_are_left_out(finished, tmp_path, monkeypatch):
 def test_blocks_of_8_bits_keep_the_score_or_go(finished, tmp_path, monkeypatch):
     score = judge.score_model
 
-    def scored(worker, model, task, dev):
-        row = score(worker, model, task, dev)
+    def scored(worker, model, dev):
+        row = score(worker, model, dev)
         is_hurt = model.graph.precision == "int8" and "Loop" in model.graph.nodes
         return row | ({"score": row["score"] - 5.0} if is_hurt else {})
 
@@ -560,7 +560,7 @@ def test_int8_beside_fp32_scored_and_timed(finished, tmp_path):
 def test_int8_that_loses_too_much_falls_back_layer_by_layer(finished, tmp_path, monkeypatch, form):
     """A task that hangs on layer 2 in full precision."""
 
-    def score(worker, model, task, dev):
+    def score(worker, model, dev):
         nodes = onnx.load(str(model.path)).graph.node
         is_hurt = any(
             "layers.2" in n.name and n.op_type in ("MatMulInteger", "QAttention") for n in nodes
@@ -584,7 +584,7 @@ def test_int8_that_loses_too_much_falls_back_layer_by_layer(finished, tmp_path, 
 
 
 def test_int8_that_holds_in_no_layer_is_not_called_int8(finished, tmp_path, monkeypatch):
-    def score(worker, model, task, dev):
+    def score(worker, model, dev):
         is_hurt = any(n.op_type == "MatMulInteger" for n in onnx.load(str(model.path)).graph.node)
         return {"metric": "accuracy", "score": 50.0 if is_hurt else 80.0}
 
@@ -771,9 +771,9 @@ def test_a_recipe_that_onnxruntime_refuses_is_left_out(finished, tmp_path, monke
 def test_auto_picks_the_fastest_that_keeps_the_score(finished, tmp_path, monkeypatch):
     score = judge.score_model
 
-    def lossy(worker, model, task, dev):
+    def lossy(worker, model, dev):
         lost = 5.0 if model.graph.precision == "int8" else 0.0
-        row = score(worker, model, task, dev)
+        row = score(worker, model, dev)
         return row | {"score": row["score"] - lost}
 
     def int8_wins(files, _):
@@ -865,7 +865,9 @@ def test_what_has_no_score_is_not_picked(finished, tmp_path, monkeypatch):
         ({"provider": "gpu"}, "cuda"),
         ({"seq_len": (33,)}, "at most 32 tokens"),
         ({"max_drop": -1.0}, "it must be 0 or more points"),
-        ({"threads": 0}, "at least 1"),
+        ({"threads": 0}, "from 1 to"),
+        ({"threads": 100_000}, "from 1 to"),
+        ({"max_drop": float("inf")}, "it must be 0 or more points"),
         ({"precision": "fp16"}, "--provider cuda"),
         ({"precision": "int8", "provider": "cuda"}, "--provider cpu"),
     ],
