@@ -233,8 +233,9 @@ def _check_places(output: Path | None, ci_dir: Path | None) -> None:
         )
     if ci_dir is not None and ci_dir.exists() and not ci_dir.is_dir():
         raise CofiError(f"--ci-dir is '{ci_dir}', which is a file.", hint="Name a folder.")
-    parent = None if output is None else output.absolute().parent
-    for flag, folder in (("--output", parent), ("--ci-dir", ci_dir and ci_dir.absolute())):
+    is_file = output is not None and (output.is_file() or not output.exists())  # no device, no pipe
+    parent = output.resolve().parent if output is not None and is_file else None
+    for flag, folder in (("--output", parent), ("--ci-dir", ci_dir and ci_dir.resolve())):
         if folder is None:
             continue
         there = next(place for place in (folder, *folder.parents) if place.exists())
