@@ -54,14 +54,22 @@ def remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def is_special(path: Path) -> bool:
+    """Whether a path leads to a device or a pipe, which is written to and never replaced."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 def put_in_place(temporary: Path, path: Path) -> None:
     """Give what lies at a temporary name its own; an older folder goes to the temporary name.
 
-    At once, except for folders where the system cannot exchange two names: a process that is
-    killed between the two steps leaves the old one under the temporary name with OLD after it.
+    At once, except for folders where the system cannot exchange two names, and for the current
+    folder: a process that is killed between the steps leaves the old one under the temporary
+    name with OLD after it.
     """
     if not (temporary.is_dir() and path.exists()):
         os.replace(temporary, path)
+    elif path.samefile(os.curdir):  # renamed, it would take the user's shell with it
+        _exchange_content(temporary, path)
     elif not _exchange(temporary, path):
         old = temporary.with_name(temporary.name + OLD)
         os.replace(path, old)
@@ -71,6 +79,26 @@ def put_in_place(temporary: Path, path: Path) -> None:
             os.replace(old, path)
             raise
         os.replace(old, temporary)
+
+
+def _exchange_content(temporary: Path, path: Path) -> None:
+    """Exchange what lies in two folders, one after another; a failure is undone."""
+    old = temporary.with_name(temporary.name + OLD)
+    old.mkdir()
+    moves = [(entry, old / entry.name) for entry in path.iterdir()]
+    moves += [(entry, path / entry.name) for entry in temporary.iterdir()]
+    done: list[tuple[Path, Path]] = []
+    try:
+        for source, target in moves:
+            os.replace(source, target)
+            done.append((source, target))
+    except BaseException:
+        for source, target in reversed(done):
+            os.replace(target, source)
+        old.rmdir()
+        raise
+    temporary.rmdir()
+    os.replace(old, temporary)
 
 
 def _exchange(first: Path, second: Path) -> bool:

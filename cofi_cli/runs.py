@@ -6,12 +6,13 @@ import errno
 import json
 import os
 import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from cofi_cli.errors import UNREACHABLE, CofiError
-from cofi_cli.places import put_in_place, remove, temporary_beside
+from cofi_cli.places import is_special, put_in_place, remove, temporary_beside
 
 RUNS = Path("runs")
 
@@ -54,22 +55,39 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
     """Write a file or folder through ``write(temporary_path)``, then rename it into place.
 
     A reader never sees a part of it, and a crash leaves the old version. What a killed
-    process left of an earlier try is removed.
+    process left of an earlier try is removed. A link stays, and what it leads to is replaced;
+    a device or a pipe is written to.
 
     Raises:
         CofiError: the disk is full or the place not writable (exit code 6).
     """
+    try:
+        if is_special(path):
+            _write_into(path, write)
+        else:
+            _replace(Path(os.path.realpath(path)), write)
+    except Exception as error:
+        if (told := _os_error_behind(error)) is None:
+            raise
+        raise _disk_error(path, told) from error
+
+
+def _replace(path: Path, write: Callable[[Path], None]) -> None:
     temporary = temporary_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
         put_in_place(temporary, path)
-    except Exception as error:
-        if (told := _os_error_behind(error)) is None:
-            raise
-        raise _disk_error(path, told) from error
     finally:
         remove(temporary)
+
+
+def _write_into(path: Path, write: Callable[[Path], None]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "made"
+        write(made)
+        with path.open("wb") as stream:
+            stream.write(made.read_bytes())
 
 
 def write_text(path: Path, text: str) -> None:
@@ -86,7 +104,7 @@ def read_json(path: Path) -> Any:
     """Read JSON; a broken file is a :class:`CofiError` that names it."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CofiError(f"Cannot read {path}: {error}.", exit_code=UNREACHABLE) from error
 
 
@@ -166,4 +184,5 @@ def command_of(run: RunDir) -> str:
     env = read_json(run.env) if run.env.exists() else {}
     is_named = re.search(r"-finetune(-\d+)?$", run.root.resolve().name)
     is_finetune = is_named or (run.checkpoints / "finetune").exists()
-    return str(env.get("command") or ("finetune" if is_finetune else "prune"))
+    stated = env.get("command") if isinstance(env, dict) else None
+    return str(stated or ("finetune" if is_finetune else "prune"))

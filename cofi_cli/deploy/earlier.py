@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from cofi_cli.runs import read_json
 Row = dict[str, Any]
 KEYS = {"models": ("name",), "cases": ("model", "case"), "scores": ("model",)}
 """List of bench.json -> what its rows are known by."""
+_SMALLEST, _LARGEST = 1e-30, 1e30
+"""No figure but 0 is nearer to it or farther from it: their quotients are numbers."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +60,31 @@ def _check(file: Path, values: Row) -> None:
     if not isinstance(values["env"], dict):
         raise _unreadable(file, "'env' is not a mapping")
     for name, keys in KEYS.items():
-        rows = values.get(name) or []
+        rows = values.get(name, [])
         if not isinstance(rows, list) or not all(_has(row, keys) for row in rows):
             raise _unreadable(file, f"'{name}' is not a list of rows with {' and '.join(keys)}")
     for measure in MEASURES.values():
-        for row in values.get(measure.section) or []:
+        for row in values.get(measure.section, []):
             value = row.get(measure.key)
-            if value is not None and not _is_number(value):
+            if value is None:
+                continue
+            if not _is_number(value):
                 raise _unreadable(file, f"{measure.key} is {value!r}, which is no number")
+            if not _is_plausible(value, may_be_negative=measure.name == "score"):
+                raise _unreadable(file, f"{measure.key} is {value!r}, which nothing measures")
+    for row in values["cases"]:
+        _check_runs(file, row)
+
+
+def _check_runs(file: Path, case: Row) -> None:
+    if type(case.get("runs", 0)) is not int:
+        raise _unreadable(file, f"runs is {case['runs']!r}, which is no whole number")
+    turns = case.get("samples_ms") or []
+    if not isinstance(turns, list) or not all(isinstance(turn, list) for turn in turns):
+        raise _unreadable(file, "samples_ms is not a list of turns with a list of runs each")
+    for run in chain.from_iterable(turns):
+        if not _is_number(run) or not run or not _is_plausible(run):
+            raise _unreadable(file, f"samples_ms holds {run!r}, which is no latency")
 
 
 def _has(row: Any, keys: tuple[str, ...]) -> bool:
@@ -73,7 +92,12 @@ def _has(row: Any, keys: tuple[str, ...]) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    return type(value) in (int, float) and abs(value) < float("inf")
+
+
+def _is_plausible(value: float, *, may_be_negative: bool = False) -> bool:
+    is_in_range = value == 0 or _SMALLEST <= abs(value) <= _LARGEST
+    return is_in_range and (may_be_negative or value >= 0)
 
 
 def _unreadable(file: Path, why: str) -> CofiError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -326,6 +327,9 @@ def test_an_earlier_result_is_read_from_its_file_or_folder(tmp_path: Path) -> No
             USAGE,
             "p50_ms is nan, which is no number.",
         ),
+        ('{"env": {}, "models": null, "cases": []}', USAGE, "'models' is not a list of rows"),
+        ('{"env": {}, "models": [], "cases": false}', USAGE, "'cases' is not a list of rows"),
+        ("[" * 100_000, UNREACHABLE, "Cannot read"),
     ],
 )
 def test_what_is_no_earlier_result(
@@ -338,6 +342,40 @@ def test_what_is_no_earlier_result(
         load_earlier(path)
     assert caught.value.exit_code == code
     assert message in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("p50_ms", 1e308, "p50_ms is 1e+308, which nothing measures."),
+        ("p50_ms", 1e-320, "p50_ms is 1e-320, which nothing measures."),
+        ("p50_ms", -1.0, "p50_ms is -1.0, which nothing measures."),
+        ("p50_ms", 10**400, "which nothing measures."),
+        ("throughput", True, "throughput is True, which is no number."),
+        ("runs", "30", "runs is '30', which is no whole number."),
+        ("runs", None, "runs is None, which is no whole number."),
+        ("samples_ms", 7, "samples_ms is not a list of turns with a list of runs each."),
+        ("samples_ms", [7], "samples_ms is not a list of turns with a list of runs each."),
+        ("samples_ms", [["x"]], "samples_ms holds 'x', which is no latency."),
+        ("samples_ms", [[1, [2]]], "samples_ms holds [2], which is no latency."),
+        ("samples_ms", [[0, 0]], "samples_ms holds 0, which is no latency."),
+        ("samples_ms", [[None]], "samples_ms holds None, which is no latency."),
+        ("samples_ms", [[float("nan")]], "samples_ms holds nan, which is no latency."),
+    ],
+)
+def test_cases_that_nothing_measured(tmp_path: Path, key: str, value: Any, message: str) -> None:
+    values = result()
+    values["cases"][1][key] = value
+    (tmp_path / "bench.json").write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(CofiError) as caught:
+        load_earlier(tmp_path)
+    assert caught.value.exit_code == USAGE
+    assert caught.value.message.endswith(message)
+
+
+def test_scores_below_zero_are_some(tmp_path: Path) -> None:
+    write_json(tmp_path / "bench.json", result(score=-3.5))  # a correlation
+    assert load_earlier(tmp_path).values["scores"][0]["score"] == -3.5
 
 
 def test_a_ratio_of_percentiles_against_a_closed_form() -> None:

@@ -77,6 +77,70 @@ def test_a_folder_takes_the_place_of_another(
     assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path, is_there: bool) -> None:
+    target, link = tmp_path / "there" / "a.txt", tmp_path / "link.txt"
+    if is_there:
+        write_text(target, "old")
+    link.symlink_to(target)
+    write_text(link, "new")
+    assert link.is_symlink() and target.read_text(encoding="utf-8") == "new"
+    assert [path.name for path in target.parent.iterdir()] == ["a.txt"]
+
+
+def test_a_link_to_a_folder_stays(tmp_path: Path) -> None:
+    write_text(tmp_path / "there" / "old.txt", "old")
+    (tmp_path / "link").symlink_to("there")
+    write_atomic(tmp_path / "link", lambda temporary: temporary.mkdir())
+    assert (tmp_path / "link").is_symlink() and list((tmp_path / "there").iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name")
+def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "link").symlink_to(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        for path in (pipe, tmp_path / "link"):
+            write_text(path, "ü")
+            assert os.read(reader, 9).decode() == "ü"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo() and len(list(tmp_path.iterdir())) == 2
+
+
+def names(folder: Path | None = None) -> list[str]:
+    return [path.name for path in (folder or Path()).iterdir()]
+
+
+def in_folder(folder: Path, name: str, text: str) -> None:
+    folder.mkdir()
+    (folder / name).write_text(text, encoding="utf-8")
+
+
+def test_the_current_folder_gets_new_content_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell in it sees the new files: it is not in a folder that is gone."""
+    write_text(tmp_path / "here" / "old.txt", "old")
+    monkeypatch.chdir(tmp_path / "here")
+    write_atomic(Path(), lambda temporary: in_folder(temporary, "new.txt", "new"))
+    assert names() == ["new.txt"] and names(tmp_path) == ["here"]
+
+    real = os.replace
+
+    def fails(source: Path, target: Path) -> None:
+        if source.name == "newer.txt":
+            raise OSError(errno.EIO, "Input/output error")
+        real(source, target)
+
+    monkeypatch.setattr(places.os, "replace", fails)
+    with pytest.raises(CofiError, match="Input/output error"):
+        write_atomic(Path(), lambda temporary: in_folder(temporary, "newer.txt", "newer"))
+    assert names() == ["new.txt"] and names(tmp_path) == ["here"]
+
+
 def test_an_exchange_in_two_steps_that_fails_is_undone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +278,8 @@ def test_a_run_without_env_json_is_told_by_its_name(
     assert command_of(run) == command
     other = {"prune": "finetune", "finetune": "prune"}[command]
     write_json(run.env, {"cpu": "of a version that did not write it"})
+    assert command_of(run) == command
+    write_json(run.env, ["of another tool"])
     assert command_of(run) == command
     write_json(run.env, {"command": other})
     assert command_of(run) == other
