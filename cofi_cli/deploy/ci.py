@@ -58,6 +58,8 @@ def append_summary(path: Path, bench: Json, *, title: str) -> None:
 def write_ci_files(folder: Path, bench: Json, *, title: str) -> list[Path]:
     """Write both series of :func:`series`, and latency.svg where there are scores.
 
+    Where there are none, that of an earlier benchmark is removed.
+
     Returns:
         The files, each written whole or not at all.
 
@@ -68,10 +70,12 @@ def write_ci_files(folder: Path, bench: Json, *, title: str) -> list[Path]:
     files = [folder / SMALLER, folder / BIGGER]
     write_json(files[0], smaller)
     write_json(files[1], bigger)
-    drawn = latency_svg(bench, title=title)
+    drawn, picture = latency_svg(bench, title=title), folder / "latency.svg"
     if drawn is not None:
-        files.append(folder / "latency.svg")
-        write_text(files[-1], drawn)
+        files.append(picture)
+        write_text(picture, drawn)
+    else:
+        picture.unlink(missing_ok=True)
     return files
 
 

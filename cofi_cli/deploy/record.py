@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import time
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -121,10 +122,11 @@ def options_of(folder: Path) -> str:
 def foreign_files(folder: Path) -> list[str]:
     """Name what lies in an export folder and was written by no export.
 
-    Raises:
-        CofiError: its export.json cannot be read (exit code 6).
+    An export.json that cannot be read names nothing: a new export writes it again.
     """
-    values, rows = _read(folder / EXPORT_JSON), read_rows(folder)
+    values, rows = {}, {}
+    with suppress(CofiError):
+        values, rows = _read(folder / EXPORT_JSON), read_rows(folder)
     named = values.get("files", _TOKENIZER) if isinstance(values, dict) else ()
     own = {*_WRITTEN, *named, *(row["file"] for row in rows.values())}
     return sorted(path.name for path in folder.iterdir() if path.name not in own)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path, PurePath
 from typing import Any
 
 from cofi_cli.deploy import text
@@ -19,12 +22,17 @@ from cofi_cli.deploy.tables import (
     summary_table,
 )
 from cofi_cli.deploy.text import Table, get
+from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import RunDir, read_json, write_json, write_text
+
+logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
 LATENCY = "latency.svg"
 """Beside report.md, when the benchmark has scores."""
+_NOT_OURS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What drawing a file raises that holds other things than this program writes."""
 
 
 def render_report(
@@ -66,16 +74,18 @@ def render_report(
 def write_report(run: RunDir) -> None:
     """Draw report.md and its pictures again from what the run's folder holds.
 
-    A benchmark of files that a later export has replaced is left out.
+    A benchmark of files that a later export has replaced is left out, and so is, with a
+    warning, what cannot be read.
 
     Raises:
-        CofiError: there is no report.json, or a file is broken (exit code 6).
+        CofiError: there is no report.json, or it is broken (exit code 6).
     """
-    report = read_json(run.report_json)
-    export, env = (
-        read_json(path) if path.exists() else None for path in (run.onnx / "export.json", run.env)
-    )
-    bench = _current_bench(run)
+    _draw(run, _read_report(run), _current_bench(run))
+
+
+def _draw(run: RunDir, report: Json, bench: Json | None) -> None:
+    export = _read_part(run.onnx / "export.json", lambda values: _sparsity({}, values))
+    env = _read_part(run.env, _environment)
     write_text(run.report_md, render_report(report, bench, export, env))
     if report.get("structure"):
         subtitle = _sparsity_words(report)
@@ -89,21 +99,77 @@ def write_report(run: RunDir) -> None:
 
 
 def add_section(run: RunDir, name: str, section: Json) -> None:
-    """Put a section into report.json and redraw; a run without a report stays without."""
+    """Put a section into report.json and redraw; a run without a report stays without.
+
+    A broken one is left as it is, with a warning: what the section tells of is done by then.
+    """
     if not run.report_json.exists():
         return
-    report = read_json(run.report_json)
+    try:
+        report = _read_report(run)
+    except CofiError as error:
+        logger.warning("The run's report is not drawn again: %s", error.message)
+        return
     report[name] = section
-    if _current_bench(run) is None:
+    bench = _current_bench(run)
+    if bench is None:
         report.pop("bench", None)
     write_json(run.report_json, report)
-    write_report(run)
+    _draw(run, report, bench)
 
 
 def _current_bench(run: RunDir) -> Json | None:
     """Return bench.json, unless it is of other files than those that are there."""
-    bench: Json | None = read_json(run.bench) if run.bench.exists() else None
-    return bench if bench and are_as_timed(bench, run.onnx) else None
+    is_current = True
+
+    def draw(values: Json) -> None:
+        nonlocal is_current
+        render_report({}, values)
+        _latency({}, values)
+        with suppress(CofiError):  # where export.json is broken nothing tells
+            is_current = are_as_timed(values, run.onnx)
+
+    bench = _read_part(run.bench, draw)
+    return bench if bench and is_current else None
+
+
+def _read_report(run: RunDir) -> Json:
+    values = read_json(run.report_json)
+    try:
+        report = _mapping(values)
+        render_report(report)
+    except _NOT_OURS as error:
+        raise CofiError(
+            f"{run.report_json} is not the report of a run: {_said(error)}.",
+            exit_code=UNREACHABLE,
+        ) from error
+    return report
+
+
+def _read_part(path: Path, draw: Callable[[Json], object]) -> Json | None:
+    """Return what a file holds; none, with a warning, where it cannot be read or drawn."""
+    if not path.exists():
+        return None
+    try:
+        values = _mapping(read_json(path))
+        draw(values)
+    except CofiError as error:
+        logger.warning("%s The report leaves it out.", error.message)
+    except _NOT_OURS as error:
+        logger.warning("%s is broken (%s); the report leaves it out.", path, _said(error))
+    else:
+        return values
+    return None
+
+
+def _mapping(values: Any) -> Json:
+    if not isinstance(values, dict):
+        raise TypeError("not a mapping")
+    return values
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _title(report: Json) -> str:

@@ -140,8 +140,7 @@ def load_run_task(run: RunDir) -> Task | None:
     task = load_task(config, taught)
     if task.headline == AGREEMENT:
         task = replace(task, answers=load_answers(run.answers, task.fingerprint))
-    then = read_json(run.env).get("data") if run.env.exists() else None
-    now = task.fingerprint
+    then, now = _trained_on(run), task.fingerprint
     if then and (changed := sorted(k for k in {*then, *now} if then.get(k) != now.get(k))):
         log.warning(
             "The rows of %s changed since it was trained: %s. Scores are of the rows that are "
@@ -150,6 +149,19 @@ def load_run_task(run: RunDir) -> Task | None:
             ", ".join(changed),
         )
     return task
+
+
+def _trained_on(run: RunDir) -> dict[str, Any] | None:
+    """Return the fingerprint of the rows that a run was trained on, where it is known."""
+    if not run.env.exists():
+        return None
+    try:
+        env = read_json(run.env)
+    except CofiError as error:
+        log.warning("%s What the run was trained on is not known.", error.message)
+        return None
+    then = env.get("data") if isinstance(env, dict) else None
+    return then if isinstance(then, dict) else None
 
 
 def _teacher_of(run: RunDir) -> str:

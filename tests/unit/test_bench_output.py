@@ -177,8 +177,9 @@ def test_files_for_ci(tmp_path: Path) -> None:
     assert [file.name for file in files] == [SMALLER, BIGGER, "latency.svg"]
     assert json.loads(files[0].read_text(encoding="utf-8"))[0]["name"] == "dense b1-s128 p50"
     assert {path.name for path in folder.iterdir()} == {file.name for file in files}
-    without = write_ci_files(tmp_path / "b", bench(scores=[]), title="t")
+    without = write_ci_files(folder, bench(scores=[]), title="t")
     assert [file.name for file in without] == [SMALLER, BIGGER]
+    assert {path.name for path in folder.iterdir()} == {SMALLER, BIGGER}, "no older picture"
 
 
 def test_the_summary_says_the_verdict_first() -> None:

@@ -9,8 +9,8 @@ from cofi_cli.deploy.plots import FFN, HEADS, structure_svg
 from cofi_cli.deploy.report import add_section, render_report, write_report
 from cofi_cli.deploy.structure import bar, structure_lines
 from cofi_cli.deploy.tables import case_table, stage_table, summary_table
-from cofi_cli.errors import CofiError
-from cofi_cli.runs import RunDir, read_json, write_json
+from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.runs import RunDir, read_json, write_json, write_text
 
 STRUCTURE = {
     "heads": [3, 0],
@@ -223,6 +223,50 @@ def test_write_report_and_sections(tmp_path):
 def test_no_report_json_is_an_error(tmp_path):
     with pytest.raises(CofiError, match=r"Cannot read .*report\.json"):
         write_report(RunDir(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        *((name, c) for name in ("bench", "env", "onnx/export") for c in ("", "{", "[]", "7")),
+        ("bench", '{"models": [{"name": "a"}]}'),
+        ("bench", '{"env": {}}'),
+        ("onnx/export", '{"models": {}}'),
+    ],
+)
+def test_what_cannot_be_read_is_left_out(tmp_path, caplog, name, content):
+    run = RunDir(tmp_path)
+    write_json(run.report_json, REPORT)
+    write_report(run)
+    whole = run.report_md.read_text(encoding="utf-8")
+    write_text(tmp_path / f"{name}.json", content)
+    add_section(run, "onnx", {"opset": 18})
+    assert caplog.text.count(str(tmp_path / f"{name}.json")) == 1
+    assert caplog.text.rstrip().endswith("eport leaves it out.")
+    assert run.report_md.read_text(encoding="utf-8") == whole
+    assert read_json(run.report_json)["onnx"] == {"opset": 18}
+
+
+def test_a_benchmark_is_shown_beside_a_broken_export_json(tmp_path):
+    run = RunDir(tmp_path)
+    write_json(run.report_json, REPORT)
+    write_json(run.bench, BENCH)
+    write_text(run.onnx / "export.json", "{")
+    write_report(run)
+    assert "## Latency" in run.report_md.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"structure": 1}', '{"stages": [1]}'])
+def test_a_broken_report_is_told_and_left_as_it_is(tmp_path, caplog, content):
+    run = RunDir(tmp_path)
+    write_text(run.report_json, content)
+    add_section(run, "onnx", {})
+    assert "The run's report is not drawn again: " in caplog.text
+    assert str(run.report_json) in caplog.text
+    assert run.report_json.read_text(encoding="utf-8") == content
+    with pytest.raises(CofiError) as caught:
+        write_report(run)
+    assert caught.value.exit_code == UNREACHABLE
 
 
 def test_report_needs_neither_torch_nor_onnx():

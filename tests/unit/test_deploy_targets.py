@@ -251,6 +251,16 @@ def test_what_a_user_put_beside_an_export_is_not_removed(tmp_path):
     assert foreign_files(out) == ["tokenizer.json"], "export.json names its own"
 
 
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"models": {"model": 1}}'])
+def test_a_folder_with_a_broken_export_json_can_be_exported_to_again(tmp_path, content):
+    (tmp_path / "export.json").write_text(content, encoding="utf-8")
+    for own in ("model.onnx", "dense_int8.onnx", "tokenizer.json", "README.md"):
+        (tmp_path / own).touch()
+    assert foreign_files(tmp_path) == []
+    (tmp_path / "thesis.txt").touch()
+    assert foreign_files(tmp_path) == ["thesis.txt"]
+
+
 def test_providers():
     assert provider_name("cuda") == "CUDAExecutionProvider"
     require_provider("cpu", ["CPUExecutionProvider"])

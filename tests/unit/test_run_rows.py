@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -44,7 +46,11 @@ def test_rows_that_changed_are_told(
 
 
 def test_a_run_that_says_nothing_of_its_rows(run: RunDir, caplog: pytest.LogCaptureFixture) -> None:
-    for left in (lambda: write_json(run.env, {"cpu": "x"}), run.env.unlink):
+    others: tuple[Any, ...] = ({"cpu": "x"}, {"data": [1]}, [])
+    for left in (*(partial(write_json, run.env, other) for other in others), run.env.unlink):
         left()
         assert load_run_task(run) is not None
     assert caplog.text == ""
+    run.env.write_text("{", encoding="utf-8")
+    assert load_run_task(run) is not None
+    assert "What the run was trained on is not known." in caplog.text
