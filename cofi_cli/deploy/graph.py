@@ -30,12 +30,14 @@ class Graph:
         precision: ``fp32``, ``fp16`` or ``int8``: that of its matrix products.
         vocab: rows of the table that ``input_ids`` look up, ``None`` when not found.
         opset: version of the standard operators.
+        external: names of files beside it that hold weights.
     """
 
     nodes: dict[str, int]
     precision: str
     vocab: int | None
     opset: int
+    external: tuple[str, ...] = ()
 
 
 def inspect(path: Path) -> Graph:
@@ -79,7 +81,22 @@ def inspect(path: Path) -> Graph:
         precision="int8" if is_int8 else "fp16" if halves else "fp32",
         vocab=_vocab(nested),
         opset=next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0),
+        external=tuple(sorted(_external([*nested, *model.functions]))),
     )
+
+
+def _external(graphs: Sequence[Any]) -> set[str]:
+    """Return the files that tensors of graphs and functions lie in."""
+    attributes = [a for graph in graphs for node in graph.node for a in node.attribute]
+    tensors = [a.t for a in attributes] + [t for a in attributes for t in a.tensors]
+    tensors += [t for graph in graphs for t in getattr(graph, "initializer", ())]
+    return {
+        entry.value
+        for tensor in tensors
+        if tensor.data_location == tensor.EXTERNAL
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
 
 
 def _with_bodies(graph: Any) -> Iterator[Any]:
@@ -87,8 +104,8 @@ def _with_bodies(graph: Any) -> Iterator[Any]:
     yield graph
     for node in graph.node:
         for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield from _with_bodies(attribute.g)
+            for body in [attribute.g] if attribute.HasField("g") else attribute.graphs:
+                yield from _with_bodies(body)
 
 
 def _vocab(graphs: Sequence[Any]) -> int | None:

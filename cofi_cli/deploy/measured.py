@@ -6,19 +6,18 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from cofi_cli.deploy import environment
 from cofi_cli.deploy.client import WorkerClient
-from cofi_cli.deploy.rows import Row, model_row, session_env
+from cofi_cli.deploy.rows import Row, content_row, model_row, session_env
 from cofi_cli.deploy.scoring import DevSet, NotANumber, check_head, score_model
 from cofi_cli.deploy.targets import Model
 from cofi_cli.deploy.timing import Case, Inputs, Progress, Schedule, Turns, time_case
-
-if TYPE_CHECKING:
-    pass
+from cofi_cli.errors import UNREACHABLE, CofiError
 
 logger = logging.getLogger(__name__)
+
+_AT_REST = "Run the same command again while nothing writes there."
 
 
 @dataclass(frozen=True)
@@ -61,11 +60,12 @@ def measure(
         report: called after each turn.
 
     Raises:
-        CofiError: a file that does not open or answer, or does not fit the task.
+        CofiError: a file that does not open or answer, does not fit the task, or was changed
+            meanwhile (exit code 6).
     """
     env = environment.describe_machine()
     with ExitStack() as stack:
-        workers, first_runs = [], []
+        workers, first_runs, contents = [], [], []
         for model in models:
             worker = stack.enter_context(
                 WorkerClient(
@@ -78,16 +78,14 @@ def measure(
             )
             inputs.feed(worker, cases[0])
             first_runs += worker.time(1)
+            contents.append(_content(model))  # not sooner: a file that was read opens faster
             if model.name in dev:
                 check_head(worker, model, dev[model.name])
             workers.append(worker)
         env |= session_env(workers, provider, threads, schedule)
         opened(env)
         timed = _time(workers, cases, schedule, inputs, report)
-        rows = [
-            model_row(worker, model, first)
-            for worker, model, first in zip(workers, models, first_runs, strict=True)
-        ]
+        rows = [model_row(*of) for of in zip(workers, models, first_runs, contents, strict=True)]
         scores: list[Row] = []
         for worker, model in zip(workers, models, strict=True):
             if model.name in dev:
@@ -96,7 +94,30 @@ def measure(
                     scores.append(score_model(worker, model, dev[model.name]))
                 except NotANumber as error:  # the minutes of timing are not lost with it
                     logger.warning("It has no score: %s", error.message)
+        for model, content in zip(models, contents, strict=True):
+            _check_unchanged(model, content)
         return Measured(env, rows, timed, scores)
+
+
+def _content(model: Model) -> Row:
+    try:
+        return content_row(model)
+    except OSError as error:
+        raise CofiError(
+            f"{model.path} was opened, and cannot be read now: {error.strerror or error}.",
+            hint=_AT_REST,
+            exit_code=UNREACHABLE,
+        ) from error
+
+
+def _check_unchanged(model: Model, before: Row) -> None:
+    if _content(model) != before:
+        raise CofiError(
+            f"{model.path} changed while {model.name} was measured: whose figures these are is "
+            "not known.",
+            hint=_AT_REST,
+            exit_code=UNREACHABLE,
+        )
 
 
 def _time(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from shlex import quote
@@ -151,6 +152,14 @@ def file_digest(path: Path) -> str:
     if time.time() - facts.st_mtime < _SETTLED_SECONDS:
         return _digest.__wrapped__(path)
     return _digest(path, facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_size)
+
+
+def files_digest(files: Sequence[Path]) -> str:
+    """Return the sha256 of a file; of several that of their sha256, a line each."""
+    digests = [file_digest(file) for file in files]
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 @functools.lru_cache(maxsize=256)

@@ -7,7 +7,7 @@ from typing import Any
 
 from cofi_cli.deploy import environment, stats
 from cofi_cli.deploy.client import THREAD_VARIABLES, WorkerClient
-from cofi_cli.deploy.record import file_digest
+from cofi_cli.deploy.record import files_digest
 from cofi_cli.deploy.source import weights_digest
 from cofi_cli.deploy.targets import Model, Targets
 from cofi_cli.deploy.timing import Case, Schedule, Turns
@@ -117,19 +117,26 @@ def case_row(
     }
 
 
-def model_row(worker: WorkerClient, model: Model, first_run: float) -> Row:
+def content_row(model: Model) -> Row:
+    """Return the size of a model's files, and their sha256 or that of a checkpoint's weights."""
+    is_file = model.runtime == "onnxruntime"
+    digest = files_digest(model.files) if is_file else weights_digest(str(model.path))
+    return {"bytes": model.bytes, "sha256": digest}
+
+
+def model_row(worker: WorkerClient, model: Model, first_run: float, content: Row) -> Row:
     """Return what there is to say of a file and of the process that ran it.
 
     Args:
         worker: the process.
         model: the file.
         first_run: seconds of the very first run.
+        content: of :func:`content_row`, as the process opened it.
     """
     return {
         "name": model.name,
         "file": str(model.path),
-        "bytes": model.bytes,
-        "sha256": _digest(model),
+        **content,
         "precision": model.precision,
         "form": model.form,
         "runtime": model.runtime,
@@ -163,12 +170,6 @@ def session_env(
         "max_seconds": schedule.max_seconds,
         "seed": schedule.seed,
     }
-
-
-def _digest(model: Model) -> str | None:
-    """Return a file's sha256, or that of a checkpoint's weights."""
-    is_file = model.runtime == "onnxruntime"
-    return file_digest(model.path) if is_file else weights_digest(str(model.path))
 
 
 def _place(model: Model, case: Case) -> Row:

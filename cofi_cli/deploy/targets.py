@@ -68,12 +68,17 @@ class Model:
         return self.path if self.runtime == "torch" else self.path.parent
 
     @property
-    def bytes(self) -> int:
-        """Size of the file, or of a checkpoint's weights."""
+    def files(self) -> list[Path]:
+        """The ONNX file and those that hold its weights, or a checkpoint's weights."""
         if self.runtime == "onnxruntime":
-            return self.path.stat().st_size
-        files = [*self.path.glob("*.safetensors")] or [*self.path.glob("pytorch_model*.bin")]
-        return sum(file.stat().st_size for file in files)
+            beside = self.path.resolve().parent
+            return [self.path, *(beside / name for name in self.graph.external)]
+        return [*self.path.glob("*.safetensors")] or [*self.path.glob("pytorch_model*.bin")]
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files."""
+        return sum(file.stat().st_size for file in self.files)
 
 
 @dataclass(frozen=True)
@@ -161,7 +166,7 @@ def resolve_targets(
             first = dense[0]
     if first is None and len(found) > 1:
         first = found[0]
-    unique = list({m.path: m for m in [*([first] if first else []), *found]}.values())
+    unique = _once([*([first] if first else []), *found])
     if not unique:
         raise CofiError(
             f"Nothing that the provider '{provider}' serves is left to benchmark.",
@@ -201,6 +206,19 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
         if len(set(names)) == len(names):
             return names
     return [str(path) for path in paths]
+
+
+def _once(models: Sequence[Model]) -> list[Model]:
+    """Return one model a file, however its folder was named: the one that an export tells of.
+
+    A link to a file has a name of its own, and stays a model of its own.
+    """
+    found: dict[Path, Model] = {}
+    for model in models:
+        place = model.path.parent.resolve() / model.path.name
+        if place not in found or model.family is not None:
+            found[place] = model
+    return list(found.values())
 
 
 def _models(
@@ -306,6 +324,8 @@ def _checkpoints(
         if target.is_file():
             continue
         run = run_of(target)
+        if run is not None and target.resolve() not in (run.root, run.onnx.resolve()):
+            run = None  # a model folder inside it is meant alone
         try:
             source = find_source(run.root if run is not None else target)
         except CofiError:
@@ -328,5 +348,5 @@ def _checkpoints(
                 runtime="torch",
             )
             found.append(torch_model)
-    dense_first: list[Model] = sorted(found, key=lambda model: not model.is_dense)
-    return dense_first
+    once = {model.name: model for model in found}.values()
+    return sorted(once, key=lambda model: not model.is_dense)

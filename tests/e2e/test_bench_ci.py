@@ -224,6 +224,41 @@ def test_without_checkpoints_pytorch_is_left_out(run: RunDir, tmp_path: Path) ->
     assert alone.models and not [m for m in alone.models if m.runtime == "torch"]
 
 
+def test_a_model_folder_inside_a_run_has_its_own_checkpoint(run: RunDir, tmp_path: Path) -> None:
+    shutil.copytree(run.root, tmp_path / "run")
+    copy = RunDir(tmp_path / "run")
+    save_onnx(copy.model / "onnx" / "model.onnx")
+    asked = {"baseline": None, "is_fresh": lambda *_: True, "exporter": lambda _: {}}
+    found = resolve_targets([copy.model], **asked, torch=True)
+    assert [(m.name, m.path) for m in found.models if m.runtime == "torch"] == [
+        ("torch/model", copy.model)
+    ]
+    for twice in ([copy.root, copy.onnx], [copy.root, copy.root]):
+        found = resolve_targets(twice, **asked, torch=True)
+        names = [m.name for m in found.models if m.runtime == "torch"]
+        assert names == ["torch/dense", "torch/model"]
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_file_that_changes_meanwhile_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_gone: bool
+) -> None:
+    file, real = save_onnx(tmp_path / "a.onnx"), measured._time
+
+    def time(*arguments: Any) -> Any:
+        timed = real(*arguments)
+        file.unlink()
+        if not is_gone:
+            save_onnx(file, seed=1)
+        return timed
+
+    monkeypatch.setattr(measured, "_time", time)
+    with pytest.raises(CofiError, match="cannot be read now" if is_gone else "changed") as caught:
+        bench([file], **QUICK)
+    assert str(file) in caught.value.message
+    assert caught.value.exit_code == UNREACHABLE
+
+
 def test_torch_needs_checkpoints(tmp_path: Path) -> None:
     with pytest.raises(CofiError) as caught:
         bench([save_onnx(tmp_path / "a.onnx")], **QUICK | {"torch": True})

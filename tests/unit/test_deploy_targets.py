@@ -1,16 +1,19 @@
 import inspect
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cofi_cli.deploy.export import export
 from cofi_cli.deploy.providers import provider_name, require_provider
 from cofi_cli.deploy.record import file_digest, foreign_files
+from cofi_cli.deploy.rows import content_row
 from cofi_cli.deploy.source import find_source, run_of
 from cofi_cli.deploy.targets import resolve_targets, unique_names
 from cofi_cli.deploy.timing import Schedule, cross
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import RunDir, write_json
+from tests.tiny_onnx import save_onnx
 
 helper = pytest.importorskip("onnx").helper
 TensorProto = pytest.importorskip("onnx").TensorProto
@@ -70,6 +73,58 @@ def test_a_named_baseline_comes_first_and_once(tmp_path):
 def test_a_folder_stands_for_its_model(tmp_path):
     tiny_onnx(tmp_path / "x" / "model.onnx")
     assert resolve([tmp_path / "x"])[0] == ["model"]
+
+
+def test_a_file_counts_once_however_its_folder_is_named(tmp_path, monkeypatch):
+    a, b = (tiny_onnx(tmp_path / f"{name}.onnx") for name in "ab")
+    (tmp_path / "link").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert resolve([a, Path("a.onnx")])[:2] == (["a"], None)
+    assert resolve([a, Path("link/b.onnx"), b])[:2] == (["a", "b"], "a")
+    tiny_onnx(tmp_path / "x" / "model.onnx")
+    write_json(Path("x/export.json"), {"models": {"model": {"file": "model.onnx", "form": "lean"}}})
+    for paths in ([Path("x"), Path("x/model.onnx")], [Path("x/model.onnx"), Path("x")]):
+        (model,) = resolve(paths)[2].models
+        assert (model.form, model.family) == ("lean", tmp_path / "x")
+
+
+def test_weights_beside_a_file_are_a_part_of_it(tmp_path):
+    """Of initializers, of a constant, and of one in a branch."""
+    import onnx
+
+    def constant(name):
+        value = onnx.numpy_helper.from_array(np.ones(300, dtype=np.float32), name)
+        return helper.make_node("Constant", [], [f"{name}_out"], value=value)
+
+    value = helper.make_tensor_value_info("body_out", TensorProto.FLOAT, [300])
+    body = helper.make_graph([constant("body")], "body", [], [value])
+    path = save_onnx(tmp_path / "a.onnx")
+    alone = resolve([path])[2].models[0]
+    assert alone.files == [path] and content_row(alone)["sha256"] == file_digest(path)
+    model = onnx.load(str(path))
+    is_so = onnx.numpy_helper.from_array(np.asarray(True), "is_so")
+    model.graph.initializer.append(is_so)
+    branch = helper.make_node("If", ["is_so"], ["if"], then_branch=body, else_branch=body)
+    model.graph.node.extend([constant("const"), branch])
+    onnx.save(
+        model,
+        str(path),
+        save_as_external_data=True,
+        all_tensors_to_one_file=False,
+        size_threshold=500,
+        convert_attribute=True,
+    )
+    found = resolve([path])[2].models[0]
+    beside = {file.name for file in tmp_path.iterdir()} - {"a.onnx"}
+    assert set(found.graph.external) == beside == {"table", "square", "const", "body"}
+    before = content_row(found)
+    assert before["bytes"] == sum(file.stat().st_size for file in tmp_path.iterdir())
+    for name in beside:
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(bytes(len(content)))
+        assert content_row(found)["sha256"] != before["sha256"]
+        (tmp_path / name).write_bytes(content)
+    assert content_row(found) == before
 
 
 def exported(folder, row):
