@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -273,13 +273,22 @@ def _show(result: BenchResult) -> None:
     tables = [t.case_table(values), t.score_table(values)]
     tables += [t.change_table(values), t.gate_table(values)]
     lines: list[str] = []
-    if run is not None and run.report_json.exists():
-        tables.append(t.summary_table(read_json(run.report_json), values))
+    if run is not None and (report := _report_of(run)):
+        tables.append(t.summary_table(report, values))
         lines = [f"report  {run.report_md}"]
         pictures = (run.structure, run.root / LATENCY)
         lines += [f"picture {path}" for path in pictures if path.exists()]
     show_tables(tables)
     show_lines([*_left_out(result), _machine(result), *lines])
+
+
+def _report_of(run: RunDir) -> dict[str, Any] | None:
+    """Return a run's report, if it can be read: why not has been said by then."""
+    try:
+        report = read_json(run.report_json) if run.report_json.exists() else None
+    except CofiError:
+        return None
+    return report if isinstance(report, dict) else None
 
 
 def _machine(result: BenchResult) -> str:

@@ -18,7 +18,7 @@ from cofi_cli.cli.main import app
 from cofi_cli.errors import GATE, UNREACHABLE, USAGE
 from cofi_cli.runs import read_json, write_json
 from tests.cli.conftest import Cofi
-from tests.tiny_onnx import save_onnx
+from tests.tiny_onnx import save_onnx, save_run
 
 ROOT = Path(__file__).parents[2]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
@@ -290,3 +290,14 @@ def test_what_the_action_is_given_is_data(tmp_path: Path, files: tuple[Path, Pat
     assert code == 6 and "does not exist" in said
     assert outputs["passed"] == "false"
     assert not (tmp_path / "hacked").exists()
+
+
+@pytest.mark.parametrize("content", ["[]", "{"])
+def test_a_broken_report_costs_no_table(
+    cofi: Cofi, bert_folder: Path, reviews: Path, tmp_path: Path, content: str
+) -> None:
+    run = save_run(tmp_path / "run", bert_folder, reviews)
+    run.report_json.write_text(content, encoding="utf-8")
+    done = cofi("bench", "run", "--no-score", "--no-torch", *QUICK)
+    assert done.code == 0 and "Latency" in done.out and "Traceback" not in done.err
+    assert "report is not drawn again" in done.err
