@@ -176,13 +176,21 @@ def foreign_folder(root: Path) -> CofiError:
     )
 
 
+def recorded(run: RunDir) -> dict[str, Any]:
+    """Return what env.json says of a run; nothing where it says nothing.
+
+    Raises:
+        CofiError: it cannot be read (exit code 6).
+    """
+    env = read_json(run.env) if run.env.exists() else {}
+    return env if isinstance(env, dict) else {}
+
+
 def command_of(run: RunDir) -> str:
     """Return which command made a run, ``prune`` or ``finetune``.
 
     A run that was killed before it could write env.json is told by its name.
     """
-    env = read_json(run.env) if run.env.exists() else {}
     is_named = re.search(r"-finetune(-\d+)?$", run.root.resolve().name)
     is_finetune = is_named or (run.checkpoints / "finetune").exists()
-    stated = env.get("command") if isinstance(env, dict) else None
-    return str(stated or ("finetune" if is_finetune else "prune"))
+    return str(recorded(run).get("command") or ("finetune" if is_finetune else "prune"))

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from cofi_cli.tasks.taught import renumbered, say_nothing
+from cofi_cli.tasks.taught import label_names, renumbered, say_nothing
 
 if TYPE_CHECKING:
     from cofi_cli.tasks import Task
@@ -25,8 +25,7 @@ def as_numbered(task: Task, config: Mapping[str, Any], name: str) -> Task:
         config: of the model, for its ``id2label``.
         name: of the model, for messages.
     """
-    names = config.get("id2label") or {}
-    labels = tuple(str(names[key]) for key in sorted(names, key=int))
+    labels = label_names(config)
     if not task.labels or len(labels) != len(task.labels):  # as many outputs are asked elsewhere
         return task
     own = renumbered(task, labels)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from cofi_cli.config import RunConfig, TaskConfig
 from cofi_cli.deploy.record import EXPORT_JSON, file_digest, options_of, read_rows
 from cofi_cli.errors import UNREACHABLE, CofiError
-from cofi_cli.runs import RunDir, read_json
+from cofi_cli.runs import RunDir, read_json, recorded
+from cofi_cli.tasks.taught import label_names
 
 if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
@@ -153,14 +154,11 @@ def load_run_task(run: RunDir) -> Task | None:
 
 def _trained_on(run: RunDir) -> dict[str, Any] | None:
     """Return the fingerprint of the rows that a run was trained on, where it is known."""
-    if not run.env.exists():
-        return None
     try:
-        env = read_json(run.env)
+        then = recorded(run).get("data")
     except CofiError as error:
         log.warning("%s What the run was trained on is not known.", error.message)
         return None
-    then = env.get("data") if isinstance(env, dict) else None
     return then if isinstance(then, dict) else None
 
 
@@ -195,7 +193,7 @@ def load_model(name: str) -> CofiForTask:
     is_ours = config["model_type"] == CofiConfig.model_type
     if not is_ours:
         adapter_for(name, config)
-    labels, head = _labels(config), head_kind(config)
+    labels, head = label_names(config), head_kind(config)
     if head is None or (head == "embedding" and not is_ours):
         # A bare encoder says nothing of how it is pooled, unless modules.json lies beside it.
         head = "embedding" if is_embedder(name) else "sequence"
@@ -275,8 +273,3 @@ def renewing(folder: Path) -> str | None:
         if now is not None and now != stated:
             return f"cofi export --onnx {quote(str(place))}{elsewhere}{options_of(folder)}"
     return None
-
-
-def _labels(config: dict[str, Any]) -> tuple[str, ...]:
-    names = config.get("id2label") or {}
-    return tuple(names[key] for key in sorted(names, key=int))

@@ -171,15 +171,14 @@ def to_classes(
     Raises:
         CofiError: a label that is not among the names; names its row.
     """
+    own = [class_name(value) for value in table.columns[column]]
     index = {name: i for i, name in enumerate(names)}
-    classes: list[int] = []
-    for row, value in enumerate(table.columns[column]):
-        name = class_name(value)
-        place = find_name(name, names) if any_case else index.get(name)
-        if place is None:
+    if any_case:
+        index = {name: i for name in set(own) if (i := find_name(name, names)) is not None}
+    for row, name in enumerate(own):
+        if name not in index:
             raise unknown_label(name, names, table.place(row), origin)
-        classes.append(place)
-    return classes
+    return [index[name] for name in own]
 
 
 def find_name(name: str, names: Sequence[str]) -> int | None:

@@ -129,12 +129,12 @@ _EXCEL = "sep="
 """Begins the line above the header by which Excel tells the delimiter."""
 
 
-def _check_separator(path: Path, line: str) -> None:
-    separator = line[len(_EXCEL) :]
-    expected = "," if path.suffix.lower() == ".csv" else "\t"
-    if separator.strip(" ") not in ("", expected):
+def _check_separator(path: Path, fields: list[str]) -> None:
+    """Refuse another delimiter; the file's own has cut the line behind the sign."""
+    named = fields[0][len(_EXCEL) :].strip()
+    if named:
         raise CofiError(
-            f"{path}, line 1: {line} says that fields are separated by '{separator}'; a .csv has "
+            f"{path}, line 1: {fields[0]} says that fields are separated by '{named}'; a .csv has "
             "commas, a .tsv tabs.",
             hint="Save the file with one of them.",
         )
@@ -162,7 +162,7 @@ def _delimited(path: Path, lines: Callable[[str], Iterator[tuple[int, list[str]]
     try:
         first = next(rows, None)
         if first is not None and first[1][0].lower().startswith(_EXCEL):
-            _check_separator(path, ",".join(first[1]))
+            _check_separator(path, first[1])
             first = next(rows, None)
         if first is None:
             return Table(path, {}, [])
@@ -228,14 +228,17 @@ def read_parquet(path: Path) -> Table:
     if not path.is_file():
         raise _missing(path)
     try:
-        names = pq.read_schema(path).names
+        schema = pq.read_schema(path)
+        names = schema.names
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise CofiError(f"{path}: the column '{twice}' is there twice.")
         columns = pq.read_table(path).to_pydict()
     except (pa.ArrowException, OSError) as error:
         raise CofiError(f"{path} is not a readable parquet file: {error}.") from error
-    columns = {name: _decoded(values, path, name) for name, values in columns.items()}
+    for field in schema:
+        if "binary" in str(field.type):
+            columns[field.name] = _decoded(columns[field.name], path, field.name)
     length = len(next(iter(columns.values()), []))
     return Table(path, columns, list(range(1, length + 1)), unit="row")
 

@@ -52,12 +52,9 @@ def in_order_of(task: Task, taught: Taught) -> Task:
 
 def renumbered(task: Task, names: tuple[str, ...]) -> Task | None:
     """Return a task with its labels numbered as ``names`` are; ``None`` where one is not there."""
-    found = [find_name(label, names) for label in task.labels]
-    place = [i for i in found if i is not None]
-    if len(set(place)) < len(found):
-        return None
-    if not place or place == list(range(len(names))):
-        return task
+    place = places(task.labels, names)
+    if place is None or not place or place == list(range(len(names))):
+        return None if place is None else task
     splits = {
         name: split
         if split.labels is None
@@ -65,6 +62,18 @@ def renumbered(task: Task, names: tuple[str, ...]) -> Task | None:
         for name, split in task.splits.items()
     }
     return replace(task, labels=names, splits=splits, fingerprint={})
+
+
+def places(labels: Sequence[str], names: Sequence[str]) -> list[int] | None:
+    """Return where each label stands among names; ``None`` unless all have a place of their own."""
+    found = [place for label in labels if (place := find_name(label, names)) is not None]
+    return found if len(set(found)) == len(labels) else None
+
+
+def label_names(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names that a model's configuration gives its labels, in their order."""
+    names = config.get("id2label") or {}
+    return tuple(str(names[key]) for key in sorted(names, key=int))
 
 
 def say_nothing(names: Sequence[str]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from cofi_cli.modeling import CofiForTask
+from cofi_cli.tasks.taught import label_names, places
 
 
 def put_in_order(model: CofiForTask, config: Mapping[str, Any], labels: Sequence[str]) -> bool:
@@ -23,12 +24,11 @@ def put_in_order(model: CofiForTask, config: Mapping[str, Any], labels: Sequence
     Returns:
         Whether the order was another.
     """
-    names = config.get("id2label") or {}
-    theirs = [str(names[key]).lower() for key in sorted(names, key=int)]
-    ours = [label.lower() for label in labels]
-    if theirs == ours or sorted(theirs) != sorted(ours) or len(set(ours)) < len(ours):
+    names = label_names(config)
+    place = places(labels, names)
+    if place is None or len(names) != len(labels) or place == list(range(len(names))):
         return False
-    order = torch.tensor([theirs.index(label) for label in ours])
+    order = torch.tensor(place)
     with torch.no_grad():
         for tensor in (model.classifier.weight, model.classifier.bias):
             tensor.copy_(tensor[order.to(tensor.device)])

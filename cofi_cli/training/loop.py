@@ -96,9 +96,21 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
     session.metrics.rewind(stage.name, done)
     session.progress.stage(stage.name, total, done)
 
-    def save() -> None:
+    def diverged() -> Diverged:
         session.metrics.flush()
-        state = {"step": done, "time": asdict(used), "stage": stage.state()}
+        kept = f"{path} (step {load_state(path)['step']})" if path.exists() else "nothing yet"
+        return Diverged(stage.name, done, kept)
+
+    def sound_state() -> dict[str, Any]:
+        """Return what a step left: its loss, which is from before it, does not tell."""
+        state = stage.state()
+        if not _is_finite(state):
+            raise diverged()
+        return state
+
+    def save() -> None:
+        state = {"step": done, "time": asdict(used), "stage": sound_state()}
+        session.metrics.flush()
         save_state(path, state)
 
     eval_every = max(1, round(per_epoch / train.evals_per_epoch))
@@ -131,19 +143,14 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
         row |= stage.step(batch, indices, done)
         seconds = time.perf_counter() - began
         done += 1
-        is_evaluated = done % eval_every == 0 or done == total
-        is_saved = done % train.checkpoint_steps == 0 or done == total or session.flag.is_set
-        # The loss is from before the step: what is kept or scored is looked at by itself.
-        is_sound = math.isfinite(row["loss"])
-        if not is_sound or ((is_evaluated or is_saved) and not _is_finite(stage.state())):
-            session.metrics.flush()
-            kept = f"{path} (step {load_state(path)['step']})" if path.exists() else "nothing yet"
-            raise Diverged(stage.name, done, kept)
+        if not math.isfinite(row["loss"]):
+            raise diverged()
         used.seconds += seconds
         used.examples += len(indices)
         used.steps = done
         row["examples_per_second"] = len(indices) / seconds
-        if is_evaluated:
+        if done % eval_every == 0 or done == total:
+            sound_state()
             began = time.perf_counter()
             row |= stage.evaluate(done) or {}
             used.evaluation_seconds += time.perf_counter() - began
@@ -152,7 +159,7 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
         if session.flag.is_set and done < total:
             save()
             raise Interrupted(f"in stage '{stage.name}', step {done}", session.resume_command)
-        if is_saved:
+        if done % train.checkpoint_steps == 0 or done == total:
             save()
     session.metrics.flush()
     return used

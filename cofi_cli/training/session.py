@@ -14,7 +14,7 @@ from accelerate.utils import set_seed
 
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import ENVIRONMENT, CofiError
-from cofi_cli.runs import RunDir, read_json, write_json, write_text
+from cofi_cli.runs import RunDir, recorded, write_json, write_text
 from cofi_cli.tasks import Encoded, Task
 from cofi_cli.training.checks import guard_data, wide_numbers
 from cofi_cli.training.embedder_checks import check_embedders, task_tokenizer
@@ -136,7 +136,7 @@ def _bf16_gain(config: RunConfig, run: RunDir, device: torch.device) -> float:
     if config.train.precision != "auto":
         return 0.0
     if run.env.exists():
-        return float(read_json(run.env).get("bf16_gain", 0.0))
+        return float(recorded(run).get("bf16_gain", 0.0))
     return bf16_gain(device)
 
 

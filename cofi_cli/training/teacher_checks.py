@@ -17,7 +17,7 @@ from cofi_cli.config import RunConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig
 from cofi_cli.tasks import Task
-from cofi_cli.tasks.taught import foreign_label, say_nothing
+from cofi_cli.tasks.taught import foreign_label, label_names, places, say_nothing
 from cofi_cli.training.artefacts import plan_of
 from cofi_cli.training.distiller import uses_layers
 from cofi_cli.training.embedder_checks import given_teacher
@@ -62,11 +62,8 @@ def check_given_teacher(config: RunConfig, task: Task, *, prunes: bool) -> None:
 
 def _check_names(given: str, theirs: dict[str, Any], task: Task) -> None:
     """Refuse names that say something else than the task's; numbers are taken as they come."""
-    found = theirs.get("id2label") or {}
-    names = [str(found[key]) for key in sorted(found, key=int)]
-    if not task.labels or not names:
-        return
-    if sorted(map(str.lower, names)) == sorted(map(str.lower, task.labels)):
+    names = label_names(theirs)
+    if not task.labels or not names or places(task.labels, names) is not None:
         return
     if say_nothing(names) or all(label.isdecimal() for label in task.labels):
         order = ", ".join(f"{a} is {b}" for a, b in zip(names, task.labels, strict=True))

@@ -398,6 +398,8 @@ def test_two_columns_of_one_name_in_parquet():
 def test_excels_line_above_the_header():
     task = load("sep=,\n" + GOOD, "SEP=,\r\n" + GOOD)
     assert task.labels == ("neg", "pos") and len(task.splits["train"]) == 2
+    tabs = "sep=\t\n" + GOOD.replace(",", "\t")
+    assert load(tabs, tabs, kind="tsv").labels == ("neg", "pos")
     found = fault("sep=;\ntext;label\nfine;pos\n")
     assert "fields are separated by ';'" in found.message
 
