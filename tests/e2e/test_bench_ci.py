@@ -23,6 +23,7 @@ from cofi_cli.deploy.lengths import longest_input
 from cofi_cli.deploy.numbering import as_numbered
 from cofi_cli.deploy.record import file_digest
 from cofi_cli.deploy.result import BenchResult
+from cofi_cli.deploy.scoring import DevSet
 from cofi_cli.deploy.source import load_model, load_run_task, write_config
 from cofi_cli.deploy.targets import resolve_targets
 from cofi_cli.deploy.wire import unpack
@@ -487,8 +488,20 @@ def test_a_score_of_some_rows_says_so(run: RunDir) -> None:
 
 @pytest.mark.parametrize("limited", ["positions", "tokenizer"])
 def test_rows_are_cut_at_what_models_take(
-    run: RunDir, tmp_path: Path, caplog: pytest.LogCaptureFixture, limited: str
+    run: RunDir,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    limited: str,
 ) -> None:
+    longest = []
+    score = measured.score_model
+
+    def scored(worker: Any, model: Any, dev: DevSet) -> dict[str, Any]:
+        longest.append(max(map(len, dev.rows.input_ids)))
+        return score(worker, model, dev)
+
+    monkeypatch.setattr(measured, "score_model", scored)
     task = load_run_task(run)
     assert task is not None
     dev = task.splits["validation"]
@@ -502,6 +515,7 @@ def test_rows_are_cut_at_what_models_take(
     found = bench([tmp_path / "onnx" / "model.onnx"], **QUICK, task=long)
     assert found.scores[0]["rows"] == 64
     most = 48 if limited == "positions" else 24
+    assert longest == [most]
     assert f"Rows of sst2 are cut at {most} tokens" in caplog.text
 
 
