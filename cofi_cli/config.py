@@ -157,6 +157,8 @@ class TrainConfig(Section):
     eval_batch_size: int = Field(64, ge=1)
     checkpoint_steps: int = Field(250, ge=1)
     group_by_length: bool = True
+    minutes: float | None = Field(None, gt=0)
+    """Time of the whole run; the epochs of pruning and recovery are then scaled to fit into it."""
     threads: int | None = Field(None, ge=1)
     device: Literal["auto", "cpu", "cuda"] = "auto"
 

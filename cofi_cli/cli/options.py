@@ -112,6 +112,14 @@ CacheGb = Annotated[
         rich_help_panel=_TRAIN,
     ),
 ]
+Minutes = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N",
+        help="Time of the whole run; the epochs are scaled to fit, by steps timed at its start.",
+        rich_help_panel=_TRAIN,
+    ),
+]
 Precision = Annotated[str | None, typer.Option(help="auto, fp32 or bf16.", rich_help_panel=_TRAIN)]
 Threads = Annotated[str | None, typer.Option(metavar="N", rich_help_panel=_TRAIN)]
 Output = Annotated[
@@ -141,6 +149,7 @@ KEYS = {
     "teacher": ("--teacher", "teacher.path"),
     "seed": ("--seed", "seed"),
     "teacher_cache_gb": ("--teacher-cache-gb", "prune.teacher_cache_gb"),
+    "minutes": ("--minutes", "train.minutes"),
     "precision": ("--precision", "train.precision"),
     "threads": ("--threads", "train.threads"),
 }

@@ -19,6 +19,7 @@ from rich.progress import (
 from rich.text import Text
 
 from cofi_cli.cli.console import stderr
+from cofi_cli.format import clock
 
 if TYPE_CHECKING:
     from cofi_cli.training.progress import Progress as TrainingProgress
@@ -74,13 +75,6 @@ def evaluation(row: Mapping[str, Any]) -> str:
     if scores and "realised_sparsity" in row:
         scores.append(f"realised sparsity {row['realised_sparsity']:.4f}")
     return ", ".join(scores)
-
-
-def clock(seconds: float) -> str:
-    """Show a time left: ``0:42``, ``12:05``, ``1:02:05``."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
 
 
 class _Watcher:

@@ -29,6 +29,7 @@ def prune(
     kind: o.KindName = None,
     unlabelled: o.Unlabelled = None,
     max_length: o.MaxLength = None,
+    minutes: o.Minutes = None,
     seed: o.Seed = None,
     precision: o.Precision = None,
     threads: o.Threads = None,

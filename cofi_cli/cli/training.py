@@ -15,6 +15,7 @@ from cofi_cli.cli.folders import output_folder, unfinished_run
 from cofi_cli.cli.options import build_config
 from cofi_cli.cli.progress import make_progress
 from cofi_cli.config import RunConfig
+from cofi_cli.format import clock
 from cofi_cli.runs import RunDir
 
 Command = Literal["prune", "finetune"]
@@ -90,8 +91,9 @@ def run_training(
         show_json(report)
     else:
         show_report(report, run)
-    if report.get("missed"):
-        say(f"Warning: {report['missed']}")
+    for warning in ("missed", "not_learned"):
+        if report.get(warning):
+            say(f"Warning: {report[warning]}")
 
 
 def show_report(report: Mapping[str, Any], run: RunDir) -> None:
@@ -143,12 +145,14 @@ def show_plan(config: RunConfig, run: RunDir, *, resume: bool, as_json: bool) ->
         ("reachable sparsity", f"{low:g} to {high:.4f}"),
         ("run folder", plan["output"]),
     )
-    stages = tuple((s["name"], f"{s['epochs']:g}", f"{s['steps']:,}") for s in plan["stages"])
+    stages = tuple(
+        (s["name"], f"{s['steps']:,}", f"about {clock(s['seconds'])}") for s in plan["stages"]
+    )
     show_lines(["# Resolved configuration", yaml.safe_dump(resolved, sort_keys=False).rstrip()])
     show_tables(
         [
             Table("What would happen", ("", ""), facts),
-            Table("Stages", ("stage", "epochs", "steps"), stages),
+            Table("Stages", ("stage", "steps", "time"), stages),
         ]
     )
     show_lines([f"Warning: {note}" for note in plan["warnings"]])

@@ -50,8 +50,9 @@ def render_report(
         env: env.json, if there is one.
     """
     parts = [f"# {_title(report)}"]
-    if report.get("missed"):
-        parts.append(f"**The target was missed:** {report['missed']}")
+    for warning in ("missed", "not_learned"):
+        if report.get(warning):
+            parts.append(f"**Warning:** {report[warning]}")
     if report.get("note"):
         parts.append(str(report["note"]))
     parts.append(summary_table(report, bench).markdown())

@@ -10,6 +10,7 @@ from cofi_cli.tasks import no_labels
 from cofi_cli.training.evaluation import INPUTS
 from cofi_cli.training.optim import linear_decay
 from cofi_cli.training.plain_stage import PlainStage
+from cofi_cli.training.schedule import total_steps
 from cofi_cli.training.session import Session
 
 
@@ -26,7 +27,9 @@ class DenseStage(PlainStage):
     ) -> None:
         if session.splits["train"].labels is None:
             raise no_labels(session.task)
-        super().__init__(session, model, settings, name=name)
+        rows = len(session.splits["train"])
+        steps = total_steps(rows, batch_size=settings.batch_size, epochs=settings.epochs)
+        super().__init__(session, model, settings, name=name, steps=steps)
         self.settings = settings
 
     def learning_rate(self, step: int) -> float:

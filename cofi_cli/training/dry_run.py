@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from cofi_cli.config import RunConfig
 from cofi_cli.pruning.distillation import teacher_taps
 from cofi_cli.runs import RunDir
-from cofi_cli.tasks.encoding import check_length
 from cofi_cli.training.checks import check_target, guard_data, guard_folder, wide_numbers
-from cofi_cli.training.embedder_checks import check_embedders, given_teacher, task_tokenizer
+from cofi_cli.training.costs import estimate, fit, measure_costs
+from cofi_cli.training.embedder_checks import given_teacher
+from cofi_cli.training.interrupts import StopFlag
 from cofi_cli.training.run_task import load_run_task
-from cofi_cli.training.schedule import check_schedule, slow_gates, total_steps
+from cofi_cli.training.schedule import Schedule, slow_gates, total_steps
+from cofi_cli.training.session import open_session
+from cofi_cli.training.teacher import load_for_task
 from cofi_cli.training.teacher_checks import check_given_teacher
 
 
@@ -35,29 +41,36 @@ def dry_run(
     task = load_run_task(config)
     if run is not None:
         guard_data(run, task)
-    check_embedders(config, task)
-    tokenizer = task_tokenizer(config, task)
-    check_length(tokenizer, task.max_length)
     given = given_teacher(config, task)
     check_given_teacher(config, task, prunes=True)
     counts = {name: len(split) for name, split in task.splits.items()}
-    features = None
-    if task.kind in ("span", "tokens"):  # long ones are cut into several
-        features = {name: len(task.encode(name, tokenizer)) for name in task.splits}
-    rows = (features or counts)["train"]
-    check_schedule(config, rows=rows)
-    stages = []
+    with TemporaryDirectory() as folder:
+        session = open_session(
+            config,
+            RunDir(Path(folder) / "run"),
+            progress=None,
+            flag=StopFlag(),
+            command="prune",
+            task=task,
+        )
+        costs = measure_costs(session, load_for_task(session, config.model))
+    encoded = {name: len(split) for name, split in session.splits.items()}
+    rows = encoded["train"]
+    steps = Schedule.of(config, rows=rows)
+    if config.train.minutes is not None:
+        steps = fit(session, costs, steps, minutes=config.train.minutes)
+    stages = [("prune", steps.prune), ("recover", steps.recover)]
     if given is None:
-        stages.append(_stage("teacher", rows, config.teacher))
-    stages.append(_stage("prune", rows, config.prune))
-    if config.recover.epochs:
-        stages.append(_stage("recover", rows, config.recover))
+        settings = config.teacher
+        count = total_steps(rows, batch_size=settings.batch_size, epochs=settings.epochs)
+        stages.insert(0, ("teacher", count))
+    seconds = estimate(session, costs, steps)
     return {
         "model": config.model,
         "task": task.name,
         "kind": task.kind,
         "rows": counts,
-        "features": features,
+        "features": encoded if task.kind in ("span", "tokens") else None,
         "labels": list(task.labels),
         "metric": task.metrics[0],
         "shape": shape.as_dict(),
@@ -65,11 +78,11 @@ def dry_run(
         "kept_weights": round(shape.prunable * (1 - config.prune.sparsity)),
         "reachable_sparsity": [0.0, most],
         "teacher_layers": teacher_taps(shape.n_layers),
-        "stages": stages,
-        "warnings": [note for note in (slow_gates(config, rows=rows), wide_numbers(task)) if note],
+        "stages": [
+            {"name": name, "steps": count, "seconds": getattr(seconds, name)}
+            for name, count in stages
+            if count
+        ],
+        "seconds": asdict(seconds) | {"total": seconds.total},
+        "warnings": [note for note in (slow_gates(config, steps), wide_numbers(task)) if note],
     }
-
-
-def _stage(name: str, rows: int, settings: Any) -> dict[str, Any]:
-    steps = total_steps(rows, batch_size=settings.batch_size, epochs=settings.epochs)
-    return {"name": name, "epochs": settings.epochs, "steps": steps}

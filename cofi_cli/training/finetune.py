@@ -25,6 +25,7 @@ from cofi_cli.training.progress import Progress
 from cofi_cli.training.recover_stage import RecoverStage
 from cofi_cli.training.results import finetune_report
 from cofi_cli.training.run_task import ask_teacher, load_run_task
+from cofi_cli.training.schedule import total_steps
 from cofi_cli.training.session import Session, open_session
 from cofi_cli.training.teacher import (
     load_for_task,
@@ -135,7 +136,9 @@ def _distil(session: Session, model: CofiForTask, teacher: CofiForTask) -> Stage
     outputs = make_teacher_outputs(session, teacher, distill)
     spent = prepare_outputs(session, outputs)
     distiller = Distiller(outputs, distill, objective=session.objective)
-    stage = RecoverStage(session, model, distiller, config.recover, kept=kept, name=_STAGE)
+    rows, settings = len(session.splits["train"]), config.recover
+    steps = total_steps(rows, batch_size=settings.batch_size, epochs=settings.epochs)
+    stage = RecoverStage(session, model, distiller, settings, kept=kept, steps=steps, name=_STAGE)
     if not has_begun(session, stage):
         stage.best.offer(evaluate(session, model)[session.task.headline], 0, model)
     used = run_stage(session, stage)

@@ -15,7 +15,6 @@ from torch import Tensor
 from cofi_cli.tasks import batches, collate
 from cofi_cli.training.checkpoint import load_state, save_state
 from cofi_cli.training.interrupts import Diverged, Interrupted
-from cofi_cli.training.schedule import total_steps
 from cofi_cli.training.seeding import derive, seed_global
 from cofi_cli.training.session import Session
 
@@ -24,7 +23,7 @@ class Stage(Protocol):
     """One stage's own part of the loop. Its state is all that a checkpoint needs."""
 
     name: str
-    epochs: float
+    total: int
     batch_size: int
     precision: str
 
@@ -86,7 +85,7 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
     train = session.config.train
     encoded = session.splits["train"]
     per_epoch = math.ceil(len(encoded) / stage.batch_size)
-    total = total_steps(len(encoded), batch_size=stage.batch_size, epochs=stage.epochs)
+    total = stage.total
     path = _checkpoint(session, stage)
     used, done = StageTime(), 0
     if path.exists():

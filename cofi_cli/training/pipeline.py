@@ -16,6 +16,7 @@ from cofi_cli.training.artefacts import save_compact
 from cofi_cli.training.checkpoint import load_state, save_state
 from cofi_cli.training.checks import check_target, guard_folder
 from cofi_cli.training.claim import claim
+from cofi_cli.training.costs import obtain_schedule
 from cofi_cli.training.distiller import Distiller, load_layer_map
 from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.interrupts import stop_flag
@@ -26,7 +27,7 @@ from cofi_cli.training.prune_stage import PruneStage
 from cofi_cli.training.recover_stage import RecoverStage
 from cofi_cli.training.results import Pruned, build_report
 from cofi_cli.training.run_task import ask_teacher, load_run_task
-from cofi_cli.training.schedule import slow_gates
+from cofi_cli.training.schedule import Schedule, slow_gates
 from cofi_cli.training.session import Session, open_session
 from cofi_cli.training.student import make_student
 from cofi_cli.training.teacher import (
@@ -72,14 +73,15 @@ def prune(
         session = open_session(
             config, run, progress=progress, flag=flag, command="prune", task=task
         )
-        if note := slow_gates(config, rows=len(session.splits["train"])):
+        steps = obtain_schedule(session)
+        if note := slow_gates(config, steps):
             log.warning("%s", note)
         times: dict[str, dict[str, float]] = {}
         teacher = obtain_teacher(session, times)
         ask_teacher(session, teacher)
         outputs = make_teacher_outputs(session, teacher)
-        pruned = _pruned(session, outputs, times)
-        model = _recovered(session, outputs, pruned, times)
+        pruned = _pruned(session, outputs, steps, times)
+        model = _recovered(session, outputs, pruned, steps, times)
         report = build_report(session, teacher=teacher, model=model, pruned=pruned, times=times)
         save_compact(session, model, report)
         write_json(run.report_json, report)
@@ -87,7 +89,10 @@ def prune(
 
 
 def _pruned(
-    session: Session, outputs: TeacherOutputs, times: dict[str, dict[str, float]]
+    session: Session,
+    outputs: TeacherOutputs,
+    steps: Schedule,
+    times: dict[str, dict[str, float]],
 ) -> Pruned:
     """Run the pruning stage and build the compact model, or load what an earlier call made."""
     path = session.run.checkpoints / "pruned.pt"
@@ -96,7 +101,7 @@ def _pruned(
     if not path.exists():
         spent = prepare_outputs(session, outputs)
         distiller = Distiller(outputs, config.distill, objective=session.objective)
-        stage = PruneStage(session, student, distiller)
+        stage = PruneStage(session, student, distiller, steps)
         used = run_stage(session, stage)
         used.extra["teacher_seconds"] = spent
         result = stage.result()
@@ -135,11 +140,12 @@ def _recovered(
     session: Session,
     outputs: TeacherOutputs,
     pruned: Pruned,
+    steps: Schedule,
     times: dict[str, dict[str, float]],
 ) -> CofiForTask:
     """Recover the compact model; the better of before and after is returned."""
     config, model = session.config, pruned.model
-    if config.recover.epochs == 0:
+    if steps.recover == 0:
         return model
     path = session.run.checkpoints / "recovered.pt"
     if not path.exists():
@@ -147,7 +153,9 @@ def _recovered(
         distiller = Distiller(outputs, config.distill, objective=session.objective)
         load_layer_map(distiller, pruned.layer_map)
         kept = torch.tensor(pruned.plan.hidden)
-        stage = RecoverStage(session, model, distiller, config.recover, kept=kept)
+        stage = RecoverStage(
+            session, model, distiller, config.recover, kept=kept, steps=steps.recover
+        )
         if not has_begun(session, stage):
             stage.best.offer(pruned.score, 0, model)
         used = run_stage(session, stage)

@@ -13,7 +13,6 @@ from cofi_cli.training.best import Best
 from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.optim import clip_gradients, set_lr, weight_optimizer
 from cofi_cli.training.precision import autocast
-from cofi_cli.training.schedule import total_steps
 from cofi_cli.training.session import Session
 
 
@@ -24,6 +23,7 @@ class PlainStage:
         model: what is trained.
         others: further modules with weights, such as the layer map.
         name: of the stage, and of its folder below ``checkpoints/``.
+        steps: how many are taken.
     """
 
     def __init__(
@@ -33,9 +33,10 @@ class PlainStage:
         settings: TeacherConfig | RecoverConfig,
         *,
         name: str,
+        steps: int,
         others: Sequence[nn.Module] = (),
     ) -> None:
-        self.name, self.epochs, self.batch_size = name, settings.epochs, settings.batch_size
+        self.name, self.batch_size, self.total = name, settings.batch_size, steps
         self.session = session
         self.model = model.to(session.device).train()
         self.others = [module.to(session.device) for module in others]
@@ -44,9 +45,6 @@ class PlainStage:
             [self.model, *self.others],
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
-        )
-        self.total = total_steps(
-            len(session.splits["train"]), batch_size=self.batch_size, epochs=self.epochs
         )
         self.best = Best(session.run.checkpoints / name / "best.pt")
 

@@ -24,7 +24,7 @@ from cofi_cli.training.optim import (
     weight_optimizer,
 )
 from cofi_cli.training.precision import autocast
-from cofi_cli.training.schedule import total_steps
+from cofi_cli.training.schedule import Schedule
 from cofi_cli.training.seeding import derive, generator
 from cofi_cli.training.session import Session
 
@@ -42,10 +42,12 @@ class PruneStage:
         session: Session,
         student: CofiForTask,
         distiller: Distiller,
+        steps: Schedule,
     ) -> None:
         settings = session.config.prune
         self.session, self.settings = session, settings
-        self.epochs, self.batch_size = settings.epochs, settings.batch_size
+        self.batch_size, self.total = settings.batch_size, steps.prune
+        self.dense_steps, self.ramp_steps = steps.dense, steps.ramp
         self.student = student.to(session.device).train()
         self.distiller = distiller.to(session.device)
         self.shape = EncoderShape.of(student.config)
@@ -74,14 +76,6 @@ class PruneStage:
             lr=settings.multiplier_learning_rate,
             ascend=True,
         )
-        rows = len(session.splits["train"])
-        steps_of = {
-            epochs: total_steps(rows, batch_size=self.batch_size, epochs=epochs)
-            for epochs in (self.epochs, settings.dense_epochs, settings.ramp_epochs)
-        }
-        self.total = steps_of[self.epochs]
-        self.dense_steps = steps_of[settings.dense_epochs]
-        self.ramp_steps = steps_of[settings.ramp_epochs]
         self.best = Best(session.run.checkpoints / self.name / "best.pt")
         self.armed = False
 

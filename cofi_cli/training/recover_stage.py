@@ -28,6 +28,7 @@ class RecoverStage(PlainStage):
         settings: RecoverConfig,
         *,
         kept: Tensor,
+        steps: int,
         name: str = "recover",
     ) -> None:
         model.model.encoder.embeddings.requires_grad_(not settings.freeze_embeddings)
@@ -37,6 +38,7 @@ class RecoverStage(PlainStage):
             model,
             settings,
             name=name,
+            steps=steps,
             others=[distiller],
         )
         self.settings, self.distiller = settings, distiller

@@ -11,6 +11,7 @@ from cofi_cli.architectures import count_parameters
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.sparsity import count_encoder, count_prunable
+from cofi_cli.training.constant import constant_score, not_learned
 from cofi_cli.training.evaluation import score_all
 from cofi_cli.training.prune_stage import REACHED
 from cofi_cli.training.session import Session
@@ -79,9 +80,15 @@ def build_report(
             f"The target was missed: realised sparsity is {realised:.4f}, "
             f"{100 * (target - realised):.2f} points below {target}."
         )
+    ours, theirs = describe_model(session, model), describe_model(session, teacher)
+    validation = session.splits["validation"]
     return _header(session) | {
-        "teacher": describe_model(session, teacher),
-        "model": describe_model(session, model),
+        "teacher": theirs,
+        "model": ours,
+        "constant": {"score": constant_score(session.task, validation)},
+        "not_learned": not_learned(
+            session.task, validation, teacher=theirs["score"], model=ours["score"]
+        ),
         "before_recovery": {"score": pruned.score},
         "sparsity": {
             "target": target,

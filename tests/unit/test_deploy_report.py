@@ -173,7 +173,7 @@ def test_report_without_anything_else_is_short():
 
 def test_a_missed_target_is_said_first():
     words = render_report(REPORT | {"missed": "0.93 instead of 0.95"})
-    assert words.splitlines()[2] == "**The target was missed:** 0.93 instead of 0.95"
+    assert words.splitlines()[2] == "**Warning:** 0.93 instead of 0.95"
 
 
 def test_cells_cannot_break_the_table():

@@ -13,7 +13,7 @@ import pytest
 import cofi_cli
 
 PACKAGE = Path(cofi_cli.__file__).parent
-COMMON = {"errors", "config", "config_errors", "runs", "places", "_register", "__init__"}
+COMMON = {"errors", "config", "config_errors", "runs", "places", "format", "_register", "__init__"}
 """Modules that every layer but modeling may import; the package's root is `__init__`."""
 
 LOWER = {"pruning", "tasks", "architectures", "modeling"}
@@ -30,6 +30,7 @@ ALLOWED = {
     "config": set(),
     "config_errors": set(),
     "runs": set(),
+    "format": set(),
     "places": set(),
     "_register": {"modeling"},
     "__main__": {"cli"},
