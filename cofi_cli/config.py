@@ -74,6 +74,8 @@ class DistillConfig(Section):
     """Weight of the loss against the labels; as in the paper they are not used beside a teacher."""
     matching: Literal["nearest", "ordered", "fixed", "none"] = "nearest"
     """Which student layer learns from a tapped teacher layer; ``fixed``: the one of its number."""
+    augment: int = Field(0, ge=0)
+    """Changed copies of each training row that the teacher answers for and the student imitates."""
     mask_padding: bool = True
     """Leave padding positions out of the layer loss (the reference keeps them in)."""
 
@@ -85,6 +87,11 @@ class DistillConfig(Section):
             raise ValueError(
                 "prediction_weight, layer_weight and label_weight leave no loss; "
                 "raise one of them (layer_weight needs a matching other than none)"
+            )
+        if self.augment and self.label_weight:
+            raise ValueError(
+                "label_weight needs labels, which the rows made by augment do not have; "
+                "set one of the two to 0"
             )
         return self
 

@@ -92,7 +92,7 @@ Batch = tuple[list[int], dict[str, Tensor]]
 
 def _batches(session: Session, precision: str) -> list[Batch]:
     """Return batches of rows of like length, one at each quantile."""
-    encoded = session.splits["train"]
+    encoded = session.imitated
     order = np.argsort(encoded.lengths, kind="stable")
     size = min(session.config.prune.batch_size, len(order))
     found = []
@@ -138,7 +138,7 @@ def measure_costs(session: Session, model: CofiForTask) -> Costs:
 
     outputs = _Given(
         copy.deepcopy(model),
-        session.splits["train"],
+        session.imitated,
         taps=taps,
         pad_id=session.pad_id,
         device=session.device,
@@ -194,7 +194,7 @@ def estimate(session: Session, costs: Costs, steps: Schedule) -> Estimate:
     pruning += late * costs.pruned + steps.prune * each
     return Estimate(
         teacher=teacher,
-        outputs=per_epoch * costs.answers if costs.keeps_answers else 0.0,
+        outputs=len(session.imitated) / size * costs.answers if costs.keeps_answers else 0.0,
         prune=pruning + evaluations(late, costs.pruned),
         recover=steps.recover * (costs.recover + each) + evaluations(steps.recover, costs.recover),
     )

@@ -10,6 +10,7 @@ from typing import Any
 from cofi_cli.config import RunConfig
 from cofi_cli.pruning.distillation import teacher_taps
 from cofi_cli.runs import RunDir
+from cofi_cli.training.augmentation import imitated_rows
 from cofi_cli.training.checks import check_target, guard_data, guard_folder, wide_numbers
 from cofi_cli.training.costs import estimate, fit, measure_costs
 from cofi_cli.training.embedder_checks import given_teacher
@@ -53,6 +54,7 @@ def dry_run(
             command="prune",
             task=task,
         )
+        session.imitated = imitated_rows(session)
         costs = measure_costs(session, load_for_task(session, config.model))
     encoded = {name: len(split) for name, split in session.splits.items()}
     rows = encoded["train"]

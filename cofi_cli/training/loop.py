@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from cofi_cli.tasks import batches, collate
+from cofi_cli.tasks import Encoded, batches, collate
 from cofi_cli.training.checkpoint import load_state, save_state
 from cofi_cli.training.interrupts import Diverged, Interrupted
 from cofi_cli.training.seeding import derive, seed_global
@@ -20,9 +20,15 @@ from cofi_cli.training.session import Session
 
 
 class Stage(Protocol):
-    """One stage's own part of the loop. Its state is all that a checkpoint needs."""
+    """One stage's own part of the loop. Its state is all that a checkpoint needs.
+
+    Attributes:
+        rows: what it trains on. An epoch counts the task's own training rows alone.
+        total: steps.
+    """
 
     name: str
+    rows: Encoded
     total: int
     batch_size: int
     precision: str
@@ -83,8 +89,9 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
         Diverged: the loss or a weight is not finite; the last checkpoint is kept.
     """
     train = session.config.train
-    encoded = session.splits["train"]
-    per_epoch = math.ceil(len(encoded) / stage.batch_size)
+    encoded = stage.rows
+    per_epoch = math.ceil(len(session.splits["train"]) / stage.batch_size)
+    per_round = math.ceil(len(encoded) / stage.batch_size)
     total = stage.total
     path = _checkpoint(session, stage)
     used, done = StageTime(), 0
@@ -113,18 +120,18 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
         save_state(path, state)
 
     eval_every = max(1, round(per_epoch / train.evals_per_epoch))
-    epoch, plan = -1, []
+    turn, plan = -1, []
     while done < total:
-        if done // per_epoch != epoch:
-            epoch = done // per_epoch
+        if done // per_round != turn:
+            turn = done // per_round
             plan = batches(
                 encoded.lengths,
                 batch_size=stage.batch_size,
                 seed=derive(session.config.seed, stage.name, "order"),
-                epoch=epoch,
+                epoch=turn,
                 group_by_length=train.group_by_length,
             )
-        indices = plan[done % per_epoch]
+        indices = plan[done % per_round]
         began = time.perf_counter()
         batch = collate(
             encoded,

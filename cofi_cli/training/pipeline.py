@@ -13,6 +13,7 @@ from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.runs import RunDir, write_json, write_text
 from cofi_cli.training.artefacts import save_compact
+from cofi_cli.training.augmentation import imitated_rows
 from cofi_cli.training.checkpoint import load_state, save_state
 from cofi_cli.training.checks import check_target, guard_folder
 from cofi_cli.training.claim import claim
@@ -73,6 +74,7 @@ def prune(
         session = open_session(
             config, run, progress=progress, flag=flag, command="prune", task=task
         )
+        session.imitated = imitated_rows(session)
         steps = obtain_schedule(session)
         if note := slow_gates(config, steps):
             log.warning("%s", note)

@@ -37,7 +37,7 @@ class PlainStage:
         others: Sequence[nn.Module] = (),
     ) -> None:
         self.name, self.batch_size, self.total = name, settings.batch_size, steps
-        self.session = session
+        self.session, self.rows = session, session.splits["train"]
         self.model = model.to(session.device).train()
         self.others = [module.to(session.device) for module in others]
         self.precision = session.precision(hidden=model.config.hidden_size)

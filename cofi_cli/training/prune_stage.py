@@ -45,7 +45,7 @@ class PruneStage:
         steps: Schedule,
     ) -> None:
         settings = session.config.prune
-        self.session, self.settings = session, settings
+        self.session, self.settings, self.rows = session, settings, session.imitated
         self.batch_size, self.total = settings.batch_size, steps.prune
         self.dense_steps, self.ramp_steps = steps.dense, steps.ramp
         self.student = student.to(session.device).train()

@@ -41,7 +41,7 @@ class RecoverStage(PlainStage):
             steps=steps,
             others=[distiller],
         )
-        self.settings, self.distiller = settings, distiller
+        self.settings, self.distiller, self.rows = settings, distiller, session.imitated
         is_narrow = kept.numel() < teacher.config.hidden_size
         self.kept = kept.to(session.device) if is_narrow else None
         config = model.config

@@ -35,6 +35,7 @@ class Session:
 
     Attributes:
         splits: the task's splits, tokenised.
+        imitated: the rows that the teacher is imitated on: the training rows, and more.
         resume_command: what to type after an interruption.
         bf16_gain: how many times as fast as fp32 a bf16 product was when the run began.
     """
@@ -44,6 +45,7 @@ class Session:
     task: Task
     tokenizer: Any
     splits: dict[str, Encoded]
+    imitated: Encoded
     accelerator: Accelerator
     metrics: MetricsLog
     progress: Progress
@@ -122,6 +124,7 @@ def open_session(
         task=task,
         tokenizer=tokenizer,
         splits=splits,
+        imitated=splits["train"],
         accelerator=accelerator,
         metrics=MetricsLog(run.metrics),
         progress=progress or Silent(),

@@ -82,7 +82,7 @@ def make_teacher_outputs(
     taps = teacher_taps(teacher.config.num_hidden_layers) if uses_layers(distill) else []
     return TeacherOutputs(
         teacher,
-        session.splits["train"],
+        session.imitated,
         taps=taps,
         pad_id=session.pad_id,
         device=session.device,

@@ -82,7 +82,10 @@ class TeacherOutputs:
         tokens, hidden = int(encoded.lengths.sum()), teacher.config.hidden_size
         answers = tokens if teacher.per_token else len(encoded)
         width = self._width = _answer_width(teacher)
-        self.needed_gb = (tokens * len(self.taps) * hidden + answers * width) * 4 / _GB
+        # What was computed in bf16 has no more digits to keep.
+        self.dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        kept = tokens * len(self.taps) * hidden * self.dtype.itemsize
+        self.needed_gb = (kept + answers * width * 4) / _GB
         self.is_kept = mask_padding and 0 < self.needed_gb <= budget_gb
         self._logits: Tensor | None = None
         self._states: Tensor | None = None
@@ -101,7 +104,7 @@ class TeacherOutputs:
         per_token = self.teacher.per_token
         home = self._home()
         logits = torch.empty(tokens if per_token else len(self.encoded), self._width, device=home)
-        states = torch.empty(len(self.taps), tokens, hidden, device=home)
+        states = torch.empty(len(self.taps), tokens, hidden, dtype=self.dtype, device=home)
         done = 0
         for indices in eval_batches(self.encoded.lengths, batch_size=self.batch_size):
             batch = collate(self.encoded, indices, pad_id=self.pad_id, device=self.device)
@@ -109,7 +112,7 @@ class TeacherOutputs:
             place = self._positions(indices).to(home)
             logits[place if per_token else indices] = out_logits.to(home)
             if self.taps:
-                states.index_copy_(1, place, out_states.to(home))
+                states.index_copy_(1, place, out_states.to(home, self.dtype))
             done += len(indices)
             if tick is not None:
                 tick(done)
@@ -155,4 +158,4 @@ class TeacherOutputs:
             return logits, logits.new_zeros(0)
         place = self._positions(indices).to(home)
         states = torch.stack([state.index_select(0, place) for state in self._states])
-        return logits, states.to(self.device)
+        return logits, states.to(self.device).float()
