@@ -58,7 +58,8 @@ class TeacherConfig(Section):
     path: str | None = None
     """A fine-tuned model to use as it is; ``None`` trains one."""
     epochs: float = Field(3, gt=0)
-    learning_rate: float = Field(5e-5, gt=0)
+    learning_rate: float | None = Field(None, gt=0)
+    """``None`` = by the encoder's width: 1e-4 at 384, 5e-5 at 768."""
     warmup_ratio: float = Field(0.06, ge=0, lt=1)
     weight_decay: float = Field(0.01, ge=0)
     batch_size: int = Field(32, ge=1)
@@ -107,7 +108,10 @@ class PruneConfig(Section):
     ramp_epochs: float = Field(2, ge=0)
     """The target rises linearly from 0 to ``sparsity`` over these epochs."""
     batch_size: int = Field(32, ge=1)
-    learning_rate: float = Field(2e-5, gt=0)
+    learning_rate: float | None = Field(None, gt=0)
+    """Of the weights while nothing is pruned; ``None`` = as the teacher's by width."""
+    rate_growth: float = Field(0.5, ge=0, le=1)
+    """The rate is divided by this power of the share of weights that the target keeps."""
     gate_learning_rate: float = Field(0.01, gt=0)
     gate_schedule: Literal["settle", "constant"] = "settle"
     """``settle`` lets the gates' rate fall linearly to 0 once the ramp is over."""
@@ -147,8 +151,9 @@ class RecoverConfig(Section):
     """Fine-tuning of the compact model, still distilled."""
 
     epochs: float = Field(20, ge=0)
-    learning_rate: float = Field(2e-5, gt=0)
-    schedule: Literal["constant", "linear"] = "constant"
+    learning_rate: float | None = Field(None, gt=0)
+    """``None`` = what pruning reached at its target."""
+    schedule: Literal["constant", "linear"] = "linear"
     batch_size: int = Field(32, ge=1)
     weight_decay: float = Field(0.0, ge=0)
     freeze_embeddings: bool = False

@@ -10,6 +10,7 @@ from cofi_cli.tasks import no_labels
 from cofi_cli.training.evaluation import INPUTS
 from cofi_cli.training.optim import linear_decay
 from cofi_cli.training.plain_stage import PlainStage
+from cofi_cli.training.rates import base_rate
 from cofi_cli.training.schedule import total_steps
 from cofi_cli.training.session import Session
 
@@ -31,11 +32,12 @@ class DenseStage(PlainStage):
         steps = total_steps(rows, batch_size=settings.batch_size, epochs=settings.epochs)
         super().__init__(session, model, settings, name=name, steps=steps)
         self.settings = settings
+        self.rate = settings.learning_rate or base_rate(model.config.hidden_size)
 
     def learning_rate(self, step: int) -> float:
         """Warm up, then decay to 0."""
         warmup = round(self.settings.warmup_ratio * self.total)
-        return self.settings.learning_rate * linear_decay(step, self.total, warmup=warmup)
+        return self.rate * linear_decay(step, self.total, warmup=warmup)
 
     def loss(self, batch: dict[str, Tensor], indices: list[int]) -> tuple[Tensor, dict[str, float]]:
         """Return the loss against the labels."""

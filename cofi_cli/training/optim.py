@@ -9,8 +9,11 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 
 
-def weight_optimizer(modules: Iterable[nn.Module], *, lr: float, weight_decay: float) -> Optimizer:
-    """Return AdamW over trainable weights; biases and LayerNorm are not decayed."""
+def weight_optimizer(modules: Iterable[nn.Module], *, weight_decay: float) -> Optimizer:
+    """Return AdamW over trainable weights; biases and LayerNorm are not decayed.
+
+    Its rate is set before each step (:func:`set_lr`).
+    """
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
     for module in modules:
@@ -21,7 +24,7 @@ def weight_optimizer(modules: Iterable[nn.Module], *, lr: float, weight_decay: f
         {"params": decayed, "weight_decay": weight_decay},
         {"params": plain, "weight_decay": 0.0},
     ]
-    return AdamW([g for g in groups if g["params"]], lr=lr, fused=True)
+    return AdamW([g for g in groups if g["params"]], fused=True)
 
 
 def scalar_optimizer(parameters: Iterable[nn.Parameter], *, lr: float, ascend: bool) -> Optimizer:

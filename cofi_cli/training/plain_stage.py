@@ -43,7 +43,6 @@ class PlainStage:
         self.precision = session.precision(hidden=model.config.hidden_size)
         self.optimizer = weight_optimizer(
             [self.model, *self.others],
-            lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
         )
         self.best = Best(session.run.checkpoints / name / "best.pt")

@@ -24,6 +24,7 @@ from cofi_cli.training.optim import (
     weight_optimizer,
 )
 from cofi_cli.training.precision import autocast
+from cofi_cli.training.rates import base_rate, growth_of
 from cofi_cli.training.schedule import Schedule
 from cofi_cli.training.seeding import derive, generator
 from cofi_cli.training.session import Session
@@ -51,6 +52,7 @@ class PruneStage:
         self.student = student.to(session.device).train()
         self.distiller = distiller.to(session.device)
         self.shape = EncoderShape.of(student.config)
+        self.rate = settings.learning_rate or base_rate(self.shape.hidden)
         self.precision = session.precision(hidden=self.shape.hidden)
         self.gates = Gates(
             self.shape,
@@ -64,7 +66,6 @@ class PruneStage:
             self.student.model.encoder.embeddings.requires_grad_(False)
         self.optimizer = weight_optimizer(
             [self.student, self.distiller],
-            lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
         )
         learned = [p for p in self.gates.parameters() if p.requires_grad]
@@ -88,6 +89,11 @@ class PruneStage:
             target=self.settings.sparsity,
         )
 
+    def learning_rate(self, step: int) -> float:
+        """Return the weights' rate: it grows while the target closes units, and decays to 0."""
+        growth = growth_of(1 - self.target(step), self.settings.rate_growth)
+        return self.rate * growth * linear_decay(step, self.total)
+
     def step(self, batch: dict[str, Tensor], indices: list[int], step: int) -> dict[str, float]:
         """One step of weights, gates and multipliers."""
         settings, dense = self.settings, step < self.dense_steps
@@ -96,7 +102,7 @@ class PruneStage:
             seed = self.session.config.seed
             masks = self.gates.sample(generator(seed, self.name, "gates", step))
         target, device = self.target(step), self.session.device
-        lr = settings.learning_rate * linear_decay(step, self.total)
+        lr = self.learning_rate(step)
         set_lr(self.optimizer, lr)
         with autocast(self.precision, device):
             out = self.student.run(**{k: batch[k] for k in INPUTS}, masks=masks)

@@ -6,11 +6,21 @@ from torch import Tensor
 
 from cofi_cli.config import RecoverConfig
 from cofi_cli.modeling import CofiForTask
+from cofi_cli.pruning.sparsity import EncoderShape, count_prunable
 from cofi_cli.training.distiller import Distiller, existing_layers
 from cofi_cli.training.evaluation import INPUTS
 from cofi_cli.training.optim import linear_decay
 from cofi_cli.training.plain_stage import PlainStage
+from cofi_cli.training.rates import base_rate, growth_of
 from cofi_cli.training.session import Session
+
+
+def _grown_rate(session: Session, model: CofiForTask, teacher: CofiForTask) -> float:
+    """Return the rate that pruning reaches at the sparsity of a compact model."""
+    settings = session.config.prune
+    rate = settings.learning_rate or base_rate(teacher.config.hidden_size)
+    kept = count_prunable(model) / EncoderShape.of(teacher.config).prunable
+    return rate * growth_of(max(kept, 1e-4), settings.rate_growth)
 
 
 class RecoverStage(PlainStage):
@@ -45,13 +55,14 @@ class RecoverStage(PlainStage):
         is_narrow = kept.numel() < teacher.config.hidden_size
         self.kept = kept.to(session.device) if is_narrow else None
         config = model.config
+        self.rate = settings.learning_rate or _grown_rate(session, model, teacher)
         self.exists = existing_layers(list(zip(config.layer_heads, config.layer_ffn)))
 
     def learning_rate(self, step: int) -> float:
         """Stay, or decay to 0."""
         is_linear = self.settings.schedule == "linear"
         factor = linear_decay(step, self.total) if is_linear else 1.0
-        return self.settings.learning_rate * factor
+        return self.rate * factor
 
     def loss(self, batch: dict[str, Tensor], indices: list[int]) -> tuple[Tensor, dict[str, float]]:
         """Return the distillation loss."""
