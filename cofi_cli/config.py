@@ -36,6 +36,8 @@ class TaskConfig(Section):
     train: str | None = None
     validation: str | None = None
     test: str | None = None
+    extra: str | None = None
+    """More texts, whose labels are unread or unknown: the teacher answers for them."""
     text: tuple[str, ...] = ()
     """Text column or columns (two for a sentence pair); empty means guess. A number, from 1,
     or from -1 at the end, in files without a header."""

@@ -54,6 +54,14 @@ TestFile = Annotated[
     str | None,
     typer.Option("--test", help="Rows that decide nothing.", rich_help_panel=_DATA),
 ]
+ExtraFile = Annotated[
+    str | None,
+    typer.Option(
+        "--extra",
+        help="More texts, without labels: the student learns from the teacher's answers to them.",
+        rich_help_panel=_DATA,
+    ),
+]
 Text = Annotated[
     list[str] | None,
     typer.Option(
@@ -140,6 +148,7 @@ KEYS = {
     "train": ("--train", "task.train"),
     "validation": ("--validation", "task.validation"),
     "test": ("--test", "task.test"),
+    "extra": ("--extra", "task.extra"),
     "text": ("--text", "task.text"),
     "label": ("--label", "task.label"),
     "kind": ("--kind", "task.kind"),
@@ -161,6 +170,7 @@ _TEXTS = (
     "train",
     "validation",
     "test",
+    "extra",
     "text",
     "label",
     "kind",

@@ -24,6 +24,7 @@ def prune(
     train: o.TrainFile = None,
     validation: o.ValidationFile = None,
     test: o.TestFile = None,
+    extra: o.ExtraFile = None,
     text: o.Text = None,
     label: o.Label = None,
     kind: o.KindName = None,

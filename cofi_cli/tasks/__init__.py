@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from cofi_cli.config import TaskConfig
@@ -13,10 +14,15 @@ from cofi_cli.tasks.glue import GLUE, glue_from_folder
 from cofi_cli.tasks.squad_task import SQUAD, squad_task
 from cofi_cli.tasks.task import Split, Task
 from cofi_cli.tasks.taught import Taught
+from cofi_cli.tasks.text_files import read_text_rows
 from cofi_cli.tasks.token_builtin import TOKEN_TASKS, load_builtin
 from cofi_cli.tasks.unlabelled import forget_labels, no_labels, no_teacher, task_from_texts
 
+EXTRA = "extra"
+"""Name of the split of texts that the teacher alone answers for."""
+
 __all__ = [
+    "EXTRA",
     "Encoded",
     "Ragged",
     "Split",
@@ -30,6 +36,7 @@ __all__ = [
     "no_labels",
     "no_teacher",
     "task_names",
+    "with_extra",
 ]
 
 
@@ -80,6 +87,26 @@ def load_task(config: TaskConfig, taught: Taught | None = None) -> Task:
         )
     task = BUILTIN[name](config)
     return task if taught is None else forget_labels(task, taught)
+
+
+def with_extra(task: Task, config: TaskConfig) -> Task:
+    """Return a task with the texts of ``extra`` as a split of their own, without labels.
+
+    Raises:
+        CofiError: the file is not there (exit code 6), faulty, or has other texts a row.
+    """
+    if config.extra is None:
+        return task
+    path = Path(config.extra)
+    extra = Split(read_text_rows(path, task.kind, config), None)
+    wanted, found = (len(s.texts[0]) for s in (task.splits["train"], extra))
+    if task.kind != "tokens" and wanted != found:
+        raise CofiError(
+            f"{path} has {found} texts a row; the training rows of task '{task.name}' have "
+            f"{wanted}.",
+            hint="Name the columns: --text COLUMN, twice for pairs.",
+        )
+    return replace(task, splits={**task.splits, EXTRA: extra}, fingerprint={})
 
 
 def _glue(config: TaskConfig) -> Task:

@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cofi_cli.tasks import Encoded, Ragged
+from cofi_cli.errors import CofiError
+from cofi_cli.tasks import EXTRA, Encoded, Ragged
 from cofi_cli.training.seeding import derive
 from cofi_cli.training.session import Session
 from cofi_cli.training.teacher import load_for_task
@@ -44,8 +45,19 @@ Ids = NDArray[np.int64]
 
 
 def imitated_rows(session: Session) -> Encoded:
-    """Return the rows that the teacher is imitated on: the training rows and changed ones."""
+    """Return the rows that the teacher is imitated on: training rows, extra texts, changed ones.
+
+    Raises:
+        CofiError: ``distill.label_weight`` asks for labels that texts of ``task.extra`` lack.
+    """
     config, rows = session.config, session.splits["train"]
+    if EXTRA in session.splits:
+        if config.distill.label_weight:
+            raise CofiError(
+                "distill.label_weight needs labels, which the texts of --extra do not have.",
+                hint="Leave one of the two out.",
+            )
+        rows = _together(rows, session.splits[EXTRA])
     if not config.distill.augment:
         return rows
     model = load_for_task(session, config.model)
@@ -58,6 +70,13 @@ def imitated_rows(session: Session) -> Encoded:
         keeps_order=session.task.kind in ("tokens", "span"),
         seed=derive(config.seed, "augmentation"),
     )
+
+
+def _together(*parts: Encoded) -> Encoded:
+    """Return the rows of several splits as one, without labels."""
+    ids = Ragged(row for part in parts for row in part.input_ids)
+    types = Ragged(row for part in parts for row in part.token_type_ids)
+    return Encoded(ids, types, None, np.diff(ids.ends).astype(np.int64))
 
 
 def _no_words(tokenizer: Any) -> list[int]:
@@ -108,17 +127,14 @@ def augmented(
     rows = [_row(encoded, i, set(special)) for i in range(len(encoded))]
     near = _Neighbours(rows, vectors, special)
     pairs = None if keeps_order else _similar(rows, vectors)
-    ids, types = [list(encoded.input_ids)], [list(encoded.token_type_ids)]
-    for _ in range(copies):
-        made = [
-            _changed(rows, i, near, rng, pairs=pairs, whole=keeps_order, limit=max_length)
-            for i in range(len(rows))
-        ]
-        ids.append([row[0] for row in made])
-        types.append([row[1] for row in made])
-    all_ids = Ragged(row for part in ids for row in part)
-    all_types = Ragged(row for part in types for row in part)
-    return Encoded(all_ids, all_types, None, np.diff(all_ids.ends).astype(np.int64))
+    made = [
+        _changed(rows, i, near, rng, pairs=pairs, whole=keeps_order, limit=max_length)
+        for _ in range(copies)
+        for i in range(len(rows))
+    ]
+    ids, types = Ragged(row[0] for row in made), Ragged(row[1] for row in made)
+    lengths = np.diff(ids.ends).astype(np.int64)
+    return _together(encoded, Encoded(ids, types, None, lengths))
 
 
 def _row(encoded: Encoded, index: int, special: set[int]) -> _Row:
@@ -156,7 +172,8 @@ def _changed(
         if not whole:
             text = text[_part(len(text), rng)] if is_cut else text[_kept(len(text), rng)]
         changed.append(text)
-    while (over := len(row.ids) - sum(map(len, texts)) + sum(map(len, changed)) - limit) > 0:
+    frame = len(row.ids) - sum(end - start for start, end in row.runs)
+    while (over := frame + sum(map(len, changed)) - limit) > 0:
         longest = max(range(len(changed)), key=lambda i: len(changed[i]))
         changed[longest] = changed[longest][: max(1, len(changed[longest]) - over)]
     ids, types, at = [], [], 0

@@ -8,7 +8,7 @@ from cofi_cli.architectures import read_taught
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiForTask
-from cofi_cli.tasks import Task, Taught, load_task, no_labels
+from cofi_cli.tasks import EXTRA, Task, Taught, load_task, no_labels, with_extra
 from cofi_cli.tasks.agreement import AGREEMENT, TeacherAnswers, save_answers
 from cofi_cli.training.evaluation import predict
 from cofi_cli.training.session import Session
@@ -25,7 +25,7 @@ def load_run_task(config: RunConfig) -> Task:
     taught, teacher = None, config.teacher.path
     if config.task.unlabelled and teacher is not None and config.task.kind != "embedding":
         taught = Taught(teacher, *read_taught(teacher, config.task.kind))
-    task = load_task(config.task, taught)
+    task = with_extra(load_task(config.task, taught), config.task)
     if task.splits["train"].labels is None and teacher is None and task.kind != "embedding":
         raise no_labels(task)
     if task.splits["train"].labels is None and config.distill.label_weight > 0:
@@ -56,7 +56,7 @@ def ask_teacher(session: Session, teacher: CofiForTask) -> None:
             )
         )
         for name, encoded in session.splits.items()
-        if name != "train"
+        if name not in ("train", EXTRA)
     }
     save_answers(session.run.answers, answers, task.fingerprint)
     session.task = replace(task, answers=answers)
