@@ -25,6 +25,7 @@ class Stage(Protocol):
     Attributes:
         rows: what it trains on. An epoch counts the task's own training rows alone.
         total: steps.
+        ended: whether further steps are in vain; set by :meth:`evaluate`.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Stage(Protocol):
     total: int
     batch_size: int
     precision: str
+    ended: bool
 
     def step(self, batch: dict[str, Tensor], indices: list[int], step: int) -> dict[str, float]:
         """Take one optimiser step; return what to log, ``loss`` among it."""
@@ -121,7 +123,7 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
 
     eval_every = max(1, round(per_epoch / train.evals_per_epoch))
     turn, plan = -1, []
-    while done < total:
+    while done < total and not stage.ended:
         if done // per_round != turn:
             turn = done // per_round
             plan = batches(
@@ -162,10 +164,10 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
             used.evaluation_seconds += time.perf_counter() - began
         session.metrics.add(row)
         session.progress.step(row)
-        if session.flag.is_set and done < total:
+        if session.flag.is_set and done < total and not stage.ended:
             save()
             raise Interrupted(f"in stage '{stage.name}', step {done}", session.resume_command)
-        if done % train.checkpoint_steps == 0 or done == total:
+        if done % train.checkpoint_steps == 0 or done == total or stage.ended:
             save()
     session.metrics.flush()
     return used

@@ -19,11 +19,13 @@ from cofi_cli.training.session import Session
 class PlainStage:
     """What training on labels and recovery share; each has its own loss and schedule.
 
+    With ``patience``, in steps, it ends when the best score is as old as that.
+
     Args:
         model: what is trained.
         others: further modules with weights, such as the layer map.
         name: of the stage, and of its folder below ``checkpoints/``.
-        steps: how many are taken.
+        steps: how many are taken at most.
     """
 
     def __init__(
@@ -45,6 +47,8 @@ class PlainStage:
             [self.model, *self.others],
             weight_decay=settings.weight_decay,
         )
+        self.patience: int | None = None
+        self.ended = False
         self.best = Best(session.run.checkpoints / name / "best.pt")
 
     def learning_rate(self, step: int) -> float:
@@ -72,6 +76,8 @@ class PlainStage:
         """Score the validation split and keep the best model."""
         scores = evaluate(self.session, self.model)
         self.best.offer(scores[self.session.task.headline], step, self.model)
+        if self.patience is not None:
+            self.ended = step - self.best.step >= self.patience
         return {f"validation_{k}": v for k, v in scores.items()}
 
     def state(self) -> dict[str, Any]:
@@ -81,6 +87,7 @@ class PlainStage:
             "others": [module.state_dict() for module in self.others],
             "optimizer": self.optimizer.state_dict(),
             "best": self.best.state(),
+            "ended": self.ended,
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -90,3 +97,4 @@ class PlainStage:
             module.load_state_dict(saved)
         self.optimizer.load_state_dict(state["optimizer"])
         self.best.load_from(state["best"])
+        self.ended = state["ended"]

@@ -37,6 +37,7 @@ class PruneStage:
     """Dense distillation, then a ramp of the target, then pruning at the target."""
 
     name = "prune"
+    ended = False
 
     def __init__(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 
 from cofi_cli.config import RecoverConfig
@@ -52,6 +54,10 @@ class RecoverStage(PlainStage):
             others=[distiller],
         )
         self.settings, self.distiller, self.rows = settings, distiller, session.imitated
+        if settings.patience:
+            per_epoch = math.ceil(len(session.splits["train"]) / settings.batch_size)
+            often = session.config.train.evals_per_epoch
+            self.patience = settings.patience * max(1, round(per_epoch / often))
         is_narrow = kept.numel() < teacher.config.hidden_size
         self.kept = kept.to(session.device) if is_narrow else None
         config = model.config
