@@ -77,6 +77,8 @@ class DistillConfig(Section):
     """Weight of the loss against the labels; as in the paper they are not used beside a teacher."""
     matching: Literal["nearest", "ordered", "fixed", "none"] = "nearest"
     """Which student layer learns from a tapped teacher layer; ``fixed``: the one of its number."""
+    dropout: float | None = Field(0.0, ge=0, lt=1)
+    """Of the student while it is distilled; ``None`` = as its configuration says."""
     augment: int = Field(0, ge=0)
     """Changed copies of each training row that the teacher answers for and the student imitates."""
     mask_padding: bool = True

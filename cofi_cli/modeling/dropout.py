@@ -5,7 +5,7 @@ draw serves four elements, so the probability is a multiple of 2⁻¹⁶.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 _LEVELS = 1 << 16
@@ -22,3 +22,11 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor:
     threshold = round(p * _LEVELS)
     keep = (level >= threshold - _LEVELS // 2).to(x.dtype)
     return x * (keep * (_LEVELS / (_LEVELS - threshold)))
+
+
+def set_dropout(model: nn.Module, p: float) -> None:
+    """Give all dropouts of a model one probability; its configuration keeps its own."""
+    for module in model.modules():
+        for name in ("dropout", "attention_dropout"):
+            if isinstance(getattr(module, name, None), float | int):
+                setattr(module, name, p)

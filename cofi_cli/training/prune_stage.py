@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cofi_cli.modeling import CofiForTask, Masks
+from cofi_cli.modeling.dropout import set_dropout
 from cofi_cli.pruning.gates import Gates
 from cofi_cli.pruning.lagrangian import Lagrangian, ramped_target
 from cofi_cli.pruning.plan import PrunePlan, decide
@@ -51,6 +52,8 @@ class PruneStage:
         self.batch_size, self.total = settings.batch_size, steps.prune
         self.dense_steps, self.ramp_steps = steps.dense, steps.ramp
         self.student = student.to(session.device).train()
+        if session.config.distill.dropout is not None:
+            set_dropout(student, session.config.distill.dropout)
         self.distiller = distiller.to(session.device)
         self.shape = EncoderShape.of(student.config)
         self.rate = settings.learning_rate or base_rate(self.shape.hidden)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from cofi_cli.config import RecoverConfig
 from cofi_cli.modeling import CofiForTask
+from cofi_cli.modeling.dropout import set_dropout
 from cofi_cli.pruning.sparsity import EncoderShape, count_prunable
 from cofi_cli.training.distiller import Distiller, existing_layers
 from cofi_cli.training.evaluation import INPUTS
@@ -53,6 +54,8 @@ class RecoverStage(PlainStage):
             steps=steps,
             others=[distiller],
         )
+        if session.config.distill.dropout is not None:
+            set_dropout(model, session.config.distill.dropout)
         self.settings, self.distiller, self.rows = settings, distiller, session.imitated
         if settings.patience:
             per_epoch = math.ceil(len(session.splits["train"]) / settings.batch_size)
