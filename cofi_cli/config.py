@@ -105,21 +105,21 @@ class PruneConfig(Section):
     """Gates, constraint and schedule of the pruning stage."""
 
     sparsity: float = Field(0.95, ge=0, lt=1)
-    epochs: float = Field(20, gt=0)
+    epochs: float = Field(4, gt=0)
     """All epochs of the stage, the dense and the ramp epochs among them."""
-    dense_epochs: float = Field(1, ge=0)
+    dense_epochs: float = Field(0.4, ge=0)
     """Distillation of the dense student before any gate may close."""
-    ramp_epochs: float = Field(2, ge=0)
+    ramp_epochs: float = Field(1.2, ge=0)
     """The target rises linearly from 0 to ``sparsity`` over these epochs."""
     batch_size: int = Field(32, ge=1)
     learning_rate: float | None = Field(None, gt=0)
     """Of the weights while nothing is pruned; ``None`` = as the teacher's by width."""
     rate_growth: float = Field(0.5, ge=0, le=1)
     """The rate is divided by this power of the share of weights that the target keeps."""
-    gate_learning_rate: float = Field(0.01, gt=0)
+    gate_learning_rate: float = Field(0.1, gt=0)
     gate_schedule: Literal["settle", "constant"] = "settle"
     """``settle`` lets the gates' rate fall linearly to 0 once the ramp is over."""
-    multiplier_learning_rate: float = Field(0.01, gt=0)
+    multiplier_learning_rate: float = Field(0.1, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     gates: tuple[GateGroup, ...] = Field(ALL_GATES, min_length=1)
     """The groups that are learned; units of the others all stay."""
@@ -154,7 +154,7 @@ class PruneConfig(Section):
 class RecoverConfig(Section):
     """Fine-tuning of the compact model, still distilled."""
 
-    epochs: float = Field(20, ge=0)
+    epochs: float = Field(4, ge=0)
     learning_rate: float | None = Field(None, gt=0)
     """``None`` = what pruning reached at its target."""
     schedule: Literal["constant", "linear"] = "linear"
