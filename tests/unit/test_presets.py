@@ -79,21 +79,26 @@ def test_glue_large_is_the_default() -> None:
     assert resolve_config([MODEL, preset_layer("glue-large")]) == resolve_config([MODEL])
 
 
-def test_schedules_of_the_paper() -> None:
-    def schedule(name: str) -> tuple[float, float, float]:
-        prune = resolve_config([MODEL, preset_layer(name)]).prune
-        return prune.epochs, prune.ramp_epochs, prune.dense_epochs
+def test_the_paper_s_schedule() -> None:
+    config = resolve_config([MODEL, preset_layer("cofi-paper")])
+    prune, recover = config.prune, config.recover
+    assert (prune.epochs, prune.ramp_epochs, prune.dense_epochs) == (20, 2, 1)
+    assert (prune.rate_growth, config.distill.dropout) == (0, None)
+    assert (recover.epochs, recover.learning_rate, recover.schedule) == (20, 2e-5, "constant")
+    assert recover.patience == 0
 
-    assert schedule("glue-large") == (20, 2, 1)
-    assert schedule("glue-small") == (100, 20, 4)
-    assert schedule("squad") == (20, 2, 1)
+
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"cofi-paper", "embedding"}))
+def test_the_ramp_is_over_by_two_fifths(name: str) -> None:
+    prune = resolve_config([MODEL, preset_layer(name)]).prune
+    assert prune.dense_epochs + prune.ramp_epochs <= 0.45 * prune.epochs
+    assert prune.learning_rate is None, "by the encoder's width"
 
 
-def test_squad_as_in_the_paper() -> None:
+def test_squad_s_windows_and_batches_are_the_paper_s() -> None:
     config = resolve_config([MODEL, preset_layer("squad")])
     assert (config.task.max_length, config.task.doc_stride) == (384, 128)
     assert {config.teacher.batch_size, config.prune.batch_size, config.recover.batch_size} == {16}
-    assert {config.teacher.learning_rate, config.prune.learning_rate} == {3e-5}
 
 
 def test_each_glue_task_has_a_preset() -> None:
@@ -152,7 +157,7 @@ def test_the_last_layer_wins_key_by_key(tmp_path: Path) -> None:
     config = resolve_config(layers)
     assert (config.prune.epochs, config.prune.batch_size, config.seed) == (9, 4, 1)
     assert config.prune.sparsity == 0.5
-    assert config.prune.gate_learning_rate == 0.1, "from the preset"
+    assert config.prune.dense_epochs == 1, "from the preset"
     assert config.distill.temperature == 2.0, "the default"
 
 
