@@ -19,7 +19,7 @@ from cofi_cli.architectures import load_dense
 from cofi_cli.modeling import CofiForSequenceClassification, Masks
 from cofi_cli.pruning.gates import Gates
 from cofi_cli.pruning.sparsity import EncoderShape
-from cofi_cli.training.optim import clip_gradients, weight_optimizer
+from cofi_cli.training.optim import WeightOptimizer
 from cofi_cli.training.precision import autocast
 
 ROWS, LENGTH, STEPS = 32, 24, 8
@@ -47,7 +47,7 @@ def time_step(
     mask = torch.ones_like(ids)
     mask[::3, LENGTH - 4 :] = 0
     ids, mask = ids.to(device), mask.to(device)
-    optimizer = weight_optimizer([model], lr=1e-6, weight_decay=0.0)
+    optimizer = WeightOptimizer([model], weight_decay=0.0)
     seconds = []
     for _ in range(STEPS + 2):
         began = time.perf_counter()
@@ -56,10 +56,7 @@ def time_step(
             out = model.run(ids, mask, masks=masks)
             loss = out.logits.float().square().sum()
             loss = loss + sum(state.float().square().mean() for state in out.states[1:])
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        clip_gradients([p for p in model.parameters() if p.requires_grad], 1.0)
-        optimizer.step()
+        optimizer.step(loss, rate=1e-6, clip=1.0)
         loss.item()  # a GPU has done its part when this is here
         seconds.append(time.perf_counter() - began)
     return seconds[2:]

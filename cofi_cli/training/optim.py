@@ -2,29 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
-from torch import nn
-from torch.optim import AdamW, Optimizer
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer, SparseAdam
+
+_LARGE = 4096
+"""Rows from which an embedding is updated only where a batch reads it."""
 
 
-def weight_optimizer(modules: Iterable[nn.Module], *, weight_decay: float) -> Optimizer:
-    """Return AdamW over trainable weights; biases and LayerNorm are not decayed.
+class WeightOptimizer:
+    """AdamW over trainable weights; biases and LayerNorm are not decayed.
 
-    Its rate is set before each step (:func:`set_lr`).
+    Of large embeddings only the rows that a batch reads are updated (lazy Adam, without decay):
+    a step over the whole table would take longer than the rest of a pruned model's.
+
+    Args:
+        modules: whose weights are trained.
+        weight_decay: of matrices.
     """
-    decayed: list[nn.Parameter] = []
-    plain: list[nn.Parameter] = []
-    for module in modules:
-        for parameter in module.parameters():
-            if parameter.requires_grad:
-                (plain if parameter.ndim < 2 else decayed).append(parameter)
-    groups = [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-    return AdamW([g for g in groups if g["params"]], fused=True)
+
+    def __init__(self, modules: Iterable[nn.Module], *, weight_decay: float) -> None:
+        decayed: list[nn.Parameter] = []
+        plain: list[nn.Parameter] = []
+        tables: list[nn.Parameter] = []
+        for whole in modules:
+            large = {id(table.weight) for table in _large_embeddings(whole)}
+            for parameter in whole.parameters():
+                if parameter.requires_grad and id(parameter) in large:
+                    tables.append(parameter)
+                elif parameter.requires_grad:
+                    (plain if parameter.ndim < 2 else decayed).append(parameter)
+        groups = [
+            {"params": decayed, "weight_decay": weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ]
+        self.optimizers: list[Optimizer] = []
+        if decayed or plain:
+            self.optimizers.append(AdamW([g for g in groups if g["params"]], fused=True))
+        if tables:
+            self.optimizers.append(SparseAdam(tables))
+        self.weights: list[Tensor] = [*decayed, *plain, *tables]
+
+    def step(self, loss: Tensor, *, rate: float, clip: float) -> None:
+        """Take a step down the gradient of a loss.
+
+        Args:
+            loss: a scalar; gradients of what else it depends on are added to, not cleared.
+            rate: of all weights.
+            clip: bound of the gradients' joint norm.
+        """
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+            set_lr(optimizer, rate)
+        loss.backward()
+        clip_gradients(self.weights, clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """Return the resumable part."""
+        return [optimizer.state_dict() for optimizer in self.optimizers]
+
+    def load_state_dict(self, state: Iterable[Mapping[str, Any]]) -> None:
+        """Continue from :meth:`state_dict`."""
+        for optimizer, saved in zip(self.optimizers, state, strict=True):
+            optimizer.load_state_dict(dict(saved))
+
+
+def _large_embeddings(module: nn.Module) -> list[nn.Embedding]:
+    """Return the trainable embeddings of many rows, told to give sparse gradients from now on."""
+    tables = [part for part in module.modules() if isinstance(part, nn.Embedding)]
+    large = [t for t in tables if t.num_embeddings >= _LARGE and t.weight.requires_grad]
+    for table in large:
+        table.sparse = True
+    return large
 
 
 def scalar_optimizer(parameters: Iterable[nn.Parameter], *, lr: float, ascend: bool) -> Optimizer:
@@ -45,14 +99,20 @@ def linear_decay(step: int, total: int, *, warmup: int = 0) -> float:
     return max(0.0, (total - step) / max(1, total - warmup))
 
 
-def clip_gradients(parameters: Iterable[torch.Tensor], bound: float) -> None:
+def clip_gradients(weights: Iterable[Tensor], bound: float) -> None:
     """Clip the joint norm; on a CPU, gradients within the bound are left alone.
 
     torch would multiply them by 1, a pass over all of them. On a GPU the comparison would
     cost more than the pass.
     """
-    weights = list(parameters)
-    grads = [p.grad for p in weights if p.grad is not None]
+    grads = []
+    for weight in weights:
+        if weight.grad is not None and weight.grad.is_sparse:
+            weight.grad = weight.grad.coalesce()
+            grads.append(weight.grad.values())
+        elif weight.grad is not None:
+            grads.append(weight.grad)
     norm = torch.nn.utils.get_total_norm(grads, foreach=True)
     if norm.device.type != "cpu" or not norm.item() <= bound:
-        torch.nn.utils.clip_grads_with_norm_(weights, bound, norm, foreach=True)
+        factor = torch.clamp(bound / (norm + 1e-6), max=1.0)
+        torch._foreach_mul_(grads, factor)

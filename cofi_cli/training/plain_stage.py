@@ -11,7 +11,7 @@ from cofi_cli.config import RecoverConfig, TeacherConfig
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.training.best import Best
 from cofi_cli.training.evaluation import evaluate
-from cofi_cli.training.optim import clip_gradients, set_lr, weight_optimizer
+from cofi_cli.training.optim import WeightOptimizer
 from cofi_cli.training.precision import autocast
 from cofi_cli.training.session import Session
 
@@ -43,7 +43,7 @@ class PlainStage:
         self.model = model.to(session.device).train()
         self.others = [module.to(session.device) for module in others]
         self.precision = session.precision(hidden=model.config.hidden_size)
-        self.optimizer = weight_optimizer(
+        self.optimizer = WeightOptimizer(
             [self.model, *self.others],
             weight_decay=settings.weight_decay,
         )
@@ -62,14 +62,9 @@ class PlainStage:
     def step(self, batch: dict[str, Tensor], indices: list[int], step: int) -> dict[str, float]:
         """Take one step."""
         rate = self.learning_rate(step)
-        set_lr(self.optimizer, rate)
         with autocast(self.precision, self.session.device):
             loss, row = self.loss(batch, indices)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # not accelerate's, which divides by what its launcher sets
-        weights = [p for group in self.optimizer.param_groups for p in group["params"]]
-        clip_gradients(weights, self.session.config.train.grad_clip)
-        self.optimizer.step()
+        self.optimizer.step(loss, rate=rate, clip=self.session.config.train.grad_clip)
         return row | {"loss": loss.item(), "learning_rate": rate}
 
     def evaluate(self, step: int) -> dict[str, float] | None:

@@ -18,11 +18,10 @@ from cofi_cli.training.best import Best
 from cofi_cli.training.distiller import Distiller, existing_layers
 from cofi_cli.training.evaluation import INPUTS, evaluate
 from cofi_cli.training.optim import (
-    clip_gradients,
+    WeightOptimizer,
     linear_decay,
     scalar_optimizer,
     set_lr,
-    weight_optimizer,
 )
 from cofi_cli.training.precision import autocast
 from cofi_cli.training.rates import base_rate, growth_of
@@ -68,7 +67,7 @@ class PruneStage:
         self.lagrangian = Lagrangian()
         if settings.freeze_embeddings:
             self.student.model.encoder.embeddings.requires_grad_(False)
-        self.optimizer = weight_optimizer(
+        self.optimizer = WeightOptimizer(
             [self.student, self.distiller],
             weight_decay=settings.weight_decay,
         )
@@ -107,7 +106,6 @@ class PruneStage:
             masks = self.gates.sample(generator(seed, self.name, "gates", step))
         target, device = self.target(step), self.session.device
         lr = self.learning_rate(step)
-        set_lr(self.optimizer, lr)
         with autocast(self.precision, device):
             out = self.student.run(**{k: batch[k] for k in INPUTS}, masks=masks)
             row: dict[str, float]
@@ -116,10 +114,9 @@ class PruneStage:
             penalty = self.lagrangian(self.gates.expected_sparsity(), target)
             row["penalty"] = penalty.item()
             loss = loss + penalty.to(device)
-        self._zero_grad()
-        loss.backward()  # not accelerate's, which divides by what its launcher sets
-        clip_gradients(self._weights(), self.session.config.train.grad_clip)
-        self.optimizer.step()
+        for optimizer in (self.gate_optimizer, self.multiplier_optimizer):
+            optimizer.zero_grad(set_to_none=True)
+        self.optimizer.step(loss, rate=lr, clip=self.session.config.train.grad_clip)
         if not dense:
             set_lr(self.gate_optimizer, settings.gate_learning_rate * self._gate_factor(step))
             row |= self._constrain(target)
@@ -157,17 +154,6 @@ class PruneStage:
         if masks is None:
             return [True] * self.shape.n_layers
         return existing_layers([(len(masks.kept_heads(i)), len(masks.kept_ffn(i))) for i in layers])
-
-    def _weights(self) -> list[Tensor]:
-        return [p for g in self.optimizer.param_groups for p in g["params"]]
-
-    def _zero_grad(self) -> None:
-        for optimizer in (
-            self.optimizer,
-            self.gate_optimizer,
-            self.multiplier_optimizer,
-        ):
-            optimizer.zero_grad(set_to_none=True)
 
     def plan(self) -> PrunePlan:
         """Return the plan that the gates stand for now."""
@@ -221,7 +207,8 @@ class PruneStage:
             "gates": self.gates.state_dict(),
             "lagrangian": self.lagrangian.state_dict(),
             "layer_map": self._layer_map(),
-            "optimizers": [o.state_dict() for o in self._optimizers()],
+            "optimizer": self.optimizer.state_dict(),
+            "others": [o.state_dict() for o in (self.gate_optimizer, self.multiplier_optimizer)],
             "best": self.best.state(),
             "armed": self.armed,
         }
@@ -234,10 +221,9 @@ class PruneStage:
         if self.distiller.layers is not None:
             with torch.no_grad():
                 self.distiller.layers.weight.copy_(state["layer_map"])
-        for optimizer, saved in zip(self._optimizers(), state["optimizers"]):
+        self.optimizer.load_state_dict(state["optimizer"])
+        others = (self.gate_optimizer, self.multiplier_optimizer)
+        for optimizer, saved in zip(others, state["others"], strict=True):
             optimizer.load_state_dict(saved)
         self.best.load_from(state["best"])
         self.armed = state["armed"]
-
-    def _optimizers(self) -> list[torch.optim.Optimizer]:
-        return [self.optimizer, self.gate_optimizer, self.multiplier_optimizer]

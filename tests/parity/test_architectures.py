@@ -20,7 +20,7 @@ from cofi_cli.modeling import CofiForTask, Masks
 from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.plan import PrunePlan, everything
 from cofi_cli.pruning.sparsity import EncoderShape, count_prunable
-from cofi_cli.training.optim import weight_optimizer
+from cofi_cli.training.optim import WeightOptimizer
 from tests.architectures import HEADS, LABELS, TINY, class_of, inputs_of, save
 from tests.tiny import random_masks
 
@@ -122,7 +122,8 @@ def test_round_trip(name: str, head: str, folder: Path, model: CofiForTask, tmp_
 @every
 @pytest.mark.parametrize("head", ["sequence", "token", "span"])
 def test_only_matrices_are_decayed(model: CofiForTask, name: str, head: str) -> None:
-    decayed, plain = weight_optimizer([model], lr=1.0, weight_decay=0.1).param_groups
+    (adam,) = WeightOptimizer([model], weight_decay=0.1).optimizers
+    decayed, plain = adam.param_groups
     assert decayed["weight_decay"] == 0.1 and plain["weight_decay"] == 0.0
     assert {p.ndim for p in decayed["params"]} == {2}
     assert {p.ndim for p in plain["params"]} == {1}

@@ -1,5 +1,6 @@
 """Small parts of training: schedules, precision, teacher outputs."""
 
+import copy
 import math
 import os
 import signal
@@ -16,7 +17,7 @@ from cofi_cli.tasks import collate, encode, load_task
 from cofi_cli.training import precision as p
 from cofi_cli.training.evaluation import INPUTS
 from cofi_cli.training.interrupts import stop_flag
-from cofi_cli.training.optim import clip_gradients, linear_decay
+from cofi_cli.training.optim import WeightOptimizer, clip_gradients, linear_decay
 from cofi_cli.training.schedule import total_steps
 from cofi_cli.training.seeding import derive
 from cofi_cli.training.session import Session
@@ -83,7 +84,63 @@ def test_clips_as_torch_does(bound: float) -> None:
     torch.nn.utils.clip_grad_norm_(copies, bound, foreach=True)
     for weight, copy in zip(weights, copies):
         assert weight.grad is not None and copy.grad is not None
-        assert torch.equal(weight.grad, copy.grad)
+        assert torch.allclose(weight.grad, copy.grad, rtol=1e-6)
+
+
+def test_clips_sparse_gradients_as_dense_ones() -> None:
+    gradients = []
+    for sparse in (False, True):
+        table = torch.nn.Embedding(20, 3, sparse=sparse)
+        torch.nn.init.ones_(table.weight)
+        table(torch.tensor([3, 3, 5])).square().sum().backward()
+        clip_gradients([table.weight], 0.1)
+        gradients.append(table.weight.grad)
+    assert gradients[1] is not None and gradients[1].is_sparse
+    assert torch.allclose(gradients[0], gradients[1].to_dense())
+
+
+def _trained(rows: int, reads: list[list[int]]) -> torch.Tensor:
+    """Return a table of ``rows`` after a step for each batch of ids."""
+    torch.manual_seed(0)
+    table = torch.nn.Embedding(rows, 4)
+    optimizer = WeightOptimizer([table], weight_decay=0.0)
+    for ids in reads:
+        optimizer.step(table(torch.tensor(ids)).square().sum(), rate=0.1, clip=1e9)
+    return table.weight.detach()
+
+
+def test_large_embeddings_learn_as_small_ones_where_they_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    always = [[*range(8), 3, 3]] * 4
+    dense = _trained(8, always)
+    monkeypatch.setattr("cofi_cli.training.optim._LARGE", 8)
+    assert torch.allclose(_trained(8, always), dense, atol=1e-5)
+
+
+def test_rows_that_no_batch_reads_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = _trained(8, [])
+    monkeypatch.setattr("cofi_cli.training.optim._LARGE", 8)
+    after = _trained(8, [[1, 2], [2, 5]])
+    assert (start != after).any(dim=1).nonzero().flatten().tolist() == [1, 2, 5]
+
+
+def test_an_optimizer_goes_on_from_its_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cofi_cli.training.optim._LARGE", 8)
+    model = torch.nn.Sequential(torch.nn.Embedding(8, 4), torch.nn.Linear(4, 1))
+    other = torch.nn.Sequential(torch.nn.Embedding(8, 4), torch.nn.Linear(4, 1))
+    first, second = (WeightOptimizer([m], weight_decay=0.1) for m in (model, other))
+
+    def step(which: torch.nn.Module, optimizer: WeightOptimizer) -> None:
+        optimizer.step(which(torch.tensor([1, 2, 2])).square().sum(), rate=0.01, clip=1.0)
+
+    step(model, first)
+    other.load_state_dict(model.state_dict())
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    step(model, first)
+    step(other, second)
+    for a, b in zip(model.parameters(), other.parameters()):
+        assert torch.equal(a, b)
 
 
 def test_bf16_agrees_with_fp32(bert_folder: Path) -> None:
