@@ -54,7 +54,8 @@ def attend(
     if bias is not None:
         scores = scores + bias
     weights = drop(scores.softmax(dim=-1), dropout, dropout > 0)
-    return torch.matmul(weights, v)
+    # A bias in fp32 makes the scores fp32, so a model in 16 bits needs its weights cast back.
+    return torch.matmul(weights if weights.dtype == v.dtype else weights.to(v.dtype), v)
 
 
 class SubLayer(nn.Module):
