@@ -22,15 +22,14 @@ from .disentangled import Distances  # noqa: F401
 from .dropout import dropout as drop
 from .encoder import Encoder, init_weights
 from .gather import take  # noqa: F401
+from .losses import IGNORE as IGNORE
+from .losses import sequence_loss, span_loss, token_loss
 from .masks import Masks
 from .norms import layer_norm
 from .positions import OFF
 from .select import Hidden  # noqa: F401
 
 Own = TypeVar("Own", bound="CofiPreTrainedModel")
-
-IGNORE = -100
-"""Label of a token that no loss looks at."""
 
 
 @dataclass
@@ -54,6 +53,8 @@ class CofiPreTrainedModel(PreTrainedModel):
     config_class = CofiConfig
     base_model_prefix = "model"
     _supports_sdpa = True
+    # The losses are means over a batch, whatever a trainer accumulates.
+    accepts_loss_kwargs = False
 
     if TYPE_CHECKING:
 
@@ -253,17 +254,12 @@ class CofiForSequenceClassification(CofiForTask):
     ) -> SequenceClassifierOutput:
         """Return logits, (B, num_labels), and the loss when labels are given.
 
-        Labels are (B,), or (B, num_labels) of 0 and 1 where several may hold at once.
+        Labels are as :func:`sequence_loss` takes them for the configuration's problem_type.
         """
         out = self.run(input_ids, attention_mask, token_type_ids)
         loss = None
         if labels is not None:
-            if self.config.problem_type == "multi_label_classification":
-                loss = F.binary_cross_entropy_with_logits(out.logits, labels.to(out.logits.dtype))
-            elif self.num_labels == 1:
-                loss = F.mse_loss(out.logits.squeeze(-1), labels.to(out.logits.dtype))
-            else:
-                loss = F.cross_entropy(out.logits, labels)
+            loss = sequence_loss(out.logits, labels, self.config.problem_type)
         return SequenceClassifierOutput(
             loss=loss, logits=out.logits, hidden_states=self._states_if_asked(out, kwargs)
         )
@@ -300,7 +296,7 @@ class CofiForTokenClassification(_PerToken):
         out = self.run(input_ids, attention_mask, token_type_ids)
         loss = None
         if labels is not None:
-            loss = F.cross_entropy(out.logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORE)
+            loss = token_loss(out.logits, labels)
         return TokenClassifierOutput(
             loss=loss, logits=out.logits, hidden_states=self._states_if_asked(out, kwargs)
         )
@@ -329,8 +325,8 @@ class CofiForQuestionAnswering(_PerToken):
         start, end = out.logits.unbind(-1)
         loss = None
         if start_positions is not None and end_positions is not None:
-            loss = F.cross_entropy(start, start_positions) + F.cross_entropy(end, end_positions)
-            loss = loss / 2
+            positions = torch.stack([start_positions.flatten(), end_positions.flatten()], dim=-1)
+            loss = span_loss(out.logits, positions, attention_mask)
         return QuestionAnsweringModelOutput(
             loss=loss,
             start_logits=start.contiguous(),
