@@ -72,6 +72,20 @@ def test_bf16_is_not_measured_where_there_is_none(monkeypatch: pytest.MonkeyPatc
     assert p.bf16_gain(torch.device("cpu")) > 0.0
 
 
+@pytest.mark.parametrize("has_units", [True, False])
+def test_a_gpu_that_emulates_bf16_is_not_said_to_be_fast(
+    has_units: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_supported(including_emulation: bool = True) -> bool:
+        return has_units or including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
+    cuda = torch.device("cuda")
+    gain = p.bf16_gain(cuda)
+    expected = "bf16" if has_units else "fp32"
+    assert p.resolve_precision("auto", device=cuda, hidden=768, gain=gain) == expected
+
+
 @pytest.mark.parametrize("bound", [0.5, 1e3])
 def test_clips_as_torch_does(bound: float) -> None:
     weights = [torch.zeros(shape, requires_grad=True) for shape in ((5, 3), (7,), (2,))]
