@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from cofi_cli import places
 from cofi_cli.errors import UNREACHABLE, CofiError
@@ -48,6 +51,30 @@ def test_a_failed_write_leaves_the_old_file_and_no_trace(tmp_path: Path) -> None
         write_atomic(path, fail)
     assert path.read_text(encoding="utf-8") == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no umask")
+@pytest.mark.parametrize(("umask", "rights"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_files_get_the_rights_of_new_files(tmp_path: Path, umask: int, rights: int) -> None:
+    """safetensors' writer leaves a file to its owner alone."""
+
+    def build(temporary: Path) -> None:
+        (temporary / "deep").mkdir(parents=True)
+        save_file({"a": torch.zeros(2)}, temporary / "deep" / "model.safetensors")
+        (temporary / "private.json").touch(mode=0o600)
+        (temporary / "run.sh").touch()
+        (temporary / "run.sh").chmod(0o700)
+
+    before = os.umask(umask)
+    try:
+        write_atomic(tmp_path / "model", build)
+        write_atomic(tmp_path / "one", lambda temporary: temporary.touch(mode=0o600))
+    finally:
+        os.umask(before)
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in written}
+    assert found.pop("run.sh") == 0o700 | rights
+    assert found == dict.fromkeys(["model.safetensors", "private.json", "one"], rights)
 
 
 def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
