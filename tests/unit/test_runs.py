@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from safetensors.torch import save_file
 
 from cofi_cli import places
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import RunDir, command_of, read_json, write_atomic, write_json, write_text
+from cofi_cli.training.claim import claim
 
 
 def finish(root: Path, *, at: float) -> RunDir:
@@ -316,3 +318,33 @@ def test_a_checkpoint_of_finetune_tells_whatever_the_name(tmp_path: Path) -> Non
     run = RunDir(tmp_path / "mine")
     write_text(run.checkpoints / "finetune" / "latest.pt", "")
     assert command_of(run) == "finetune"
+
+
+def test_the_lock_of_a_run_stays(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    with claim(run):
+        write_text(run.config, "")
+        held = run.lock.stat().st_ino
+    assert run.lock.stat().st_ino == held
+    with claim(run):
+        assert run.lock.stat().st_ino == held
+
+
+def test_no_lock_is_removed_while_it_is_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows refuses to remove an open file."""
+    unlink = Path.unlink
+
+    def checked(path: Path, missing_ok: bool = False) -> None:
+        with FileLock(path, blocking=False):
+            pass
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", checked)
+    (tmp_path / "rows.csv").touch()
+    with claim(RunDir(tmp_path)):
+        pass
+    with claim(RunDir(tmp_path / "deep" / "run")):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
