@@ -156,6 +156,8 @@ class TrainConfig(Section):
     evals_per_epoch: float = Field(1.0, gt=0)
     eval_batch_size: int = Field(64, ge=1)
     checkpoint_steps: int = Field(250, ge=1)
+    keep_checkpoints: bool = False
+    """Whether ``checkpoints/``, of no use once a run has finished, stays then."""
     group_by_length: bool = True
     threads: int | None = Field(None, ge=1)
     device: Literal["auto", "cpu", "cuda"] = "auto"
