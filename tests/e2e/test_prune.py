@@ -200,6 +200,25 @@ def test_checkpoints_of_a_finished_run_go(
     assert (run.checkpoints / "finetune" / "latest.pt").exists()
 
 
+def test_resuming_in_another_environment_is_warned_of(
+    config: RunConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = RunDir(tmp_path / "run")
+    with pytest.raises(Interrupted):
+        prune(config, run, progress=StopAt("teacher", 2))
+    began = read_json(run.env)
+    with pytest.raises(Interrupted):
+        prune(config, run, resume=True, progress=StopAt("teacher", 4))
+    assert read_json(run.env) == began and "another environment" not in caplog.text
+    other = began | {"threads": 8, "packages": began["packages"] | {"torch": "1.0"}}
+    write_json(run.env, other)
+    with pytest.raises(Interrupted):
+        prune(config, run, resume=True, progress=StopAt("teacher", 6))
+    torch_now = began["packages"]["torch"]
+    assert f"threads was 8, is 1; torch was 1.0, is {torch_now}." in caplog.text
+    assert read_json(run.env) == other | {"resumed": [{"threads": 1, "torch": torch_now}]}
+
+
 def test_a_folder_that_holds_a_run_is_refused(config: RunConfig, finished: RunDir) -> None:
     with pytest.raises(CofiError, match="already holds a run") as caught:
         prune(config, finished)
