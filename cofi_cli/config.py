@@ -174,6 +174,8 @@ class TrainConfig(Section):
     evals_per_epoch: float = Field(1.0, gt=0)
     eval_batch_size: int = Field(64, ge=1)
     checkpoint_steps: int = Field(250, ge=1)
+    keep_checkpoints: bool = False
+    """Whether ``checkpoints/``, of no use once a run has finished, stays then."""
     group_by_length: bool = True
     minutes: float | None = Field(None, gt=0)
     """Time of the whole run; the epochs of pruning and recovery are then scaled to fit into it."""

@@ -54,6 +54,19 @@ def remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def give_usual_rights(path: Path) -> None:
+    """Let files be read by whom the umask lets read new files.
+
+    Writers that go through temporary files of their own, such as safetensors, leave them to
+    their owner alone.
+    """
+    mask = os.umask(0)
+    os.umask(mask)
+    for file in [path] if path.is_file() else path.rglob("*"):
+        if file.is_file() and not file.is_symlink():
+            file.chmod(file.stat().st_mode | (0o666 & ~mask))
+
+
 def is_special(path: Path) -> bool:
     """Whether a path leads to a device or a pipe, which is written to and never replaced."""
     return path.exists() and not path.is_file() and not path.is_dir()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cofi_cli.errors import UNREACHABLE, CofiError
-from cofi_cli.places import is_special, put_in_place, remove, temporary_beside
+from cofi_cli.places import give_usual_rights, is_special, put_in_place, remove, temporary_beside
 
 RUNS = Path("runs")
 
@@ -77,6 +77,7 @@ def _replace(path: Path, write: Callable[[Path], None]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
+        give_usual_rights(temporary)
         put_in_place(temporary, path)
     finally:
         remove(temporary)

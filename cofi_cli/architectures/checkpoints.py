@@ -32,7 +32,8 @@ from cofi_cli.architectures.megatron_bert import MEGATRON_BERT
 from cofi_cli.architectures.modernbert import MODERNBERT
 from cofi_cli.architectures.mpnet import MPNET
 from cofi_cli.architectures.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
-from cofi_cli.architectures.source import load_config_dict, load_weights, resolve
+from cofi_cli.architectures.source import load_config_dict, resolve
+from cofi_cli.architectures.weights import load_weights, weight_shapes
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import HEADS, CofiConfig, CofiForTask
 
@@ -207,7 +208,7 @@ def has_head(name: str, *, num_labels: int, head: str = "sequence") -> bool:
     adapter = None if is_ours else adapter_for(name, config)
     if head == "embedding":
         return head_kind(config) == head if adapter is None else is_embedder(source)
-    weights = load_weights(source)
+    weights = weight_shapes(source)
     if adapter is not None:
         weights = adapter.to_ours(weights, head)
     return _fits(weights, config, head=head, num_labels=num_labels)

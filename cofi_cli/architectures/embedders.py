@@ -21,9 +21,9 @@ from cofi_cli.architectures.source import (
     find_file,
     load_json,
     load_tokenizer,
-    read_tensors,
     resolve,
 )
+from cofi_cli.architectures.weights import load_weights
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiForTask
 
@@ -156,7 +156,7 @@ def _read_dense(name: str, source: str, path: str) -> dict[str, Any]:
             f"'{name}' has a Dense module with a residual, or one that reads something else "
             "than the sentence embedding; neither is supported.",
         )
-    found = read_tensors(source, folder=path)
+    found = load_weights(source, folder=path)
     weight = found["linear.weight"].float()
     bias = found.get("linear.bias", torch.zeros(weight.shape[0])).float()
     return {"weight": weight, "bias": bias, "act": ACTIVATIONS[act]}

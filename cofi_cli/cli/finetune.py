@@ -31,6 +31,7 @@ def finetune(
     seed: o.Seed = None,
     precision: o.Precision = None,
     threads: o.Threads = None,
+    keep_checkpoints: o.KeepCheckpoints = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:

@@ -130,6 +130,14 @@ Minutes = Annotated[
 ]
 Precision = Annotated[str | None, typer.Option(help="auto, fp32 or bf16.", rich_help_panel=_TRAIN)]
 Threads = Annotated[str | None, typer.Option(metavar="N", rich_help_panel=_TRAIN)]
+KeepCheckpoints = Annotated[
+    bool | None,
+    typer.Option(
+        "--keep-checkpoints",
+        help="Keep checkpoints/ of a finished run, which is removed otherwise.",
+        rich_help_panel=_TRAIN,
+    ),
+]
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="Run folder; by default runs/MODEL-TASK-SPARSITY."),
@@ -161,6 +169,7 @@ KEYS = {
     "minutes": ("--minutes", "train.minutes"),
     "precision": ("--precision", "train.precision"),
     "threads": ("--threads", "train.threads"),
+    "keep_checkpoints": ("--keep-checkpoints", "train.keep_checkpoints"),
 }
 """Parameter of a command -> its flag and the key that it sets."""
 _TEXTS = (

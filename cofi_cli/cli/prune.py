@@ -34,6 +34,7 @@ def prune(
     seed: o.Seed = None,
     precision: o.Precision = None,
     threads: o.Threads = None,
+    keep_checkpoints: o.KeepCheckpoints = None,
     teacher_cache_gb: o.CacheGb = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,

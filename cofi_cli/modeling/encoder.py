@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.activations import ACT2FN
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_cofi import CofiConfig
 from .disentangled import Distances, Relative, score_scale
@@ -32,6 +33,7 @@ def attend(
     dropout: float,
     scale: float,
     eager: bool,
+    weights: Optional[list[Tensor]] = None,
 ) -> Tensor:
     """Scaled dot-product attention.
 
@@ -41,20 +43,25 @@ def attend(
         dropout: probability of dropping an attention weight.
         scale: multiplies the products of q and k.
         eager: spell the operation out, for exporters.
+        weights: gets the attention weights appended, (B, h, T, T), which spells it out as well.
 
     Returns:
         (B, h, T, dh).
     """
     # With dropout torch spells attention out on a CPU too, with a slower dropout.
-    if not eager and (dropout == 0.0 or q.device.type != "cpu"):
+    if not eager and weights is None and (dropout == 0.0 or q.device.type != "cpu"):
         return F.scaled_dot_product_attention(
             q, k, v, attn_mask=bias, dropout_p=dropout, scale=scale
         )
     scores = torch.matmul(q, k.transpose(-1, -2)) * scale
     if bias is not None:
         scores = scores + bias
-    weights = drop(scores.softmax(dim=-1), dropout, dropout > 0)
-    return torch.matmul(weights, v)
+    shares = drop(scores.softmax(dim=-1), dropout, dropout > 0)
+    # A bias in fp32 makes the scores fp32, so a model in 16 bits needs them cast back.
+    shares = shares if shares.dtype == v.dtype else shares.to(v.dtype)
+    if weights is not None:
+        weights.append(shares)
+    return torch.matmul(shares, v)
 
 
 class SubLayer(nn.Module):
@@ -133,6 +140,7 @@ class Attention(SubLayer):
         rotation: Optional[Rotation],
         relative: Optional[Relative],
         eager: bool,
+        weights: Optional[list[Tensor]] = None,
     ) -> Tensor:
         """Return the heads' contexts, (B, h, T, dh), for f's input, (B, T, d)."""
         batch, length = x.shape[:2]
@@ -144,7 +152,9 @@ class Attention(SubLayer):
             rows = drop(relative.rows, self.dropout, self.training)
             mask = relative.bias(q, k, (self.query(rows), self.key(rows)), mask, self.scale)
         dropout = self.attention_dropout if self.training else 0.0
-        return attend(q, k, v, mask, dropout=dropout, scale=self.scale, eager=eager)
+        return attend(
+            q, k, v, mask, dropout=dropout, scale=self.scale, eager=eager, weights=weights
+        )
 
     def _join(self, context: Tensor) -> Tensor:
         batch, heads, length, dim = context.shape
@@ -157,9 +167,10 @@ class Attention(SubLayer):
         eager: bool,
         rotation: Optional[Rotation] = None,
         relative: Optional[Relative] = None,
+        weights: Optional[list[Tensor]] = None,
     ) -> Tensor:
         """Dense and compact states; x is (B, T, d)."""
-        context = self._context(self.enter(x), mask, rotation, relative, eager)
+        context = self._context(self.enter(x), mask, rotation, relative, eager, weights)
         out = drop(self.output(self._join(context)), self.dropout, self.training)
         return self.leave(x, out)
 
@@ -265,7 +276,7 @@ class FeedForward(SubLayer):
         return self.open_leave(x, out, hidden)
 
 
-class Layer(nn.Module):
+class Layer(GradientCheckpointingLayer):
     """One encoder layer; either sub-layer may be absent."""
 
     def __init__(self, config: CofiConfig, index: int) -> None:
@@ -282,10 +293,14 @@ class Layer(nn.Module):
         eager: bool,
         rotation: Optional[Rotation] = None,
         relative: Optional[Relative] = None,
+        weights: Optional[list[Tensor]] = None,
     ) -> Tensor:
         """Dense and compact states; x is (B, T, d)."""
         if self.attention is not None:
-            x = self.attention(x, mask, eager, rotation, relative)
+            asked = () if weights is None else (weights,)
+            x = self.attention(x, mask, eager, rotation, relative, *asked)
+        elif weights is not None:
+            weights.append(x.new_zeros(x.shape[0], 0, x.shape[1], x.shape[1]))
         return x if self.ffn is None else self.ffn(x)
 
 
@@ -325,9 +340,19 @@ class Embeddings(nn.Module):
         self.project = nn.Linear(width, hidden) if is_narrow and not is_first else None
         self.offset, self.dropout = config.position_offset, config.hidden_dropout_prob
 
-    def sum(self, input_ids: Tensor, token_type_ids: Optional[Tensor]) -> Tensor:
-        """Return the embeddings before LayerNorm, (B, T, e); (B, T, d) once widened."""
-        x: Tensor = self.word(input_ids)
+    def sum(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Optional[Tensor],
+        words: Optional[Tensor] = None,
+    ) -> Tensor:
+        """Return the embeddings before LayerNorm, (B, T, e); (B, T, d) once widened.
+
+        Args:
+            input_ids, token_type_ids: (B, T) int.
+            words: (B, T, e), in the place of what the table says of ``input_ids``.
+        """
+        x: Tensor = self.word(input_ids) if words is None else words
         if self.token_type is not None:
             if token_type_ids is None or not self.has_types:
                 token_type_ids = torch.zeros_like(input_ids)
@@ -390,6 +415,8 @@ class Encoder(nn.Module):
         masks: Optional[Masks] = None,
         skip_closed: bool = True,
         eager: bool = False,
+        words: Optional[Tensor] = None,
+        weights: Optional[list[Tensor]] = None,
     ) -> list[Tensor]:
         """Run the encoder.
 
@@ -400,18 +427,23 @@ class Encoder(nn.Module):
             skip_closed: leave out closed heads, FFN dims and sub-layers. Closed hidden dims
                 are computed, for leaving out the few of them costs more than they do.
             eager: spell attention out, for exporters.
+            words: (B, T, e), embedded words in the place of ``input_ids``.
+            weights: gets each layer's attention weights appended, (B, h, T, T), h = 0 where
+                the attention sub-layer is absent; not in a masked pass.
 
         Returns:
             The embeddings' and each layer's output, L + 1 tensors of (B, T, d).
             An absent sub-layer passes its input on, so equal neighbours may be one tensor.
         """
-        x = self.embeddings.sum(input_ids, token_type_ids)
+        # An exporter's modules in the place of ours take neither words nor weights.
+        given = () if words is None else (words,)
+        x = self.embeddings.sum(input_ids, token_type_ids, *given)
         places = self.positions(input_ids, bias)
         if masks is None:
             states = [self.embeddings(x)]
             relative = None if self.distances is None else self.distances(x)
             for layer, (own, rotation) in zip(self.layers, places):
-                states.append(layer(states[-1], own, eager, rotation, relative))
+                states.append(layer(states[-1], own, eager, rotation, relative, weights))
             if self.norm is not None:
                 states[-1] = self.norm(states[-1])
             return states

@@ -1,7 +1,8 @@
 """The encoder as transformers models, with task heads."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, Optional, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from transformers.modeling_outputs import (
     SequenceClassifierOutput,
     TokenClassifierOutput,
 )
+from transformers.utils import can_return_tuple
 
 from .configuration_cofi import CofiConfig
 
@@ -22,15 +24,20 @@ from .disentangled import Distances  # noqa: F401
 from .dropout import dropout as drop
 from .encoder import Encoder, init_weights
 from .gather import take  # noqa: F401
+from .losses import IGNORE as IGNORE
+from .losses import sequence_loss, span_loss, token_loss
 from .masks import Masks
 from .norms import layer_norm
 from .positions import OFF
 from .select import Hidden  # noqa: F401
 
 Own = TypeVar("Own", bound="CofiPreTrainedModel")
+Forward = TypeVar("Forward", bound=Callable[..., Any])
 
-IGNORE = -100
-"""Label of a token that no loss looks at."""
+
+def tuple_if_asked(forward: Forward) -> Forward:
+    """Let ``return_dict=False``, of a call or the configuration, turn outputs into a tuple."""
+    return cast(Forward, can_return_tuple(forward))
 
 
 @dataclass
@@ -41,10 +48,12 @@ class MaskedOutput:
         logits: what the head says: (B, C) of a pooled head, (B, T, C) of one that reads
             every token, (B, e) of an embedder.
         states: L + 1 hidden states, (B, T, d).
+        attentions: L attention weights, (B, h, T, T), where they are asked for.
     """
 
     logits: Tensor
     states: list[Tensor]
+    attentions: Optional[list[Tensor]] = None
 
 
 class CofiPreTrainedModel(PreTrainedModel):
@@ -54,6 +63,10 @@ class CofiPreTrainedModel(PreTrainedModel):
     config_class = CofiConfig
     base_model_prefix = "model"
     _supports_sdpa = True
+    _no_split_modules = ["Embeddings", "Layer"]  # noqa: RUF012
+    supports_gradient_checkpointing = True
+    # The losses are means over a batch, whatever a trainer accumulates.
+    accepts_loss_kwargs = False
 
     if TYPE_CHECKING:
 
@@ -72,6 +85,17 @@ class CofiPreTrainedModel(PreTrainedModel):
     @property
     def _eager(self) -> bool:
         return bool(self.config._attn_implementation == "eager")
+
+    def _asks(self, options: dict[str, Any], output: str) -> bool:
+        """Whether a call, or else the configuration, asks for ``hidden_states`` or such."""
+        asked = options.get(f"output_{output}")
+        return bool(getattr(self.config, f"output_{output}") if asked is None else asked)
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """Write the model; any head's folder also opens as the bare encoder, without cofi."""
+        known = getattr(self.config, "auto_map", None) or {}
+        self.config.auto_map = known | {"AutoModel": "modeling_cofi.CofiModel"}
+        super().save_pretrained(*args, **kwargs)
 
 
 class CofiModel(CofiPreTrainedModel):
@@ -102,14 +126,24 @@ class CofiModel(CofiPreTrainedModel):
 
     def states(
         self,
-        input_ids: Tensor,
+        input_ids: Optional[Tensor] = None,
         attention_mask: Optional[Tensor] = None,
         token_type_ids: Optional[Tensor] = None,
         *,
         masks: Optional[Masks] = None,
         skip_closed: bool = True,
+        inputs_embeds: Optional[Tensor] = None,
+        attentions: Optional[list[Tensor]] = None,
     ) -> list[Tensor]:
-        """Return all hidden states; see :class:`Encoder`."""
+        """Return all hidden states; see :class:`Encoder`.
+
+        Raises:
+            ValueError: both of ``input_ids`` and ``inputs_embeds`` are given, or neither.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("give either input_ids or inputs_embeds")
+        if inputs_embeds is not None:
+            input_ids = inputs_embeds.new_zeros(inputs_embeds.shape[:2], dtype=torch.long)
         bias = self._bias(attention_mask, torch.float32)
         states: list[Tensor] = self.encoder(
             input_ids,
@@ -118,6 +152,8 @@ class CofiModel(CofiPreTrainedModel):
             masks=masks,
             skip_closed=skip_closed,
             eager=self._eager,
+            words=inputs_embeds,
+            weights=attentions,
         )
         return states
 
@@ -141,20 +177,39 @@ class CofiModel(CofiPreTrainedModel):
         y: Tensor = self.pooler_act(self.pooler(x))
         return y if self.pooler_norm is None else self.pooler_norm(y)
 
+    @tuple_if_asked
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Optional[Tensor] = None,
         attention_mask: Optional[Tensor] = None,
         token_type_ids: Optional[Tensor] = None,
+        inputs_embeds: Optional[Tensor] = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
-        """Return the last state, (B, T, d), the pooled one and on request all states."""
-        states = self.states(input_ids, attention_mask, token_type_ids)
+        """Return the last state, (B, T, d), and the pooled one, (B, pooler_size).
+
+        Args:
+            input_ids, token_type_ids: (B, T) int.
+            attention_mask: (B, T), 0 at padding.
+            inputs_embeds: (B, T, e), embedded words in the place of ``input_ids``.
+            kwargs: ``output_hidden_states``, ``output_attentions`` and ``return_dict``, each by
+                default as the configuration says. A layer without attention has weights of
+                no heads, (B, 0, T, T).
+        """
+        weights: Optional[list[Tensor]] = [] if self._asks(kwargs, "attentions") else None
+        states = self.states(
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            inputs_embeds=inputs_embeds,
+            attentions=weights,
+        )
         last = states[-1]
         return BaseModelOutputWithPooling(
             last_hidden_state=last,
             pooler_output=None if self.pooler is None else self.pool(last, attention_mask),
-            hidden_states=tuple(states) if kwargs.get("output_hidden_states") else None,
+            hidden_states=tuple(states) if self._asks(kwargs, "hidden_states") else None,
+            attentions=None if weights is None else tuple(weights),
         )
 
 
@@ -208,28 +263,35 @@ class CofiForTask(CofiPreTrainedModel):
 
     def run(
         self,
-        input_ids: Tensor,
+        input_ids: Optional[Tensor] = None,
         attention_mask: Optional[Tensor] = None,
         token_type_ids: Optional[Tensor] = None,
         *,
         masks: Optional[Masks] = None,
         skip_closed: bool = True,
+        inputs_embeds: Optional[Tensor] = None,
+        with_attentions: bool = False,
     ) -> MaskedOutput:
-        """Run with all hidden states, masked or not. Inputs are (B, T)."""
+        """Run with all hidden states, masked or not. Inputs are as ``forward`` takes them."""
+        attentions: Optional[list[Tensor]] = [] if with_attentions else None
         states = self.model.states(
             input_ids,
             attention_mask,
             token_type_ids,
             masks=masks,
             skip_closed=skip_closed,
+            inputs_embeds=inputs_embeds,
+            attentions=attentions,
         )
         logits = self.head(states[-1], attention_mask)
-        return MaskedOutput(logits=logits, states=states)
+        return MaskedOutput(logits=logits, states=states, attentions=attentions)
 
-    def _states_if_asked(
-        self, out: MaskedOutput, options: dict[str, Any]
-    ) -> Optional[tuple[Tensor, ...]]:
-        return tuple(out.states) if options.get("output_hidden_states") else None
+    def _run(self, options: dict[str, Any], **inputs: Any) -> tuple[MaskedOutput, dict[str, Any]]:
+        """Run a dense or compact model; return with it the outputs that are asked for."""
+        out = self.run(**inputs, with_attentions=self._asks(options, "attentions"))
+        states = tuple(out.states) if self._asks(options, "hidden_states") else None
+        attentions = None if out.attentions is None else tuple(out.attentions)
+        return out, {"hidden_states": states, "attentions": attentions}
 
 
 class CofiForSequenceClassification(CofiForTask):
@@ -243,30 +305,31 @@ class CofiForSequenceClassification(CofiForTask):
         logits: Tensor = self.classifier(drop(pooled, self.dropout, self.training))
         return logits
 
+    @tuple_if_asked
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Optional[Tensor] = None,
         attention_mask: Optional[Tensor] = None,
         token_type_ids: Optional[Tensor] = None,
         labels: Optional[Tensor] = None,
+        inputs_embeds: Optional[Tensor] = None,
         **kwargs: Any,
     ) -> SequenceClassifierOutput:
         """Return logits, (B, num_labels), and the loss when labels are given.
 
-        Labels are (B,), or (B, num_labels) of 0 and 1 where several may hold at once.
+        Labels are as :func:`sequence_loss` takes them for the configuration's problem_type.
         """
-        out = self.run(input_ids, attention_mask, token_type_ids)
+        out, asked = self._run(
+            kwargs,
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            inputs_embeds=inputs_embeds,
+        )
         loss = None
         if labels is not None:
-            if self.config.problem_type == "multi_label_classification":
-                loss = F.binary_cross_entropy_with_logits(out.logits, labels.to(out.logits.dtype))
-            elif self.num_labels == 1:
-                loss = F.mse_loss(out.logits.squeeze(-1), labels.to(out.logits.dtype))
-            else:
-                loss = F.cross_entropy(out.logits, labels)
-        return SequenceClassifierOutput(
-            loss=loss, logits=out.logits, hidden_states=self._states_if_asked(out, kwargs)
-        )
+            loss = sequence_loss(out.logits, labels, self.config.problem_type)
+        return SequenceClassifierOutput(loss=loss, logits=out.logits, **asked)
 
 
 class _PerToken(CofiForTask):
@@ -288,22 +351,28 @@ class CofiForTokenClassification(_PerToken):
 
     kind = "token"
 
+    @tuple_if_asked
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Optional[Tensor] = None,
         attention_mask: Optional[Tensor] = None,
         token_type_ids: Optional[Tensor] = None,
         labels: Optional[Tensor] = None,
+        inputs_embeds: Optional[Tensor] = None,
         **kwargs: Any,
     ) -> TokenClassifierOutput:
         """Return logits, (B, T, num_labels), and the loss when labels, (B, T), are given."""
-        out = self.run(input_ids, attention_mask, token_type_ids)
+        out, asked = self._run(
+            kwargs,
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            inputs_embeds=inputs_embeds,
+        )
         loss = None
         if labels is not None:
-            loss = F.cross_entropy(out.logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORE)
-        return TokenClassifierOutput(
-            loss=loss, logits=out.logits, hidden_states=self._states_if_asked(out, kwargs)
-        )
+            loss = token_loss(out.logits, labels)
+        return TokenClassifierOutput(loss=loss, logits=out.logits, **asked)
 
 
 class CofiForQuestionAnswering(_PerToken):
@@ -315,27 +384,35 @@ class CofiForQuestionAnswering(_PerToken):
         config.num_labels = 2
         super().__init__(config)
 
+    @tuple_if_asked
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Optional[Tensor] = None,
         attention_mask: Optional[Tensor] = None,
         token_type_ids: Optional[Tensor] = None,
         start_positions: Optional[Tensor] = None,
         end_positions: Optional[Tensor] = None,
+        inputs_embeds: Optional[Tensor] = None,
         **kwargs: Any,
     ) -> QuestionAnsweringModelOutput:
         """Return start and end logits, (B, T) each; the loss when positions, (B,), are given."""
-        out = self.run(input_ids, attention_mask, token_type_ids)
+        out, asked = self._run(
+            kwargs,
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            inputs_embeds=inputs_embeds,
+        )
         start, end = out.logits.unbind(-1)
         loss = None
         if start_positions is not None and end_positions is not None:
-            loss = F.cross_entropy(start, start_positions) + F.cross_entropy(end, end_positions)
-            loss = loss / 2
+            positions = torch.stack([start_positions.flatten(), end_positions.flatten()], dim=-1)
+            loss = span_loss(out.logits, positions, attention_mask)
         return QuestionAnsweringModelOutput(
             loss=loss,
             start_logits=start.contiguous(),
             end_logits=end.contiguous(),
-            hidden_states=self._states_if_asked(out, kwargs),
+            **asked,
         )
 
 
@@ -360,19 +437,27 @@ class CofiForEmbedding(CofiForTask):
         """Return embeddings, (B, e), for the last state, (B, T, d)."""
         return self.model.pool(last, mask)
 
+    @tuple_if_asked
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Optional[Tensor] = None,
         attention_mask: Optional[Tensor] = None,
         token_type_ids: Optional[Tensor] = None,
+        inputs_embeds: Optional[Tensor] = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
         """Return the last state, (B, T, d), and the embedding, (B, e), as ``pooler_output``."""
-        out = self.run(input_ids, attention_mask, token_type_ids)
+        out, asked = self._run(
+            kwargs,
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            inputs_embeds=inputs_embeds,
+        )
         return BaseModelOutputWithPooling(
             last_hidden_state=out.states[-1],
             pooler_output=out.logits,
-            hidden_states=self._states_if_asked(out, kwargs),
+            **asked,
         )
 
 

@@ -15,7 +15,9 @@ from cofi_cli.runs import RunDir
 def claim(run: RunDir) -> Iterator[None]:
     """Hold a run's folder, which is made if missing; the system lets go of a killed process's.
 
-    A folder that was made and stayed empty is removed again.
+    The lock's file stays in a run's folder: removed while it is held, on some systems another
+    command could lock a new one, and on Windows it cannot be. A folder in which no run was
+    begun is left as it was.
 
     Raises:
         CofiError: another command holds it, or it is a file.
@@ -35,8 +37,9 @@ def claim(run: RunDir) -> Iterator[None]:
     try:
         yield
     finally:
-        run.lock.unlink(missing_ok=True)  # before the lock is released: then it may be another's
         lock.release()
-        with suppress(OSError):  # not empty
-            for folder in made:
-                folder.rmdir()
+        if not run.exists:
+            with suppress(OSError):  # another command has it by now, or the folder is not empty
+                run.lock.unlink()
+                for folder in made:
+                    folder.rmdir()

@@ -11,7 +11,7 @@ from cofi_cli.architectures import load_config_dict, resolve
 from cofi_cli.config import DistillConfig, RunConfig, TeacherConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig, CofiForTask
-from cofi_cli.runs import RunDir, write_json
+from cofi_cli.runs import RunDir
 from cofi_cli.tasks import Task
 from cofi_cli.training.artefacts import PLAN, plan_of, save_compact, save_dense_model
 from cofi_cli.training.checks import guard_folder
@@ -19,6 +19,7 @@ from cofi_cli.training.claim import claim
 from cofi_cli.training.dense_stage import DenseStage
 from cofi_cli.training.distiller import Distiller
 from cofi_cli.training.evaluation import evaluate
+from cofi_cli.training.finished import finish, finished_report
 from cofi_cli.training.interrupts import stop_flag
 from cofi_cli.training.loop import StageTime, has_begun, run_stage
 from cofi_cli.training.progress import Progress
@@ -55,6 +56,8 @@ def finetune(
     """
     with claim(run), stop_flag() as flag:
         guard_folder(run, config, command=_STAGE, resume=resume)
+        if (done := finished_report(config, run, progress)) is not None:
+            return done
         task = load_run_task(config)
         theirs = load_config_dict(resolve(config.model))
         is_compact = theirs["model_type"] == CofiConfig.model_type
@@ -76,8 +79,7 @@ def finetune(
             save_compact(session, model, report, plan=plan.model_dump() if plan else None)
         else:
             save_dense_model(session, model, run.model, source=config.model)
-        write_json(run.report_json, report)
-        return report
+        return finish(config, run, report)
 
 
 def _check(config: RunConfig, task: Task, *, is_compact: bool) -> None:

@@ -8,12 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cofi_cli.modeling import IGNORE
+from cofi_cli.modeling.losses import CLOSED, sequence_loss, span_loss, token_loss
 from cofi_cli.pruning.distillation import prediction_loss
 from cofi_cli.tasks.kinds import Kind
-
-_CLOSED = -1e4
-"""Logit of a padding position; its probability is 0 in fp32."""
 
 
 class Objective:
@@ -21,11 +18,16 @@ class Objective:
 
     Shapes: logits are (B, C), (B, T, C) of a head that answers for each token. ``soft``
     takes those of n real positions then, (n, C), and the mask that they come from.
+
+    Attributes:
+        problem_type: what the hard loss of a pooled head is.
     """
+
+    problem_type = "single_label_classification"
 
     def hard(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Return the loss against ``batch["labels"]``, a scalar."""
-        return F.cross_entropy(logits, batch["labels"])
+        return sequence_loss(logits, batch["labels"], self.problem_type)
 
     def soft(self, student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
         """Return the loss against the teacher's logits, a scalar.
@@ -41,9 +43,7 @@ class Objective:
 class NumberObjective(Objective):
     """One number a row: no distribution to soften, so the values are matched."""
 
-    def hard(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return the mean squared error against the labels."""
-        return F.mse_loss(logits.squeeze(-1), batch["labels"].float())
+    problem_type = "regression"
 
     def soft(self, student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
         """Return the mean squared error against the teacher."""
@@ -51,20 +51,15 @@ class NumberObjective(Objective):
 
 
 class RankingObjective(NumberObjective):
-    """One logit a pair: relevant or not, or graded from 0 to 1."""
+    """One logit a pair: relevant or not, or graded from 0 to 1: a yes or no of one class."""
 
-    def hard(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return the binary cross-entropy against relevance."""
-        labels = batch["labels"].float()
-        return F.binary_cross_entropy_with_logits(logits.squeeze(-1), labels)
+    problem_type = "multi_label_classification"
 
 
 class MultilabelObjective(Objective):
     """A yes or no for each class."""
 
-    def hard(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return the binary cross-entropy, the mean over classes."""
-        return F.binary_cross_entropy_with_logits(logits, batch["labels"].float())
+    problem_type = "multi_label_classification"
 
     def soft(self, student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
         """Return KL(teacher ‖ student)·T², each class a distribution of its own, summed."""
@@ -84,9 +79,7 @@ class TokensObjective(Objective):
 
         The windows that go on with a word longer than a window carry none.
         """
-        labels = batch["labels"].flatten()
-        summed = F.cross_entropy(logits.flatten(0, 1), labels, ignore_index=IGNORE, reduction="sum")
-        return summed / (labels != IGNORE).sum().clamp(min=1)
+        return token_loss(logits, batch["labels"])
 
 
 class SpanObjective(Objective):
@@ -94,9 +87,7 @@ class SpanObjective(Objective):
 
     def hard(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Return the mean of both cross-entropies; labels are (B, 2) positions."""
-        padding = (1 - batch["attention_mask"]).bool()[:, :, None]
-        open_logits = logits.float().masked_fill(padding, _CLOSED)
-        return F.cross_entropy(open_logits, batch["labels"])
+        return span_loss(logits, batch["labels"], batch["attention_mask"])
 
     def soft(self, student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
         """Return KL(teacher ‖ student)·T² over positions, the mean of start and end."""
@@ -122,7 +113,7 @@ class EmbeddingObjective(Objective):
 
 def _by_row(values: Tensor, mask: Tensor) -> Tensor:
     """Put the real positions' values, (n, C), back into (B, T, C), closed at padding."""
-    rows = values.new_full((mask.numel(), values.shape[-1]), _CLOSED)
+    rows = values.new_full((mask.numel(), values.shape[-1]), CLOSED)
     rows = rows.index_copy(0, mask.flatten().nonzero().flatten(), values)
     return rows.view(*mask.shape, -1)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 
 from cofi_cli.errors import PARITY, CofiError
@@ -12,8 +14,14 @@ from cofi_cli.training.evaluation import INPUTS
 from cofi_cli.training.session import Session
 
 TOLERANCE = 1e-5
-"""Largest |Δ| of fp32 logits, relative to the larger of 1 and the largest logit."""
+"""Largest |Δ| of fp32 logits, relative to the larger of 1 and the largest logit.
+
+Rounding alone comes within a factor of two of it at 24 layers, so what is above is warned of."""
+DEFECT = 100
+"""Times the tolerance from which on a difference is no rounding any more."""
 _ROWS = 64
+
+log = logging.getLogger(__name__)
 
 
 @torch.no_grad()
@@ -26,10 +34,10 @@ def assert_parity(
     """Compare masked and compact logits on real inputs; return the largest |Δ|.
 
     The masked side computes everything and multiplies, so it shares nothing
-    with the code that slices tensors.
+    with the code that slices tensors. A difference above the tolerance is warned of.
 
     Raises:
-        CofiError: they differ (exit code 4).
+        CofiError: they differ by more than rounding could (exit code 4).
     """
     encoded = session.splits["validation"]
     rows = list(range(min(_ROWS, len(encoded))))
@@ -39,11 +47,17 @@ def assert_parity(
     compacted = small.eval().run(**inputs).logits
     delta: float = (masked - compacted).abs().max().item()
     bound = TOLERANCE * max(1.0, masked.abs().max().item())
-    if not delta <= bound:
+    if delta <= bound:
+        return delta
+    told = (
+        f"The compact model differs from the masked one: largest |Δ logit| {delta:.2e}, "
+        f"expected at most {bound:.2e}."
+    )
+    if not delta <= DEFECT * bound:  # NaN is no less than anything
         raise CofiError(
-            f"The compact model differs from the masked one: largest |Δ logit| {delta:.2e}, "
-            f"allowed {bound:.2e}.",
+            told,
             hint="This is a defect of cofi; please report it with the run's plan.json.",
             exit_code=PARITY,
         )
+    log.warning("%s The run goes on: a defect would show as much more.", told)
     return delta

@@ -11,7 +11,7 @@ from cofi_cli.config import RunConfig
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.plan import PrunePlan
-from cofi_cli.runs import RunDir, write_json, write_text
+from cofi_cli.runs import RunDir, write_text
 from cofi_cli.training.artefacts import save_compact
 from cofi_cli.training.augmentation import imitated_rows
 from cofi_cli.training.checkpoint import load_state, save_state
@@ -20,6 +20,7 @@ from cofi_cli.training.claim import claim
 from cofi_cli.training.costs import obtain_schedule
 from cofi_cli.training.distiller import Distiller, load_layer_map
 from cofi_cli.training.evaluation import evaluate
+from cofi_cli.training.finished import finish, finished_report
 from cofi_cli.training.interrupts import stop_flag
 from cofi_cli.training.loop import has_begun, run_stage
 from cofi_cli.training.parity import assert_parity
@@ -51,7 +52,8 @@ def prune(
 ) -> dict[str, Any]:
     """Prune a model from beginning to end; the callable twin of ``cofi prune``.
 
-    Stages that ended in an earlier, interrupted call are not run again.
+    Stages that ended in an earlier, interrupted call are not run again; of a run that has
+    finished the report is returned as it is.
 
     Args:
         config: what to do.
@@ -67,6 +69,8 @@ def prune(
     """
     with claim(run), stop_flag() as flag:
         guard_folder(run, config, command="prune", resume=resume)
+        if (done := finished_report(config, run, progress)) is not None:
+            return done
         check_target(config)
         task = load_run_task(config)
         if not run.teacher.exists():
@@ -86,8 +90,7 @@ def prune(
         model = _recovered(session, outputs, pruned, steps, times)
         report = build_report(session, teacher=teacher, model=model, pruned=pruned, times=times)
         save_compact(session, model, report)
-        write_json(run.report_json, report)
-        return report
+        return finish(config, run, report)
 
 
 def _pruned(

@@ -44,7 +44,8 @@ def keep_compiled_products() -> None:
 def bf16_gain(device: torch.device) -> float:
     """Measure how many times as fast as fp32 a bf16 product is; 0 where it is not offered."""
     if device.type == "cuda":
-        return _CUDA_GAIN if torch.cuda.is_bf16_supported() else 0.0
+        # A GPU without units for bf16 emulates it, slowly: Turing (T4), Volta (V100) and older.
+        return _CUDA_GAIN if torch.cuda.is_bf16_supported(including_emulation=False) else 0.0
     return _cpu_gain() if _offers_bf16() else 0.0
 
 

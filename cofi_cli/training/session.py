@@ -18,7 +18,11 @@ from cofi_cli.runs import RunDir, recorded, write_json, write_text
 from cofi_cli.tasks import Encoded, Task
 from cofi_cli.training.checks import guard_data, wide_numbers
 from cofi_cli.training.embedder_checks import check_embedders, task_tokenizer
-from cofi_cli.training.environment import describe_environment
+from cofi_cli.training.environment import (
+    changes_in_words,
+    describe_environment,
+    resumed_record,
+)
 from cofi_cli.training.interrupts import StopFlag
 from cofi_cli.training.metrics_log import MetricsLog
 from cofi_cli.training.objective import OBJECTIVES, Objective
@@ -117,7 +121,10 @@ def open_session(
     write_text(run.config, text)
     gain = _bf16_gain(config, run, accelerator.device)
     env = describe_environment(config, task, accelerator.device) | {"bf16_gain": gain}
-    write_json(run.env, {"command": command} | env)
+    before = recorded(run)
+    if note := changes_in_words(before, env):
+        log.warning("%s", note)
+    write_json(run.env, resumed_record(before, env) if before else {"command": command} | env)
     return Session(
         config=config,
         run=run,

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,9 +23,10 @@ from cofi_cli.config import RunConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.sparsity import count_prunable
-from cofi_cli.runs import RunDir, read_json
+from cofi_cli.runs import RunDir, read_json, write_json
 from cofi_cli.training import Diverged, Interrupted, dry_run, finetune, prune
 from cofi_cli.training.claim import claim
+from cofi_cli.training.progress import Silent
 from tests.stopping import StopAt, assert_same_weights
 from tests.tiny import SHAPE, quick_config
 
@@ -156,6 +158,65 @@ def test_interrupted_says_how_to_go_on_and_goes_on(
     assert caught.value.hint == f"cofi prune --resume -o {run.root}"
     prune(config, run, resume=True)
     assert_same_weights(finished, run)
+
+
+class Told(Silent):
+    """Keeps what the user is told."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+
+def test_a_finished_run_is_left_as_it_is(
+    config: RunConfig, finished: RunDir, tmp_path: Path
+) -> None:
+    run = RunDir(tmp_path / "run")
+    shutil.copytree(finished.root, run.root)
+    write_json(run.report_json, read_json(run.report_json) | {"onnx": {"models": {}}})
+    (run.checkpoints / "prune").mkdir(parents=True)  # as when it was killed while it cleared up
+    files = [path for path in run.root.rglob("*") if path.is_file()]
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+    told = Told()
+    report = prune(config, run, resume=True, progress=told)
+    assert report["onnx"] == {"models": {}}
+    assert told.messages == [f"{run.root} is finished: nothing is left to train."]
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files} == before
+    assert not run.checkpoints.exists()
+
+
+def test_checkpoints_of_a_finished_run_go(
+    config: RunConfig, finished: RunDir, reviews: Path, tmp_path: Path
+) -> None:
+    assert not finished.checkpoints.exists()
+    train = config.train.model_copy(update={"keep_checkpoints": True})
+    own = quick_config(finished.model, reviews).model_copy(update={"train": train})
+    run = RunDir(tmp_path / "run")
+    report = finetune(own, run)
+    assert (run.checkpoints / "finetune" / "latest.pt").exists()
+    assert finetune(own, run, resume=True) == report
+    assert (run.checkpoints / "finetune" / "latest.pt").exists()
+
+
+def test_resuming_in_another_environment_is_warned_of(
+    config: RunConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = RunDir(tmp_path / "run")
+    with pytest.raises(Interrupted):
+        prune(config, run, progress=StopAt("teacher", 2))
+    began = read_json(run.env)
+    with pytest.raises(Interrupted):
+        prune(config, run, resume=True, progress=StopAt("teacher", 4))
+    assert read_json(run.env) == began and "another environment" not in caplog.text
+    other = began | {"threads": 8, "packages": began["packages"] | {"torch": "1.0"}}
+    write_json(run.env, other)
+    with pytest.raises(Interrupted):
+        prune(config, run, resume=True, progress=StopAt("teacher", 6))
+    torch_now = began["packages"]["torch"]
+    assert f"threads was 8, is 1; torch was 1.0, is {torch_now}." in caplog.text
+    assert read_json(run.env) == other | {"resumed": [{"threads": 1, "torch": torch_now}]}
 
 
 def test_a_folder_that_holds_a_run_is_refused(config: RunConfig, finished: RunDir) -> None:
@@ -377,7 +438,8 @@ def test_one_command_at_a_time_works_in_a_folder(
     with claim(finished), pytest.raises(CofiError, match="is in use"):
         prune(config, finished, resume=True)
     prune(config, finished, resume=True)
-    assert not finished.lock.exists()
+    with claim(finished):
+        assert finished.lock.exists()
 
 
 def test_a_killed_commands_folder_is_free(config: RunConfig, tmp_path: Path) -> None:

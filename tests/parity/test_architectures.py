@@ -171,6 +171,28 @@ def test_masked_equals_compact(name: str, head: str, soft: bool, model: CofiForT
 
 
 @every
+@pytest.mark.parametrize("head", ["token"])
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_in_16_bits(
+    name: str, head: str, attention: str, dtype: torch.dtype, model: CofiForTask, folder: Path
+) -> None:
+    """Training spells attention out on a CPU, for its dropout, whatever the implementation."""
+    inputs = inputs_of(name)
+    real = inputs["attention_mask"].bool()
+    half = load_dense(str(folder), num_labels=LABELS[head], head=head).to(dtype)
+    half.config._attn_implementation = attention
+    with torch.no_grad():
+        expected, found = model(**inputs).logits, half.eval()(**inputs).logits
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.float()[real], expected[real], atol=0.1, rtol=0.1)
+    logits = half.train()(**inputs).logits
+    logits.sum().backward()
+    assert logits.isfinite().all()
+    assert all(p.grad.isfinite().all() for p in half.parameters() if p.grad is not None)
+
+
+@every
 @pytest.mark.parametrize("head", ["sequence", "token"])
 def test_skipping_keeps_value_and_gradient(name: str, head: str, folder: Path) -> None:
     results: list[tuple[Tensor, dict[str, Tensor]]] = []

@@ -130,6 +130,16 @@ def test_trust_remote_code_where_cofi_is_not_installed(
     torch.testing.assert_close(torch.tensor(found["logits"]), logits, atol=1e-6, rtol=0)
 
 
+def test_the_bare_encoder_where_cofi_is_not_installed(compact_folder: Path, tmp_path: Path) -> None:
+    code = HIDDEN + (
+        "import json, sys\nfrom transformers import AutoModel\n"
+        "model = AutoModel.from_pretrained(sys.argv[1], trust_remote_code=True)\n"
+        "print(json.dumps([type(model).__name__, type(model).__module__]))"
+    )
+    name, module = run(code, compact_folder, tmp_path)
+    assert name == "CofiModel" and "transformers_modules" in module
+
+
 def test_a_checkpoint_holds_no_pickle(compact_folder: Path) -> None:
     assert {path.suffix for path in compact_folder.iterdir()} <= {
         ".json",

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+from filelock import FileLock
+from safetensors.torch import save_file
 
 from cofi_cli import places
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import RunDir, command_of, read_json, write_atomic, write_json, write_text
+from cofi_cli.training.claim import claim
 
 
 def finish(root: Path, *, at: float) -> RunDir:
@@ -48,6 +53,30 @@ def test_a_failed_write_leaves_the_old_file_and_no_trace(tmp_path: Path) -> None
         write_atomic(path, fail)
     assert path.read_text(encoding="utf-8") == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no umask")
+@pytest.mark.parametrize(("umask", "rights"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_files_get_the_rights_of_new_files(tmp_path: Path, umask: int, rights: int) -> None:
+    """safetensors' writer leaves a file to its owner alone."""
+
+    def build(temporary: Path) -> None:
+        (temporary / "deep").mkdir(parents=True)
+        save_file({"a": torch.zeros(2)}, temporary / "deep" / "model.safetensors")
+        (temporary / "private.json").touch(mode=0o600)
+        (temporary / "run.sh").touch()
+        (temporary / "run.sh").chmod(0o700)
+
+    before = os.umask(umask)
+    try:
+        write_atomic(tmp_path / "model", build)
+        write_atomic(tmp_path / "one", lambda temporary: temporary.touch(mode=0o600))
+    finally:
+        os.umask(before)
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in written}
+    assert found.pop("run.sh") == 0o700 | rights
+    assert found == dict.fromkeys(["model.safetensors", "private.json", "one"], rights)
 
 
 def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
@@ -289,3 +318,33 @@ def test_a_checkpoint_of_finetune_tells_whatever_the_name(tmp_path: Path) -> Non
     run = RunDir(tmp_path / "mine")
     write_text(run.checkpoints / "finetune" / "latest.pt", "")
     assert command_of(run) == "finetune"
+
+
+def test_the_lock_of_a_run_stays(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    with claim(run):
+        write_text(run.config, "")
+        held = run.lock.stat().st_ino
+    assert run.lock.stat().st_ino == held
+    with claim(run):
+        assert run.lock.stat().st_ino == held
+
+
+def test_no_lock_is_removed_while_it_is_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows refuses to remove an open file."""
+    unlink = Path.unlink
+
+    def checked(path: Path, missing_ok: bool = False) -> None:
+        with FileLock(path, blocking=False):
+            pass
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", checked)
+    (tmp_path / "rows.csv").touch()
+    with claim(RunDir(tmp_path)):
+        pass
+    with claim(RunDir(tmp_path / "deep" / "run")):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub import constants
+from safetensors.torch import load_file, save_file
 from transformers import DebertaV2Config
 
 from cofi_cli.architectures import (
+    has_head,
     has_tokenizer,
     load_dense,
     load_tokenizer,
@@ -72,6 +74,57 @@ def test_a_folder_with_broken_weights(bert_folder: Path, tmp_path: Path) -> None
     with pytest.raises(CofiError, match="cannot be read") as caught:
         load_dense(str(tmp_path / "broken"), num_labels=2)
     assert caught.value.exit_code == 6
+
+
+def sharded(bert_folder: Path, folder: Path, kind: str) -> Path:
+    """Write the tiny model in several files, as transformers, or its older versions, did."""
+    shutil.copytree(bert_folder, folder)
+    state = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    stem, ending = kind.split(".")
+    map_of = {}
+    for number, keys in enumerate((list(state)[::2], list(state)[1::2]), start=1):
+        file = f"{stem}-0000{number}-of-00002.{ending}"
+        part = {key: state[key] for key in keys}
+        save_file(part, folder / file) if ending == "safetensors" else torch.save(
+            part, folder / file
+        )
+        map_of |= dict.fromkeys(keys, file)
+    index = {"metadata": {}, "weight_map": map_of}
+    (folder / f"{kind}.index.json").write_text(json.dumps(index))
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["model.safetensors", "pytorch_model.bin"])
+def test_weights_in_several_files(bert_folder: Path, tmp_path: Path, kind: str) -> None:
+    folder = sharded(bert_folder, tmp_path / "parts", kind)
+    found = load_dense(str(folder), num_labels=2).state_dict()
+    whole = load_dense(str(bert_folder), num_labels=2).state_dict()
+    assert all(torch.equal(found[key], whole[key]) for key in whole)
+    assert has_head(str(folder), num_labels=2) and not has_head(str(folder), num_labels=3)
+    gone = min(folder.glob("*-of-*"))
+    gone.unlink()
+    with pytest.raises(CofiError, match=f"lacks {gone.name}, which its index"):
+        load_dense(str(folder), num_labels=2)
+
+
+@pytest.mark.parametrize("kind", ["model.safetensors", "pytorch_model.bin"])
+def test_a_head_is_seen_without_reading_the_weights(
+    bert_folder: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(bert_folder, folder)
+    if kind != "model.safetensors":
+        torch.save(load_file(folder / "model.safetensors"), folder / kind)
+        (folder / "model.safetensors").unlink()
+    monkeypatch.setattr("cofi_cli.architectures.weights.load_file", None)
+    places = []
+    load = torch.load
+    monkeypatch.setattr(
+        torch, "load", lambda *a, **k: places.append(k["map_location"]) or load(*a, **k)
+    )
+    assert has_head(str(folder), num_labels=2) and not has_head(str(folder), num_labels=3)
+    assert set(places) <= {"meta"}
 
 
 def test_an_architecture_that_is_not_supported(tmp_path: Path) -> None:

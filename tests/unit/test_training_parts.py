@@ -1,9 +1,9 @@
 """Small parts of training: schedules, precision, teacher outputs."""
 
-import copy
 import math
 import os
 import signal
+from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,12 +12,17 @@ import torch
 
 from cofi_cli.architectures import load_dense, load_tokenizer
 from cofi_cli.config import TaskConfig
+from cofi_cli.errors import CofiError
+from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.lagrangian import Lagrangian, ramped_target
+from cofi_cli.pruning.plan import everything
+from cofi_cli.pruning.sparsity import EncoderShape
 from cofi_cli.tasks import collate, encode, load_task
 from cofi_cli.training import precision as p
 from cofi_cli.training.evaluation import INPUTS
 from cofi_cli.training.interrupts import stop_flag
 from cofi_cli.training.optim import WeightOptimizer, clip_gradients, linear_decay
+from cofi_cli.training.parity import TOLERANCE, assert_parity
 from cofi_cli.training.schedule import total_steps
 from cofi_cli.training.seeding import derive
 from cofi_cli.training.session import Session
@@ -71,6 +76,20 @@ def test_bf16_is_not_measured_where_there_is_none(monkeypatch: pytest.MonkeyPatc
     assert p.bf16_gain(torch.device("cpu")) == 0.0
     monkeypatch.setattr(p, "_offers_bf16", lambda: True)
     assert p.bf16_gain(torch.device("cpu")) > 0.0
+
+
+@pytest.mark.parametrize("has_units", [True, False])
+def test_a_gpu_that_emulates_bf16_is_not_said_to_be_fast(
+    has_units: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_supported(including_emulation: bool = True) -> bool:
+        return has_units or including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
+    cuda = torch.device("cuda")
+    gain = p.bf16_gain(cuda)
+    expected = "bf16" if has_units else "fp32"
+    assert p.resolve_precision("auto", device=cuda, hidden=768, gain=gain) == expected
 
 
 @pytest.mark.parametrize("bound", [0.5, 1e3])
@@ -136,7 +155,7 @@ def test_an_optimizer_goes_on_from_its_state(monkeypatch: pytest.MonkeyPatch) ->
 
     step(model, first)
     other.load_state_dict(model.state_dict())
-    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    second.load_state_dict(deepcopy(first.state_dict()))
     step(model, first)
     step(other, second)
     for a, b in zip(model.parameters(), other.parameters()):
@@ -245,3 +264,31 @@ def test_a_closed_terminal_stops_a_run_unless_it_is_ignored() -> None:
             assert not flag.is_set
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(("factor", "outcome"), [(0.5, None), (20, "warning"), (200, "error")])
+def test_a_compact_model_may_differ_by_rounding(
+    bert_folder: Path,
+    outputs: TeacherOutputs,
+    factor: float,
+    outcome: str | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    student = load_dense(str(bert_folder), num_labels=2)
+    plan = everything(EncoderShape.of(student.config))
+    small = compact(student, plan)
+    with torch.no_grad():
+        student.classifier.weight.zero_()
+        small.classifier.weight.zero_()  # the logits are the biases alone
+        small.classifier.bias += factor * TOLERANCE
+    session = SimpleNamespace(
+        splits={"validation": outputs.encoded}, pad_id=0, device=torch.device("cpu")
+    )
+    if outcome == "error":
+        with pytest.raises(CofiError, match="differs from the masked one") as caught:
+            assert_parity(session, student, small, plan)  # type: ignore[arg-type]
+        assert caught.value.exit_code == 4
+        return
+    delta = assert_parity(session, student, small, plan)  # type: ignore[arg-type]
+    assert delta == pytest.approx(factor * TOLERANCE, rel=0.01)
+    assert ("differs from the masked one" in caplog.text) == (outcome == "warning")
