@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,11 @@ def fill(row: dict[str, Any], cell: Cell, rivals: list[str], *, bench: bool) -> 
     for rival in rivals:
         known = row.get(rival, {})
         if "scores" not in known or (bench and "p50_ms" not in known):
-            row[rival] = MAKE[rival](cell, bench=bench)
+            try:
+                row[rival] = MAKE[rival](cell, bench=bench)
+            except Exception as error:  # one rival's fault is no other row's
+                traceback.print_exc()
+                row[rival] = known or {"missing": f"failed: {type(error).__name__}"}
 
 
 def main() -> None:

@@ -26,6 +26,8 @@ from cofi_cli.training.word_vectors import Fit, Fitted, WordVectors, fit
 
 TRIES = (Fit(), Fit(learning_rate=3e-4), Fit(epochs=25))
 EMBEDDER_TRIES = (Fit(dropout=0.0), Fit(dropout=0.0, epochs=25))
+STATIC_WIDTH = 256
+"""Of model2vec's vectors; its and tokenlearn's default."""
 
 
 def word_vectors(cell: Cell, *, bench: bool) -> Json:
@@ -126,8 +128,9 @@ def _tokenlearn(opened: Opened) -> Json:
         texts, output_value="token_embeddings", batch_size=64
     )
     means = np.stack([state[1:-1].float().mean(0).numpy() for state in states])
-    student = distill(folder, quantize_to="float32", pca_dims=256, device="cpu")
-    student = train_model(student, texts, means, device="cpu", pca_dims=256)
+    width = min(STATIC_WIDTH, means.shape[1])
+    student = distill(folder, quantize_to="float32", pca_dims=width, device="cpu")
+    student = train_model(student, texts, means, device="cpu", pca_dims=width)
     minutes = (time.perf_counter() - began) / 60
     scores = {
         name: task.score(student.encode(list(chain.from_iterable(split.texts))), split.labels)
