@@ -21,6 +21,7 @@ from ours import Json, Opened, measure_file, open_run
 from runs import cofi, read
 from tasks import CALIBRATION_ROWS, Cell
 
+from cofi_cli.deploy.answers import answer_of
 from cofi_cli.pruning.sparsity import EncoderShape
 from cofi_cli.runs import write_json
 from cofi_cli.tasks import Encoded, Ragged, collate, eval_batches
@@ -28,6 +29,8 @@ from cofi_cli.tasks import Encoded, Ragged, collate, eval_batches
 BATCH_SIZE = 32
 NEEDS = (0, 8, 1)
 _HEAD_PARTS = ("pooler", "classifier")
+_LAYERS = "/layers."
+"""In the names of what the encoder's layers compute."""
 Feed = dict[str, NDArray[Any]]
 
 
@@ -54,6 +57,7 @@ def _version(text: str) -> tuple[int, ...]:
 def _row(cell: Cell, file: Path) -> Json:
     opened = open_run(cell.folder / "ours")
     dense = _optimised(_dense_graph(cell), only_gelu=True).model
+    unshare(dense)
     report = read(cell.folder / "ours" / "report.json")
     plan = read(cell.folder / "ours" / "plan.json")
     budget = report["model"]["prunable_params"]
@@ -63,7 +67,7 @@ def _row(cell: Cell, file: Path) -> Json:
     pruned, notes = prune_graph(dense, feeds, EncoderShape(**plan["shape"]), heads, dims)
     file.parent.mkdir(parents=True, exist_ok=True)
     weights = encoder_weights(pruned)
-    split_sums(pruned)
+    as_additions(pruned)
     onnx.save(pruned, str(file))
     _optimised(file).save_model_to_file(str(file))
     minutes = (time.perf_counter() - began) / 60
@@ -106,23 +110,24 @@ def _optimised(file: Path, *, only_gelu: bool = False) -> Any:
     )
 
 
-def split_sums(model: onnx.ModelProto) -> None:
-    """Turn sums of a product, a bias and what went before into additions, which can be fused."""
-    constants = {tensor.name for tensor in model.graph.initializer}
-    nodes = []
+def unshare(model: onnx.ModelProto) -> None:
+    """Give each node tensors of its own, in place: what two layers share is not cut for either."""
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    seen: set[str] = set()
     for node in model.graph.node:
-        bias = [name for name in node.input if name in constants]
-        if node.op_type != "Sum" or len(node.input) != 3 or len(bias) != 1:
-            nodes.append(node)
-            continue
-        made = {name: of for of in model.graph.node for name in of.output}
-        others = [name for name in node.input if name not in constants]
-        others.sort(key=lambda name: made[name].op_type != "MatMul")  # the product comes first
-        with_bias = f"{node.output[0]}_with_bias"
-        nodes.append(onnx.helper.make_node("Add", [others[0], *bias], [with_bias]))
-        nodes.append(onnx.helper.make_node("Add", [with_bias, others[1]], list(node.output)))
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
+        for place, name in enumerate(node.input):
+            if name in seen and name in tensors:
+                copy = model.graph.initializer.add()
+                copy.CopyFrom(tensors[name])
+                copy.name = node.input[place] = f"{name}_of_{node.output[0]}_{place}"
+            seen.add(name)
+
+
+def as_additions(model: onnx.ModelProto) -> None:
+    """Turn sums of two into additions, in place: onnxruntime's optimizer fuses only these."""
+    for node in model.graph.node:
+        if node.op_type == "Sum" and len(node.input) == 2:
+            node.op_type = "Add"
 
 
 def counts(shape: EncoderShape, budget: int) -> tuple[int, int]:
@@ -169,20 +174,21 @@ def _put_back_head(dense: onnx.ModelProto, pruned: onnx.ModelProto) -> None:
     """Give a pruned graph the dense one's pooler and classifier."""
     own = {tensor.name: tensor for tensor in dense.graph.initializer}
     for tensor in pruned.graph.initializer:
-        if any(part in tensor.name for part in _HEAD_PARTS):
+        if tensor.name in own and any(part in tensor.name for part in _HEAD_PARTS):
             tensor.CopyFrom(own[tensor.name])
 
 
 def encoder_weights(model: onnx.ModelProto) -> int:
     """Count the weights and biases of attention and FFN, by the nodes that use them."""
-    sizes = {t.name: int(np.prod(t.dims)) for t in model.graph.initializer}
-    wide = {
+    sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in model.graph.initializer}
+    own = {
         name
         for node in model.graph.node
+        if node.op_type == "BiasGelu"
+        or (node.op_type in ("Attention", "MatMul", "Add") and _LAYERS in node.output[0])
         for name in node.input
-        if node.op_type in ("Attention", "MatMul", "BiasGelu", "Sum") and name in sizes
     }
-    return sum(sizes[name] for name in wide if not any(part in name for part in _HEAD_PARTS))
+    return sum(sizes.get(name, 0) for name in own)
 
 
 def _feeds(opened: Opened, model: onnx.ModelProto, rows: int) -> Any:
@@ -209,10 +215,13 @@ def open_session(file: Path, threads: int) -> onnxruntime.InferenceSession:
 def answers(session: onnxruntime.InferenceSession, opened: Opened, encoded: Encoded) -> Any:
     """Return a graph's outputs in the split's order, as :meth:`Task.score` takes them."""
     names = [value.name for value in session.get_inputs()]
+    outputs = [value.name for value in session.get_outputs()]
     rows: list[NDArray[Any]] = [np.empty(0)] * len(encoded)
     per_token = opened.task.spec.head in ("token", "span")
     for indices in eval_batches(encoded.lengths, batch_size=BATCH_SIZE):
-        (out, *_) = session.run(None, _feed(opened, encoded, indices, names))
+        out = answer_of(
+            dict(zip(outputs, session.run(None, _feed(opened, encoded, indices, names))))
+        )
         for place, row in enumerate(indices):
             rows[row] = out[place, : encoded.lengths[row]] if per_token else out[place]
     return Ragged(rows, dtype=np.float32) if per_token else np.stack(rows)
