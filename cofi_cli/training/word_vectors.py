@@ -165,7 +165,7 @@ def fit(
     Raises:
         CofiError: spans, or training rows without labels.
     """
-    own = settings or Fit()
+    own, table = settings or Fit(), table.detach().float().cpu()
     check(task)
     if task.kind == "embedding" and targets is None:
         raise ValueError("an embedder's word vectors are trained on its teacher's, targets")
@@ -201,7 +201,7 @@ def fit(
     assert best is not None
     model.load_state_dict(best[2])
     scores = {name: _score(model, task, scored[name], bags[name]) for name in scored}
-    whole = table.detach().float().clone()
+    whole = table.clone()
     whole[torch.from_numpy(words)] = model.table.weight.detach()
     model.table = nn.EmbeddingBag.from_pretrained(whole, mode="mean", include_last_offset=True)
     count = sum(parameter.numel() for parameter in model.parameters())
