@@ -22,9 +22,14 @@ def prune(run: Path, *arguments: object, settings: Mapping[str, object]) -> None
     """Prune once, unless this run ended already; an interrupted one goes on."""
     if (run / "report.json").exists():
         return
-    sets = [item for key, value in settings.items() for item in ("--set", f"{key}={value}")]
+    sets = settings_of(settings)
     resume = ["--resume"] if (run / "config.yaml").exists() else []
     cofi("prune", *arguments, "-o", run, *sets, *resume)
+
+
+def settings_of(settings: Mapping[str, object]) -> list[str]:
+    """Return settings as arguments of a command."""
+    return [item for key, value in settings.items() for item in ("--set", f"{key}={value}")]
 
 
 def read(file: Path) -> Any:

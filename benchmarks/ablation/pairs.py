@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,3 +59,15 @@ def write(squad: Path, file: Path) -> None:
                     for sentence, label in pairs(paragraph["context"], question, start)
                 ]
     file.write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
+def folder_of(task: str, data: Path, output: Path) -> Path:
+    """Return the folder of a task's splits; what lacks its training set is given one."""
+    if (data / task / "train.tsv").exists():
+        return data / task
+    folder = output / f"{task}-data"
+    folder.mkdir(parents=True, exist_ok=True)
+    (squad,) = (data / "squad_v1.1").glob("train*.json")
+    write(squad, folder / "train.tsv")
+    shutil.copyfile(data / task / "dev.tsv", folder / "dev.tsv")
+    return folder

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import statistics
 import sys
 from pathlib import Path
@@ -68,22 +67,10 @@ FULL = "prediction + dynamic layers"
 SPARSITY = 0.95
 
 
-def folder_of(task: str, data: Path, output: Path) -> Path:
-    """Return the folder of a task's splits; what lacks its training set is given one."""
-    if (data / task / "train.tsv").exists():
-        return data / task
-    folder = output / f"{task}-data"
-    folder.mkdir(parents=True, exist_ok=True)
-    (squad,) = (data / "squad_v1.1").glob("train*.json")
-    pairs.write(squad, folder / "train.tsv")
-    shutil.copyfile(data / task / "dev.tsv", folder / "dev.tsv")
-    return folder
-
-
 def make(task: str, seed: int, data: Path, output: Path, threads: int) -> None:
     """Make the runs of a task and seed."""
     name, budget = TASKS[task]
-    folder = folder_of(task, data, output)
+    folder = pairs.folder_of(task, data, output)
     first = output / task / f"{seed}-{next(iter(VARIANTS))}"
     for variant, own in VARIANTS.items():
         run = output / task / f"{seed}-{variant}"

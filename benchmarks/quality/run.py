@@ -1,0 +1,96 @@
+"""A benchmark that cannot flatter: our models beside what else would do, over tasks and seeds.
+
+    python benchmarks/quality/run.py --data FOLDER --output FOLDER
+    python benchmarks/quality/run.py --data FOLDER --output FOLDER --tasks mrpc cola \
+        --sparsities 0.95 --seeds 57 --rivals word_vectors --threads 1 --no-bench
+
+A row for each task, sparsity and seed (tasks.py says which and with what budget): the teacher,
+ours, and the rivals: word vectors alone, a fixed structure of as many weights, and onnxsim's
+structured pruning of the dense graph (optional: pip install 'onnxsim>=0.8.1'; for the embedder
+model2vec and tokenlearn, also optional). Go on with an interrupted call by repeating it: what is
+done stays, here and in results.json. With --no-bench nothing is exported and timed, as is wise
+beside other work; a later call without it adds latencies. Writes results.json and results.md
+beside this file, or to --results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+
+from fixed_structure import fixed_structure  # noqa: E402
+from graph_pruning import graph_pruning  # noqa: E402
+from ours import measure, ours, teacher_row  # noqa: E402
+from runs import environment, read  # noqa: E402
+from table import render  # noqa: E402
+from tasks import RIVALS, ROWS, SEEDS, Cell, cells  # noqa: E402
+from word_vectors import word_vectors  # noqa: E402
+
+MAKE: Mapping[str, Callable[..., dict[str, Any]]] = {
+    "word_vectors": word_vectors,
+    "fixed_structure": fixed_structure,
+    "graph_pruning": graph_pruning,
+}
+FRESH = ("p50_ms", "onnx_bytes", "onnx_scores")
+"""What a call with latencies adds."""
+
+
+def fill(row: dict[str, Any], cell: Cell, rivals: list[str], *, bench: bool) -> None:
+    """Add to a row, in place, what was asked for and is not there yet."""
+    run = cell.folder / "ours"
+    if "ours" not in row or (bench and "p50_ms" not in row["ours"]):
+        row["ours"] = ours(cell)
+        row["teacher"] = teacher_row(cell)
+        row["budget"] = {"preset": cell.row.preset or "the task's own", **cell.row.settings}
+        row["environment"] = environment(run)
+        if bench:
+            found = measure(run, cell)
+            row["ours"] |= found
+            row["teacher"] |= {key: found[key] for key in FRESH}
+    for rival in rivals:
+        known = row.get(rival, {})
+        if "scores" not in known or (bench and "p50_ms" not in known):
+            try:
+                row[rival] = MAKE[rival](cell, bench=bench)
+            except Exception as error:  # one rival's fault is no other row's
+                traceback.print_exc()
+                row[rival] = known or {"missing": f"failed: {type(error).__name__}"}
+
+
+def main() -> None:
+    """Fill the rows asked for and write the tables after each."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--tasks", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--sparsities", nargs="+", type=float, choices=SEEDS, default=list(SEEDS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[57, 58, 59])
+    parser.add_argument("--rivals", nargs="*", choices=RIVALS, default=list(RIVALS))
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--no-bench", dest="bench", action="store_false")
+    parser.add_argument("--results", type=Path, default=HERE, help="folder of results.*")
+    options = parser.parse_args()
+    file = options.results / "results.json"
+    results = read(file) if file.exists() else {}
+    for name, sparsity, seed in cells(options.tasks, options.sparsities, options.seeds):
+        cell = Cell(name, sparsity, seed, options.data, options.output, options.threads)
+        row = results.setdefault(name, {}).setdefault(f"{sparsity:g}", {}).setdefault(f"{seed}", {})
+        fill(row, cell, options.rivals, bench=options.bench)
+        ordered = {known: results[known] for known in ROWS if known in results}
+        options.results.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
+        (options.results / "results.md").write_text(render(ordered), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
