@@ -177,6 +177,8 @@ class TrainConfig(Section):
     keep_checkpoints: bool = False
     """Whether ``checkpoints/``, of no use once a run has finished, stays then."""
     group_by_length: bool = True
+    baseline: bool = False
+    """Also train word vectors alone, without an encoder, and state their scores in the report."""
     minutes: float | None = Field(None, gt=0)
     """Time of the whole run; the epochs of pruning and recovery are then scaled to fit into it."""
     threads: int | None = Field(None, ge=1)

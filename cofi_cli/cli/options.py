@@ -128,6 +128,14 @@ Minutes = Annotated[
         rich_help_panel=_TRAIN,
     ),
 ]
+Baseline = Annotated[
+    bool | None,
+    typer.Option(
+        "--baseline",
+        help="Also train word vectors alone, a minute's work; the report has their score.",
+        rich_help_panel=_TRAIN,
+    ),
+]
 Precision = Annotated[str | None, typer.Option(help="auto, fp32 or bf16.", rich_help_panel=_TRAIN)]
 Threads = Annotated[str | None, typer.Option(metavar="N", rich_help_panel=_TRAIN)]
 KeepCheckpoints = Annotated[
@@ -166,6 +174,7 @@ KEYS = {
     "teacher": ("--teacher", "teacher.path"),
     "seed": ("--seed", "seed"),
     "teacher_cache_gb": ("--teacher-cache-gb", "prune.teacher_cache_gb"),
+    "baseline": ("--baseline", "train.baseline"),
     "minutes": ("--minutes", "train.minutes"),
     "precision": ("--precision", "train.precision"),
     "threads": ("--threads", "train.threads"),

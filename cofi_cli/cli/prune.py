@@ -31,6 +31,7 @@ def prune(
     unlabelled: o.Unlabelled = None,
     max_length: o.MaxLength = None,
     minutes: o.Minutes = None,
+    baseline: o.Baseline = None,
     seed: o.Seed = None,
     precision: o.Precision = None,
     threads: o.Threads = None,

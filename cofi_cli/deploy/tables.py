@@ -17,9 +17,10 @@ def summary_table(report: Json, bench: Json | None = None) -> Table:
     metric = report.get("metric") or "score"
     scores = [metric] + [k for k in _dev_scores(model) if k != metric]
     rows = [_score_row(name, teacher, model, headline=name == metric) for name in scores]
-    constant = (report.get("constant") or {}).get("score")
-    if constant is not None:
-        rows.append((f"{metric} of one answer to all rows", text.number(constant, 1), "", ""))
+    for what, key in (("one answer to all rows", "constant"), ("word vectors alone", "baseline")):
+        score = (report.get(key) or {}).get("score")
+        if score is not None:
+            rows.append((f"  {metric} of {what}", "", text.number(score), ""))
     for label, key in (
         ("encoder weights", "encoder_params"),
         ("all weights", "total_params"),

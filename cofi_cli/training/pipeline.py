@@ -14,6 +14,7 @@ from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.runs import RunDir, write_text
 from cofi_cli.training.artefacts import save_compact
 from cofi_cli.training.augmentation import imitated_rows
+from cofi_cli.training.baseline import word_vector_baseline
 from cofi_cli.training.checkpoint import load_state, save_state
 from cofi_cli.training.checks import check_target, guard_folder
 from cofi_cli.training.claim import claim
@@ -39,6 +40,7 @@ from cofi_cli.training.teacher import (
 )
 from cofi_cli.training.teacher_checks import check_given_teacher
 from cofi_cli.training.teacher_outputs import TeacherOutputs
+from cofi_cli.training.word_vectors import check as check_words
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +77,8 @@ def prune(
         task = load_run_task(config)
         if not run.teacher.exists():
             check_given_teacher(config, task, prunes=True)
+        if config.train.baseline:
+            check_words(task)
         session = open_session(
             config, run, progress=progress, flag=flag, command="prune", task=task
         )
@@ -89,6 +93,7 @@ def prune(
         pruned = _pruned(session, outputs, steps, times)
         model = _recovered(session, outputs, pruned, steps, times)
         report = build_report(session, teacher=teacher, model=model, pruned=pruned, times=times)
+        report["baseline"] = word_vector_baseline(session, teacher)
         save_compact(session, model, report)
         return finish(config, run, report)
 
