@@ -107,9 +107,9 @@ class PruneConfig(Section):
     sparsity: float = Field(0.95, ge=0, lt=1)
     epochs: float = Field(4, gt=0)
     """All epochs of the stage, the dense and the ramp epochs among them."""
-    dense_epochs: float = Field(0.4, ge=0)
+    dense_epochs: float = Field(0, ge=0)
     """Distillation of the dense student before any gate may close."""
-    ramp_epochs: float = Field(1.2, ge=0)
+    ramp_epochs: float = Field(1.5, ge=0)
     """The target rises linearly from 0 to ``sparsity`` over these epochs."""
     batch_size: int = Field(32, ge=1)
     learning_rate: float | None = Field(None, gt=0)
@@ -134,7 +134,8 @@ class PruneConfig(Section):
     """Hidden and FFN widths are multiples of this."""
     best: Literal["at_target", "reference"] = "at_target"
     """``reference`` arms once the target was reached and then ignores sparsity."""
-    student_init: Literal["pretrained", "teacher"] = "pretrained"
+    student_init: Literal["auto", "pretrained", "teacher"] = "auto"
+    """``auto`` starts as the teacher where it has the model's shape, else as the model."""
     freeze_embeddings: bool = True
     teacher_cache_gb: float = Field(4.0, ge=0)
     """Memory for kept teacher outputs; 0 runs the teacher at each step."""

@@ -276,7 +276,7 @@ def _student_from_teacher(layers: Sequence[Layer]) -> Layer | None:
     given = teacher.get("path") if isinstance(teacher, Mapping) else None
     if not isinstance(given, str) or values.get("model") is not None:
         return None
-    return Layer({"model": given, "prune": {"student_init": "teacher"}}, "--teacher")
+    return Layer({"model": given}, "--teacher")
 
 
 def _merged(layers: Sequence[Layer]) -> Mapping[str, Any]:

@@ -41,7 +41,7 @@ def test_a_file_lies_over_the_preset_of_its_task(
 
     found, said = asked()
     assert "Preset glue-small" in said
-    assert (found["prune"]["epochs"], found["teacher"]["epochs"]) == (100, 5), "the preset's"
+    assert (found["prune"]["epochs"], found["teacher"]["epochs"]) == (20, 5), "the preset's"
     assert found["prune"]["ramp_epochs"] == 7, "the file's"
     assert found["prune"]["gate_schedule"] == "settle", "the default"
     assert asked("--set", "prune.ramp_epochs=9")[0]["prune"]["ramp_epochs"] == 9

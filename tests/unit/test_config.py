@@ -81,8 +81,8 @@ def test_an_unknown_key_is_guessed(given: str, meant: str) -> None:
 def test_a_schedule_that_ends_before_the_target_is_refused() -> None:
     from cofi_cli.presets import parse_override, preset_layer, resolve_config
 
-    layers = [preset_layer("demo"), parse_override("prune.epochs=4")]
-    with pytest.raises(CofiError, match=r"prune: dense_epochs \+ ramp_epochs is 4, which leaves"):
+    layers = [preset_layer("demo"), parse_override("prune.epochs=3")]
+    with pytest.raises(CofiError, match=r"prune: dense_epochs \+ ramp_epochs is 3, which leaves"):
         resolve_config(layers)
 
 

@@ -157,7 +157,7 @@ def test_the_last_layer_wins_key_by_key(tmp_path: Path) -> None:
     config = resolve_config(layers)
     assert (config.prune.epochs, config.prune.batch_size, config.seed) == (9, 4, 1)
     assert config.prune.sparsity == 0.5
-    assert config.prune.dense_epochs == 1, "from the preset"
+    assert config.prune.ramp_epochs == 3, "from the preset"
     assert config.distill.temperature == 2.0, "the default"
 
 
