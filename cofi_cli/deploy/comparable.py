@@ -29,9 +29,10 @@ def unlike(before: Row, now: Row) -> dict[Place, str]:
                     f"{place[2]} of {place[1]} is" if place[2] else f"The scores of {place[1]} are"
                 )
                 found[place] = f"{what} not compared: {facts[0]} before, {facts[1]} now."
-    for model in {row["model"]: None for row in now["cases"]}:
+    known = {row["name"] for row in before["models"]}
+    for model in [row["name"] for row in now["models"] if row["name"] in known]:
         cases = [list(_cases(values, model)) for values in (before, now)]
-        if cases[0] and set(cases[0]) != set(cases[1]):
+        if set(cases[0]) != set(cases[1]):
             found[_PEAK, model, None] = f"The memory of {model} is not compared: {peaks(*cases)}."
     return found
 
@@ -55,4 +56,6 @@ def _facts(row: Row, keys: Sequence[str]) -> str:
 
 
 def _cases(values: Row, model: str) -> Iterator[str]:
-    return (row["case"] for row in values["cases"] if row["model"] == model)
+    """Return the cases that a model ran, those too whose latencies were dropped."""
+    yield from (row["case"] for row in values["cases"] if row["model"] == model)
+    yield from (row["case"] for row in values.get("unmeasured") or [])

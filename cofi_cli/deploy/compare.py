@@ -151,6 +151,7 @@ def regression_gates(
     judged: Sequence[str],
     baseline: str | None,
     case: str | None = None,
+    unmeasured: Sequence[Row] = (),
 ) -> list[Row]:
     """Hold every judged figure against every condition.
 
@@ -163,6 +164,7 @@ def regression_gates(
         judged: names of the models that are held against them.
         baseline: whose own change is told.
         case: judge this one alone; figures that belong to no case are judged all the same.
+        unmeasured: cases that have no latencies now, each of which fails.
     """
     gates = []
     for condition in conditions:
@@ -174,6 +176,12 @@ def regression_gates(
         for row in chosen:
             beside = moved.get(row["case"]) if row["model"] != baseline else None
             gates.append(_gate(condition, row, baseline_ratio=beside))
+        if condition.measure.per_case:
+            missing = [row for row in unmeasured if case in (None, row["case"])]
+            for row in missing:
+                known = {"metric": condition.measure.name, "case": row["case"]}
+                gates.append(_gate(condition, known) | {"reason": row["reason"]})
+            chosen += missing
         if not chosen:  # told apart from the models that were not known before: they are notes
             gates.append(_gate(condition, {"metric": condition.measure.name}))
     return gates

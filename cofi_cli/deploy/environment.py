@@ -6,7 +6,6 @@ import os
 import platform
 import shutil
 import subprocess
-import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 from cofi_cli.errors import CofiError
 
 CPUINFO = Path("/proc/cpuinfo")
-STAT = Path("/proc/stat")
 FLAGS = (
     "avx",
     "avx2",
@@ -55,37 +53,6 @@ def describe_machine() -> dict[str, Any]:
         "gpu": _gpu("name"),
         "driver": _gpu("driver_version"),
     }
-
-
-def busy_note(*, seconds: float = 0.5) -> str | None:
-    """Return a warning where other work takes a quarter of the processors or more.
-
-    The load average would not do: after training it counts what has just ended.
-
-    Args:
-        seconds: how long to look; ask before anything of ours runs.
-    """
-    before = _processor_times()
-    time.sleep(seconds)
-    after = _processor_times()
-    if before is None or after is None or after[0] == before[0]:
-        return None
-    busy = 1 - (after[1] - before[1]) / (after[0] - before[0])
-    if busy < 0.25:
-        return None
-    return (
-        f"The machine is busy ({busy:.0%} of its processors' time): latencies will be noisy, "
-        "and what is fastest may come out wrong."
-    )
-
-
-def _processor_times() -> tuple[int, int] | None:
-    """Return all ticks and idle ticks of all processors since boot, ``None`` where unknown."""
-    try:
-        ticks = [int(field) for field in STAT.read_text(encoding="ascii").split()[1:9]]
-    except (OSError, ValueError):
-        return None
-    return sum(ticks), ticks[3] + ticks[4]
 
 
 def available_cpus() -> int:

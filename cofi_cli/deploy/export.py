@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cofi_cli.deploy import environment
 from cofi_cli.deploy.build import Build
 from cofi_cli.deploy.candidates import SCHEDULE, Conditions
+from cofi_cli.deploy.disturbance import busy_note
 from cofi_cli.deploy.environment import versions
 from cofi_cli.deploy.forms import get_form, portable_forms
 from cofi_cli.deploy.graphs import Wish
@@ -219,7 +220,7 @@ def _build(
             wish=wish,
         ) as build:
             build.notes += [f"{name}.onnx is left out: {why}." for name, why in without.items()]
-            if wish.graph == "auto" and (note := environment.busy_note()):
+            if wish.graph == "auto" and (note := busy_note()):
                 build.notes.append(note)
             build.fp32()
             if wanted and unscored is not None:

@@ -81,6 +81,9 @@ def case_table(bench: Json) -> Table:
             is_baseline = case["model"] == bench.get("baseline")
             cells.append("1" if is_baseline else text.speedup(products.get(place)))
         rows.append(tuple(cells))
+    for case in bench.get("unmeasured") or []:
+        cells = ["all", MISSING, str(case["batch"]), _length(case), *[MISSING] * 5, case["reason"]]
+        rows.append((*cells, MISSING) if has_product else tuple(cells))
     columns = ("model", "precision", "batch", "length", "p50 ms", "p90 ms", "p99 ms")
     more = ("examples/s", "runs", "speedup (95 % interval)")
     last = (f"all, against {bench.get('baseline')}",) if has_product else ()
