@@ -215,8 +215,8 @@ def _describe_change(gate: Row) -> str:
     )
     interval, beside = gate["interval"], gate["baseline_ratio"]
     details = [f"ratio {interval[0]:.3f} to {interval[1]:.3f}"] if interval else []
-    if gate["noise"]:
-        details.append("within noise")
+    if gate["outcome"] == "too noisy":
+        details.append("too noisy to say; more --runs or --min-seconds narrow it")
     if beside is not None:
         details.append(f"the baseline itself by {100 * (beside - 1):+.1f}%")
     words = f" ({', '.join(details)})" if details else ""

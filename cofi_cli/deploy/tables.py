@@ -121,7 +121,7 @@ def gate_table(bench: Json) -> Table:
                 gate["expression"] if is_change else gate["name"],
                 f"{gate['threshold']:{'+' if is_change else ''}g}",
                 text.number(gate["value"]),
-                "passed" if gate["passed"] else "FAILED",
+                "passed" if gate["passed"] else gate.get("outcome", "failed").upper(),
                 describe_gate(gate),
             )
         )
@@ -129,12 +129,12 @@ def gate_table(bench: Json) -> Table:
 
 
 def change_table(bench: Json) -> Table:
-    """What changed since an earlier result: medians, all that has no case, and what was judged."""
+    """Return what changed: medians, speedups, all that has no case, and what was judged."""
     comparison = bench.get("comparison") or {}
     judged = {gate.get("metric") for gate in bench.get("gates", [])}
     rows = []
     for row in comparison.get("rows", []):
-        if row["case"] is not None and row["metric"] not in {"p50", *judged}:
+        if row["case"] is not None and row["metric"] not in {"p50", "speedup", *judged}:
             continue
         ratio, interval = row["ratio"], row["interval"]
         rows.append(
