@@ -20,7 +20,6 @@ from cofi_cli.deploy.graphs import Wish
 from cofi_cli.deploy.lengths import LENGTH, longest_input, tokenizer_limit
 from cofi_cli.deploy.named_task import check_answers, named_task
 from cofi_cli.deploy.onnx_card import onnx_card
-from cofi_cli.deploy.parity import TOLERANCE
 from cofi_cli.deploy.providers import provider_name
 from cofi_cli.deploy.record import EXPORT_JSON, foreign_files, left_out, read_rows
 from cofi_cli.deploy.report import add_section
@@ -37,6 +36,7 @@ from cofi_cli.deploy.timing import Schedule
 from cofi_cli.deploy.tracing import LARGEST_FILE, OPSETS, inputs_of
 from cofi_cli.errors import UNREACHABLE, CofiError, unknown
 from cofi_cli.runs import write_atomic, write_json
+from cofi_cli.tolerances import EXPORT
 
 if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
@@ -65,7 +65,7 @@ def export(
     opset: int = 18,
     task: Task | str | None = None,
     data: str | None = None,
-    tolerance: float = TOLERANCE,
+    tolerance: float = EXPORT,
     schedule: Schedule = SCHEDULE,
 ) -> dict[str, Any]:
     """Export a run's compact model and its dense teacher, or one model, to an ONNX folder.
@@ -93,7 +93,8 @@ def export(
             default the run's task, and synthetic rows where there is none or its data is not
             reachable.
         data: the folder of the task that is named.
-        tolerance: the largest difference of a logit that passes, fp32.
+        tolerance: the largest difference of a logit that passes, fp32, as a share of the largest
+            logit or of 1.
         schedule: how long each candidate is timed.
 
     Returns:
@@ -250,6 +251,7 @@ def _build(
                 "parity": {
                     "max_abs_delta": max(proof["max_abs_delta"] for proof in proofs),
                     "tolerance": wish.tolerance,
+                    "allowed": max(proof["allowed"] for proof in proofs),
                     "inputs": proofs[0]["inputs"],
                 },
                 "models": rows,

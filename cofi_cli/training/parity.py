@@ -8,11 +8,10 @@ from cofi_cli.errors import PARITY, CofiError
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.tasks import collate
+from cofi_cli.tolerances import COMPACT, allowed
 from cofi_cli.training.evaluation import INPUTS
 from cofi_cli.training.session import Session
 
-TOLERANCE = 1e-5
-"""Largest |Δ| of fp32 logits, relative to the larger of 1 and the largest logit."""
 _ROWS = 64
 
 
@@ -38,7 +37,7 @@ def assert_parity(
     masked = student.eval().run(**inputs, masks=plan.masks(), skip_closed=False).logits
     compacted = small.eval().run(**inputs).logits
     delta: float = (masked - compacted).abs().max().item()
-    bound = TOLERANCE * max(1.0, masked.abs().max().item())
+    bound = allowed(COMPACT, masked.abs().max().item())
     if not delta <= bound:
         raise CofiError(
             f"The compact model differs from the masked one: largest |Δ logit| {delta:.2e}, "
