@@ -188,7 +188,7 @@ def bench(
         _warn(notes)
     dev = {}
     if known is not None and scored:  # what cannot be scored is told before minutes of timing
-        sets = DevSets(known, limit=score_rows)
+        sets = DevSets(known, limit=score_rows, sizes=batch)
         dev = {model.name: sets.of(model) for model in scored}
     made: dict[int, dict[str, TaskBatches]] = {}
     if needs_rows and known is not None:

@@ -50,7 +50,7 @@ class Judge:
         inputs: real inputs, by the same names.
         task: whose dev set files are scored on; ``None`` leaves scores out.
         tokenizer: the models'.
-        conditions: names the provider.
+        conditions: names the provider, and the batch sizes that files are used at.
         notes: what could not be judged is added here.
         needs_provider: whether a provider that is not there is an error.
     """
@@ -95,7 +95,8 @@ class Judge:
         self.provider(file)
         with self._open(file) as worker:
             model = Model(file.stem, file, inspect(file))
-            self._dev = self._dev or DevSet.of(self._task, self._tokenizer)
+            sizes = self._conditions.batch
+            self._dev = self._dev or DevSet.of(self._task, self._tokenizer, sizes=sizes)
             row = score_model(worker, model, self._dev)
         return {"metric": row["metric"], "score": row["score"]}
 
