@@ -126,7 +126,7 @@ def bench(
     provider_name(provider)
     require_one_build(environment.versions(*BUILDS), provider=provider)
     conditions, earlier = _demands(compare_with, fail_if)
-    pinned = threads if threads is not None else environment.physical_cores()
+    pinned = threads if threads is not None else environment.default_threads()
     environment.check_threads(pinned)
     if score_rows is not None and score_rows < 1:
         raise CofiError(

@@ -122,7 +122,7 @@ def export(
         portable=portable,
         conditions=Conditions(
             provider=provider,
-            threads=threads if threads is not None else environment.physical_cores(),
+            threads=threads if threads is not None else environment.default_threads(),
             batch=tuple(batch),
             seq_len=tuple(seq_len or (LENGTH,)),
             schedule=schedule,

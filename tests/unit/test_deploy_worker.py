@@ -87,3 +87,36 @@ def test_the_machine_is_described():
     machine = describe_machine()
     assert machine["cpu"]
     assert 1 <= physical_cores() <= machine["logical_cores"]
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "quota", "threads"),
+    [
+        ("0::/\n", {"cpu.max": "max 100000"}, None, 8),
+        ("0::/\n", {"cpu.max": "200000 100000"}, 2.0, 2),
+        ("0::/a/b\n", {"a/cpu.max": "350000 100000", "a/b/cpu.max": "max 100000"}, 3.5, 3),
+        ("0::/a/b\n", {"a/cpu.max": "350000 100000", "a/b/cpu.max": "50000 100000"}, 0.5, 1),
+        ("0::/\n", {"cpu.max": "6400000 100000"}, 64.0, 8),
+        (
+            "4:memory:/m\n3:cpu,cpuacct:/docker/1\n0::/\n",  # the host's path, not ours
+            {"cpu/cpu.cfs_quota_us": "400000", "cpu/cpu.cfs_period_us": "100000"},
+            4.0,
+            4,
+        ),
+        ("1:cpu:/\n", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None, 8),
+        ("1:cpuset:/\n", {"cpu/cpu.cfs_quota_us": "1", "cpu/cpu.cfs_period_us": "1"}, None, 8),
+        (None, {}, None, 8),
+    ],
+)
+def test_threads_keep_within_a_containers_quota(monkeypatch, tmp_path, own, files, quota, threads):
+    for name, content in files.items():
+        file = tmp_path / "sys" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content + "\n", encoding="ascii")
+    if own is not None:
+        (tmp_path / "cgroup").write_text(own, encoding="ascii")
+    monkeypatch.setattr(environment, "CGROUPS", tmp_path / "sys")
+    monkeypatch.setattr(environment, "OWN_CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(environment, "physical_cores", lambda: 8)
+    assert environment.cpu_quota() == quota
+    assert environment.default_threads() == threads
