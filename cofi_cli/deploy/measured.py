@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from cofi_cli.deploy import environment
-from cofi_cli.deploy.client import WorkerClient
+from cofi_cli.deploy.client import TIMEOUT, WorkerClient
 from cofi_cli.deploy.disturbance import BUSY, Watch
 from cofi_cli.deploy.rows import Row, content_row, model_row, session_env
 from cofi_cli.deploy.scoring import DevSet, NotANumber, check_head, score_model
@@ -75,6 +75,7 @@ def measure(
                     provider=provider,
                     threads=threads,
                     runtime=model.runtime,
+                    timeout=TIMEOUT + schedule.max_seconds,
                 )
             )
             inputs.feed(worker, cases[0])

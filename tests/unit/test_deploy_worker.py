@@ -1,16 +1,17 @@
 import io
 import json
+import os
 import sys
 
 import pytest
 
-from cofi_cli.deploy import environment
+from cofi_cli.deploy import client, environment
 from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.environment import describe_machine, physical_cores
 from cofi_cli.deploy.int8 import signs_for
 from cofi_cli.deploy.worker import ModelWorker
 from cofi_cli.deploy.worker_base import answer, peak_bytes, random_inputs, serve
-from cofi_cli.errors import CofiError
+from cofi_cli.errors import ENVIRONMENT, CofiError
 
 
 def test_random_inputs_are_valid_and_repeatable():
@@ -120,3 +121,25 @@ def test_threads_keep_within_a_containers_quota(monkeypatch, tmp_path, own, file
     monkeypatch.setattr(environment, "physical_cores", lambda: 8)
     assert environment.cpu_quota() == quota
     assert environment.default_threads() == threads
+
+
+def test_a_worker_that_hangs_is_ended(monkeypatch, tmp_path):
+    """It opens its model, and then answers nothing."""
+    script = (
+        "import json, sys, time\n"
+        "sys.stdin.readline()\n"
+        "print(json.dumps({'providers': ['CPUExecutionProvider']}), flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    (tmp_path / "hanging.py").write_text(script, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setitem(client.MODULES, "onnxruntime", "hanging")
+    worker = WorkerClient(tmp_path / "m.onnx", name="m", provider="cpu", threads=1, timeout=5)
+    with worker, pytest.raises(CofiError) as caught:
+        worker.time(1)
+    assert caught.value.message == (
+        "The process that runs m has not answered 'time' within 5 seconds and was ended."
+    )
+    assert caught.value.exit_code == ENVIRONMENT and "--batch" in caught.value.hint
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker.pid, 0)
