@@ -85,7 +85,7 @@ class Judge:
         return self._provider
 
     def score(self, file: Path) -> Json:
-        """Return ``metric`` and ``score`` of a file on the dev set, in points.
+        """Return ``metric`` and ``score`` of a file, in points, and on how many ``rows``.
 
         Raises:
             NotANumber: it answers with what is none.
@@ -98,7 +98,7 @@ class Judge:
             sizes = self._conditions.batch
             self._dev = self._dev or DevSet.of(self._task, self._tokenizer, sizes=sizes)
             row = score_model(worker, model, self._dev)
-        return {"metric": row["metric"], "score": row["score"]}
+        return {key: row[key] for key in ("metric", "score", "rows") if key in row}
 
     def on_gpu(self, name: str, file: Path) -> Json | None:
         """Return how far a model's file is from torch on the GPU, ``None`` without one.

@@ -1,7 +1,8 @@
-"""8 bits with scales of each run: a row's answer depends on its batch, and so does the score."""
+"""Scores of smaller precisions: at which batch sizes, and how uncertain they are."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
@@ -9,10 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cofi_cli.deploy import build as build_module
+from cofi_cli.deploy import text
+from cofi_cli.deploy.build import Build
 from cofi_cli.deploy.graph import Graph
 from cofi_cli.deploy.samples import Rows
 from cofi_cli.deploy.scoring import BATCH_SIZE, DevSet, score_model
 from cofi_cli.deploy.targets import Model, Runtime
+from tests.tiny_onnx import save_onnx
 
 COUNT = 48
 ROWS = Rows([[i + 1] for i in range(COUNT)], [[0]] * COUNT, "dev")
@@ -66,3 +71,31 @@ def test_other_models_are_scored_once(runtime: Runtime) -> None:
     nodes = {"QuantizeLinear": 3} if runtime == "onnxruntime" else {"DynamicQuantizeLinear": 3}
     row, seen = score(nodes, 1, 4, runtime=runtime)
     assert seen == [BATCH_SIZE, COUNT - BATCH_SIZE] and "batch" not in row
+
+
+@pytest.mark.parametrize(
+    ("metric", "is_share", "shown"),
+    [
+        ("accuracy", True, "84.80 (-0.49, standard error 1.78)"),
+        ("spearman", False, "84.80 (-0.49)"),
+    ],
+)
+def test_a_drop_is_told_with_what_so_few_rows_can_tell(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, metric: str, is_share: bool, shown: str
+) -> None:
+    """MRPC's 408 rows: two of them are half a point, and a score is uncertain by 1.8."""
+    monkeypatch.setattr(build_module, "weights_digest", lambda checkpoint: "0")
+    made: Any = object.__new__(Build)
+    made.rows, made.models = {}, {"model": ("checkpoint", None)}
+    for key, right in (("model", 348), ("model_int8", 346)):
+        file = save_onnx(tmp_path / f"{key}.onnx")
+        found = {"metric": metric, "score": 100 * right / 408, "rows": 408}
+        made._note(key, file, "int8" if "int8" in key else "fp32", "plain", found)
+    exact, eight = made.rows.values()
+    assert "drop" not in exact and text.score(exact) == "85.29"
+    assert eight["drop"] == pytest.approx(100 * 2 / 408)
+    p = 346 / 408
+    wanted = 100 * math.sqrt(p * (1 - p) / 408) if is_share else None
+    assert eight.get("standard_error") == (wanted and pytest.approx(wanted))
+    assert text.score(eight) == shown
+    assert text.score({}) == "-"
