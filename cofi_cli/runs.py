@@ -152,7 +152,9 @@ class RunDir:
 
     @staticmethod
     def latest(runs: Path = RUNS) -> RunDir:
-        """Return the newest finished run below ``runs``.
+        """Return the run below ``runs`` whose model was saved last.
+
+        A report is written again by each benchmark and export, a model is not.
 
         Raises:
             CofiError: there is none.
@@ -166,7 +168,7 @@ class RunDir:
                 "or name a run, a model folder or an ONNX file.",
                 exit_code=UNREACHABLE,
             )
-        return max(finished, key=lambda r: (r.report_json.stat().st_mtime, r.root.name))
+        return max(finished, key=lambda r: ((r.model / "config.json").stat().st_mtime, r.root.name))
 
 
 def foreign_folder(root: Path) -> CofiError:

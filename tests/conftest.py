@@ -1,6 +1,7 @@
 """Shared fixtures: no network, few threads, tiny models."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -9,9 +10,18 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import pytest
 import torch
 
+from cofi_cli.deploy import disturbance
 from tests.tiny import save_bert, save_reviews
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def uncounted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Time as where no processor time is counted: what tests measure may be disturbed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disturbance, "STAT", tmp_path_factory.getbasetemp() / "no-stat")
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import json
 import logging
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import torch
@@ -107,6 +107,15 @@ def read_embedder(name: str) -> Embedder | None:
             "Transformer, Pooling, then at most one Dense and Normalize, in this order.",
         )
     paths = {kind: str(module.get("path", "")) for kind, module in zip(kinds, modules)}
+    for kind, path in paths.items():
+        place = PureWindowsPath(path)  # reads / as well as a backslash and a drive
+        if place.anchor or ".." in place.parts:
+            raise CofiError(
+                f"'{name}' has its {kind} module at {path} ({MODULES}), which is outside of its "
+                "folder.",
+                hint="Do not use it unless you know where it comes from; an embedder keeps its "
+                "modules in folders inside its own, such as 1_Pooling.",
+            )
     if paths["Transformer"]:
         raise CofiError(
             f"'{name}' keeps its encoder in a folder of its own, {paths['Transformer']}.",

@@ -24,9 +24,9 @@ _OUTPUT = "Output"
 
 FAIL_IF = (
     "Repeatable: METRIC>CHANGE or METRIC<CHANGE since --compare, in quotes and with a sign, in % "
-    'or in the metric\'s unit: "p50>+5%", "score<-0.5", "memory>+20MB". Metrics: p50, p90, p99, '
-    "mean (ms), throughput (examples/s), score (points), memory, size (MB), cold-start (s). "
-    "A change within noise passes."
+    'or in the metric\'s unit: "speedup<-5%", "score<-0.5", "memory>+20MB". Metrics: speedup (x, '
+    "over the baseline of the same session), p50, p90, p99, mean (ms), throughput (examples/s), "
+    "score (points), memory, size (MB), cold-start (s). A change that is too noisy to say fails."
 )
 
 

@@ -113,7 +113,7 @@ def _show(report: dict[str, Any]) -> None:
             graph_name(row),
             text.size(row["bytes"]),
             f"{row['parity']['max_abs_delta']:.1e}" if "parity" in row else text.MISSING,
-            text.number(row.get("score")),
+            text.score(row),
         )
         for row in report["models"].values()
     )

@@ -25,7 +25,7 @@ from cofi_cli.deploy.gates import check_gates, drop_gates, speedup_gates
 from cofi_cli.deploy.lengths import LENGTH, check_lengths, cut_to_fit, usual_length
 from cofi_cli.deploy.measured import measure
 from cofi_cli.deploy.providers import BUILDS, provider_name, require_one_build, torch_serves
-from cofi_cli.deploy.report import add_section
+from cofi_cli.deploy.report import add_section, current_bench
 from cofi_cli.deploy.result import BenchResult
 from cofi_cli.deploy.rows import (
     Row,
@@ -33,6 +33,7 @@ from cofi_cli.deploy.rows import (
     gate_rows,
     headline_rows,
     speedup_rows,
+    unmeasured_rows,
 )
 from cofi_cli.deploy.scored import first_task, scored_models
 from cofi_cli.deploy.scoring import DevSets
@@ -125,7 +126,7 @@ def bench(
     provider_name(provider)
     require_one_build(environment.versions(*BUILDS), provider=provider)
     conditions, earlier = _demands(compare_with, fail_if)
-    pinned = threads if threads is not None else environment.physical_cores()
+    pinned = threads if threads is not None else environment.default_threads()
     environment.check_threads(pinned)
     if score_rows is not None and score_rows < 1:
         raise CofiError(
@@ -187,7 +188,7 @@ def bench(
         _warn(notes)
     dev = {}
     if known is not None and scored:  # what cannot be scored is told before minutes of timing
-        sets = DevSets(known, limit=score_rows)
+        sets = DevSets(known, limit=score_rows, sizes=batch)
         dev = {model.name: sets.of(model) for model in scored}
     made: dict[int, dict[str, TaskBatches]] = {}
     if needs_rows and known is not None:
@@ -200,8 +201,6 @@ def bench(
         seed=schedule.seed,
     )
 
-    if note := environment.busy_note():
-        logger.warning("%s", note)
     differing: list[str] = []
 
     def opened(env: Row) -> None:
@@ -221,13 +220,15 @@ def bench(
         report=progress or (lambda *_: None),
     )
     timed = measured.timed
+    unmeasured = unmeasured_rows(cases, timed)
+    cases = [case for case in cases if timed[case.name]]
 
     speedups = speedup_rows(found, cases, timed)
     headline = headline_rows(found, cases, timed, speedups)
     gates = []
     if min_speedup is not None:
         own = [row for row in gate_rows(speedups, headline) if row["model"] in judged]
-        gates += speedup_gates(own, min_speedup, case=gate_case)
+        gates += speedup_gates(own, min_speedup, case=gate_case, unmeasured=unmeasured)
     if max_drop is not None and found.baseline is not None:
         points = {model.name: math.nan for model in scored}
         points |= {row["model"]: row["score"] for row in measured.scores}
@@ -236,6 +237,7 @@ def bench(
         env=measured.env,
         models=measured.models,
         cases=_case_rows(found, cases, timed, made, provider),
+        unmeasured=unmeasured,
         speedups=speedups,
         headline=headline,
         scores=measured.scores,
@@ -275,14 +277,29 @@ def _compared(
     now = result.to_json()
     rows = compare(earlier, now)
     notes = [*said["notes"], *unlike(earlier.values, now).values()]
-    gates = regression_gates(conditions, rows, judged=judged, baseline=result.baseline, case=case)
+    gates = regression_gates(
+        conditions,
+        rows,
+        judged=judged,
+        baseline=result.baseline,
+        case=case,
+        unmeasured=[row for row in result.unmeasured if row["case"] in earlier.cases],
+    )
     return replace(
         result, gates=[*result.gates, *gates], comparison=said | {"notes": notes, "rows": rows}
     )
 
 
 def _save(result: BenchResult, run: RunDir) -> None:
-    """Write the run's bench.json and draw its report again."""
+    """Write the run's bench.json and draw its report again.
+
+    An earlier result that has a case which was not measured now is kept.
+    """
+    before = current_bench(run) if result.unmeasured else None
+    known = {row["case"] for row in before["cases"]} if before else set()
+    if kept := [row["case"] for row in result.unmeasured if row["case"] in known]:
+        logger.warning("The run keeps its earlier benchmark, which has %s.", ", ".join(kept))
+        return
     result.write(run.bench)
     section = {key: result.env[key] for key in ("provider", "threads")}
     lists = {key: getattr(result, key) for key in ("speedups", "headline", "gates")}

@@ -17,6 +17,7 @@ from cofi_cli.deploy.judge import Judge, Verdict
 from cofi_cli.deploy.record import file_digest
 from cofi_cli.deploy.samples import Rows
 from cofi_cli.deploy.source import weights_digest
+from cofi_cli.deploy.stats import share_error
 from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from cofi_cli.tasks import Task
 
 Json = dict[str, Any]
+SHARES = ("accuracy", "exact_match")
+"""Metrics that are shares of rows, whose standard error follows from their number."""
 
 
 class Build:
@@ -251,6 +254,11 @@ class Build:
         }
         if block is not None:
             row["block_tokens"] = block
+        exact = self.rows.get(key.split("_")[0], {})
+        if precision != "fp32" and "score" in score and "score" in exact:
+            row["drop"] = exact["score"] - score["score"]
+            if score["metric"] in SHARES and score.get("rows"):
+                row["standard_error"] = share_error(score["score"], score["rows"])
         self.rows[key] = row | score
 
     def _tried(self, name: str, rows: list[Json]) -> None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,9 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 TOO_LONG_HINT = "A length beyond the model's positions fails like this: try a smaller --seq-len."
 
 
+TIMEOUT = 1800.0
+"""Seconds until an answer has to be there: half an hour, for no run of a model takes as long."""
+
 MODULES = {
     "onnxruntime": "cofi_cli.deploy.worker",
     "torch": "cofi_cli.deploy.torch_worker",
@@ -43,13 +47,15 @@ class WorkerClient:
         threads: for the runtime within an operator, and for OpenMP.
         runtime: a key of :data:`MODULES`.
         replay: on ``cuda`` whether kernels are recorded once and replayed (a CUDA graph).
+        timeout: seconds until an answer has to be there; the process is ended after them.
 
     Attributes:
         info: what the process said when the model was open.
         start_seconds: from the process's start until then.
 
     Raises:
-        CofiError: the file does not open (6), or the provider is not there (5).
+        CofiError: the file does not open (6), the provider is not there or the process does
+            not answer (5).
     """
 
     def __init__(
@@ -61,8 +67,10 @@ class WorkerClient:
         threads: int,
         runtime: str = "onnxruntime",
         replay: bool = False,
+        timeout: float = TIMEOUT,
     ) -> None:
         self.name, self.runtime = name, runtime
+        self._timeout = timeout
         self._inputs = ""
         wanted = provider_name(provider)
         started = time.perf_counter()
@@ -88,11 +96,16 @@ class WorkerClient:
             self.close()
             raise
 
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
+
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
         """Send a request and return its answer.
 
         Raises:
-            CofiError: the request failed, or the process is gone (exit code 5).
+            CofiError: the request failed, or the process is gone or hangs (exit code 5).
         """
         answer = self._ask(do, arguments)
         if "error" in answer:
@@ -153,16 +166,38 @@ class WorkerClient:
     def _ask(self, do: str, arguments: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        hangs = threading.Event()
+
+        def end() -> None:
+            hangs.set()
+            self._process.kill()  # which ends the reading below
+
+        timer = threading.Timer(self._timeout, end)
+        timer.daemon = True
+        timer.start()
         try:
             self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
             self._process.stdin.flush()
             line = self._process.stdout.readline()
         except BrokenPipeError:
             line = ""
+        finally:
+            timer.cancel()
+        if hangs.is_set():
+            raise self._silent(do)
         if not line:
             raise self._gone()
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+    def _silent(self, do: str) -> CofiError:
+        return CofiError(
+            f"The process that runs {self.name} has not answered '{do}' within "
+            f"{self._timeout:g} seconds and was ended.",
+            hint="Try a smaller --batch or --seq-len; a graph with a loop without end never "
+            "answers.",
+            exit_code=ENVIRONMENT,
+        )
 
     def _gone(self) -> CofiError:
         code = self._process.wait()

@@ -11,7 +11,11 @@ Row = dict[str, Any]
 Place = tuple[str, str, str | None]
 """What is meant (a list of bench.json, or ``peak``), model, and case if it has one."""
 
-_SAME = {"scores": ("task", "metric", "rows"), "cases": ("rows", "mean_length")}
+_SAME = {
+    "scores": ("task", "metric", "rows"),
+    "cases": ("rows", "mean_length"),
+    "speedups": ("vs",),
+}
 """List of bench.json -> what its rows must agree in. Only cases with the task's rows have any."""
 _PEAK = "peak"
 
@@ -25,13 +29,16 @@ def unlike(before: Row, now: Row) -> dict[Place, str]:
             place = _place(section, row)
             facts = [_facts(one, keys) for one in (olds.get(place, {}), row)]
             if all(facts) and facts[0] != facts[1]:
-                what = (
-                    f"{place[2]} of {place[1]} is" if place[2] else f"The scores of {place[1]} are"
-                )
+                what = {
+                    "scores": f"The scores of {place[1]} are",
+                    "cases": f"{place[2]} of {place[1]} is",
+                    "speedups": f"The speedup of {place[1]} in {place[2]} is",
+                }[section]
                 found[place] = f"{what} not compared: {facts[0]} before, {facts[1]} now."
-    for model in {row["model"]: None for row in now["cases"]}:
+    known = {row["name"] for row in before["models"]}
+    for model in [row["name"] for row in now["models"] if row["name"] in known]:
         cases = [list(_cases(values, model)) for values in (before, now)]
-        if cases[0] and set(cases[0]) != set(cases[1]):
+        if set(cases[0]) != set(cases[1]):
             found[_PEAK, model, None] = f"The memory of {model} is not compared: {peaks(*cases)}."
     return found
 
@@ -55,4 +62,6 @@ def _facts(row: Row, keys: Sequence[str]) -> str:
 
 
 def _cases(values: Row, model: str) -> Iterator[str]:
-    return (row["case"] for row in values["cases"] if row["model"] == model)
+    """Return the cases that a model ran, those too whose latencies were dropped."""
+    yield from (row["case"] for row in values["cases"] if row["model"] == model)
+    yield from (row["case"] for row in values.get("unmeasured") or [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from cofi_cli.deploy import stats
 from cofi_cli.deploy.comparable import peaks, place_of, unlike
@@ -30,6 +30,9 @@ SAME = {
     "onnxruntime": "onnxruntime",
 }
 """Key of ``env`` -> what it is called. Where one differs, so may every latency."""
+
+FAR = 2.0
+"""A change of so many times what a condition allows fails, however noisy it is."""
 
 FEW_RUNS = 5
 """Below so many runs an interval knows little of the noise."""
@@ -125,7 +128,8 @@ def compare(earlier: Earlier, now: Row) -> list[Row]:
         olds = {(model, case): value for model, case, value in measure.values(earlier.values)}
         for model, case, after in measure.values(now):
             before = olds.get((model, case))
-            if before is None or place_of(measure, model, case) in others:
+            places = {place_of(measure, model, case), ("cases", model, case)}
+            if before is None or places & others.keys():
                 continue
             change = _change(measure, model, case, earlier.values, now)
             rows.append(
@@ -151,11 +155,14 @@ def regression_gates(
     judged: Sequence[str],
     baseline: str | None,
     case: str | None = None,
+    unmeasured: Sequence[Row] = (),
 ) -> list[Row]:
     """Hold every judged figure against every condition.
 
-    What is within noise passes, and so says its row; how much the baseline itself
-    moved stands beside it, for where both did it was the machine.
+    Latencies, throughput and speedups are judged by the whole interval of their change:
+    it passes where all of it is allowed, fails where none is, and is otherwise too noisy to
+    say, which fails as well. How much the baseline itself moved stands beside it, for where
+    both did it was the machine.
 
     Args:
         conditions: what may not happen.
@@ -163,6 +170,7 @@ def regression_gates(
         judged: names of the models that are held against them.
         baseline: whose own change is told.
         case: judge this one alone; figures that belong to no case are judged all the same.
+        unmeasured: cases that have no latencies now, each of which fails.
     """
     gates = []
     for condition in conditions:
@@ -174,6 +182,12 @@ def regression_gates(
         for row in chosen:
             beside = moved.get(row["case"]) if row["model"] != baseline else None
             gates.append(_gate(condition, row, baseline_ratio=beside))
+        if condition.measure.per_case:
+            missing = [row for row in unmeasured if case in (None, row["case"])]
+            for row in missing:
+                known = {"metric": condition.measure.name, "case": row["case"]}
+                gates.append(_gate(condition, known) | {"reason": row["reason"]})
+            chosen += missing
         if not chosen:  # told apart from the models that were not known before: they are notes
             gates.append(_gate(condition, {"metric": condition.measure.name}))
     return gates
@@ -182,8 +196,9 @@ def regression_gates(
 def _gate(condition: Condition, row: Row, *, baseline_ratio: float | None = None) -> Row:
     """Return a gate's row; one without figures has failed, for it was asked for in vain."""
     keys = ("model", "case", "metric", "before", "after", "interval")
-    before, after, noise = row.get("before"), row.get("after"), bool(row.get("noise"))
+    before, after = row.get("before"), row.get("after")
     value = None if before is None or after is None else condition.change(before, after)
+    outcome = "failed" if value is None else _outcome(condition, before, value, row.get("interval"))
     return {
         "name": "fail_if",
         "expression": condition.text,
@@ -191,16 +206,30 @@ def _gate(condition: Condition, row: Row, *, baseline_ratio: float | None = None
         "unit": condition.unit,
         "value": value if value is None or math.isfinite(value) else None,
         **{key: row.get(key) for key in keys},
-        "noise": noise,
+        "outcome": outcome,
         "baseline_ratio": baseline_ratio,
-        "passed": value is not None and (noise or not condition.holds(value)),
+        "passed": outcome == "passed",
     }
+
+
+def _outcome(
+    condition: Condition, before: Any, value: float, interval: list[float] | None
+) -> Literal["passed", "failed", "too noisy"]:
+    """Judge a change by both ends of its interval, or by itself where it has none."""
+    ends = [condition.change(before, before * ratio) for ratio in interval or ()] or [value]
+    fails = [condition.holds(end) for end in ends]
+    is_far = condition.amount != 0 and condition.holds(value / FAR)
+    if all(fails) or is_far:
+        return "failed"
+    return "too noisy" if any(fails) else "passed"
 
 
 def _change(
     measure: Measure, model: str, case: str | None, before: Row, now: Row
 ) -> stats.Change | None:
-    """Return how a latency changed, with its interval; ``None`` without raw samples."""
+    """Return how a latency or speedup changed, with its interval; ``None`` without raw samples."""
+    if measure.section == "speedups":
+        return _speedup_change(model, case, before, now)
     if measure.statistic is None:
         return None
     turns = [_samples(values, model, case) for values in (before, now)]
@@ -210,6 +239,18 @@ def _change(
     if measure.key != "throughput":
         return change
     return stats.Change(1 / change.ratio, 1 / change.high, 1 / change.low)
+
+
+def _speedup_change(model: str, case: str | None, before: Row, now: Row) -> stats.Change | None:
+    place = model, case
+    baseline = next(r["vs"] for r in now["speedups"] if (r["model"], r["case"]) == place)
+    sessions = [
+        (_samples(values, baseline, case), _samples(values, model, case))
+        for values in (before, now)
+    ]
+    if not all(own and len(base) == len(own) for base, own in sessions):
+        return None
+    return stats.speedup_change(*sessions)
 
 
 def _samples(values: Row, model: str, case: str | None) -> list[list[float]]:

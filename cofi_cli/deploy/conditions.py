@@ -17,7 +17,7 @@ from cofi_cli.deploy.bounds import within
 from cofi_cli.deploy.measures import MEASURES, Measure
 from cofi_cli.errors import CofiError, unknown
 
-EXAMPLES = ('--fail-if "p50>+5%"', '--fail-if "score<-0.5"', '--fail-if "memory>+20MB"')
+EXAMPLES = ('--fail-if "speedup<-5%"', '--fail-if "score<-0.5"', '--fail-if "memory>+20MB"')
 _SHAPE = re.compile(r"([a-z][a-z0-9_-]*)\s*([<>])\s*([+-]?)(\d+\.?\d*|\.\d+)\s*(%|[a-z/]*)", re.I)
 
 

@@ -12,7 +12,12 @@ from cofi_cli.errors import CofiError
 from cofi_cli.runs import read_json
 
 Row = dict[str, Any]
-KEYS = {"models": ("name",), "cases": ("model", "case"), "scores": ("model",)}
+KEYS = {
+    "models": ("name",),
+    "cases": ("model", "case"),
+    "speedups": ("model", "case", "vs"),
+    "scores": ("model",),
+}
 """List of bench.json -> what its rows are known by."""
 _SMALLEST, _LARGEST = 1e-30, 1e30
 """No figure but 0 is nearer to it or farther from it: their quotients are numbers."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import shutil
 import subprocess
-import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from cofi_cli.errors import CofiError
 
 CPUINFO = Path("/proc/cpuinfo")
-STAT = Path("/proc/stat")
+CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 FLAGS = (
     "avx",
     "avx2",
@@ -57,37 +57,6 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def busy_note(*, seconds: float = 0.5) -> str | None:
-    """Return a warning where other work takes a quarter of the processors or more.
-
-    The load average would not do: after training it counts what has just ended.
-
-    Args:
-        seconds: how long to look; ask before anything of ours runs.
-    """
-    before = _processor_times()
-    time.sleep(seconds)
-    after = _processor_times()
-    if before is None or after is None or after[0] == before[0]:
-        return None
-    busy = 1 - (after[1] - before[1]) / (after[0] - before[0])
-    if busy < 0.25:
-        return None
-    return (
-        f"The machine is busy ({busy:.0%} of its processors' time): latencies will be noisy, "
-        "and what is fastest may come out wrong."
-    )
-
-
-def _processor_times() -> tuple[int, int] | None:
-    """Return all ticks and idle ticks of all processors since boot, ``None`` where unknown."""
-    try:
-        ticks = [int(field) for field in STAT.read_text(encoding="ascii").split()[1:9]]
-    except (OSError, ValueError):
-        return None
-    return sum(ticks), ticks[3] + ticks[4]
-
-
 def available_cpus() -> int:
     """Return how many logical processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -105,6 +74,52 @@ def physical_cores() -> int:
         if allowed is None or int(block.get("processor", -1)) in allowed:
             cores.add((block.get("physical id", "0"), block["core id"]))
     return len(cores) or available_cpus()
+
+
+def default_threads() -> int:
+    """Return one thread per core that we may use, or as many as a container's quota is worth.
+
+    Threads beyond a quota are all stopped for the rest of each tenth of a second.
+    """
+    quota = cpu_quota()
+    cores = physical_cores()
+    return cores if quota is None else max(1, min(cores, math.floor(quota)))
+
+
+def cpu_quota() -> float | None:
+    """Return how many processors' time our control groups grant, ``None`` without a limit.
+
+    A limit holds for all groups below it. In a container our own group's path may be the
+    host's; its limit is then at the root of what is mounted.
+    """
+    try:
+        rows = [line.split(":", 2) for line in OWN_CGROUPS.read_text("utf-8").splitlines()]
+    except OSError:
+        return None
+    found = []
+    for _, controllers, path in rows:
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        root = CGROUPS / "cpu" if controllers else CGROUPS  # version 1 has a tree a controller
+        own = root / path.lstrip("/")
+        for folder in (own, *own.parents):
+            if folder.is_relative_to(root) and (quota := _quota_of(folder)) is not None:
+                found.append(quota)
+    return min(found, default=None)
+
+
+def _quota_of(folder: Path) -> float | None:
+    """Return the limit of one control group, of version 2 or 1."""
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text("ascii").split()
+        else:
+            quota, period = (
+                (folder / f"cpu.cfs_{name}_us").read_text("ascii") for name in ("quota", "period")
+            )
+        return float(quota) / float(period) if float(quota) > 0 else None
+    except (OSError, ValueError, ZeroDivisionError):  # "max" is no number, and no limit
+        return None
 
 
 def check_threads(threads: int) -> None:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from cofi_cli.deploy import environment
 from cofi_cli.deploy.build import Build
 from cofi_cli.deploy.candidates import SCHEDULE, Conditions
+from cofi_cli.deploy.disturbance import busy_note
 from cofi_cli.deploy.environment import versions
 from cofi_cli.deploy.forms import get_form, portable_forms
 from cofi_cli.deploy.graphs import Wish
 from cofi_cli.deploy.lengths import LENGTH, longest_input, tokenizer_limit
 from cofi_cli.deploy.named_task import check_answers, named_task
 from cofi_cli.deploy.onnx_card import onnx_card
-from cofi_cli.deploy.parity import TOLERANCE
 from cofi_cli.deploy.providers import provider_name
 from cofi_cli.deploy.record import EXPORT_JSON, foreign_files, left_out, read_rows
 from cofi_cli.deploy.report import add_section
@@ -36,6 +36,7 @@ from cofi_cli.deploy.timing import Schedule
 from cofi_cli.deploy.tracing import LARGEST_FILE, OPSETS, inputs_of
 from cofi_cli.errors import UNREACHABLE, CofiError, unknown
 from cofi_cli.runs import write_atomic, write_json
+from cofi_cli.tolerances import EXPORT
 
 if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
@@ -64,7 +65,7 @@ def export(
     opset: int = 18,
     task: Task | str | None = None,
     data: str | None = None,
-    tolerance: float = TOLERANCE,
+    tolerance: float = EXPORT,
     schedule: Schedule = SCHEDULE,
 ) -> dict[str, Any]:
     """Export a run's compact model and its dense teacher, or one model, to an ONNX folder.
@@ -92,7 +93,8 @@ def export(
             default the run's task, and synthetic rows where there is none or its data is not
             reachable.
         data: the folder of the task that is named.
-        tolerance: the largest difference of a logit that passes, fp32.
+        tolerance: the largest difference of a logit that passes, fp32, as a share of the largest
+            logit or of 1.
         schedule: how long each candidate is timed.
 
     Returns:
@@ -120,7 +122,7 @@ def export(
         portable=portable,
         conditions=Conditions(
             provider=provider,
-            threads=threads if threads is not None else environment.physical_cores(),
+            threads=threads if threads is not None else environment.default_threads(),
             batch=tuple(batch),
             seq_len=tuple(seq_len or (LENGTH,)),
             schedule=schedule,
@@ -219,7 +221,7 @@ def _build(
             wish=wish,
         ) as build:
             build.notes += [f"{name}.onnx is left out: {why}." for name, why in without.items()]
-            if wish.graph == "auto" and (note := environment.busy_note()):
+            if wish.graph == "auto" and (note := busy_note()):
                 build.notes.append(note)
             build.fp32()
             if wanted and unscored is not None:
@@ -249,6 +251,7 @@ def _build(
                 "parity": {
                     "max_abs_delta": max(proof["max_abs_delta"] for proof in proofs),
                     "tolerance": wish.tolerance,
+                    "allowed": max(proof["allowed"] for proof in proofs),
                     "inputs": proofs[0]["inputs"],
                 },
                 "models": rows,

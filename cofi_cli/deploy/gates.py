@@ -83,24 +83,31 @@ def check_gates(
 
 
 def speedup_gates(
-    speedups: Sequence[Row], threshold: float, *, case: str | None = None
+    speedups: Sequence[Row],
+    threshold: float,
+    *,
+    case: str | None = None,
+    unmeasured: Sequence[Row] = (),
 ) -> list[Row]:
     """Judge each model by its slowest case, or by the case named.
 
     The value is the ratio of medians. A speedup whose interval holds 1 is none
-    at all and counts as 1.
+    at all and counts as 1. A case that was not measured fails.
 
     Args:
         speedups: rows of the models to judge; see ``rows.gate_rows``.
         threshold: the smallest that passes.
         case: the only one to judge.
+        unmeasured: cases without latencies; see ``rows.unmeasured_rows``.
 
     Returns:
-        A row a model; without any, one that has failed, for it was asked for in vain.
+        A row a model, and one that has failed for each case without latencies; without any,
+        one that has failed, for it was asked for in vain.
     """
     rows = []
-    for model in dict.fromkeys(row["model"] for row in speedups):
-        own = [r for r in speedups if r["model"] == model and case in (None, r["case"])]
+    judged = [row for row in speedups if case in (None, row["case"])]
+    for model in dict.fromkeys(row["model"] for row in judged):
+        own = [row for row in judged if row["model"] == model]
         worst = min(own, key=_counted)
         value = _counted(worst)
         rows.append(
@@ -115,6 +122,10 @@ def speedup_gates(
                 "passed": within(threshold, value),
             }
         )
+    for row in unmeasured:
+        if case in (None, row["case"]):
+            known = {"case": row["case"], "reason": row["reason"]}
+            rows.append(_in_vain("min_speedup", threshold) | known)
     return rows or [_in_vain("min_speedup", threshold)]
 
 
@@ -169,6 +180,9 @@ def gate_error(gates: Sequence[Row]) -> CofiError | None:
 
 def describe_gate(gate: Row) -> str:
     """Say in words what a gate found."""
+    if gate.get("reason"):
+        asked = gate.get("expression") or f"{gate['name']} {gate['threshold']:g}"
+        return f"'{asked}' cannot be judged, case {gate['case']} is {gate['reason']}"
     if gate["name"] == "fail_if":
         return _describe_change(gate)
     if gate["value"] is None and gate["model"] is not None:
@@ -201,8 +215,8 @@ def _describe_change(gate: Row) -> str:
     )
     interval, beside = gate["interval"], gate["baseline_ratio"]
     details = [f"ratio {interval[0]:.3f} to {interval[1]:.3f}"] if interval else []
-    if gate["noise"]:
-        details.append("within noise")
+    if gate["outcome"] == "too noisy":
+        details.append("too noisy to say; more --runs or --min-seconds narrow it")
     if beside is not None:
         details.append(f"the baseline itself by {100 * (beside - 1):+.1f}%")
     words = f" ({', '.join(details)})" if details else ""

@@ -39,6 +39,11 @@ class Graph:
     opset: int
     external: tuple[str, ...] = ()
 
+    @property
+    def scales_by_batch(self) -> bool:
+        """Whether activations are scaled by what is in a batch, so that rows change each other."""
+        return not {"DynamicQuantizeLinear", "DynamicQuantizeMatMul"}.isdisjoint(self.nodes)
+
 
 def inspect(path: Path) -> Graph:
     """Read a graph, weights' values aside.

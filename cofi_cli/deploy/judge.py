@@ -50,7 +50,7 @@ class Judge:
         inputs: real inputs, by the same names.
         task: whose dev set files are scored on; ``None`` leaves scores out.
         tokenizer: the models'.
-        conditions: names the provider.
+        conditions: names the provider, and the batch sizes that files are used at.
         notes: what could not be judged is added here.
         needs_provider: whether a provider that is not there is an error.
     """
@@ -85,7 +85,7 @@ class Judge:
         return self._provider
 
     def score(self, file: Path) -> Json:
-        """Return ``metric`` and ``score`` of a file on the dev set, in points.
+        """Return ``metric`` and ``score`` of a file, in points, and on how many ``rows``.
 
         Raises:
             NotANumber: it answers with what is none.
@@ -95,9 +95,10 @@ class Judge:
         self.provider(file)
         with self._open(file) as worker:
             model = Model(file.stem, file, inspect(file))
-            self._dev = self._dev or DevSet.of(self._task, self._tokenizer)
+            sizes = self._conditions.batch
+            self._dev = self._dev or DevSet.of(self._task, self._tokenizer, sizes=sizes)
             row = score_model(worker, model, self._dev)
-        return {"metric": row["metric"], "score": row["score"]}
+        return {key: row[key] for key in ("metric", "score", "rows") if key in row}
 
     def on_gpu(self, name: str, file: Path) -> Json | None:
         """Return how far a model's file is from torch on the GPU, ``None`` without one.

@@ -8,7 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from cofi_cli.deploy import environment
-from cofi_cli.deploy.client import WorkerClient
+from cofi_cli.deploy.client import TIMEOUT, WorkerClient
+from cofi_cli.deploy.disturbance import BUSY, Watch
 from cofi_cli.deploy.rows import Row, content_row, model_row, session_env
 from cofi_cli.deploy.scoring import DevSet, NotANumber, check_head, score_model
 from cofi_cli.deploy.targets import Model
@@ -27,7 +28,7 @@ class Measured:
     Attributes:
         env: machine, versions, provider, threads and schedule.
         models: a row a model: of its file, and of the process that ran it.
-        timed: seconds by case, model and turn.
+        timed: seconds by case, model and turn; a case is empty where the machine was busy.
         scores: a row a model that has one; what answers with no numbers has none.
     """
 
@@ -74,6 +75,7 @@ def measure(
                     provider=provider,
                     threads=threads,
                     runtime=model.runtime,
+                    timeout=TIMEOUT + schedule.max_seconds,
                 )
             )
             inputs.feed(worker, cases[0])
@@ -84,7 +86,8 @@ def measure(
             workers.append(worker)
         env |= session_env(workers, provider, threads, schedule)
         opened(env)
-        timed = _time(workers, cases, schedule, inputs, report)
+        watch = Watch([worker.pid for worker in workers], threads=threads)
+        timed = _time(workers, cases, schedule, inputs, watch, report)
         rows = [model_row(*of) for of in zip(workers, models, first_runs, contents, strict=True)]
         scores: list[Row] = []
         for worker, model in zip(workers, models, strict=True):
@@ -125,6 +128,7 @@ def _time(
     cases: Sequence[Case],
     schedule: Schedule,
     inputs: Inputs,
+    watch: Watch,
     report: Progress,
 ) -> dict[str, dict[str, Turns]]:
     total = len(cases) * len(workers) * len(schedule.turns())
@@ -137,5 +141,14 @@ def _time(
             done += 1
             report(f"{name} {case.name}", done, total)
 
-        timed[case.name] = time_case(workers, case, schedule, inputs=inputs, progress=turn_over)
+        timed[case.name] = time_case(
+            workers, case, schedule, inputs=inputs, watch=watch, progress=turn_over
+        )
+        if not timed[case.name]:
+            logger.warning(
+                "%s is %s. End what else runs on its processors, or leave it some of them with "
+                "fewer --threads.",
+                case.name,
+                BUSY,
+            )
     return timed

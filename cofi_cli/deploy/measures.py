@@ -28,7 +28,7 @@ class Measure:
 
     name: str
     unit: str
-    section: Literal["cases", "models", "scores"]
+    section: Literal["cases", "speedups", "models", "scores"]
     key: str
     scale: float = 1.0
     statistic: Statistic | None = None
@@ -38,7 +38,7 @@ class Measure:
     @property
     def per_case(self) -> bool:
         """Whether every case has its own value, rather than every model one."""
-        return self.section == "cases"
+        return self.section in ("cases", "speedups")
 
     def values(self, bench: Json) -> Iterator[tuple[str, str | None, float]]:
         """Yield model, case (``None`` for all) and value in :attr:`unit`, where there is one."""
@@ -64,6 +64,7 @@ MEASURES = {
             statistic="mean",
             more_is_better=True,
         ),
+        Measure("speedup", "x", "speedups", "ratio", more_is_better=True),
         Measure("score", "points", "scores", "score", more_is_better=True),
         Measure("memory", "MB", "models", "peak_rss_bytes", scale=1e-6, over_cases=True),
         Measure("cold-start", "s", "models", "cold_start_seconds"),

@@ -47,7 +47,7 @@ def onnx_card(report: dict[str, Any], *, head: str) -> str:
             precision_name(row),
             graph_name(row),
             text.size(row["bytes"]),
-            text.number(row.get("score")),
+            text.score(row),
         )
         for row in report["models"].values()
     )

@@ -10,14 +10,13 @@ import numpy as np
 from cofi_cli.deploy.answers import answer_of
 from cofi_cli.deploy.samples import Rows, by_length, pad
 from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
+from cofi_cli.tolerances import EXPORT, allowed
 
 if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
 
 STATES = "last_hidden_state"
 """The output that an embedder's graph has beside its answer."""
-TOLERANCE = 1e-4
-"""Largest difference of a logit between ONNX and torch, fp32."""
 
 
 def check_parity(
@@ -26,7 +25,7 @@ def check_parity(
     rows: Rows,
     *,
     name: str,
-    tolerance: float = TOLERANCE,
+    tolerance: float = EXPORT,
     block: int = 0,
 ) -> dict[str, Any]:
     """Compare logits over several batch sizes and lengths, padded and not.
@@ -36,17 +35,17 @@ def check_parity(
         file: the exported file.
         rows: what to feed both.
         name: what messages call it.
-        tolerance: the largest absolute difference that passes.
+        tolerance: the largest difference that passes; see :func:`cofi_cli.tolerances.allowed`.
         block: tokens in a block of the graph; adds a batch of two blocks and a row.
 
     Returns:
-        ``max_abs_delta``, ``tolerance``, ``inputs`` and a row per case.
+        ``max_abs_delta``, ``tolerance``, ``allowed``, ``inputs`` and a row per case.
 
     Raises:
         CofiError: a logit differs by more, or is not a number (exit code 4).
     """
     session = open_session(file)
-    cases = []
+    cases, most = [], 0.0
     for indices in parity_batches(rows, block=block):
         batch = pad(rows, indices, pad_id=pad_id(model))
         names = [output.name for output in session.get_outputs()]
@@ -54,26 +53,32 @@ def check_parity(
         pairs = [(answer_of(outputs), torch_answer(model, batch))]
         if STATES in outputs:
             pairs.append((outputs[STATES], _torch_states(model, batch)))
+        size, length = batch["input_ids"].shape
+        is_padded = bool((batch["attention_mask"] == 0).any())
+        deltas = []
         for theirs, ours in pairs:
             if theirs.shape != ours.shape:
                 raise _differs(name, f"shapes {theirs.shape} and {ours.shape}")
-        delta = float(np.max([np.abs(theirs - ours).max() for theirs, ours in pairs]))
-        size, length = batch["input_ids"].shape
-        is_padded = bool((batch["attention_mask"] == 0).any())
-        if not delta <= tolerance:
-            where = f"batch {size}, length {length}, {'padded' if is_padded else 'no padding'}"
-            raise _differs(name, f"a logit by {delta:.2e} ({where}); allowed is {tolerance:.0e}")
+            deltas.append(float(np.abs(theirs - ours).max()))
+            bound = allowed(tolerance, float(np.abs(ours).max()))
+            most = max(most, bound)
+            if not deltas[-1] <= bound:
+                where = f"batch {size}, length {length}, {'padded' if is_padded else 'no padding'}"
+                raise _differs(
+                    name, f"a logit by {deltas[-1]:.2e} ({where}); allowed is {bound:.1e}"
+                )
         cases.append(
             {
                 "batch": size,
                 "seq_len": length,
                 "padded": is_padded,
-                "max_abs_delta": delta,
+                "max_abs_delta": max(deltas),
             }
         )
     return {
         "max_abs_delta": max(case["max_abs_delta"] for case in cases),
         "tolerance": tolerance,
+        "allowed": most,
         "inputs": rows.origin,
         "cases": cases,
     }

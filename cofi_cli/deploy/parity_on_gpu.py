@@ -11,13 +11,10 @@ from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.parity import pad_id, parity_batches, torch_answer
 from cofi_cli.deploy.samples import Rows, pad
 from cofi_cli.errors import PARITY, CofiError
+from cofi_cli.tolerances import ON_GPU, allowed
 
 if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
-
-TOLERANCE = 0.02
-"""Largest difference of a logit, as a share of the largest logit or of 1; of an embedding, of
-its largest number. fp32 is not exact there either: onnxruntime multiplies in TF32, of 10 bits."""
 
 
 def check_on_gpu(model: CofiForTask, file: Path, rows: Rows, *, threads: int) -> dict[str, float]:
@@ -29,7 +26,7 @@ def check_on_gpu(model: CofiForTask, file: Path, rows: Rows, *, threads: int) ->
     Raises:
         CofiError: a logit differs by more or is not a number (4), or there is no GPU (5).
     """
-    delta, largest = 0.0, 0.0 if model.kind == "embedding" else 1.0
+    delta, largest = 0.0, 0.0
     with WorkerClient(file, name=file.stem, provider="cuda", threads=threads) as worker:
         for indices in parity_batches(rows):
             batch = pad(rows, indices, pad_id=pad_id(model))
@@ -38,11 +35,12 @@ def check_on_gpu(model: CofiForTask, file: Path, rows: Rows, *, threads: int) ->
             is_real = batch["attention_mask"].astype(bool) if model.per_token else ...
             largest = max(largest, float(np.abs(ours[is_real]).max()))
             delta = float(np.maximum(delta, np.abs(theirs - ours)[is_real].max()))
-    allowed = TOLERANCE * largest
-    if not delta <= allowed:
+    floor = 0.0 if model.kind == "embedding" else 1.0  # an embedding's numbers are small
+    bound = allowed(ON_GPU, largest, floor=floor)
+    if not delta <= bound:
         raise CofiError(
-            f"On the GPU {file.name} and torch disagree by {delta:.2e}; allowed is {allowed:.2e}.",
+            f"On the GPU {file.name} and torch disagree by {delta:.2e}; allowed is {bound:.2e}.",
             hint="Nothing was written. Try --graph plain, or --precision fp32.",
             exit_code=PARITY,
         )
-    return {"max_abs_delta": delta, "allowed": allowed}
+    return {"max_abs_delta": delta, "allowed": bound}

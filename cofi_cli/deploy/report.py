@@ -81,7 +81,7 @@ def write_report(run: RunDir) -> None:
     Raises:
         CofiError: there is no report.json, or it is broken (exit code 6).
     """
-    _draw(run, _read_report(run), _current_bench(run))
+    _draw(run, _read_report(run), current_bench(run))
 
 
 def _draw(run: RunDir, report: Json, bench: Json | None) -> None:
@@ -112,14 +112,14 @@ def add_section(run: RunDir, name: str, section: Json) -> None:
         logger.warning("The run's report is not drawn again: %s", error.message)
         return
     report[name] = section
-    bench = _current_bench(run)
+    bench = current_bench(run)
     if bench is None:
         report.pop("bench", None)
     write_json(run.report_json, report)
     _draw(run, report, bench)
 
 
-def _current_bench(run: RunDir) -> Json | None:
+def current_bench(run: RunDir) -> Json | None:
     """Return bench.json, unless it is of other files than those that are there."""
     is_current = True
 

@@ -17,6 +17,7 @@ class BenchResult:
         env: machine, versions, provider, threads and schedule.
         models: a row a model: name, bytes, sha256, precision, runtime, cold start, peak memory.
         cases: a row per model and case; milliseconds, raw samples by turn.
+        unmeasured: a row per case without latencies, with the ``reason``.
         speedups: a row per model and case against the baseline.
         headline: a row per pruned model and case at equal precision, with the product
             of pruning, precision and runtime beside it.
@@ -32,6 +33,7 @@ class BenchResult:
     env: Row
     models: list[Row]
     cases: list[Row]
+    unmeasured: list[Row] = field(default_factory=list)
     speedups: list[Row] = field(default_factory=list)
     headline: list[Row] = field(default_factory=list)
     scores: list[Row] = field(default_factory=list)
@@ -48,8 +50,9 @@ class BenchResult:
 
     def to_json(self) -> Row:
         """Return what bench.json holds."""
-        results = ("env", "baseline", "models", "cases", "speedups", "headline", "scores")
-        return {name: getattr(self, name) for name in (*results, "gates", "left_out", "comparison")}
+        measured = ("env", "baseline", "models", "cases", "unmeasured", "speedups", "headline")
+        concluded = ("scores", "gates", "left_out", "comparison")
+        return {name: getattr(self, name) for name in (*measured, *concluded)}
 
     def write(self, path: Path) -> None:
         """Write bench.json to ``path``."""

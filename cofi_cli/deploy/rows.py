@@ -7,6 +7,7 @@ from typing import Any
 
 from cofi_cli.deploy import environment, stats
 from cofi_cli.deploy.client import THREAD_VARIABLES, WorkerClient
+from cofi_cli.deploy.disturbance import BUSY
 from cofi_cli.deploy.record import files_digest
 from cofi_cli.deploy.source import weights_digest
 from cofi_cli.deploy.targets import Model, Targets
@@ -115,6 +116,15 @@ def case_row(
         "throughput": case.batch / summary.mean,
         "samples_ms": [[run * 1e3 for run in turn] for turn in turns],
     }
+
+
+def unmeasured_rows(cases: Sequence[Case], timed: Timed) -> list[Row]:
+    """Return a row for each case that has no latencies, with the reason."""
+    return [
+        {"case": case.name, "batch": case.batch, "seq_len": case.seq_len, "reason": BUSY}
+        for case in cases
+        if not timed[case.name]
+    ]
 
 
 def content_row(model: Model) -> Row:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cofi_cli.tasks import Task
 
 BATCH_SIZE = 32
+"""Rows at once where their number changes no answer."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class DevSet:
         pad_id: of padding.
         count: of the split's rows; a long one may be several windows of tokens.
         task: whose dev set it is, labels numbered as the model's are.
+        sizes: batch sizes that a model is used at; see :func:`score_model`.
     """
 
     rows: Rows
@@ -40,9 +42,17 @@ class DevSet:
     pad_id: int
     count: int
     task: Task
+    sizes: Sequence[int] = (BATCH_SIZE,)
 
     @classmethod
-    def of(cls, task: Task, tokenizer: Any, *, limit: int | None = None) -> DevSet:
+    def of(
+        cls,
+        task: Task,
+        tokenizer: Any,
+        *,
+        limit: int | None = None,
+        sizes: Sequence[int] = (BATCH_SIZE,),
+    ) -> DevSet:
         """Tokenise the validation split, or its first ``limit`` rows.
 
         Raises:
@@ -55,7 +65,8 @@ class DevSet:
             )
         rows = Rows.of(encoded, f"{task.name} validation")
         count = len(task.splits["validation"].texts[:limit])
-        return cls(rows, encoded.reference, int(tokenizer.pad_token_id or 0), count, task)
+        pad_id = int(tokenizer.pad_token_id or 0)
+        return cls(rows, encoded.reference, pad_id, count, task, tuple(sizes))
 
 
 class DevSets:
@@ -64,10 +75,13 @@ class DevSets:
     Args:
         task: whose validation split it is.
         limit: the first so many rows only.
+        sizes: batch sizes that the models are used at.
     """
 
-    def __init__(self, task: Task, *, limit: int | None = None) -> None:
-        self._task, self._limit = task, limit
+    def __init__(
+        self, task: Task, *, limit: int | None = None, sizes: Sequence[int] = (BATCH_SIZE,)
+    ) -> None:
+        self._task, self._limit, self._sizes = task, limit, sizes
         self._known: dict[Path, DevSet] = {}
 
     def of(self, model: Model) -> DevSet:
@@ -90,7 +104,7 @@ class DevSets:
                     exit_code=error.exit_code,
                 ) from error
             task = as_numbered(self._task, _config(place), model.name)
-            self._known[place] = DevSet.of(task, tokenizer, limit=self._limit)
+            self._known[place] = DevSet.of(task, tokenizer, limit=self._limit, sizes=self._sizes)
         return self._known[place]
 
 
@@ -119,21 +133,35 @@ def check_head(worker: WorkerClient, model: Model, dev: DevSet) -> None:
 def score_model(worker: WorkerClient, model: Model, dev: DevSet) -> dict[str, Any]:
     """Score one model in points, 0 to 100.
 
+    A file in 8 bits that scales its activations by what is in a batch answers a row
+    otherwise beside other rows. It is scored at each batch size that it is used at, and
+    its lowest score counts.
+
     Args:
         worker: runs it.
         model: the file, or checkpoint.
         dev: the task's dev set, in the model's tokens.
 
     Returns:
-        ``model``, ``metric`` (the headline one), ``score``, all ``scores``, ``rows``, and the
-        ``rows_in_all`` of the split.
+        ``model``, ``metric`` (the headline one), ``score``, all ``scores``, ``rows``, the
+        ``rows_in_all`` of the split, and the ``batch`` size where it matters.
 
     Raises:
         CofiError: a head that does not fit the task (2), or answers that are no numbers (4).
     """
+    if not (model.runtime == "onnxruntime" and model.graph.scales_by_batch):
+        return _score_at(BATCH_SIZE, worker, model, dev)
+    found = [
+        _score_at(size, worker, model, dev) | {"batch": size} for size in dict.fromkeys(dev.sizes)
+    ]
+    lowest: dict[str, Any] = min(found, key=lambda row: row["score"])
+    return lowest
+
+
+def _score_at(size: int, worker: WorkerClient, model: Model, dev: DevSet) -> dict[str, Any]:
     rows, task = dev.rows, dev.task
     answers: list[np.ndarray] = [np.empty(0)] * len(rows)
-    for indices in by_length(rows, BATCH_SIZE):
+    for indices in by_length(rows, size):
         batch = pad(rows, indices, pad_id=dev.pad_id)
         answer = worker.logits(batch)
         _check_shape(answer, batch, task, model.name)

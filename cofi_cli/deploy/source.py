@@ -232,7 +232,8 @@ def write_config(name: str, folder: Path) -> None:
         config |= {
             "model_type": config["source_model_type"],
             "num_hidden_layers": len(config["layer_heads"]),
-            "num_attention_heads": max(config["layer_heads"]),
+            # Others divide by it; a model may have lost all attention.
+            "num_attention_heads": max(1, *config["layer_heads"]),
             "intermediate_size": max(config["layer_ffn"]),
         }
         # Names of single architectures; others do not read them.

@@ -62,6 +62,11 @@ class Change:
         return self.low <= 1 <= self.high
 
 
+def share_error(points: float, rows: int) -> float:
+    """Return the standard error of a share of rows, both in points: sqrt(p (1 - p) / n)."""
+    return float(np.sqrt(points * (100 - points) / rows))
+
+
 def summarize(turns: Turns) -> Summary:
     """Summarise all runs of all turns.
 
@@ -90,11 +95,33 @@ def speedup(baseline: Turns, model: Turns, *, seed: int = 0) -> Speedup:
         raise ValueError(
             f"turns differ: {len(baseline)} of the baseline, {len(model)} of the model"
         )
+    ratio, ratios = _speedups(baseline, model, np.random.default_rng(seed))
+    return Speedup(ratio, *_interval(ratios, ratio))
+
+
+def speedup_change(
+    before: tuple[Turns, Turns], after: tuple[Turns, Turns], *, seed: int = 0
+) -> Change:
+    """Return the ratio of two speedups, with its interval.
+
+    Each was measured beside the baseline of its own session, so that what slowed both
+    models of a session down is in neither.
+
+    Args:
+        before: turns of baseline and model in the earlier session.
+        after: those in the later one.
+        seed: of the resampling; equal input gives an equal interval.
+    """
     rng = np.random.default_rng(seed)
-    ratio = float(np.median(_flat(baseline)) / np.median(_flat(model)))
+    (now, all_now), (then, all_then) = _speedups(*after, rng), _speedups(*before, rng)
+    return Change(now / then, *_interval(all_now / all_then, now / then))
+
+
+def _speedups(baseline: Turns, model: Turns, rng: np.random.Generator) -> tuple[float, np.ndarray]:
+    """Return the ratio of medians, and that of each resample, (resamples,)."""
     drawn = rng.integers(len(baseline), size=(RESAMPLES, len(baseline)))
     ratios = _resampled(baseline, drawn, "p50", rng) / _resampled(model, drawn, "p50", rng)
-    return Speedup(ratio, *_interval(ratios, ratio))
+    return float(np.median(_flat(baseline)) / np.median(_flat(model))), ratios
 
 
 def change(before: Turns, after: Turns, statistic: Statistic, *, seed: int = 0) -> Change:

@@ -85,6 +85,9 @@ def case_table(bench: Json) -> Table:
             is_baseline = case["model"] == bench.get("baseline")
             cells.append("1" if is_baseline else text.speedup(products.get(place)))
         rows.append(tuple(cells))
+    for case in bench.get("unmeasured") or []:
+        cells = ["all", MISSING, str(case["batch"]), _length(case), *[MISSING] * 5, case["reason"]]
+        rows.append((*cells, MISSING) if has_product else tuple(cells))
     columns = ("model", "precision", "batch", "length", "p50 ms", "p90 ms", "p99 ms")
     more = ("examples/s", "runs", "speedup (95 % interval)")
     last = (f"all, against {bench.get('baseline')}",) if has_product else ()
@@ -122,7 +125,7 @@ def gate_table(bench: Json) -> Table:
                 gate["expression"] if is_change else gate["name"],
                 f"{gate['threshold']:{'+' if is_change else ''}g}",
                 text.number(gate["value"]),
-                "passed" if gate["passed"] else "FAILED",
+                "passed" if gate["passed"] else gate.get("outcome", "failed").upper(),
                 describe_gate(gate),
             )
         )
@@ -130,12 +133,12 @@ def gate_table(bench: Json) -> Table:
 
 
 def change_table(bench: Json) -> Table:
-    """What changed since an earlier result: medians, all that has no case, and what was judged."""
+    """Return what changed: medians, speedups, all that has no case, and what was judged."""
     comparison = bench.get("comparison") or {}
     judged = {gate.get("metric") for gate in bench.get("gates", [])}
     rows = []
     for row in comparison.get("rows", []):
-        if row["case"] is not None and row["metric"] not in {"p50", *judged}:
+        if row["case"] is not None and row["metric"] not in {"p50", "speedup", *judged}:
             continue
         ratio, interval = row["ratio"], row["interval"]
         rows.append(

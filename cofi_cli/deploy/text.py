@@ -64,6 +64,15 @@ def number(value: float | None, digits: int = 2) -> str:
     return MISSING if value is None else f"{value:.{digits}f}"
 
 
+def score(row: Mapping[str, Any]) -> str:
+    """Show a score of export.json: ``85.3``, ``85.05 (-0.25, standard error 1.77)``."""
+    words = number(row.get("score"))
+    if "drop" not in row:
+        return words
+    error = f", standard error {row['standard_error']:.2f}" if "standard_error" in row else ""
+    return f"{words} ({0 - row['drop']:+.2f}{error})"
+
+
 def milliseconds(value: float | None) -> str:
     """Show milliseconds with three significant digits: ``0.842``, ``17.3``, ``395``."""
     if value is None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Literal
 
 from cofi_cli.deploy.client import WorkerClient
+from cofi_cli.deploy.disturbance import Watch
 from cofi_cli.errors import CofiError
 
 Progress = Callable[[str, int, int], None]
@@ -30,6 +32,11 @@ PROBES = 3
 REST = 0.1
 """Seconds between two models. onnxruntime's threads go on spinning after a run, for 33 ms on an AMD
 EPYC, and whatever runs beside them shares its cores with them."""
+
+TRIES = 2
+"""Rounds that are made at most, over those asked for, where other work disturbs some of them."""
+ENOUGH = 0.5
+"""Share of the rounds asked for that has to be undisturbed."""
 
 
 @dataclass(frozen=True)
@@ -142,22 +149,26 @@ def time_case(
     schedule: Schedule,
     *,
     inputs: Inputs,
+    watch: Watch | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Turns]:
     """Time all models on one case.
 
     Each turn starts when the threads of the model before have come to rest, with one
-    untimed run, which fills the caches again; very long runs go without.
+    untimed run, which fills the caches again; very long runs go without. A round (one
+    turn of each model) that other work disturbs is dropped, and made again after the others.
 
     Args:
         workers: one per model.
         case: the shape.
         schedule: how often.
         inputs: what the models are fed.
-        progress: told after each turn whose it was.
+        watch: tells what is disturbed; by default nothing is.
+        progress: told after each turn whose it was; not of what is made again.
 
     Returns:
-        Seconds of each run, by model's name, one list per turn.
+        Seconds of each run, by model's name, one list per turn; empty where too few rounds
+        were undisturbed.
     """
     for worker in workers:
         inputs.feed(worker, case)
@@ -171,22 +182,43 @@ def time_case(
             "seconds": schedule.max_seconds / len(turns),
             "min_seconds": schedule.min_seconds / len(turns),
         }
-    samples: dict[str, Turns] = {worker.name: [] for worker in workers}
-    for start, runs in zip(accumulate(turns, initial=0), turns, strict=False):
-        for worker in _rested(workers):
-            own = samples[worker.name]
-            is_long = bool(own) and min(own[-1]) > WARM_ENOUGH
-            own.append(worker.time(runs, warmup=0 if is_long else 1, start=start, **limits))
-            progress(worker.name)
-    return samples
+    waiting = deque(zip(accumulate(turns, initial=0), turns, strict=False))
+    rounds: list[dict[str, list[float]]] = []
+    for number in range(TRIES * len(turns)):
+        if not waiting:
+            break
+        start, runs = waiting.popleft()
+        before = rounds[-1] if rounds else {}
+        made: dict[str, list[float]] = {}
+        for worker in workers:
+            begun = watch.look() if watch else None
+            _rest(workers)
+            is_long = worker.name in before and min(before[worker.name]) > WARM_ENOUGH
+            seconds = worker.time(runs, warmup=0 if is_long else 1, start=start, **limits)
+            if watch and watch.is_disturbed(begun):
+                waiting.append((start, runs))
+                break
+            made[worker.name] = seconds
+            if number < len(turns):
+                progress(worker.name)
+        else:
+            rounds.append(made)
+    if len(rounds) < ENOUGH * len(turns):
+        return {}
+    return {worker.name: [made[worker.name] for made in rounds] for worker in workers}
 
 
 def _rested(workers: Sequence[WorkerClient]) -> Iterator[WorkerClient]:
-    """Yield workers, each but a lone one once the threads of another have come to rest."""
+    """Yield workers, each once the threads of another have come to rest."""
     for worker in workers:
-        if len(workers) > 1:
-            time.sleep(REST)
+        _rest(workers)
         yield worker
+
+
+def _rest(workers: Sequence[WorkerClient]) -> None:
+    """Wait until the threads of another model have come to rest, if there is another."""
+    if len(workers) > 1:
+        time.sleep(REST)
 
 
 def _affordable(workers: Sequence[WorkerClient], schedule: Schedule) -> int:

@@ -10,15 +10,15 @@ from cofi_cli.errors import PARITY, CofiError
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.tasks import collate
+from cofi_cli.tolerances import COMPACT, allowed
 from cofi_cli.training.evaluation import INPUTS
 from cofi_cli.training.session import Session
 
-TOLERANCE = 1e-5
-"""Largest |Δ| of fp32 logits, relative to the larger of 1 and the largest logit.
-
-Rounding alone comes within a factor of two of it at 24 layers, so what is above is warned of."""
 DEFECT = 100
-"""Times the tolerance from which on a difference is no rounding any more."""
+"""Times the tolerance from which on a difference is no rounding any more.
+
+Rounding alone comes within a factor of two of the tolerance at 24 layers, so a difference above it
+is warned of."""
 _ROWS = 64
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def assert_parity(
     masked = student.eval().run(**inputs, masks=plan.masks(), skip_closed=False).logits
     compacted = small.eval().run(**inputs).logits
     delta: float = (masked - compacted).abs().max().item()
-    bound = TOLERANCE * max(1.0, masked.abs().max().item())
+    bound = allowed(COMPACT, masked.abs().max().item())
     if delta <= bound:
         return delta
     told = (

@@ -15,6 +15,7 @@ import typer
 import yaml
 
 from cofi_cli.cli.main import app
+from cofi_cli.deploy.disturbance import BUSY, Watch
 from cofi_cli.errors import GATE, UNREACHABLE, USAGE
 from cofi_cli.runs import read_json, write_json
 from tests.cli.conftest import Cofi
@@ -192,7 +193,7 @@ def act(folder: Path, **inputs: str) -> tuple[int, dict[str, str], str]:
     (step,) = [step for step in ACTION["runs"]["steps"] if step.get("id") == "bench"]
     shim = folder / "bin" / "cofi"
     shim.parent.mkdir(exist_ok=True)
-    shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m cofi_cli "$@"\n', encoding="utf-8")
+    shim.write_text(f"#!{sys.executable}\n{QUIET_COFI}", encoding="utf-8")
     shim.chmod(0o755)
     outputs = folder / "outputs"
     outputs.unlink(missing_ok=True)
@@ -248,6 +249,16 @@ def test_the_action_installs_what_it_is_given(
     assert not (tmp_path / "hacked").exists()
 
 
+QUIET_COFI = """
+import sys
+from pathlib import Path
+from cofi_cli.cli.main import run
+from cofi_cli.deploy import disturbance
+disturbance.STAT = Path("no-stat")
+sys.exit(run(sys.argv[1:]))
+"""
+"""``cofi`` on a machine that is never busy."""
+
 SMALL = {"batch": "1", "seq_len": "8", "runs": "5", "min_seconds": "0", "threads": "1"}
 
 
@@ -301,3 +312,43 @@ def test_a_broken_report_costs_no_table(
     done = cofi("bench", "run", "--no-score", "--no-torch", *QUICK)
     assert done.code == 0 and "Latency" in done.out and "Traceback" not in done.err
     assert "report is not drawn again" in done.err
+
+
+def test_a_busy_machine_says_so_everywhere_and_keeps_the_earlier_result(
+    cofi: Cofi,
+    tmp_path: Path,
+    bert_folder: Path,
+    reviews: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = save_run(tmp_path / "run", bert_folder, reviews)
+    assert cofi("bench", "run", *QUICK, "--no-torch", "--no-score").code == 0
+    good, report = run.bench.read_bytes(), run.report_md.read_bytes()
+
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    monkeypatch.setattr(Watch, "is_disturbed", lambda *_: True)
+    flags = ("--no-torch", "--no-score", "-o", "now.json", "--ci-dir", "ci")
+    done = cofi("bench", "run", *QUICK, *flags)
+    assert done.code == 0, done.err
+    assert BUSY in " ".join(done.out.split()) and "(95 % interval)" in " ".join(done.out.split())
+    assert "x (" not in done.out, "no speedup"
+    assert f"| all | - | 1 | 8 | - | - | - | - | - | {BUSY} |" in summary.read_text("utf-8")
+    values = read_json(tmp_path / "now.json")
+    assert [row["reason"] for row in values["unmeasured"]] == [BUSY]
+    assert values["cases"] == values["speedups"] == values["headline"] == []
+    assert (run.bench.read_bytes(), run.report_md.read_bytes()) == (good, report)
+    assert "keeps its earlier benchmark, which has b1-s8" in done.err
+
+    gates = ("--min-speedup", "0.001", "--compare", "run", "--fail-if", "p50>+1000%")
+    gated = cofi("bench", "run", *QUICK, "--no-torch", *gates)
+    assert gated.code == GATE
+    assert f"'min_speedup 0.001' cannot be judged, case b1-s8 is {BUSY}" in gated.err
+    assert f"'p50>+1000%' cannot be judged, case b1-s8 is {BUSY}" in gated.err
+
+    run.bench.unlink()
+    assert cofi("bench", "run", *QUICK, "--no-torch", "--no-score").code == 0
+    assert BUSY in run.report_md.read_text("utf-8") and BUSY in run.bench.read_text("utf-8")
+    monkeypatch.undo()
+    assert cofi("bench", str(run.root), *QUICK, "--no-torch", "--no-score").code == 0
+    assert BUSY not in run.report_md.read_text("utf-8")

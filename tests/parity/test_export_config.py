@@ -28,3 +28,16 @@ def test_a_compact_models_config_opens_as_its_sources(tmp_path: Path, name: str)
     if "embedding_size" in AutoConfig.for_model(config.model_type).to_dict():
         dense = json.loads((tmp_path / "dense" / "config.json").read_text(encoding="utf-8"))
         assert written["embedding_size"] == dense["embedding_size"]
+
+
+def test_a_model_without_attention_opens_as_well(tmp_path: Path) -> None:
+    """Many tools divide the width by the number of heads."""
+    model = load_model(str(architectures.save(tmp_path / "dense", "bert", "sequence")))
+    model.save_pretrained(tmp_path / "compact")
+    saved = tmp_path / "compact" / "config.json"
+    values = json.loads(saved.read_text(encoding="utf-8"))
+    values["layer_heads"] = [0] * len(values["layer_heads"])
+    saved.write_text(json.dumps(values), encoding="utf-8")
+    (tmp_path / "onnx").mkdir()
+    write_config(str(tmp_path / "compact"), tmp_path / "onnx")
+    assert AutoConfig.from_pretrained(tmp_path / "onnx").num_attention_heads == 1

@@ -22,7 +22,7 @@ from cofi_cli.deploy.conditions import parse_conditions
 from cofi_cli.deploy.earlier import Earlier, load_earlier
 from cofi_cli.deploy.gates import describe_gate, gate_error
 from cofi_cli.deploy.stats import change, summarize
-from cofi_cli.deploy.tables import change_table
+from cofi_cli.deploy.tables import change_table, gate_table
 from cofi_cli.errors import GATE, UNREACHABLE, USAGE, CofiError
 from cofi_cli.runs import write_json
 
@@ -87,7 +87,7 @@ def judge(before: Json, now: Json, *texts: str, **options: Any) -> list[Json]:
 
 def test_a_slower_model_fails_and_says_all() -> None:
     (gate,) = judge(result(2.0), result(2.2, dense=30.6, seed=5), "p50>+5%")
-    assert not gate["passed"] and not gate["noise"]
+    assert not gate["passed"] and gate["outcome"] == "failed"
     assert gate["value"] == pytest.approx(10, abs=1.5)
     assert gate["interval"][0] > 1.05
     assert (gate["model"], gate["case"], gate["threshold"], gate["unit"]) == (
@@ -106,21 +106,86 @@ def test_a_slower_model_fails_and_says_all() -> None:
         assert words in error.message
 
 
-def test_a_change_within_noise_passes_and_is_called_noise() -> None:
-    rng = np.random.default_rng(3)
+def noisy(center: float, *, seed: int) -> list[list[float]]:
+    """Turns in moods that differ by a third."""
+    rng = np.random.default_rng(seed)
+    moods = rng.lognormal(0, 0.3, size=(10, 1))
+    values: list[list[float]] = (center * moods * rng.lognormal(0, 0.01, size=(10, 5))).tolist()
+    return values
+
+
+@pytest.mark.parametrize(
+    ("after", "is_noisy", "condition", "outcome"),
+    [
+        (2.0, False, "p50>+5%", "passed"),
+        (2.1, False, "p50>+5%", "too noisy"),  # just at what is allowed
+        (2.2, False, "p50>+5%", "failed"),
+        (2.0, True, "p50>+5%", "too noisy"),
+        (2.0, True, "p50>+150%", "passed"),
+        (3.2, True, "p50>+5%", "failed"),  # far beyond it, and its interval holds 1
+        (3.2, True, "p50>+0.1ms", "failed"),
+        (2.0, False, "p50>+0.1ms", "passed"),
+        (1.0, False, "p50>+0%", "passed"),
+        (2.001, True, "p50>+0%", "too noisy"),
+        (2.0, True, "throughput<-5%", "too noisy"),
+        (2.0, False, "throughput<-5%", "passed"),
+        (2.2, False, "throughput<-5%", "failed"),
+    ],
+)
+def test_both_ends_of_the_interval_are_judged(
+    after: float, is_noisy: bool, condition: str, outcome: str
+) -> None:
+    old, new = result(2.0), result(after, seed=5)
+    if is_noisy:
+        # Equal moods in another order: the medians change by what is asked, the noise is large.
+        old["cases"][1] = case("model", "b1-s128", noisy(2.0, seed=3))
+        new["cases"][1] = case("model", "b1-s128", noisy(after, seed=3)[::-1])
+    (gate,) = judge(old, new, condition)
+    low, high = gate["interval"]
+    assert (high > 1.5 * low) is is_noisy
+    assert gate["outcome"] == outcome
+    assert gate["passed"] is (outcome == "passed")
+    assert ("too noisy to say" in describe_gate(gate)) is (outcome == "too noisy")
+    (cells,) = gate_table({"gates": [gate]}).rows
+    assert cells[3] == ("passed" if outcome == "passed" else outcome.upper())
+
+
+def with_speedup(values: Json, vs: str = "dense") -> Json:
+    p50 = {row["model"]: row["p50_ms"] for row in values["cases"]}
+    row = {"model": "model", "case": "b1-s128", "vs": vs, "ratio": p50["dense"] / p50["model"]}
+    return values | {"speedups": [row]}
+
+
+def test_a_speedup_is_moved_by_no_machine() -> None:
+    """A session that is a quarter slower fails every latency; the model is as it was."""
+    old, slower = with_speedup(result(2.0, 30.0)), with_speedup(result(2.5, 37.5, seed=5))
+    assert [g["passed"] for g in judge(old, slower, "p50>+5%", "speedup<-5%")] == [False, True]
+    worse = with_speedup(result(2.5, 30.0, seed=5))
+    (gate,) = judge(old, worse, "speedup<-5%")
+    assert gate["outcome"] == "failed" and gate["value"] == pytest.approx(-20, abs=2)
+    assert gate["interval"][0] < gate["after"] / gate["before"] < gate["interval"][1] < 1
+    assert "speedup of model b1-s128 changed by -" in describe_gate(gate)
+    (absolute,) = judge(old, worse, "speedup<-1x")
+    assert absolute["outcome"] == "failed" and absolute["value"] == pytest.approx(-3, abs=0.3)
+
+
+def test_the_moods_of_a_session_cancel_out_of_a_speedup() -> None:
+    """Dense and model share each turn's mood: their ratio is sharp, their latencies are not."""
     old, new = result(), result()
-    for values in (old, new):
-        moods = rng.lognormal(0, 0.3, size=(10, 1))
-        noisy = (2.0 * moods * rng.lognormal(0, 0.01, size=(10, 5))).tolist()
-        values["cases"][1] = case("model", "b1-s128", noisy)
-    new["cases"][1] = case(
-        "model", "b1-s128", [[r * 1.15 for r in t] for t in new["cases"][1]["samples_ms"]]
-    )
-    (gate,) = judge(old, new, "p50>+0.1%")
-    assert gate["interval"][0] <= 1 <= gate["interval"][1]
-    assert gate["value"] > 0.1, "it would fail by its value alone"
-    assert gate["noise"] and gate["passed"]
-    assert "within noise" in describe_gate(gate)
+    for values, seed in ((old, 1), (new, 2)):
+        model, dense = noisy(2.0, seed=seed), noisy(30.0, seed=seed)
+        values["cases"] = [case("dense", "b1-s128", dense), case("model", "b1-s128", model)]
+    latency, speedup = judge(with_speedup(old), with_speedup(new), "p50>+5%", "speedup<-5%")
+    assert latency["outcome"] != "passed" and speedup["outcome"] == "passed"
+
+
+def test_a_speedup_over_another_baseline_is_not_compared(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (gate,) = judge(with_speedup(result(), vs="torch/dense"), with_speedup(result()), "speedup<-5%")
+    assert not gate["passed"] and gate["value"] is None
+    words = "The speedup of model in b1-s128 is not compared: vs torch/dense before, vs dense now."
+    assert words in caplog.text
 
 
 def test_a_throughput_falls_where_the_mean_rises() -> None:

@@ -114,7 +114,7 @@ GATE = {
     "before": 2.3,
     "after": 2.5,
     "interval": [1.06, 1.12],
-    "noise": False,
+    "outcome": "failed",
     "baseline_ratio": None,
     "passed": False,
 }

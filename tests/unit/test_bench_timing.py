@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cofi_cli.deploy import environment, timing
+from cofi_cli.deploy import disturbance, timing
 from cofi_cli.deploy.providers import require_one_build, require_provider, why_unserved
 from cofi_cli.deploy.samples import Rows
 from cofi_cli.deploy.task_batches import cut
@@ -194,14 +194,14 @@ def test_what_a_provider_does_not_serve() -> None:
 def test_a_busy_machine_is_said_to_be_one(idle, is_busy, tmp_path, monkeypatch):
     stat = tmp_path / "stat"
     stat.write_text("cpu 100 0 0 1000 0 0 0 0 0 0\n")
-    monkeypatch.setattr(environment, "STAT", stat)
+    monkeypatch.setattr(disturbance, "STAT", stat)
     later = f"cpu {200 - idle} 0 0 {1000 + idle} 0 0 0 0 0 0\n"
-    monkeypatch.setattr(environment.time, "sleep", lambda _: stat.write_text(later))
-    note = environment.busy_note()
+    monkeypatch.setattr(disturbance.time, "sleep", lambda _: stat.write_text(later))
+    note = disturbance.busy_note()
     assert (note is not None) is is_busy
     assert note is None or f"{100 - idle}% of its processors" in note
 
 
 def test_a_system_that_does_not_say_is_not_called_busy(tmp_path, monkeypatch):
-    monkeypatch.setattr(environment, "STAT", tmp_path / "absent")
-    assert environment.busy_note(seconds=0) is None
+    monkeypatch.setattr(disturbance, "STAT", tmp_path / "absent")
+    assert disturbance.busy_note(seconds=0) is None

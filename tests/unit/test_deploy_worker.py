@@ -1,16 +1,17 @@
 import io
 import json
+import os
 import sys
 
 import pytest
 
-from cofi_cli.deploy import environment
+from cofi_cli.deploy import client, environment
 from cofi_cli.deploy.client import WorkerClient
 from cofi_cli.deploy.environment import describe_machine, physical_cores
 from cofi_cli.deploy.int8 import signs_for
 from cofi_cli.deploy.worker import ModelWorker
 from cofi_cli.deploy.worker_base import answer, peak_bytes, random_inputs, serve
-from cofi_cli.errors import CofiError
+from cofi_cli.errors import ENVIRONMENT, CofiError
 
 
 def test_random_inputs_are_valid_and_repeatable():
@@ -87,3 +88,58 @@ def test_the_machine_is_described():
     machine = describe_machine()
     assert machine["cpu"]
     assert 1 <= physical_cores() <= machine["logical_cores"]
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "quota", "threads"),
+    [
+        ("0::/\n", {"cpu.max": "max 100000"}, None, 8),
+        ("0::/\n", {"cpu.max": "200000 100000"}, 2.0, 2),
+        ("0::/a/b\n", {"a/cpu.max": "350000 100000", "a/b/cpu.max": "max 100000"}, 3.5, 3),
+        ("0::/a/b\n", {"a/cpu.max": "350000 100000", "a/b/cpu.max": "50000 100000"}, 0.5, 1),
+        ("0::/\n", {"cpu.max": "6400000 100000"}, 64.0, 8),
+        (
+            "4:memory:/m\n3:cpu,cpuacct:/docker/1\n0::/\n",  # the host's path, not ours
+            {"cpu/cpu.cfs_quota_us": "400000", "cpu/cpu.cfs_period_us": "100000"},
+            4.0,
+            4,
+        ),
+        ("1:cpu:/\n", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None, 8),
+        ("1:cpuset:/\n", {"cpu/cpu.cfs_quota_us": "1", "cpu/cpu.cfs_period_us": "1"}, None, 8),
+        (None, {}, None, 8),
+    ],
+)
+def test_threads_keep_within_a_containers_quota(monkeypatch, tmp_path, own, files, quota, threads):
+    for name, content in files.items():
+        file = tmp_path / "sys" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content + "\n", encoding="ascii")
+    if own is not None:
+        (tmp_path / "cgroup").write_text(own, encoding="ascii")
+    monkeypatch.setattr(environment, "CGROUPS", tmp_path / "sys")
+    monkeypatch.setattr(environment, "OWN_CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(environment, "physical_cores", lambda: 8)
+    assert environment.cpu_quota() == quota
+    assert environment.default_threads() == threads
+
+
+def test_a_worker_that_hangs_is_ended(monkeypatch, tmp_path):
+    """It opens its model, and then answers nothing."""
+    script = (
+        "import json, sys, time\n"
+        "sys.stdin.readline()\n"
+        "print(json.dumps({'providers': ['CPUExecutionProvider']}), flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    (tmp_path / "hanging.py").write_text(script, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setitem(client.MODULES, "onnxruntime", "hanging")
+    worker = WorkerClient(tmp_path / "m.onnx", name="m", provider="cpu", threads=1, timeout=5)
+    with worker, pytest.raises(CofiError) as caught:
+        worker.time(1)
+    assert caught.value.message == (
+        "The process that runs m has not answered 'time' within 5 seconds and was ended."
+    )
+    assert caught.value.exit_code == ENVIRONMENT and "--batch" in caught.value.hint
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker.pid, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,24 @@ def test_an_encoder_in_a_folder_of_its_own_is_refused_with_the_way_out(tmp_path:
     with pytest.raises(CofiError, match="0_Transformer") as caught:
         read_embedder(str(folder))
     assert "save_pretrained" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("kind", ["Pooling", "Dense", "Normalize"])
+@pytest.mark.parametrize("path", ["../victim", "1_Pooling/../../victim", "{}/victim", "..\\victim"])
+def test_a_module_outside_of_its_folder_is_refused(tmp_path: Path, kind: str, path: str) -> None:
+    """What is read from there would be written at the same place beside a run."""
+    path = path.format(tmp_path)
+    folder = save_embedder(tmp_path / "m", dense=TANH)
+    modules = json.loads((folder / "modules.json").read_text())
+    (module,) = [module for module in modules if module["type"].endswith(kind)]
+    if kind != "Normalize":  # which has no files
+        shutil.copytree(folder / module["path"], tmp_path / "victim")
+    module["path"] = path
+    write(folder / "modules.json", modules)
+    with pytest.raises(CofiError, match="outside of its folder") as caught:
+        read_embedder(str(folder))
+    assert f"has its {kind} module at {path}" in caught.value.message
+    assert "where it comes from" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(

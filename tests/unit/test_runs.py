@@ -15,6 +15,7 @@ from filelock import FileLock
 from safetensors.torch import save_file
 
 from cofi_cli import places
+from cofi_cli.deploy.report import add_section
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import RunDir, command_of, read_json, write_atomic, write_json, write_text
 from cofi_cli.training.claim import claim
@@ -24,7 +25,8 @@ def finish(root: Path, *, at: float) -> RunDir:
     run = RunDir(root)
     write_json(run.model / "config.json", {})
     write_json(run.report_json, {})
-    os.utime(run.report_json, (at, at))
+    for file in (run.model / "config.json", run.report_json):
+        os.utime(file, (at, at))
     return run
 
 
@@ -281,6 +283,13 @@ def test_latest_is_the_newest_finished_run(tmp_path: Path) -> None:
     write_text(RunDir(tmp_path / "unfinished").config, "model: x\n")
     assert RunDir.latest(tmp_path).root == newest.root
     assert not RunDir(tmp_path / "unfinished").is_finished
+
+
+def test_a_report_that_is_written_again_makes_no_run_the_latest(tmp_path: Path) -> None:
+    old, new = finish(tmp_path / "old", at=1_000), finish(tmp_path / "new", at=2_000)
+    add_section(old, "onnx", {"opset": 18})
+    assert read_json(old.report_json)["onnx"] == {"opset": 18}
+    assert RunDir.latest(tmp_path).root == new.root
 
 
 def test_without_a_finished_run_there_is_advice(tmp_path: Path) -> None:

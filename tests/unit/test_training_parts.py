@@ -18,11 +18,12 @@ from cofi_cli.pruning.lagrangian import Lagrangian, ramped_target
 from cofi_cli.pruning.plan import everything
 from cofi_cli.pruning.sparsity import EncoderShape
 from cofi_cli.tasks import collate, encode, load_task
+from cofi_cli.tolerances import COMPACT
 from cofi_cli.training import precision as p
 from cofi_cli.training.evaluation import INPUTS
 from cofi_cli.training.interrupts import stop_flag
 from cofi_cli.training.optim import WeightOptimizer, clip_gradients, linear_decay
-from cofi_cli.training.parity import TOLERANCE, assert_parity
+from cofi_cli.training.parity import assert_parity
 from cofi_cli.training.schedule import total_steps
 from cofi_cli.training.seeding import derive
 from cofi_cli.training.session import Session
@@ -280,7 +281,7 @@ def test_a_compact_model_may_differ_by_rounding(
     with torch.no_grad():
         student.classifier.weight.zero_()
         small.classifier.weight.zero_()  # the logits are the biases alone
-        small.classifier.bias += factor * TOLERANCE
+        small.classifier.bias += factor * COMPACT
     session = SimpleNamespace(
         splits={"validation": outputs.encoded}, pad_id=0, device=torch.device("cpu")
     )
@@ -290,5 +291,5 @@ def test_a_compact_model_may_differ_by_rounding(
         assert caught.value.exit_code == 4
         return
     delta = assert_parity(session, student, small, plan)  # type: ignore[arg-type]
-    assert delta == pytest.approx(factor * TOLERANCE, rel=0.01)
+    assert delta == pytest.approx(factor * COMPACT, rel=0.01)
     assert ("differs from the masked one" in caplog.text) == (outcome == "warning")
