@@ -65,6 +65,13 @@ def fill(row: dict[str, Any], cell: Cell, rivals: list[str], *, bench: bool) -> 
                 row[rival] = known or {"missing": f"failed: {type(error).__name__}"}
 
 
+def _row(results: dict[str, Any], cell: Cell) -> dict[str, Any]:
+    """Return the row of a cell, made where it is missing."""
+    by_seed = results.setdefault(cell.name, {}).setdefault(f"{cell.sparsity:g}", {})
+    row: dict[str, Any] = by_seed.setdefault(f"{cell.seed}", {})
+    return row
+
+
 def main() -> None:
     """Fill the rows asked for and write the tables after each."""
     parser = argparse.ArgumentParser(
@@ -84,8 +91,10 @@ def main() -> None:
     results = read(file) if file.exists() else {}
     for name, sparsity, seed in cells(options.tasks, options.sparsities, options.seeds):
         cell = Cell(name, sparsity, seed, options.data, options.output, options.threads)
-        row = results.setdefault(name, {}).setdefault(f"{sparsity:g}", {}).setdefault(f"{seed}", {})
+        row = _row(results, cell)
         fill(row, cell, options.rivals, bench=options.bench)
+        results = read(file) if file.exists() else {}  # another call may have written meanwhile
+        _row(results, cell).update(row)
         ordered = {known: results[known] for known in ROWS if known in results}
         options.results.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
