@@ -154,6 +154,7 @@ def measure_costs(session: Session, model: CofiForTask) -> Costs:
     if config.teacher.path is None and session.splits["train"].labels is not None:
         fine = DenseStage(session, copy.deepcopy(model), config.teacher)
         teacher = mean(lambda indices, batch: fine.step(batch, indices, 0))
+        del fine  # before the next copy, with its optimiser
     steps = Schedule(dense=1, ramp=0, prune=2, recover=1)
     distiller = Distiller(outputs, config.distill, objective=session.objective)
     stage = PruneStage(session, copy.deepcopy(model), distiller, steps)
