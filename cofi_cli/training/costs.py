@@ -17,7 +17,7 @@ from cofi_cli.format import clock
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.distillation import teacher_taps
-from cofi_cli.tasks import collate
+from cofi_cli.tasks import Encoded, collate
 from cofi_cli.training.checkpoint import load_state, save_state
 from cofi_cli.training.dense_stage import DenseStage
 from cofi_cli.training.distiller import Distiller, uses_layers
@@ -90,9 +90,8 @@ Batch = tuple[list[int], dict[str, Tensor]]
 """Row numbers and their collated tensors."""
 
 
-def _batches(session: Session, precision: str) -> list[Batch]:
+def _batches(session: Session, encoded: Encoded, precision: str) -> list[Batch]:
     """Return batches of rows of like length, one at each quantile."""
-    encoded = session.imitated
     order = np.argsort(encoded.lengths, kind="stable")
     size = min(session.config.prune.batch_size, len(order))
     found = []
@@ -131,10 +130,12 @@ def measure_costs(session: Session, model: CofiForTask) -> Costs:
     config = session.config
     taps = teacher_taps(model.config.num_hidden_layers) if uses_layers(config.distill) else []
     precision = session.precision(hidden=model.config.hidden_size)
-    batches = _batches(session, precision)
+    batches = _batches(session, session.imitated, precision)
 
-    def mean(step: Callable[[list[int], dict[str, Tensor]], object]) -> float:
-        return statistics.mean(_seconds(step, batch) for batch in batches)
+    def mean(
+        step: Callable[[list[int], dict[str, Tensor]], object], on: list[Batch] = batches
+    ) -> float:
+        return statistics.mean(_seconds(step, batch) for batch in on)
 
     outputs = _Given(
         copy.deepcopy(model),
@@ -153,7 +154,8 @@ def measure_costs(session: Session, model: CofiForTask) -> Costs:
     teacher = 0.0
     if config.teacher.path is None and session.splits["train"].labels is not None:
         fine = DenseStage(session, copy.deepcopy(model), config.teacher)
-        teacher = mean(lambda indices, batch: fine.step(batch, indices, 0))
+        labelled = _batches(session, session.splits["train"], precision)
+        teacher = mean(lambda indices, batch: fine.step(batch, indices, 0), labelled)
         del fine  # before the next copy, with its optimiser
     steps = Schedule(dense=1, ramp=0, prune=2, recover=1)
     distiller = Distiller(outputs, config.distill, objective=session.objective)

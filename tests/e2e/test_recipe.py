@@ -1,0 +1,90 @@
+"""What a run may be asked for beyond its labelled rows: a time, more texts, a yardstick."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cofi_cli.config import RunConfig
+from cofi_cli.runs import RunDir, read_json
+from cofi_cli.training import Interrupted, prune
+from cofi_cli.training.recover_stage import RecoverStage
+from tests.stopping import StopAt, assert_same_weights
+from tests.tiny import quick_config
+
+
+@pytest.fixture(scope="module")
+def extra(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("extra") / "more.txt"
+    file.write_text("the film is good\na plot was bad and dull\n" * 10, encoding="utf-8")
+    return file
+
+
+def configured(bert_folder: Path, reviews: Path, extra: Path, **train: object) -> RunConfig:
+    config = quick_config(bert_folder, reviews, distill={"augment": 1}, train=train)
+    return config.model_copy(update={"task": config.task.model_copy(update={"extra": str(extra)})})
+
+
+@pytest.fixture(scope="module")
+def whole(
+    bert_folder: Path, reviews: Path, extra: Path, tmp_path_factory: pytest.TempPathFactory
+) -> RunDir:
+    run = RunDir(tmp_path_factory.mktemp("recipe") / "run")
+    prune(configured(bert_folder, reviews, extra, baseline=True), run)
+    return run
+
+
+def test_the_report_states_both_yardsticks(whole: RunDir) -> None:
+    report = read_json(whole.report_json)
+    assert report["constant"]["score"] == pytest.approx(50.0)
+    words = report["baseline"]
+    assert words["score"] == words["scores"]["validation"]["accuracy"] > 80, "words decide it"
+    assert report["not_learned"] is None or "Nothing was learned" in report["not_learned"]
+
+
+def test_made_and_extra_rows_are_the_same_after_an_interruption(
+    whole: RunDir, bert_folder: Path, reviews: Path, extra: Path, tmp_path: Path
+) -> None:
+    config, run = configured(bert_folder, reviews, extra, baseline=True), RunDir(tmp_path / "run")
+    with pytest.raises(Interrupted):
+        prune(config, run, progress=StopAt("prune", 30))
+    prune(config, run, resume=True)
+    assert_same_weights(whole, run)
+
+
+def test_a_time_decides_the_steps_once(bert_folder: Path, reviews: Path, tmp_path: Path) -> None:
+    config, run = quick_config(bert_folder, reviews, train={"minutes": 0.1}), RunDir(tmp_path / "r")
+    with pytest.raises(Interrupted):
+        prune(config, run, progress=StopAt("prune", 3))
+    watcher = Counting()
+    report = prune(config, run, resume=True, progress=watcher)
+    asked = {name: report["stages"][name]["steps"] for name in ("prune", "recover")}
+    assert watcher.totals["prune"] == asked["prune"], "as settled before the interruption"
+    assert asked["prune"] != 64, "not the configured epochs"
+
+
+class Counting(StopAt):
+    """Notes the steps of each stage."""
+
+    def __init__(self) -> None:
+        super().__init__("none", 0)
+        self.totals: dict[str, int] = {}
+
+    def stage(self, name: str, total_steps: int, initial: int = 0) -> None:
+        super().stage(name, total_steps, initial)
+        self.totals[name] = total_steps
+
+
+def test_recovery_ends_when_the_score_no_longer_rises(
+    bert_folder: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def evaluate(stage: RecoverStage, step: int) -> dict[str, float]:
+        stage.best.offer(101.0 if step == 16 else 0.0, step, stage.model)
+        stage.ended = stage.patience is not None and step - stage.best.step >= stage.patience
+        return {}
+
+    monkeypatch.setattr(RecoverStage, "evaluate", evaluate)
+    config = quick_config(bert_folder, reviews, recover={"epochs": 6, "patience": 2})
+    report = prune(config, RunDir(tmp_path / "run"))
+    assert report["stages"]["recover"]["steps"] == 3 * 16
