@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,17 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Read what :func:`save_state` wrote.
+    """Read what :func:`save_state` wrote, after comparing it with its checksums.
+
+    torch writes a CRC-32 of every tensor and does not look at it when it reads.
 
     Raises:
-        CofiError: the file cannot be read.
+        CofiError: the file cannot be read, or is not as it was written (exit code 6).
     """
     try:
+        with zipfile.ZipFile(path) as archive:
+            if (damaged := archive.testzip()) is not None:
+                raise ValueError(f"{damaged} in it has another checksum than when it was written")
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling what is no checkpoint fails in many ways
         raise CofiError(
