@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from cofi_cli.config import SUFFIX_KINDS, RunConfig
 from cofi_cli.config_errors import explain
-from cofi_cli.errors import UNREACHABLE, CofiError, unknown
+from cofi_cli.errors import CofiError, unknown
+from cofi_cli.yaml_files import parse_yaml, read_yaml
 
 SMALL_GLUE = ("cola", "stsb", "mrpc", "rte", "wnli")
 """Sets of some thousand rows; the paper trains them longer (and leaves wnli out)."""
@@ -113,33 +113,6 @@ def _lines(path: Path) -> float:
         return sum(block.count(b"\n") for block in iter(lambda: stream.read(1 << 20), b""))
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a configuration file.
-
-    Raises:
-        CofiError: not there (6), not UTF-8, not YAML, or not a mapping (2).
-    """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CofiError(
-            f"Cannot read {path}: {error.strerror or error}.", exit_code=UNREACHABLE
-        ) from error
-    except UnicodeDecodeError as error:
-        raise CofiError(f"{path} is not UTF-8 (byte {error.start}).") from error
-    except yaml.YAMLError as error:
-        raise CofiError(f"{path} is not YAML: {_one_line(error)}.") from error
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise CofiError(f"{path} holds {type(values).__name__}; expected keys with values.")
-    return values
-
-
-def _one_line(error: yaml.YAMLError) -> str:
-    return " ".join(str(error).split())
-
-
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``base`` with ``over`` laid on it, section by section."""
     merged = dict(base)
@@ -174,10 +147,7 @@ def parse_override(text: str) -> Layer:
     mark = value.strip()
     if mark and set(mark) <= _MARKS:
         return Layer(nested(path, mark), f"--set {path}")
-    try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise CofiError(f"--set {path}: '{value}' is not YAML: {_one_line(error)}.") from error
+    parsed = parse_yaml(value, name=f"--set {path}: '{value}'")
     return Layer(nested(path, parsed), f"--set {path}")
 
 

@@ -15,6 +15,7 @@ from cofi_cli.deploy.record import EXPORT_JSON, file_digest, options_of, read_ro
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import RunDir, read_json, recorded
 from cofi_cli.tasks.taught import label_names
+from cofi_cli.yaml_files import read_yaml
 
 if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
@@ -90,14 +91,11 @@ def is_run(run: RunDir) -> bool:
     """
     if not run.exists or run.is_finished:
         return run.exists
-    import yaml
-
     try:
-        values = yaml.safe_load(run.config.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        values = read_yaml(run.config)
+    except CofiError:
         return False
-    is_mapping = isinstance(values, dict) and set(values) <= set(RunConfig.model_fields)
-    return is_mapping and isinstance(values.get("model"), str)
+    return set(values) <= set(RunConfig.model_fields) and isinstance(values.get("model"), str)
 
 
 def task_of(run: RunDir) -> TaskConfig | None:
@@ -108,12 +106,9 @@ def task_of(run: RunDir) -> TaskConfig | None:
     """
     if not is_run(run):
         return None
-    import yaml
-
     try:
-        values = yaml.safe_load(run.config.read_text(encoding="utf-8"))
-        task = RunConfig.model_validate(values).task
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        task = RunConfig.model_validate(read_yaml(run.config)).task
+    except (CofiError, ValueError) as error:
         raise CofiError(f"Cannot read {run.config}: {error}.", exit_code=UNREACHABLE) from error
     return task if task.name or task.train else None
 
@@ -166,10 +161,7 @@ def _teacher_of(run: RunDir) -> str:
     """Return the run's own teacher, else the one that its configuration names."""
     if (run.teacher / "config.json").exists():
         return str(run.teacher)
-    import yaml
-
-    values = yaml.safe_load(run.config.read_text(encoding="utf-8"))
-    return str(values["teacher"]["path"])
+    return str(read_yaml(run.config)["teacher"]["path"])
 
 
 def load_model(name: str) -> CofiForTask:

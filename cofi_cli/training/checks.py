@@ -6,8 +6,6 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cofi_cli.architectures import adapter_for, load_config_dict, resolve
 from cofi_cli.config import ALL_GATES, RunConfig
 from cofi_cli.errors import CofiError
@@ -15,6 +13,7 @@ from cofi_cli.modeling import CofiConfig
 from cofi_cli.pruning.sparsity import EncoderShape
 from cofi_cli.runs import RunDir, command_of, foreign_folder, recorded
 from cofi_cli.tasks import Task
+from cofi_cli.yaml_files import read_yaml
 
 _WIDE = 30.0
 """Largest label of a regression that is not warned of; STS-B's reach 5."""
@@ -43,7 +42,7 @@ def guard_folder(run: RunDir, config: RunConfig, *, command: str, resume: bool) 
             hint=f"Continue it with --resume -o {shlex.quote(str(run.root))}, "
             "or choose another folder with -o.",
         )
-    saved = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+    saved = read_yaml(run.config)
     changed = _differences(saved, config.model_dump(mode="json"))
     if changed:
         raise CofiError(
