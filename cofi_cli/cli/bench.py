@@ -102,7 +102,7 @@ def bench(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The bench.json of an earlier result, to compare with.",
+            help="An earlier result to compare with: a bench.json, or a run that has one.",
             rich_help_panel=_GATES,
         ),
     ] = None,
