@@ -202,7 +202,7 @@ def test_texts_and_a_teacher_are_enough(cofi: Cofi, tmp_path: Path, bert_folder:
     found = json.loads(plan.out)
     assert (found["metric"], found["labels"]) == ("agreement", ["LABEL_0", "LABEL_1"])
     assert found["rows"] == {"train": 108, "validation": 12}
-    assert found["config"]["prune"]["student_init"] == "teacher"
+    assert found["config"]["prune"]["student_init"] == "auto"
     assert [stage["name"] for stage in found["stages"]] == ["prune", "recover"]
     short = ("--set", "prune.epochs=2", "--set", "prune.dense_epochs=0.5")
     shorter = ("--set", "prune.ramp_epochs=0.5", "--set", "recover.epochs=0")
