@@ -24,7 +24,10 @@ def export(
         typer.Argument(help="A run, a model folder or a hub id. Default: the latest run."),
     ] = None,
     onnx: Annotated[
-        bool, typer.Option("--onnx", help="Export to ONNX, which is the only format.")
+        bool,
+        typer.Option(
+            "--onnx", show_default=False, help="Export to ONNX, which is the only format."
+        ),
     ] = True,
     precision: Annotated[
         str,
