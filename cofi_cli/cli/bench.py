@@ -23,61 +23,88 @@ _GATES, _SCORES = "Gates (exit code 3 when one fails)", "Scores"
 _OUTPUT = "Output"
 
 FAIL_IF = (
-    "Repeatable: METRIC>CHANGE or METRIC<CHANGE since --compare, in quotes and with a sign, in % "
-    'or in the metric\'s unit: "speedup<-5%", "score<-0.5", "memory>+20MB". Metrics: speedup (x, '
-    "over the baseline of the same session), p50, p90, p99, mean (ms), throughput (examples/s), "
-    "score (points), memory, size (MB), cold-start (s). A change that is too noisy to say fails."
+    "Fail if a metric has changed since --compare: METRIC>CHANGE or METRIC<CHANGE, in quotes, "
+    'CHANGE with its sign and in % or the metric\'s unit. Examples: "speedup<-5%", '
+    '"score<-0.5", "memory>+20MB". Metrics: speedup (x, over the baseline of the same session), '
+    "p50, p90, p99, mean (ms), throughput (examples/s), score (points), memory, size (MB), "
+    "cold-start (s). A change that is too noisy to judge fails. May be given several times."
 )
 
 
 def bench(
     targets: Annotated[
         list[Path] | None,
-        typer.Argument(help="Runs, model folders or ONNX files; by default the latest run."),
+        typer.Argument(help="Runs, model folders or ONNX files. Default: the latest run."),
     ] = None,
     baseline: Annotated[
-        Path | None, typer.Option(help="What the others are compared with.")
+        Path | None,
+        typer.Option(metavar="TARGET", help="Model that the other models are compared with."),
     ] = None,
-    provider: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    batch: Annotated[str, typer.Option(help="Batch sizes, comma between.")] = "1,32",
+    provider: Annotated[
+        str, typer.Option(metavar="cpu|cuda", help="Device to run the models on.")
+    ] = "cpu",
+    batch: Annotated[
+        str, typer.Option(metavar="N,N", help="Batch sizes, separated by commas.")
+    ] = "1,32",
     seq_len: Annotated[
         str | None,
         typer.Option(
-            help="Lengths in tokens, comma between; task: the task's own rows, as they come. "
-            "By default 128, or what the models take."
+            metavar="N,N",
+            help="Lengths in tokens, separated by commas. The word task stands for the rows of "
+            "the task at their own lengths. Default: 128, or the longest input of the models.",
         ),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(help="Threads of an operator; by default one per core.")
+        int | None,
+        typer.Option(metavar="N", help="Number of threads. Default: one per physical core."),
     ] = None,
-    runs: Annotated[int, typer.Option(help="Timed runs per model and case.")] = 30,
-    warmup: Annotated[int, typer.Option(help="Untimed runs before them.")] = 3,
+    runs: Annotated[
+        int, typer.Option(metavar="N", help="Timed runs of each model in each case.")
+    ] = 30,
+    warmup: Annotated[
+        int, typer.Option(metavar="N", help="Untimed runs before the timed ones.")
+    ] = 3,
     max_seconds: Annotated[
-        float, typer.Option(help="Seconds per model and case; slow cases get fewer runs.")
+        float,
+        typer.Option(
+            metavar="S", help="Most seconds for each model and case. Slow cases get fewer runs."
+        ),
     ] = 30.0,
     min_seconds: Annotated[
-        float, typer.Option(help="Seconds per model and case; fast cases get more runs.")
+        float,
+        typer.Option(
+            metavar="S", help="Fewest seconds for each model and case. Fast cases get more runs."
+        ),
     ] = 0.0,
     torch: Annotated[
         bool | None,
         typer.Option(
             "--torch/--no-torch",
-            help="Time and score the checkpoints in PyTorch as well; by default those that a "
-            "target has are timed.",
+            help="Also time and score the checkpoints in PyTorch. Default: checkpoints of the "
+            "targets are timed, not scored.",
         ),
     ] = None,
     min_speedup: Annotated[
         float | None,
         typer.Option(
-            help="Smallest speedup, at equal precision where it can be.", rich_help_panel=_GATES
+            metavar="X",
+            help="Smallest speedup that passes, at equal precision where both models have it.",
+            rich_help_panel=_GATES,
         ),
     ] = None,
     max_drop: Annotated[
-        float | None, typer.Option(help="Most points of score lost.", rich_help_panel=_GATES)
+        float | None,
+        typer.Option(
+            metavar="POINTS", help="Largest loss of score that passes.", rich_help_panel=_GATES
+        ),
     ] = None,
     compare: Annotated[
         Path | None,
-        typer.Option(help="bench.json of an earlier result.", rich_help_panel=_GATES),
+        typer.Option(
+            metavar="FILE",
+            help="An earlier result to compare with: a bench.json, or a run that has one.",
+            rich_help_panel=_GATES,
+        ),
     ] = None,
     fail_if: Annotated[
         list[str] | None,
@@ -85,52 +112,67 @@ def bench(
     ] = None,
     gate_case: Annotated[
         str | None,
-        typer.Option(help="Judge this case, such as b1-s128.", rich_help_panel=_GATES),
+        typer.Option(
+            metavar="CASE",
+            help="Judge only this case, such as b1-s128.",
+            rich_help_panel=_GATES,
+        ),
     ] = None,
     gate_model: Annotated[
         str | None,
         typer.Option(
-            help="Judge this model, such as model_int8; by default all but dense ones, PyTorch's "
-            "and --baseline.",
+            metavar="MODEL",
+            help="Judge only this model, such as model_int8. Default: every model except dense "
+            "ones, those in PyTorch and the baseline.",
             rich_help_panel=_GATES,
         ),
     ] = None,
     score: Annotated[bool, typer.Option(help="Score the models.", rich_help_panel=_SCORES)] = True,
     score_rows: Annotated[
-        int | None, typer.Option(help="On the first so many rows.", rich_help_panel=_SCORES)
+        int | None,
+        typer.Option(
+            metavar="N", help="Score on the first N rows. Default: all.", rich_help_panel=_SCORES
+        ),
     ] = None,
     task: Annotated[
         str | None,
         typer.Option(
-            help="Score on this; by default on the first run's, models of runs with "
-            "another task left out.",
+            metavar="NAME",
+            help="Built-in task to score on. Default: the task of the first run; models of runs "
+            "with another task get no score.",
             rich_help_panel=_SCORES,
         ),
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="Folder of the task.", rich_help_panel=_SCORES)
+        str | None,
+        typer.Option(metavar="DIR", help="Folder with the task's files.", rich_help_panel=_SCORES),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Write bench.json here as well.", rich_help_panel=_OUTPUT
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Also write bench.json to this file.",
+            rich_help_panel=_OUTPUT,
         ),
     ] = None,
     ci_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for latency.svg and the series that github-action-benchmark reads. "
-            "(Tables go to the file that GITHUB_STEP_SUMMARY names, where it does.)",
+            metavar="DIR",
+            help="Folder for latency.svg and for the files that github-action-benchmark reads. "
+            "(If GITHUB_STEP_SUMMARY names a file, the tables are appended to it.)",
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Time and score models side by side, each in its own process.
+    """Time and score models in turn, each in its own process.
 
-    A run stands for every file that its export names, at every precision. Scores are on the
-    first run's task; models of runs with another task are timed and not scored.
+    A run stands for every file of its export, at every precision. Models are scored on the task
+    of the first run; models of runs with another task are timed but not scored.
     """
     prepare(quiet=quiet)
     places = targets or [RunDir.latest().root]
@@ -192,13 +234,13 @@ def numbers(flag: str, text: str) -> list[int]:
     """Read ``1,32``.
 
     Raises:
-        CofiError: something in it is not a whole number.
+        CofiError: a part is not a whole number.
     """
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise CofiError(
-            f"{flag} is '{text}'; expected whole numbers with commas between, such as 1,32."
+            f"{flag} is '{text}'; expected whole numbers separated by commas, such as 1,32."
         ) from None
 
 
@@ -206,7 +248,7 @@ def lengths(flag: str, text: str) -> list[Length]:
     """Read ``64,128,task``.
 
     Raises:
-        CofiError: something in it is neither a whole number nor ``task``.
+        CofiError: a part is neither a whole number nor ``task``.
     """
     found: list[Length] = []
     for part in text.split(","):
@@ -214,18 +256,18 @@ def lengths(flag: str, text: str) -> list[Length]:
             found.append("task" if part.strip() == "task" else int(part))
         except ValueError:
             raise CofiError(
-                f"{flag} is '{text}'; expected whole numbers or task with commas between, such as "
-                "64,128,task."
+                f"{flag} is '{text}'; expected whole numbers or the word task, separated by "
+                "commas, such as 64,128,task."
             ) from None
     return found
 
 
 def _check_places(output: Path | None, ci_dir: Path | None) -> None:
-    """Refuse before minutes of measuring what could not be written after them.
+    """Check before the measurement that its results can be written.
 
     Raises:
-        CofiError: a folder stands where a file is to go, or the other way round, or the place
-            cannot be written.
+        CofiError: a folder is named where a file is expected, a file where a folder is expected,
+            or the place cannot be written.
     """
     if output is not None and output.is_dir():
         raise CofiError(
@@ -242,14 +284,14 @@ def _check_places(output: Path | None, ci_dir: Path | None) -> None:
         if not there.is_dir() or not os.access(there, os.W_OK):
             raise CofiError(
                 f"{flag} cannot be written: {there} is "
-                + ("read-only, or not ours." if there.is_dir() else "a file."),
+                + ("not writable." if there.is_dir() else "a file."),
                 hint="Choose another place.",
                 exit_code=UNREACHABLE,
             )
 
 
 def _write(result: BenchResult, *, output: Path | None, ci_dir: Path | None, title: str) -> None:
-    """Write what was asked for, before any gate ends the command."""
+    """Write the files that were asked for, before a failed gate ends the command."""
     if output is not None:
         result.write(output)
     step_summary = os.environ.get("GITHUB_STEP_SUMMARY")
@@ -283,7 +325,7 @@ def _show(result: BenchResult) -> None:
 
 
 def _report_of(run: RunDir) -> dict[str, Any] | None:
-    """Return a run's report, if it can be read: why not has been said by then."""
+    """Return a run's report, or ``None``; a warning about a broken one has been logged by then."""
     try:
         report = read_json(run.report_json) if run.report_json.exists() else None
     except CofiError:

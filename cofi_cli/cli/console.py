@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from cofi_cli.deploy.text import Table
 
 _FILE_WIDTH = 200
-"""Columns of a table that does not go to a terminal."""
+"""Width in columns of a table that does not go to a terminal."""
 
 
 def stdout() -> Console:
-    """Return the console for results. Made anew, so that tests may replace sys.stdout."""
+    """Return the console for results. It is made anew so that tests may replace sys.stdout."""
     width = None if sys.stdout.isatty() else _FILE_WIDTH
     return Console(file=sys.stdout, width=width, highlight=False)
 
@@ -38,15 +38,15 @@ def stderr() -> Console:
 
 
 def is_debug() -> bool:
-    """Whether tracebacks and all logs are wanted."""
+    """Whether tracebacks and all logs are to be shown."""
     return os.environ.get("COFI_DEBUG", "0") not in ("", "0")
 
 
 def prepare(*, quiet: bool = False) -> None:
     """Route our log to stderr and quieten the libraries below us.
 
-    Where all logs are wanted, none is left out, and the libraries say what they like. Call it
-    before torch or transformers is imported.
+    With ``--debug`` or ``COFI_DEBUG=1`` all logs are shown, those of the libraries as well. Call
+    this before torch or transformers is imported.
     """
     debug = is_debug()
     level = logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO
@@ -68,7 +68,7 @@ def prepare(*, quiet: bool = False) -> None:
 
 
 def replace_unknown() -> None:
-    """Let stdout and stderr write ``?`` for what their encoding lacks, instead of failing."""
+    """Write ``?`` for characters that the encoding of stdout or stderr does not have."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if callable(reconfigure):
@@ -82,7 +82,7 @@ def say(text: str, *, quiet: bool = False) -> None:
 
 
 def show_error(error: CofiError) -> None:
-    """Write what is wrong and what to do next to stderr."""
+    """Write an error and its hint to stderr."""
     console = stderr()
     console.print(f"[bold red]Error:[/] {escape(error.message)}", soft_wrap=True)
     if error.hint:
@@ -90,7 +90,7 @@ def show_error(error: CofiError) -> None:
 
 
 def show_tables(tables: Sequence[Table]) -> None:
-    """Draw tables on stdout; those without rows are left out."""
+    """Draw tables on stdout. Tables without rows are left out."""
     console = stdout()
     for table in tables:
         if not table.rows:

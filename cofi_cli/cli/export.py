@@ -10,72 +10,110 @@ import typer
 from cofi_cli.cli import options as o
 from cofi_cli.cli.bench import numbers
 from cofi_cli.cli.console import prepare, say, show_json, show_lines, show_tables
-from cofi_cli.errors import CofiError
 from cofi_cli.runs import RunDir
 
 if TYPE_CHECKING:
     from cofi_cli.deploy.text import Table
 
-_MEASURED = "What to be fast at"
+_MEASURED = "Conditions to be fast in"
 
 
 def export(
     source: Annotated[
         str | None,
-        typer.Argument(help="A run, a model folder or a hub id; by default the latest run."),
+        typer.Argument(help="A run, a model folder or a hub id. Default: the latest run."),
     ] = None,
-    onnx: Annotated[bool, typer.Option("--onnx", help="Write ONNX.")] = False,
+    onnx: Annotated[
+        bool,
+        typer.Option(
+            "--onnx", show_default=False, help="Export to ONNX, which is the only format."
+        ),
+    ] = True,
     precision: Annotated[
         str,
-        typer.Option(help="fp32; int8 (processors) or fp16 (GPUs) beside it; auto picks."),
+        typer.Option(
+            metavar="fp32|int8|fp16|auto",
+            help="fp32 files, and int8 (for processors) or fp16 (for GPUs) files as well. auto "
+            "makes those that suit the provider and names the fastest file.",
+        ),
     ] = "fp32",
     graph: Annotated[
         str,
         typer.Option(
-            help="auto (fastest, measured), plain, packed, lean, fused, lean-fused, fused-skip "
-            "or fused-lengths (padding on the right only)."
+            metavar="GRAPH",
+            help="auto (the fastest by measurement), plain, packed, lean, fused, lean-fused, "
+            "fused-skip or fused-lengths (padding on the right only).",
         ),
     ] = "auto",
     portable: Annotated[
-        bool, typer.Option("--portable", help="Standard ONNX operators only.")
+        bool, typer.Option("--portable", help="Use standard ONNX operators only.")
     ] = False,
     max_drop: Annotated[
         float | None,
-        typer.Option(help="Points of score that int8 or fp16 may lose; by default 0.5."),
+        typer.Option(
+            metavar="POINTS", help="Largest loss of score of int8 or fp16 files. Default: 0.5."
+        ),
     ] = None,
     provider: Annotated[
-        str, typer.Option(help="Be fast on: cpu or cuda.", rich_help_panel=_MEASURED)
+        str,
+        typer.Option(
+            metavar="cpu|cuda",
+            help="Device to time the graphs on.",
+            rich_help_panel=_MEASURED,
+        ),
     ] = "cpu",
     batch: Annotated[
-        str, typer.Option(help="At these batch sizes.", rich_help_panel=_MEASURED)
+        str,
+        typer.Option(
+            metavar="N,N",
+            help="Batch sizes to time, separated by commas.",
+            rich_help_panel=_MEASURED,
+        ),
     ] = "1",
     seq_len: Annotated[
-        str | None, typer.Option(help="At these lengths; default: 128.", rich_help_panel=_MEASURED)
+        str | None,
+        typer.Option(
+            metavar="N,N",
+            help="Lengths in tokens to time, separated by commas. Default: 128, or the longest "
+            "input of the model.",
+            rich_help_panel=_MEASURED,
+        ),
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(help="With so many threads; default: cores.", rich_help_panel=_MEASURED),
+        typer.Option(
+            metavar="N",
+            help="Number of threads. Default: one per physical core.",
+            rich_help_panel=_MEASURED,
+        ),
     ] = None,
-    opset: Annotated[int, typer.Option(help="Version of the ONNX operators.")] = 18,
+    opset: Annotated[
+        int, typer.Option(metavar="17..20", help="Version of the ONNX operators.")
+    ] = 18,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder to write; by default onnx/ in the source."),
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Folder to write. Default: onnx/ in the source."
+        ),
     ] = None,
     task: Annotated[
         str | None,
-        typer.Option(help="Score on this built-in task; by default on the run's."),
+        typer.Option(
+            metavar="NAME", help="Built-in task to score on. Default: the task of the run."
+        ),
     ] = None,
-    data: Annotated[str | None, typer.Option(help="Folder of the task.")] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Folder with the task's files.")
+    ] = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Export to ONNX, proven equal to the torch model, in the form that runs fastest here.
+    """Export to ONNX, check the files against the torch model, and keep the fastest graph.
 
-    A run is exported together with its dense teacher, so that their latencies compare.
+    A run is exported together with its dense teacher, so that their latencies can be compared.
     """
     prepare(quiet=quiet)
-    if not onnx:
-        raise CofiError("No format given.", hint="ONNX is the one there is: cofi export --onnx")
+    del onnx  # the only format, with or without the flag
     place = source if source is not None else str(RunDir.latest().root)
     say(f"Exporting {place}", quiet=quiet)
     from cofi_cli.deploy.export import export as export_onnx

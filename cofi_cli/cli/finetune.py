@@ -22,7 +22,6 @@ def finetune(
     train: o.TrainFile = None,
     validation: o.ValidationFile = None,
     test: o.TestFile = None,
-    extra: o.ExtraFile = None,
     text: o.Text = None,
     label: o.Label = None,
     kind: o.KindName = None,
@@ -35,11 +34,11 @@ def finetune(
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Train a dense teacher, or go on with a compact model.
+    """Train a dense teacher, or train a compact model further.
 
-    A dense MODEL is trained on labels with the configuration's section teacher, a
-    compact one with its section recover, distilled where --teacher names a teacher. With
-    --unlabelled any MODEL is distilled, on texts alone.
+    A dense MODEL is trained on labels, by the settings of section teacher. A compact MODEL is
+    trained by the settings of section recover, and distilled if --teacher names a teacher. With
+    --unlabelled, MODEL is distilled on texts alone.
     """
     given: dict[str, Any] = {k: v for k, v in locals().items() if k in o.KEYS}
     prepare(quiet=quiet)

@@ -1,4 +1,4 @@
-"""Which folder a run gets, and which run is resumed."""
+"""The folder of a new run, and the run that --resume continues."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def run_name(config: RunConfig, *, command: str) -> str:
 
 
 def free_folder(name: str, runs: Path = RUNS) -> Path:
-    """Return ``runs/name``, with a number at its end when it is taken."""
+    """Return ``runs/name``, with a number at its end if the folder exists."""
     folder, number = runs / name, 2
     while folder.exists():
         folder, number = runs / f"{name}-{number}", number + 1
@@ -36,8 +36,7 @@ def output_folder(
     """Return the folder of a run.
 
     Raises:
-        CofiError: it holds another run and is not resumed, it holds anything else,
-            or it is a file.
+        CofiError: the folder holds a run that is not resumed, or other files, or is a file.
     """
     if output is None:
         return RunDir(free_folder(run_name(config, command=command)))
@@ -60,7 +59,7 @@ def unfinished_run(*, command: str, runs: Path = RUNS) -> RunDir:
     """Return the latest unfinished run of a command.
 
     Raises:
-        CofiError: there is none.
+        CofiError: there is no such run.
     """
     found = [RunDir(p) for p in runs.iterdir() if p.is_dir()] if runs.is_dir() else []
     open_runs = [

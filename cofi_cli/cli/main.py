@@ -1,4 +1,4 @@
-"""The command ``cofi``: its parts, and what becomes of errors."""
+"""The command ``cofi``: its subcommands, and how errors are shown."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PLACES = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR),
     *(errno.ENAMETOOLONG, errno.ELOOP, errno.EIO),
 )
-"""What a file system says of a place; no fault of ours."""
+"""Errors of the file system about a place; none of them is a bug of cofi."""
 
 app = typer.Typer(
     name="cofi",
@@ -48,13 +48,16 @@ def _show_version(value: bool) -> None:
 @app.callback()
 def cofi(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True)
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Tracebacks and all logs (or COFI_DEBUG=1).")
+        bool, typer.Option("--debug", help="Show tracebacks and all logs (or set COFI_DEBUG=1).")
     ] = False,
 ) -> None:
-    """Prune a transformer encoder, export it to ONNX, and measure what was gained."""
+    """Prune a transformer encoder, export it to ONNX, and measure the speedup."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -64,10 +67,10 @@ def run(arguments: Sequence[str]) -> int:
         arguments = [a for a in arguments if a != "--debug"]
     try:
         code = app(args=list(arguments), prog_name="cofi", standalone_mode=False)
-        if code == INTERRUPTED:  # what Typer makes of Ctrl-C outside of training
+        if code == INTERRUPTED:  # Typer's code for Ctrl-C outside of training
             say("Interrupted.")
         return code if isinstance(code, int) else OK
-    except (KeyboardInterrupt, typer.Abort):  # what other versions of it make of Ctrl-C
+    except (KeyboardInterrupt, typer.Abort):  # the same in other versions of Typer
         say("Interrupted.")
         return INTERRUPTED
     except Exception as error:
@@ -77,14 +80,14 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _explain(error: Exception) -> int:
-    """Show an error as the user needs it; return the exit code."""
+    """Show an error without a traceback; return the exit code."""
     if isinstance(error, CofiError):
         show_error(error)
         return error.exit_code
     if isinstance(error, BrokenPipeError):
         sys.stderr.close()
         return UNEXPECTED
-    show = getattr(error, "show", None)  # every usage error of Typer's has it
+    show = getattr(error, "show", None)  # usage errors of Typer have it
     if callable(show):
         show()
         return int(getattr(error, "exit_code", USAGE))
@@ -96,7 +99,7 @@ def _explain(error: Exception) -> int:
         show_error(
             CofiError(
                 f"Cannot use {error.filename}: {error.strerror}.",
-                hint="Choose another place, for a run with -o, or change its rights.",
+                hint="Choose another place (for a run: -o DIR), or change its permissions.",
             )
         )
         return UNREACHABLE
@@ -104,7 +107,7 @@ def _explain(error: Exception) -> int:
     show_error(
         CofiError(
             f"{type(error).__name__}: {words.splitlines()[0]}",
-            hint="This is a bug or a fault of the environment; --debug shows the traceback.",
+            hint="This is a bug or a problem of the environment; --debug shows the traceback.",
         )
     )
     return UNEXPECTED

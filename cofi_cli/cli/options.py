@@ -1,4 +1,4 @@
-"""Flags that commands share, and the configuration that they make."""
+"""Flags that several commands share, and the configuration that they make."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from cofi_cli.presets import (
     nested,
     parse_override,
     preset_layer,
+    preset_names,
     resolve_config,
 )
 
@@ -25,16 +26,24 @@ _TASK, _DATA, _TRAIN = "Task and data", "Task and data", "Training"
 
 Model = Annotated[
     str | None,
-    typer.Argument(help="A hub id or a local folder; optional where a preset or file names it."),
+    typer.Argument(
+        help="A hub id or a local folder. Not needed where a preset or a file names the model."
+    ),
 ]
 TaskName = Annotated[
     str | None,
-    typer.Option("--task", help="cofi presets --tasks lists them.", rich_help_panel=_TASK),
+    typer.Option(
+        "--task",
+        metavar="NAME",
+        help="A built-in task. 'cofi presets --tasks' lists them.",
+        rich_help_panel=_TASK,
+    ),
 ]
 Data = Annotated[
     str | None,
     typer.Option(
-        help="Folder with the task's own files, train and dev; the hub otherwise.",
+        metavar="DIR",
+        help="Folder with the files of the built-in task (train and dev). Default: the hub.",
         rich_help_panel=_DATA,
     ),
 ]
@@ -42,30 +51,45 @@ TrainFile = Annotated[
     str | None,
     typer.Option(
         "--train",
-        help="Your own rows: csv, tsv, jsonl, parquet; tags conll, spans json, plain texts txt.",
+        metavar="FILE",
+        help="Your own training rows: csv, tsv, jsonl or parquet; conll for tagged words, json "
+        "for questions on a context, txt for plain texts.",
         rich_help_panel=_DATA,
     ),
 ]
 ValidationFile = Annotated[
     str | None,
-    typer.Option("--validation", help="Rows that scores are taken on.", rich_help_panel=_DATA),
+    typer.Option(
+        "--validation",
+        metavar="FILE",
+        help="Rows that models are scored on during training, and that choose the best one.",
+        rich_help_panel=_DATA,
+    ),
 ]
 TestFile = Annotated[
     str | None,
-    typer.Option("--test", help="Rows that decide nothing.", rich_help_panel=_DATA),
+    typer.Option(
+        "--test",
+        metavar="FILE",
+        help="Rows that are scored at the end. They choose nothing.",
+        rich_help_panel=_DATA,
+    ),
 ]
 ExtraFile = Annotated[
     str | None,
     typer.Option(
         "--extra",
-        help="More texts, without labels: the student learns from the teacher's answers to them.",
+        metavar="FILE",
+        help="More texts, without labels. The student learns from the teacher's answers to them.",
         rich_help_panel=_DATA,
     ),
 ]
 Text = Annotated[
     list[str] | None,
     typer.Option(
-        help="Text column; twice for sentence pairs; a number where there is no header.",
+        metavar="COLUMN",
+        help="Text column. Give it twice for pairs. A column number, from 1, where the file has "
+        "no header.",
         rich_help_panel=_DATA,
     ),
 ]
@@ -73,50 +97,78 @@ KindName = Annotated[
     str | None,
     typer.Option(
         "--kind",
-        help="What own files hold; by default told by their extension or labels. "
-        + ", ".join(get_args(Kind)),
+        metavar="KIND",
+        help=f"What your own files hold: {', '.join(get_args(Kind))}. Default: the kind that the "
+        "file's extension or its labels show.",
         rich_help_panel=_DATA,
     ),
 ]
 Label = Annotated[
     list[str] | None,
     typer.Option(
-        help="Label column; repeated, one 0/1 column per label (multilabel).", rich_help_panel=_DATA
+        metavar="COLUMN",
+        help="Label column. Give it several times for one 0/1 column per label (multilabel).",
+        rich_help_panel=_DATA,
     ),
 ]
 Unlabelled = Annotated[
     bool | None,
     typer.Option(
         "--unlabelled",
-        help="Learn from --teacher and the texts alone; --train may be a .txt, one text a line.",
+        help="Learn from the teacher and the texts alone. --train may be a .txt with one text "
+        "per line.",
         rich_help_panel=_DATA,
     ),
 ]
 MaxLength = Annotated[
-    str | None, typer.Option(metavar="N", help="Tokens a row.", rich_help_panel=_DATA)
+    str | None,
+    typer.Option(metavar="N", help="Longest row, in tokens.", rich_help_panel=_DATA),
 ]
 Sparsity = Annotated[
     str | None,
-    typer.Option(metavar="S", help="Share of the prunable weights to remove, in [0, 1)."),
+    typer.Option(
+        metavar="S",
+        help="Share of the prunable weights to remove: at least 0 and less than 1. Default: the "
+        "preset's, 0.95 in most.",
+    ),
 ]
-Teacher = Annotated[str | None, typer.Option(metavar="DIR", help="A fine-tuned model to imitate.")]
+Teacher = Annotated[
+    str | None,
+    typer.Option(metavar="DIR", help="A fine-tuned model to imitate. Default: one is trained."),
+]
 Preset = Annotated[
-    str | None, typer.Option(help="cofi presets lists them; by default the task's own.")
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help=f"One of {', '.join(preset_names())}. Default: the preset of the task.",
+    ),
 ]
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="YAML, such as a run's config.yaml.")
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Settings in YAML, such as a run's config.yaml."),
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Any key: --set prune.epochs=5. Repeatable."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any setting: --set prune.epochs=5. May be given several times.",
+    ),
 ]
-Seed = Annotated[str | None, typer.Option(metavar="N", rich_help_panel=_TRAIN)]
+Seed = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N",
+        help="Seed of all randomness. Default: 57.",
+        rich_help_panel=_TRAIN,
+    ),
+]
 CacheGb = Annotated[
     str | None,
     typer.Option(
         "--teacher-cache-gb",
         metavar="GB",
-        help="Memory for kept teacher outputs; 0 for none.",
+        help="Memory for the teacher's outputs. 0 runs the teacher at each step. Default: 4.",
         rich_help_panel=_TRAIN,
     ),
 ]
@@ -124,7 +176,8 @@ Minutes = Annotated[
     str | None,
     typer.Option(
         metavar="N",
-        help="Time of the whole run; the epochs are scaled to fit, by steps timed at its start.",
+        help="Minutes for the whole run. Steps are timed when the run starts, and the epochs of "
+        "pruning and recovery are scaled to fit.",
         rich_help_panel=_TRAIN,
     ),
 ]
@@ -132,30 +185,49 @@ Baseline = Annotated[
     bool | None,
     typer.Option(
         "--baseline",
-        help="Also train word vectors alone, a minute's work; the report has their score.",
+        help="Also train word vectors alone, without an encoder, and report their score.",
         rich_help_panel=_TRAIN,
     ),
 ]
-Precision = Annotated[str | None, typer.Option(help="auto, fp32 or bf16.", rich_help_panel=_TRAIN)]
-Threads = Annotated[str | None, typer.Option(metavar="N", rich_help_panel=_TRAIN)]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|fp32|bf16",
+        help="Precision of training. auto takes bf16 if it is fast on this machine.",
+        rich_help_panel=_TRAIN,
+    ),
+]
+Threads = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N",
+        help="Number of CPU threads. Default: what PyTorch chooses.",
+        rich_help_panel=_TRAIN,
+    ),
+]
 KeepCheckpoints = Annotated[
     bool | None,
     typer.Option(
         "--keep-checkpoints",
-        help="Keep checkpoints/ of a finished run, which is removed otherwise.",
+        help="Keep the folder checkpoints/ after the run has finished.",
         rich_help_panel=_TRAIN,
     ),
 ]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", help="Run folder; by default runs/MODEL-TASK-SPARSITY."),
+    typer.Option(
+        "--output", "-o", metavar="DIR", help="Run folder. Default: runs/MODEL-TASK-SPARSITY."
+    ),
 ]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Continue the run in -o, or the latest unfinished one.")
+    bool, typer.Option("--resume", help="Continue the run in -o, or the latest unfinished run.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything; train nothing.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout instead of a table.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Check everything, say how long it will take, train nothing."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout instead of tables.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 KEYS = {
     "model": ("MODEL", "model"),
@@ -180,7 +252,7 @@ KEYS = {
     "threads": ("--threads", "train.threads"),
     "keep_checkpoints": ("--keep-checkpoints", "train.keep_checkpoints"),
 }
-"""Parameter of a command -> its flag and the key that it sets."""
+"""Parameter of a command: its flag, and the setting that the flag changes."""
 _TEXTS = (
     "model",
     "task",
@@ -194,11 +266,11 @@ _TEXTS = (
     "kind",
     "teacher",
 )
-"""Flags that stay text; the others are read as YAML, so that the key's own type judges them."""
+"""Flags whose values stay text. Other values are read as YAML and checked by the setting's type."""
 
 
 def flag_layers(flags: Mapping[str, Any]) -> list[Layer]:
-    """Return a layer for each flag that was given."""
+    """Return one layer for each given flag."""
     layers = []
     for name, value in flags.items():
         if value is None or value == []:
@@ -225,11 +297,11 @@ def build_config(
     """Put the configuration together: defaults < preset < file < --set and flags.
 
     Args:
-        flags: parameter -> value, of those in :data:`KEYS`.
-        preset, config, overrides: what was given on the command line.
-        saved: config.yaml of a run to resume; takes the place of an automatic preset.
-        starts_from_teacher: whether a given teacher stands in for a MODEL that is not given.
-        announce: told which preset was taken when none was named.
+        flags: parameter and value, for parameters in :data:`KEYS`.
+        preset, config, overrides: values of the options of these names.
+        saved: config.yaml of the run to resume; no preset is chosen then.
+        starts_from_teacher: whether the teacher serves as MODEL if no MODEL is given.
+        announce: takes a line that names the chosen preset.
 
     Raises:
         CofiError: unknown keys, bad values, no model, no task, an unknown task.
@@ -252,7 +324,7 @@ def build_config(
 
 
 def _own_preset(given: Sequence[Layer], announce: Callable[[str], None]) -> list[Layer]:
-    """Return the preset that fits the task, where something of it is left to say."""
+    """Return the preset of the task, unless the given values already fix all of its settings."""
     values = _merged(given)
     train = _task_value(values, "train")
     preset = choose_preset(
@@ -270,7 +342,7 @@ def _own_preset(given: Sequence[Layer], announce: Callable[[str], None]) -> list
 
 
 def _student_from_teacher(layers: Sequence[Layer]) -> Layer | None:
-    """Return what makes the teacher the student's start, where it is all that is given."""
+    """Return a layer that makes the teacher MODEL, if there is a teacher and no MODEL."""
     values = _merged(layers)
     teacher = values.get("teacher")
     given = teacher.get("path") if isinstance(teacher, Mapping) else None

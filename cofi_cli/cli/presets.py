@@ -12,16 +12,16 @@ from cofi_cli.cli.console import prepare, show_json, show_lines
 
 _OWN = (
     "Your own files: --train FILE --validation FILE",
-    "Texts alone, and a fine-tuned teacher: --train FILE.txt --unlabelled --teacher DIR",
+    "Texts without labels, and a fine-tuned teacher: --train FILE.txt --unlabelled --teacher DIR",
 )
 
 
 def presets(
-    name: Annotated[str | None, typer.Argument(help="Print this one, comments and all.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Preset to print, with its comments.")] = None,
     tasks: Annotated[bool, typer.Option("--tasks", help="List the built-in tasks.")] = False,
     as_json: o.Json = False,
 ) -> None:
-    """List the presets, print one, or list the tasks."""
+    """List the presets, print one of them, or list the built-in tasks."""
     prepare()
     if tasks:
         _show_tasks(as_json=as_json)

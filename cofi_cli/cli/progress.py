@@ -1,4 +1,4 @@
-"""Training progress: a live bar on a terminal, a line now and then anywhere else."""
+"""Training progress: a live bar on a terminal, a line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
     from cofi_cli.training.progress import Progress as TrainingProgress
 
 LINE_SECONDS = 10.0
-"""How often a line is written where there is no terminal."""
+"""Seconds between two lines where there is no terminal."""
 _SMOOTHING = 0.1
 
 
 class _Bar(Progress):
-    """A bar, and under it a line of figures."""
+    """A bar with a line of figures below it."""
 
     figures = ""
 
     def get_renderables(self) -> Iterable[RenderableType]:
-        """Return what is drawn at each refresh."""
+        """Return the parts that are drawn at each refresh."""
         yield self.make_tasks_table(self.tasks)
         if self.figures:
             yield Text(self.figures, style="dim")
 
 
 def figures(row: Mapping[str, Any], *, rate: float | None = None) -> str:
-    """Say a step's numbers: epoch, loss terms, expected sparsity against target, speed."""
+    """Return a step's numbers: epoch, loss terms, expected sparsity against target, speed."""
     parts = []
     if "epoch" in row:
         parts.append(f"epoch {row['epoch']:.1f}")
@@ -66,7 +66,7 @@ def figures(row: Mapping[str, Any], *, rate: float | None = None) -> str:
 
 
 def evaluation(row: Mapping[str, Any]) -> str:
-    """Say the scores of a step that was followed by an evaluation; empty for any other."""
+    """Return the scores of a step that an evaluation followed; empty for other steps."""
     scores = [
         f"{key.removeprefix('validation_').replace('_', ' ')} {value:.2f}"
         for key, value in row.items()
@@ -78,7 +78,7 @@ def evaluation(row: Mapping[str, Any]) -> str:
 
 
 class _Watcher:
-    """What both kinds share: the stage under way and its smoothed speed."""
+    """Base of all watchers: the current stage and its smoothed speed."""
 
     def __init__(self) -> None:
         self.name, self.total, self.done = "", 0, 0
@@ -152,7 +152,7 @@ class LineProgress(_Watcher):
         self.first = 0
 
     def stage(self, name: str, total_steps: int, initial: int = 0) -> None:
-        """Say that a stage begins."""
+        """Write that a stage begins."""
         super().stage(name, total_steps, initial)
         self.began = self.last = time.monotonic()
         self.first = initial
@@ -160,7 +160,7 @@ class LineProgress(_Watcher):
         self.write(f"{name}: {total_steps} steps{resumed}")
 
     def step(self, row: Mapping[str, Any]) -> None:
-        """Say the numbers when it is time, and every evaluation."""
+        """Write the numbers when a line is due, and after every evaluation."""
         super().step(row)
         now = time.monotonic()
         scores = evaluation(row)
@@ -185,7 +185,7 @@ class LineProgress(_Watcher):
 
 
 class _Quiet(_Watcher):
-    """Shows nothing but messages of import."""
+    """Shows nothing."""
 
     def message(self, text: str) -> None:
         """Ignore."""
@@ -195,7 +195,7 @@ class _Quiet(_Watcher):
 
 
 def make_progress(*, quiet: bool = False) -> TrainingProgress:
-    """Return the watcher that fits stderr."""
+    """Return the watcher that suits stderr."""
     if quiet:
         return _Quiet()
     console = stderr()

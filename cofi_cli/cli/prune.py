@@ -40,7 +40,7 @@ def prune(
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Prune a model: teacher, gates, compact model, recovery, report.
+    """Prune a model: train a teacher, learn what to keep, cut it out, recover, report.
 
     [bold]cofi prune bert-base-uncased --task sst2 --sparsity 0.95[/bold]
     """

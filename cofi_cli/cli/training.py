@@ -1,4 +1,4 @@
-"""What ``prune`` and ``finetune`` share: the request, the run, what is shown at the end."""
+"""Code that ``prune`` and ``finetune`` share: the request, the run, the final tables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SHOWN_LABELS = 10
 
 @dataclass(frozen=True)
 class Request:
-    """What the user typed."""
+    """The command line that the user typed."""
 
     command: Command
     flags: Mapping[str, Any]
@@ -38,11 +38,11 @@ class Request:
 def open_request(request: Request, *, announce: Callable[[str], None]) -> tuple[RunConfig, RunDir]:
     """Return the validated configuration and the folder.
 
-    A resumed run starts from the configuration that it was started with; what is
-    given beside ``--resume`` is compared with it by the training.
+    A resumed run keeps the configuration that it was started with. Flags given together with
+    ``--resume`` are compared with that configuration when training starts.
 
     Raises:
-        CofiError: bad input, a folder that is taken, or nothing to resume.
+        CofiError: bad input, a folder that is in use, or no run to resume.
     """
     output, saved = request.output, None
     if request.resume:
@@ -75,7 +75,7 @@ def run_training(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Train, draw the report, show it."""
+    """Train, write the report, show it."""
     from cofi_cli import training
     from cofi_cli.deploy.report import write_report
 
@@ -97,7 +97,7 @@ def run_training(
 
 
 def show_report(report: Mapping[str, Any], run: RunDir) -> None:
-    """Write the report's tables, the structure and what to type next to stdout."""
+    """Write the report's tables, the structure and the next command to stdout."""
     from cofi_cli.deploy.structure import structure_lines
     from cofi_cli.deploy.tables import stage_table, summary_table
 
@@ -111,7 +111,7 @@ def show_report(report: Mapping[str, Any], run: RunDir) -> None:
     if run.structure.exists():
         lines.append(f"picture {run.structure}")
     root = shlex.quote(str(run.root))
-    show_lines([*lines, f"next    cofi export {root} --onnx && cofi bench {root}"])
+    show_lines([*lines, f"next    cofi export {root} && cofi bench {root}"])
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -124,7 +124,7 @@ def _some(labels: Sequence[str]) -> str:
 
 
 def show_plan(config: RunConfig, run: RunDir, *, resume: bool, as_json: bool) -> None:
-    """``--dry-run``: check everything; say what would happen."""
+    """``--dry-run``: check everything and show what a run would do."""
     from cofi_cli.deploy.text import Table
     from cofi_cli.training import dry_run
 
@@ -151,7 +151,7 @@ def show_plan(config: RunConfig, run: RunDir, *, resume: bool, as_json: bool) ->
     show_lines(["# Resolved configuration", yaml.safe_dump(resolved, sort_keys=False).rstrip()])
     show_tables(
         [
-            Table("What would happen", ("", ""), facts),
+            Table("What a run would do", ("", ""), facts),
             Table("Stages", ("stage", "steps", "time"), stages),
         ]
     )

@@ -91,6 +91,7 @@ from tests.tiny import SHAPE
         ),
         (("prune", "./absent", "--task", "sst2"), UNREACHABLE, ("./absent", "does not exist")),
         (("prune", "--resume"), UNREACHABLE, ("No unfinished run in runs/",)),
+        (("export",), UNREACHABLE, ("No finished run in runs/", "cofi prune MODEL")),
         (("export", "--onnx"), UNREACHABLE, ("No finished run in runs/", "cofi prune MODEL")),
         (("bench",), UNREACHABLE, ("No finished run in runs/",)),
         (("bench", "absent.onnx"), UNREACHABLE, ("'absent.onnx' does not exist",)),

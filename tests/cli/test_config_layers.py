@@ -46,7 +46,7 @@ def test_a_file_lies_over_the_preset_of_its_task(
     assert found["prune"]["gate_schedule"] == "settle", "the default"
     assert asked("--set", "prune.ramp_epochs=9")[0]["prune"]["ramp_epochs"] == 9
     named, said = asked("--preset", "tokens")
-    assert "Preset" not in said and named["prune"]["epochs"] == 60
+    assert "Preset" not in said and named["teacher"]["epochs"] == 8
 
 
 def test_a_whole_configuration_stays_as_it_is(

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
+import typer
 
 from cofi_cli import __version__
 from cofi_cli.cli.main import app
+from cofi_cli.config import Kind, RunConfig
+from cofi_cli.deploy.export import PRECISIONS
+from cofi_cli.deploy.forms import FORMS
+from cofi_cli.deploy.tracing import OPSETS
 from cofi_cli.presets import preset_names, preset_text
 from tests.cli.conftest import Cofi
 
@@ -43,6 +50,50 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     child = [sys.executable, "-c", CHILD, *arguments]
     done = subprocess.run(child, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1].split() == ["loaded:"]
+
+
+def help_of(command: str, *names: str) -> str:
+    """Return the metavar and the help of an option or argument."""
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    (found,) = [p for p in commands[command].params if {*names} & {*p.opts, *p.secondary_opts}]
+    return f"{found.metavar or ''} {getattr(found, 'help', None) or ''}".strip()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_has_a_help_text(command: str) -> None:
+    parameters = typer.main.get_command(app).commands[command].params  # type: ignore[attr-defined]
+    assert [p.name for p in parameters if not getattr(p, "help", None)] == []
+
+
+def test_fixed_choices_are_shown() -> None:
+    train = RunConfig.model_fields["train"].annotation
+    assert help_of("prune", "--precision").startswith(
+        "|".join(get_args(train.model_fields["precision"].annotation))  # type: ignore[union-attr]
+    )
+    words = re.findall(r"[\w-]+", help_of("prune", "--kind"))
+    assert [kind for kind in get_args(Kind) if kind not in words] == []
+    assert ", ".join(preset_names()) in help_of("prune", "--preset")
+    assert help_of("export", "--precision").startswith("|".join(PRECISIONS))
+    words = re.findall(r"[\w-]+", help_of("export", "--graph"))
+    assert [form for form in FORMS if form not in words] == []
+    assert help_of("export", "--opset").startswith(f"{OPSETS.start}..{OPSETS.stop - 1} ")
+    for command in ("export", "bench"):
+        assert help_of(command, "--provider").startswith("cpu|cuda ")
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "key"),
+    [
+        ("prune", "--seed", "seed"),
+        ("prune", "--teacher-cache-gb", "prune.teacher_cache_gb"),
+        ("prune", "--sparsity", "prune.sparsity"),
+    ],
+)
+def test_a_default_in_a_help_text_is_the_default(command: str, name: str, key: str) -> None:
+    value: object = RunConfig(model="m")
+    for part in key.split("."):
+        value = getattr(value, part)
+    assert re.search(rf"Default: .*\b{value:g}\b", help_of(command, name))
 
 
 def test_version(cofi: Cofi) -> None:

@@ -49,14 +49,18 @@ def test_a_model_card_opens_the_kind(kind: str) -> None:
     assert hasattr(transformers, spec.auto)
 
 
-def test_the_readme_feeds_what_a_graph_takes() -> None:
+def test_the_pages_feed_what_a_graph_takes() -> None:
     """RoBERTa's and DistilBERT's take no token types."""
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    root = Path(__file__).parents[2]
+    pages = [root / "README.md", *(root / "docs").glob("*.md")]
+    texts = [page.read_text(encoding="utf-8") for page in pages]
+    blocks = [
+        code for text in texts for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    ]
     asking = [code for code in blocks if "InferenceSession" in code]
     assert len(asking) == 2
     for code in asking:
-        compile(code, "README", "exec")
+        compile(code, "page", "exec")
         (feed,) = re.findall(r"^feed = (.*)$", code, re.MULTILINE)
         inputs = [SimpleNamespace(name=name) for name in ("input_ids", "attention_mask")]
         session = SimpleNamespace(get_inputs=lambda inputs=inputs: inputs)
