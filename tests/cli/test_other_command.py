@@ -21,7 +21,8 @@ def begun(folder: Path, quick_yaml: Path, command: str | None) -> RunDir:
 
 
 def files(run: RunDir) -> dict[str, bytes]:
-    return {str(p): p.read_bytes() for p in run.root.rglob("*") if p.is_file()}
+    paths = [p for p in run.root.rglob("*") if p.is_file() and p != run.lock]
+    return {str(p): p.read_bytes() for p in paths}
 
 
 @pytest.mark.parametrize(("own", "other"), [("prune", "finetune"), ("finetune", "prune")])
