@@ -14,7 +14,7 @@ from cofi_cli.errors import CofiError
 from cofi_cli.runs import RunDir
 
 if TYPE_CHECKING:
-    from cofi_cli.deploy.text import Table
+    from cofi_cli.format import Table
 
 _MEASURED = "What to be fast at"
 
@@ -78,7 +78,7 @@ def export(
         raise CofiError("No format given.", hint="ONNX is the one there is: cofi export --onnx")
     place = source if source is not None else str(RunDir.latest().root)
     say(f"Exporting {place}", quiet=quiet)
-    from cofi_cli.deploy.export import export as export_onnx
+    from cofi_cli.exporting.export import export as export_onnx
 
     report = export_onnx(
         place,
@@ -102,9 +102,9 @@ def export(
 
 
 def _show(report: dict[str, Any]) -> None:
-    from cofi_cli.deploy import text
-    from cofi_cli.deploy.blocks import graph_name
-    from cofi_cli.deploy.onnx_card import precision_name
+    from cofi_cli import format as text
+    from cofi_cli.report.cards.onnx import precision_name
+    from cofi_cli.runs.export_record import graph_name
 
     rows = tuple(
         (
@@ -128,7 +128,7 @@ def _show(report: dict[str, Any]) -> None:
 
 
 def _candidates(name: str, rows: list[dict[str, Any]], conditions: dict[str, Any]) -> Table:
-    from cofi_cli.deploy import text
+    from cofi_cli import format as text
 
     cells = tuple(
         (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from cofi_cli.config import RunConfig
-from cofi_cli.places import remove
 from cofi_cli.runs import RunDir, read_json, write_json
+from cofi_cli.runs.swap import remove
 from cofi_cli.training.progress import Progress
 
 

@@ -15,10 +15,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 
 import cofi_cli  # noqa: F401  (registers the model type)
 from cofi_cli.architectures.cross_encoder import activation_of
+from cofi_cli.benchmarking.bench import bench
 from cofi_cli.config import RunConfig
-from cofi_cli.deploy.bench import bench
-from cofi_cli.deploy.export import export
 from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.exporting.export import export
 from cofi_cli.runs import RunDir, read_json
 from cofi_cli.training import dry_run, finetune, prune
 from tests.tiny import save_bert
@@ -225,7 +225,7 @@ def test_changed_texts_cost_the_scores(
     try:
         path.write_text(before.replace("film", "scene"))
         with pytest.raises(CofiError, match="changed since the run") as caught:
-            from cofi_cli.deploy.source import load_run_task
+            from cofi_cli.runtime.recorded_task import load_run_task
 
             load_run_task(run)
         assert caught.value.exit_code == UNREACHABLE
