@@ -77,7 +77,7 @@ def cut_to_fit(task: Task, models: Sequence[Model]) -> Task:
 
 def tokenizer_limit(name: str) -> float:
     """Return how many tokens the tokenizer of a checkpoint gives at most."""
-    from cofi_cli.architectures.source import load_json
+    from cofi_cli.architectures.hub import load_json
 
     said = load_json(name, "tokenizer_config.json")
     most = said.get("model_max_length") if isinstance(said, dict) else None

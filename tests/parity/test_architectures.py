@@ -20,7 +20,7 @@ from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.plan import PrunePlan, everything
 from cofi_cli.pruning.sparsity import EncoderShape, count_prunable
 from cofi_cli.runtime.outputs import answer_of
-from cofi_cli.training.optim import WeightOptimizer
+from cofi_cli.training.stages.optim import WeightOptimizer
 from tests.architectures import HEADS, LABELS, TINY, class_of, inputs_of, save
 from tests.tiny import random_masks
 

@@ -12,11 +12,11 @@ import transformers
 
 from cofi_cli.config import Kind
 from cofi_cli.modeling import HEADS
+from cofi_cli.report.cards.model import model_card
 from cofi_cli.report.cards.onnx import onnx_card
 from cofi_cli.report.cards.onnx_snippets import USAGE
 from cofi_cli.runtime.outputs import OUTPUTS
 from cofi_cli.tasks.kinds import KINDS
-from cofi_cli.training.model_card import model_card
 
 
 def code_of(card: str) -> str:

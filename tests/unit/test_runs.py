@@ -25,7 +25,7 @@ from cofi_cli.runs import (
     write_json,
     write_text,
 )
-from cofi_cli.training.claim import claim
+from cofi_cli.runs.claim import claim
 
 
 def finish(root: Path, *, at: float) -> RunDir:

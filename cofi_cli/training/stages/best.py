@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from cofi_cli.training.checkpoint import load_state, save_state
+from cofi_cli.training.stages.checkpoint import load_state, save_state
 
 
 class Best:

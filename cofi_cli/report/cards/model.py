@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cofi_cli.report.cards.model_snippets import snippet
 from cofi_cli.tasks.agreement import AGREEMENT
 from cofi_cli.tasks.kinds import KINDS, Kind
-from cofi_cli.training.snippets import snippet
 
 _CARD = """---
 library_name: {library}

@@ -11,10 +11,10 @@ from cofi_cli.architectures import count_parameters
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.sparsity import count_encoder, count_prunable
-from cofi_cli.training.constant import constant_score, not_learned
+from cofi_cli.training.baselines.constant import constant_score, not_learned
 from cofi_cli.training.evaluation import score_all
-from cofi_cli.training.prune_stage import REACHED
 from cofi_cli.training.session import Session
+from cofi_cli.training.stages.prune import REACHED
 
 
 @dataclass(frozen=True)

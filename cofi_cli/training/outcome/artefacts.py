@@ -11,8 +11,8 @@ from transformers.utils import logging as transformers_logging
 from cofi_cli.architectures import save_dense, save_tokenizer, write_modules
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.plan import PrunePlan
+from cofi_cli.report.cards.model import model_card
 from cofi_cli.runs import read_json, write_atomic
-from cofi_cli.training.model_card import model_card
 from cofi_cli.training.session import Session
 
 PLAN = "plan.json"

@@ -6,7 +6,7 @@ from cofi_cli.architectures import kept_activation
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.sparsity import EncoderShape
 from cofi_cli.training.session import Session
-from cofi_cli.training.teacher import load_for_task
+from cofi_cli.training.teacher.obtain import load_for_task
 
 
 def make_student(session: Session, teacher: CofiForTask) -> CofiForTask:

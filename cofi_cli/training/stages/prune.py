@@ -14,20 +14,15 @@ from cofi_cli.pruning.gates import Gates
 from cofi_cli.pruning.lagrangian import Lagrangian, ramped_target
 from cofi_cli.pruning.plan import PrunePlan, decide
 from cofi_cli.pruning.sparsity import EncoderShape
-from cofi_cli.training.best import Best
 from cofi_cli.training.distiller import Distiller, existing_layers
 from cofi_cli.training.evaluation import INPUTS, evaluate
-from cofi_cli.training.optim import (
-    WeightOptimizer,
-    linear_decay,
-    scalar_optimizer,
-    set_lr,
-)
-from cofi_cli.training.precision import autocast
-from cofi_cli.training.rates import base_rate, growth_of
-from cofi_cli.training.schedule import Schedule
-from cofi_cli.training.seeding import derive, generator
 from cofi_cli.training.session import Session
+from cofi_cli.training.stages.best import Best
+from cofi_cli.training.stages.optim import WeightOptimizer, linear_decay, scalar_optimizer, set_lr
+from cofi_cli.training.stages.precision import autocast
+from cofi_cli.training.stages.rates import base_rate, growth_of
+from cofi_cli.training.stages.schedule import Schedule
+from cofi_cli.training.stages.seeding import derive, generator
 
 REACHED = 0.001
 """A plan counts as on target when it misses by no more than this."""

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from cofi_cli.config import RecoverConfig, TeacherConfig
 from cofi_cli.modeling import CofiForTask
-from cofi_cli.training.best import Best
 from cofi_cli.training.evaluation import evaluate
-from cofi_cli.training.optim import WeightOptimizer
-from cofi_cli.training.precision import autocast
 from cofi_cli.training.session import Session
+from cofi_cli.training.stages.best import Best
+from cofi_cli.training.stages.optim import WeightOptimizer
+from cofi_cli.training.stages.precision import autocast
 
 
 class PlainStage:

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from cofi_cli.tasks import Encoded, batches, collate
-from cofi_cli.training.checkpoint import load_state, save_state
-from cofi_cli.training.interrupts import Diverged, Interrupted
-from cofi_cli.training.seeding import derive, seed_global
 from cofi_cli.training.session import Session
+from cofi_cli.training.stages.checkpoint import load_state, save_state
+from cofi_cli.training.stages.interrupts import Diverged, Interrupted
+from cofi_cli.training.stages.seeding import derive, seed_global
 
 
 class Stage(Protocol):

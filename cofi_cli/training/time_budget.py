@@ -18,15 +18,15 @@ from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.distillation import teacher_taps
 from cofi_cli.tasks import collate
-from cofi_cli.training.checkpoint import load_state, save_state
-from cofi_cli.training.dense_stage import DenseStage
 from cofi_cli.training.distiller import Distiller, uses_layers
-from cofi_cli.training.prune_stage import PruneStage
-from cofi_cli.training.recover_stage import RecoverStage
-from cofi_cli.training.schedule import Schedule, total_steps
 from cofi_cli.training.session import Session
-from cofi_cli.training.teacher import load_for_task
-from cofi_cli.training.teacher_outputs import TeacherOutputs
+from cofi_cli.training.stages.checkpoint import load_state, save_state
+from cofi_cli.training.stages.dense import DenseStage
+from cofi_cli.training.stages.prune import PruneStage
+from cofi_cli.training.stages.recover import RecoverStage
+from cofi_cli.training.stages.schedule import Schedule, total_steps
+from cofi_cli.training.teacher.obtain import load_for_task
+from cofi_cli.training.teacher.outputs import TeacherOutputs
 
 _QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Of the rows' lengths, where a batch of each is timed."""

@@ -15,17 +15,17 @@ from cofi_cli.architectures import (
 from cofi_cli.config import DistillConfig
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.distillation import teacher_taps
-from cofi_cli.training.artefacts import save_dense_model
-from cofi_cli.training.checkpoint import load_state, save_state
-from cofi_cli.training.dense_stage import DenseStage
 from cofi_cli.training.distiller import uses_layers
-from cofi_cli.training.embedder_checks import given_teacher
-from cofi_cli.training.interrupts import Interrupted
-from cofi_cli.training.label_order import put_in_order
-from cofi_cli.training.loop import run_stage
-from cofi_cli.training.seeding import seed_global
+from cofi_cli.training.outcome.artefacts import save_dense_model
+from cofi_cli.training.preflight.embedder import given_teacher
 from cofi_cli.training.session import Session
-from cofi_cli.training.teacher_outputs import TeacherOutputs
+from cofi_cli.training.stages.checkpoint import load_state, save_state
+from cofi_cli.training.stages.dense import DenseStage
+from cofi_cli.training.stages.interrupts import Interrupted
+from cofi_cli.training.stages.loop import run_stage
+from cofi_cli.training.stages.seeding import seed_global
+from cofi_cli.training.teacher.label_order import put_in_order
+from cofi_cli.training.teacher.outputs import TeacherOutputs
 
 log = logging.getLogger(__name__)
 

@@ -20,10 +20,10 @@ from torch.nn import functional as F
 
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks import Encoded, Ragged, Task, batches, no_labels
+from cofi_cli.training.baselines.word_bags import Bags, Marks, Reads, make_bags, reads, used_ids
 from cofi_cli.training.objective import OBJECTIVES
-from cofi_cli.training.optim import linear_decay, set_lr
-from cofi_cli.training.seeding import derive, seed_global
-from cofi_cli.training.word_bags import Bags, Marks, Reads, make_bags, reads, used_ids
+from cofi_cli.training.stages.optim import linear_decay, set_lr
+from cofi_cli.training.stages.seeding import derive, seed_global
 
 HIDDEN = 256
 """Width of the hidden layer."""

@@ -18,9 +18,9 @@ from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig
 from cofi_cli.tasks import Task
 from cofi_cli.tasks.taught import foreign_label, label_names, places, say_nothing
-from cofi_cli.training.artefacts import plan_of
 from cofi_cli.training.distiller import uses_layers
-from cofi_cli.training.embedder_checks import given_teacher
+from cofi_cli.training.outcome.artefacts import plan_of
+from cofi_cli.training.preflight.embedder import given_teacher
 
 log = logging.getLogger(__name__)
 

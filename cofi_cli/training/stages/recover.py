@@ -12,10 +12,10 @@ from cofi_cli.modeling.dropout import set_dropout
 from cofi_cli.pruning.sparsity import EncoderShape, count_prunable
 from cofi_cli.training.distiller import Distiller, existing_layers
 from cofi_cli.training.evaluation import INPUTS
-from cofi_cli.training.optim import linear_decay
-from cofi_cli.training.plain_stage import PlainStage
-from cofi_cli.training.rates import base_rate, growth_of
 from cofi_cli.training.session import Session
+from cofi_cli.training.stages.optim import linear_decay
+from cofi_cli.training.stages.plain import PlainStage
+from cofi_cli.training.stages.rates import base_rate, growth_of
 
 
 def _grown_rate(session: Session, model: CofiForTask, teacher: CofiForTask) -> float:

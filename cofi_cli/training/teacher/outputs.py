@@ -16,7 +16,7 @@ from torch import Tensor
 from cofi_cli.modeling import CofiForEmbedding, CofiForTask
 from cofi_cli.tasks import Encoded, collate, eval_batches
 from cofi_cli.training.evaluation import INPUTS
-from cofi_cli.training.precision import autocast
+from cofi_cli.training.stages.precision import autocast
 
 _GB = 1e9
 _SPARE = 0.25

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from cofi_cli.config import RunConfig
-from cofi_cli.tasks import Task
 
 _PACKAGES = (
     "cofi-cli",
@@ -25,7 +24,9 @@ _PACKAGES = (
 )
 
 
-def describe_environment(config: RunConfig, task: Task, device: torch.device) -> dict[str, Any]:
+def describe_environment(
+    config: RunConfig, data: Mapping[str, Any], device: torch.device
+) -> dict[str, Any]:
     """Return versions, hardware, threads, seed, data fingerprints, and where paths start."""
     return {
         "folder": str(Path.cwd()),
@@ -38,7 +39,7 @@ def describe_environment(config: RunConfig, task: Task, device: torch.device) ->
         "device": str(device),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "seed": config.seed,
-        "data": task.fingerprint,
+        "data": data,
     }
 
 

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.tasks import Ragged
+from cofi_cli.training.baselines.word_bags import Marks
+from cofi_cli.training.baselines.word_vectors import fit
 from cofi_cli.training.evaluation import predict
 from cofi_cli.training.session import Session
-from cofi_cli.training.word_bags import Marks
-from cofi_cli.training.word_vectors import fit
 
 
 def word_vector_baseline(session: Session, teacher: CofiForTask) -> dict[str, Any] | None:

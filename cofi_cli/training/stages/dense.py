@@ -8,11 +8,11 @@ from cofi_cli.config import TeacherConfig
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.tasks import no_labels
 from cofi_cli.training.evaluation import INPUTS
-from cofi_cli.training.optim import linear_decay
-from cofi_cli.training.plain_stage import PlainStage
-from cofi_cli.training.rates import base_rate
-from cofi_cli.training.schedule import total_steps
 from cofi_cli.training.session import Session
+from cofi_cli.training.stages.optim import linear_decay
+from cofi_cli.training.stages.plain import PlainStage
+from cofi_cli.training.stages.rates import base_rate
+from cofi_cli.training.stages.schedule import total_steps
 
 
 class DenseStage(PlainStage):

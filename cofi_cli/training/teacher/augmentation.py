@@ -20,9 +20,9 @@ from torch import Tensor
 
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks import EXTRA, Encoded, Ragged
-from cofi_cli.training.seeding import derive
 from cofi_cli.training.session import Session
-from cofi_cli.training.teacher import load_for_task
+from cofi_cli.training.stages.seeding import derive
+from cofi_cli.training.teacher.obtain import load_for_task
 
 NEIGHBOURS = 15
 """Words that may take a word's place; K of TinyBERT, appendix B."""

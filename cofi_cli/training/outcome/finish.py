@@ -7,7 +7,7 @@ from typing import Any
 from cofi_cli.config import RunConfig
 from cofi_cli.runs import RunDir, read_json, write_json
 from cofi_cli.runs.swap import remove
-from cofi_cli.training.progress import Progress
+from cofi_cli.training.stages.progress import Progress
 
 
 def finish(config: RunConfig, run: RunDir, report: dict[str, Any]) -> dict[str, Any]:

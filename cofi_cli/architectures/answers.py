@@ -7,7 +7,7 @@ from typing import Any
 
 from cofi_cli.architectures.checkpoints import adapter_for, head_kind
 from cofi_cli.architectures.cross_encoder import activation_of
-from cofi_cli.architectures.source import load_config_dict, resolve
+from cofi_cli.architectures.hub import load_config_dict, resolve
 from cofi_cli.config import Kind
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig
