@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cofi_cli.errors import CofiError
-from cofi_cli.tasks.taught import label_names
+from cofi_cli.tasks.teacher.labels import label_names
 
 if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask

@@ -27,7 +27,7 @@ def load_run_task(run: RunDir) -> Task | None:
     if config is None:
         return None
     from cofi_cli.tasks import Taught, load_task
-    from cofi_cli.tasks.agreement import AGREEMENT, load_answers
+    from cofi_cli.tasks.teacher.agreement import AGREEMENT, load_answers
 
     taught = None
     if config.unlabelled and config.kind != "embedding":

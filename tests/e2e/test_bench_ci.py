@@ -424,7 +424,7 @@ def test_two_builds_of_onnxruntime_stop_a_benchmark(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     both = {"onnxruntime": "1.32.0", "onnxruntime-gpu": "1.31.0"}
-    monkeypatch.setattr(bench_module.environment, "versions", lambda *names: both)
+    monkeypatch.setattr(bench_module.machine, "versions", lambda *names: both)
     with pytest.raises(CofiError) as caught:
         bench([save_onnx(tmp_path / "a.onnx")], **QUICK)
     assert caught.value.exit_code == ENVIRONMENT

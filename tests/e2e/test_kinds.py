@@ -202,7 +202,7 @@ def test_the_agreement_is_that_of_the_models_themselves(
     """Recomputed with transformers from the two folders and the kept file of texts."""
     from sklearn.metrics import f1_score
 
-    from cofi_cli.tasks.hold_out import hold_out
+    from cofi_cli.tasks.teacher.hold_out import hold_out
 
     config, run = agreeing
     lines = Path(str(config.task.train)).read_text().split("\n")

@@ -16,7 +16,7 @@ from cofi_cli.report.cards.model import model_card
 from cofi_cli.report.cards.onnx import onnx_card
 from cofi_cli.report.cards.onnx_snippets import USAGE
 from cofi_cli.runtime.outputs import OUTPUTS
-from cofi_cli.tasks.kinds import KINDS
+from cofi_cli.tasks.kinds.specs import KINDS
 
 
 def code_of(card: str) -> str:

@@ -66,7 +66,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(time, "sleep", made.sleep)
     monkeypatch.setattr(time, "perf_counter", lambda: made.at)
     monkeypatch.setattr(disturbance, "read_counters", made.read)
-    monkeypatch.setattr(disturbance.environment, "physical_cores", lambda: 2)
+    monkeypatch.setattr(disturbance.machine, "physical_cores", lambda: 2)
     return made
 
 
@@ -145,7 +145,7 @@ def test_what_is_a_disturbance(
     switches: float,
     is_disturbed: bool,
 ) -> None:
-    monkeypatch.setattr(disturbance.environment, "physical_cores", lambda: cores)
+    monkeypatch.setattr(disturbance.machine, "physical_cores", lambda: cores)
     machine.others, machine.own, machine.per_second = others, float(threads), switches
     watch = Watch([1], threads=threads)
     before = watch.look()

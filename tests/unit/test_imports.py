@@ -68,22 +68,8 @@ EXCEPTIONS = {
 ONNX = {"onnx", "onnxruntime", "onnxscript"}
 ONNX_WINGS = {"runtime", "exporting", "benchmarking"}
 
-DEFERRED_CIRCLES: list[set[str]] = [
-    # A task encodes and scores by kind, and what a kind does is written in terms of the task:
-    # the imports of one direction are made in functions.
-    {
-        "tasks.agreement",
-        "tasks.embedding_scoring",
-        "tasks.encoding",
-        "tasks.ranking",
-        "tasks.scoring",
-        "tasks.span_encoding",
-        "tasks.span_scoring",
-        "tasks.task",
-        "tasks.token_encoding",
-    },
-]
-"""Circles that exist through imports in functions or for type checkers only."""
+DEFERRED_CIRCLES: list[set[str]] = []
+"""Circles through imports in functions or for type checkers only, each with its reason."""
 
 
 class Import(NamedTuple):

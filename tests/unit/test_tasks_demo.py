@@ -12,8 +12,8 @@ from itertools import combinations
 import pytest
 
 from cofi_cli.errors import CofiError
-from cofi_cli.tasks.demo import CLASSES, LARGEST_CLASS, SMALLEST_CLASS, demo_task
-from cofi_cli.tasks.near_duplicates import (
+from cofi_cli.tasks.builtin.demo import CLASSES, LARGEST_CLASS, SMALLEST_CLASS, demo_task
+from cofi_cli.tasks.builtin.near_duplicates import (
     THRESHOLD,
     group_near_duplicates,
     jaccard,
@@ -84,7 +84,7 @@ def test_normalise():
 
 
 def test_rules_of_one_library(tmp_path, monkeypatch):
-    monkeypatch.setattr("cofi_cli.tasks.demo.SMALLEST_CLASS", 1)
+    monkeypatch.setattr("cofi_cli.tasks.builtin.demo.SMALLEST_CLASS", 1)
     (tmp_path / "http" / "tests").mkdir(parents=True)
     (tmp_path / "http" / "client.py").write_text(
         '"""Too short here."""\n'

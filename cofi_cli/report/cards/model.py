@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cofi_cli.report.cards.model_snippets import snippet
-from cofi_cli.tasks.agreement import AGREEMENT
-from cofi_cli.tasks.kinds import KINDS, Kind
+from cofi_cli.tasks.kinds.specs import KINDS, Kind
+from cofi_cli.tasks.teacher.agreement import AGREEMENT
 
 _CARD = """---
 library_name: {library}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cofi_cli.tasks.kinds import KINDS, Kind
+from cofi_cli.tasks.kinds.specs import KINDS, Kind
 
 _OPEN = """\
 import cofi_cli  # or trust_remote_code=True below

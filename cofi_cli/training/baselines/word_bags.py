@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cofi_cli.tasks import Encoded, Ragged, Task
-from cofi_cli.tasks.encoding import IGNORE
+from cofi_cli.tasks.encoded import IGNORE
 
 Reads = Literal["text", "pair", "words"]
 """What a row is: one bag, two bags, or a bag for each of its words."""

@@ -9,7 +9,7 @@ from cofi_cli.config import RunConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.tasks import EXTRA, Task, Taught, load_task, no_labels, with_extra
-from cofi_cli.tasks.agreement import AGREEMENT, TeacherAnswers, save_answers
+from cofi_cli.tasks.teacher.agreement import AGREEMENT, TeacherAnswers, save_answers
 from cofi_cli.training.evaluation import predict
 from cofi_cli.training.session import Session
 
