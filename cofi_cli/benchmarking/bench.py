@@ -77,7 +77,7 @@ def bench(
 
     For a single run as target, bench.json and the run's report are written.
     A failed gate is a row in the result, not an error: see
-    :func:`cofi_cli.runs.gates.gate_error`.
+    :func:`cofi_cli.runs.gate_results.gate_error`.
 
     Args:
         targets: runs, model folders, ONNX files; see

@@ -139,7 +139,7 @@ def bench(
     title = f"cofi bench {' '.join(map(str, places))}"
     say(f"Benchmarking {', '.join(map(str, places))}", quiet=quiet)
     from cofi_cli.benchmarking.bench import bench as run_bench
-    from cofi_cli.runs.gates import gate_error
+    from cofi_cli.runs.gate_results import gate_error
     from cofi_cli.runtime.named_task import named_task
 
     progress = make_progress(quiet=quiet)

@@ -1,4 +1,4 @@
-"""What there is to export behind a path: a run, a model folder, or a hub id."""
+"""A checkpoint as an export takes it: the model with its head, and its config.json."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cofi_cli.errors import CofiError
-from cofi_cli.tasks.teacher.labels import label_names
+from cofi_cli.tasks.teacher.taught import label_names
 
 if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask

@@ -12,7 +12,7 @@ from cofi_cli.report.pictures.latency import latency_svg
 from cofi_cli.report.report import conditions
 from cofi_cli.report.tables import case_table, change_table, gate_table, score_table
 from cofi_cli.runs import write_json, write_text
-from cofi_cli.runs.gates import gate_error
+from cofi_cli.runs.gate_results import gate_error
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from cofi_cli import format as text
 from cofi_cli.format import MISSING, Table, get
-from cofi_cli.runs.gates import describe_gate
+from cofi_cli.runs.gate_results import describe_gate
 
 Json = dict[str, Any]
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from cofi_cli.tasks.teacher.labels import label_names, renumbered, say_nothing
+from cofi_cli.tasks.teacher.taught import label_names, renumbered, say_nothing
 
 if TYPE_CHECKING:
     from cofi_cli.tasks import Task

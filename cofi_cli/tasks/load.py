@@ -15,7 +15,7 @@ from cofi_cli.tasks.builtin.tokens import TOKEN_TASKS, load_builtin
 from cofi_cli.tasks.files.plain_text import read_text_rows
 from cofi_cli.tasks.rows import Split
 from cofi_cli.tasks.task import Task
-from cofi_cli.tasks.teacher.labels import Taught
+from cofi_cli.tasks.teacher.taught import Taught
 from cofi_cli.tasks.teacher.unlabelled import forget_labels, no_teacher, task_from_texts
 
 EXTRA = "extra"

@@ -80,7 +80,7 @@ class Task:
         Raises:
             CofiError: the tokenizer does not serve this kind, or takes fewer tokens.
         """
-        from cofi_cli.tasks.kinds.encoding import encode
+        from cofi_cli.tasks.kinds.encoders import encode
 
         rows = self.splits[split]
         if limit is not None:
@@ -109,7 +109,7 @@ class Task:
         Raises:
             ValueError: the shapes do not fit, or a logit is not finite.
         """
-        from cofi_cli.tasks.kinds.scoring import SCORERS
+        from cofi_cli.tasks.kinds.scorers import SCORERS
         from cofi_cli.tasks.teacher.agreement import TeacherAnswers, agreement
 
         if isinstance(reference, TeacherAnswers):

@@ -18,7 +18,7 @@ from cofi_cli.exporting.export import export, is_fresh
 from cofi_cli.exporting.graphs import choice
 from cofi_cli.runs import RunDir, read_json, write_json
 from cofi_cli.runs.export_record import DEFAULTS, options_of
-from cofi_cli.runs.gates import gate_error
+from cofi_cli.runs.gate_results import gate_error
 from cofi_cli.runtime.client import WorkerClient
 from cofi_cli.runtime.inputs import pad, synthetic_rows
 from cofi_cli.tasks import load_task

@@ -22,7 +22,7 @@ from cofi_cli.exporting.precision import fallback
 from cofi_cli.exporting.precision.fp16 import names, to_fp16
 from cofi_cli.exporting.precision.sensitivity import by_layer
 from cofi_cli.runs import RunDir, read_json
-from cofi_cli.runs.gates import gate_error
+from cofi_cli.runs.gate_results import gate_error
 from cofi_cli.runtime import providers
 from cofi_cli.runtime.client import WorkerClient
 from cofi_cli.runtime.inputs import pad, synthetic_rows

@@ -23,7 +23,7 @@ from cofi_cli.benchmarking.gates.regression import (
 from cofi_cli.errors import GATE, UNREACHABLE, USAGE, CofiError
 from cofi_cli.report.tables import change_table, gate_table
 from cofi_cli.runs import write_json
-from cofi_cli.runs.gates import describe_gate, gate_error
+from cofi_cli.runs.gate_results import describe_gate, gate_error
 from cofi_cli.runtime.statistics import change, summarize
 
 Json = dict[str, Any]

@@ -3,7 +3,7 @@ import pytest
 from cofi_cli.benchmarking.gates.thresholds import check_gates, drop_gates, speedup_gates
 from cofi_cli.errors import GATE, CofiError
 from cofi_cli.report.tables import gate_table
-from cofi_cli.runs.gates import gate_error
+from cofi_cli.runs.gate_results import gate_error
 
 
 def row(case, ratio, verdict="faster", model="model"):

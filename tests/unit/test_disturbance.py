@@ -14,7 +14,7 @@ from cofi_cli.benchmarking.gates.compatibility import unlike
 from cofi_cli.benchmarking.gates.fail_if import parse_conditions
 from cofi_cli.benchmarking.gates.regression import regression_gates
 from cofi_cli.benchmarking.gates.thresholds import speedup_gates
-from cofi_cli.runs.gates import describe_gate, gate_error
+from cofi_cli.runs.gate_results import describe_gate, gate_error
 from cofi_cli.runtime import disturbance
 from cofi_cli.runtime.disturbance import BUSY, LEAST, SWITCHES, Counters, Watch, read_counters
 from cofi_cli.runtime.timing import Case, Inputs, Schedule, time_case

@@ -25,7 +25,7 @@ from cofi_cli.tasks.rows import Split
 from cofi_cli.tasks.task import Task
 from cofi_cli.tasks.teacher.agreement import AGREEMENT, MEANS
 from cofi_cli.tasks.teacher.hold_out import hold_out
-from cofi_cli.tasks.teacher.labels import Taught, in_order_of
+from cofi_cli.tasks.teacher.taught import Taught, in_order_of
 
 
 def no_teacher() -> CofiError:

@@ -17,7 +17,7 @@ from cofi_cli.config import RunConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig
 from cofi_cli.tasks import Task
-from cofi_cli.tasks.teacher.labels import foreign_label, label_names, places, say_nothing
+from cofi_cli.tasks.teacher.taught import foreign_label, label_names, places, say_nothing
 from cofi_cli.training.distiller import uses_layers
 from cofi_cli.training.outcome.artefacts import plan_of
 from cofi_cli.training.preflight.embedder import given_teacher

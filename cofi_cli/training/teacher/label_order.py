@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from cofi_cli.modeling import CofiForTask
-from cofi_cli.tasks.teacher.labels import label_names, places
+from cofi_cli.tasks.teacher.taught import label_names, places
 
 
 def put_in_order(model: CofiForTask, config: Mapping[str, Any], labels: Sequence[str]) -> bool:
