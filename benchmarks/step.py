@@ -19,8 +19,8 @@ from cofi_cli.architectures import load_dense
 from cofi_cli.modeling import CofiForSequenceClassification, Masks
 from cofi_cli.pruning.gates import Gates
 from cofi_cli.pruning.sparsity import EncoderShape
-from cofi_cli.training.optim import WeightOptimizer
-from cofi_cli.training.precision import autocast
+from cofi_cli.training.stages.optim import WeightOptimizer
+from cofi_cli.training.stages.precision import autocast
 
 ROWS, LENGTH, STEPS = 32, 24, 8
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Kind = Literal[
     "classification", "regression", "multilabel", "ranking", "tokens", "span", "embedding"
 ]
-"""Kinds of task; :data:`cofi_cli.tasks.kinds.KINDS` says what each means."""
+"""Kinds of task; :data:`cofi_cli.tasks.kinds.specs.KINDS` says what each means."""
 SUFFIX_KINDS: dict[str, Kind] = dict.fromkeys((".conll", ".bio", ".iob", ".iob2"), "tokens")
 """Extensions of own files that tell what they hold."""
 GateGroup = Literal["head", "attention", "ffn_dim", "ffn", "hidden"]

@@ -1,6 +1,123 @@
-"""How numbers look."""
+"""How numbers and tables look in reports; the console renders the same tables in its own way."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MISSING = "-"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Plain cells under column names. The first column is text, the others are figures."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> str:
+        """Return it as a Markdown table, without the title."""
+        head = [
+            _line(self.columns),
+            _line(["---", *["---:"] * (len(self.columns) - 1)]),
+        ]
+        return "\n".join([*head, *(_line(row) for row in self.rows)])
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def get(value: Any, path: str) -> Any:
+    """Look up ``"teacher.score"`` in nested dicts; ``None`` where any part is missing."""
+    for key in path.split("."):
+        if not isinstance(value, dict) or key not in value:
+            return None
+        value = value[key]
+    return value
+
+
+def count(value: float | None) -> str:
+    """Show a number of weights: ``10.64M``."""
+    if value is None:
+        return MISSING
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= size:
+            return f"{value / size:.2f}{unit}"
+    return f"{value:.0f}"
+
+
+def size(value: float | None) -> str:
+    """Show bytes: ``42.6 MB``."""
+    if value is None:
+        return MISSING
+    for unit, power in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if abs(value) >= power:
+            return f"{value / power:.1f} {unit}"
+    return f"{value:.0f} B"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """Show a figure with a fixed number of digits."""
+    return MISSING if value is None else f"{value:.{digits}f}"
+
+
+def score(row: Mapping[str, Any]) -> str:
+    """Show a score of export.json: ``85.3``, ``85.05 (-0.25, standard error 1.77)``."""
+    words = number(row.get("score"))
+    if "drop" not in row:
+        return words
+    error = f", standard error {row['standard_error']:.2f}" if "standard_error" in row else ""
+    return f"{words} ({0 - row['drop']:+.2f}{error})"
+
+
+def milliseconds(value: float | None) -> str:
+    """Show milliseconds with three significant digits: ``0.842``, ``17.3``, ``395``."""
+    if value is None:
+        return MISSING
+    digits = 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:.{digits}f}"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Show a fraction in percent: ``95.0 %``."""
+    return MISSING if value is None else f"{100 * value:.{digits}f} %"
+
+
+def duration(seconds: float | None) -> str:
+    """Show a duration: ``42 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    if seconds is None:
+        return MISSING
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def factor(over: float | None, under: float | None) -> str:
+    """Show how many times smaller the second is: ``20.1x``."""
+    return f"{over / under:.1f}x" if over and under else MISSING
+
+
+def speedup(row: dict[str, Any] | None) -> str:
+    """Show a speedup row of bench.json: ``12.3x (12.0 to 12.6)``, or that it is none."""
+    if row is None:
+        return MISSING
+    low, high = row["interval"]
+    if row["verdict"] == "none":
+        return f"none ({low:.2f} to {high:.2f})"
+    return f"{row['ratio']:.2f}x ({low:.2f} to {high:.2f})"
+
+
+def metric(score: Mapping[str, Any]) -> str:
+    """Return a score's metric, and on how many rows where that is a part of them."""
+    name, rows = str(score.get("metric", MISSING)), score.get("rows", 0)
+    whole = score.get("rows_in_all", rows)
+    return name if rows == whole else f"{name}, first {rows:,} of {whole:,} rows"
 
 
 def clock(seconds: float) -> str:

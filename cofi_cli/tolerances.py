@@ -22,3 +22,15 @@ def allowed(tolerance: float, largest: float, *, floor: float = 1.0) -> float:
         floor: what counts as the largest where answers are smaller.
     """
     return tolerance * max(floor, largest)
+
+
+ROUNDING = 1e-9
+"""In whatever unit is compared: points, percent, a ratio. No measurement is as fine."""
+
+
+def within(value: float, most: float) -> bool:
+    """Whether ``value`` is ``most`` or less; 90.0 - 89.5 points are within 0.5.
+
+    What is not a number is within nothing.
+    """
+    return value <= most + ROUNDING

@@ -10,7 +10,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import pytest
 import torch
 
-from cofi_cli.deploy import disturbance
+from cofi_cli.runtime import disturbance
 from tests.tiny import save_bert, save_reviews
 
 torch.set_num_threads(1)

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from cofi_cli.runs import RunDir
-from cofi_cli.training.progress import Silent
+from cofi_cli.training.stages.progress import Silent
 
 
 class StopAt(Silent):

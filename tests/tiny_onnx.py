@@ -10,8 +10,8 @@ import onnx
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 
-from cofi_cli.deploy.source import weights_digest
 from cofi_cli.runs import RunDir, write_json
+from cofi_cli.runs.export_record import weights_digest
 from tests.tiny import quick_config
 
 WIDTH, VOCAB = 16, 40

@@ -24,17 +24,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from cofi_cli.deploy import environment, stats
-from cofi_cli.deploy.blocks import graph_name
-from cofi_cli.deploy.build import Build
-from cofi_cli.deploy.candidates import Conditions
-from cofi_cli.deploy.client import open_workers
-from cofi_cli.deploy.forms import SKIP
-from cofi_cli.deploy.graphs import Wish
-from cofi_cli.deploy.providers import torch_serves
-from cofi_cli.deploy.samples import synthetic_rows
-from cofi_cli.deploy.timing import Case, Inputs, Schedule, Turns, time_case
+from cofi_cli.exporting.build import Build
+from cofi_cli.exporting.candidates import Conditions
+from cofi_cli.exporting.graphs.choice import Wish
+from cofi_cli.exporting.graphs.forms import SKIP
 from cofi_cli.modeling import CofiConfig, CofiForSequenceClassification
+from cofi_cli.runs import machine
+from cofi_cli.runs.export_record import graph_name
+from cofi_cli.runtime import statistics
+from cofi_cli.runtime.client import open_workers
+from cofi_cli.runtime.inputs import synthetic_rows
+from cofi_cli.runtime.providers import torch_serves
+from cofi_cli.runtime.timing import Case, Inputs, Schedule, Turns, time_case
 
 HERE = Path(__file__).parent
 VOCAB = 30522
@@ -255,7 +256,7 @@ def case_results(
     """Return what the table says of a case."""
     operations = 2.0 * PRODUCTS * PRODUCT_ROWS[conditions.provider] * PRODUCT[0] * PRODUCT[1]
     rates = {
-        name.removeprefix(RATE): operations / stats.summarize(turns).p50
+        name.removeprefix(RATE): operations / statistics.summarize(turns).p50
         for name, turns in timed.items()
         if name.startswith(RATE)
     }
@@ -263,10 +264,10 @@ def case_results(
     for name in (name for name in timed if not name.startswith(RATE)):
         base = name.removesuffix(REPLAY).removesuffix("_int8").removesuffix("_fp16")
         shape = base.removesuffix(PORTABLE).removesuffix(TORCH)
-        own = stats.summarize(timed[name])
-        product = stats.speedup(timed["dense"], timed[name])
+        own = statistics.summarize(timed[name])
+        product = statistics.speedup(timed["dense"], timed[name])
         dense = name.replace(base, "dense" + (TORCH if base.endswith(TORCH) else ""), 1)
-        equal = stats.speedup(timed[dense], timed[name])
+        equal = statistics.speedup(timed[dense], timed[name])
         is_cut = rows[name]["form"].startswith("lean") or rows[name]["form"] in SKIP
         flops = SHAPES[shape].flops(case.batch, case.seq_len, is_lean=is_cut)
         rate = rates.get(rows[name]["precision"], rates["fp32"])
@@ -373,12 +374,12 @@ def main() -> None:
     options = parser.parse_args()
     provider = options.provider
     if provider == "cpu":
-        cores = environment.physical_cores()
+        cores = machine.physical_cores()
         groups = [((1,), (128,), 1, "int8"), ((32,), (128,), cores, "int8")]
     else:
         groups = [((1, 8, 32, 128), (128, 384), 1, "fp16")]
-    env = environment.describe_machine() | {
-        "packages": environment.versions("onnxruntime", "onnxruntime-gpu", "onnx", "torch")
+    env = machine.describe_machine() | {
+        "packages": machine.versions("onnxruntime", "onnxruntime-gpu", "onnx", "torch")
     }
     results: dict[str, Any] = {
         "provider": provider,

@@ -18,12 +18,13 @@ from typing import Any
 
 from run import HERE, PRUNED, VOCAB, Shape
 
-from cofi_cli.deploy import environment, stats
-from cofi_cli.deploy.client import open_workers
-from cofi_cli.deploy.int8 import RECIPES, quantize, signs_for
-from cofi_cli.deploy.timing import Case, Inputs, Schedule, Turns, time_case
-from cofi_cli.deploy.tracing import write_onnx
+from cofi_cli.exporting.graphs.tracing import write_onnx
+from cofi_cli.exporting.precision.quantization import RECIPES, quantize, signs_for
 from cofi_cli.pruning.rounding import nearest_width
+from cofi_cli.runs import machine
+from cofi_cli.runtime import statistics
+from cofi_cli.runtime.client import open_workers
+from cofi_cli.runtime.timing import Case, Inputs, Schedule, Turns, time_case
 
 FORM = "lean-fused"
 RECIPE = RECIPES[1]
@@ -40,7 +41,7 @@ def rounded(multiple: int) -> Shape:
 
 def files_for(shapes: dict[str, Shape], folder: Path) -> dict[str, dict[str, Path]]:
     """Write every shape; return precision -> name -> file."""
-    signs = signs_for(environment.describe_machine()["flags"])
+    signs = signs_for(machine.describe_machine()["flags"])
     files: dict[str, dict[str, Path]] = {"fp32": {}, "int8": {}}
     for name, shape in shapes.items():
         fp32, int8 = folder / f"{name}.onnx", folder / f"{name}-int8.onnx"
@@ -55,12 +56,12 @@ def compare(shapes: dict[str, Shape], case: Case, timed: dict[str, Turns]) -> li
     work = {name: own.flops(case.batch, case.seq_len, is_lean=True) for name, own in shapes.items()}
     rows = []
     for name in shapes:
-        of = stats.speedup(timed["1"], timed[name])
+        of = statistics.speedup(timed["1"], timed[name])
         more = work[name] / work["1"]
         rows.append(
             {
                 "multiple": int(name),
-                "p50_ms": stats.summarize(timed[name]).p50 * 1e3,
+                "p50_ms": statistics.summarize(timed[name]).p50 * 1e3,
                 "work": more,
                 "speedup": [of.ratio, of.low, of.high],
                 "per_operation": [of.ratio * more, of.low * more, of.high * more],
@@ -107,7 +108,7 @@ def render(results: dict[str, Any]) -> str:
 def main() -> None:
     """Time all shapes in all cases, and write the tables."""
     shapes = {"1": ODD} | {str(multiple): rounded(multiple) for multiple in MULTIPLES}
-    env = environment.describe_machine() | {"packages": environment.versions("onnxruntime")}
+    env = machine.describe_machine() | {"packages": machine.versions("onnxruntime")}
     results: dict[str, Any] = {
         "env": env,
         "form": FORM,
@@ -117,7 +118,7 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as folder:
         for precision, files in files_for(shapes, Path(folder)).items():
-            for batch, threads in ((1, 1), (32, environment.physical_cores())):
+            for batch, threads in ((1, 1), (32, machine.physical_cores())):
                 case = Case(batch, 128)
                 runs = 60 if batch == 1 else 12
                 schedule = Schedule(runs=runs, rounds=6, warmup=2, max_seconds=12)

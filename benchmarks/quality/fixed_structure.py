@@ -21,7 +21,7 @@ from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.sparsity import EncoderShape
 from cofi_cli.runs import write_atomic
-from cofi_cli.training.artefacts import PLAN
+from cofi_cli.training.outcome.artefacts import PLAN
 
 FEW = 0.1
 """Share of weights kept up to which half of the layers go whole."""

@@ -21,9 +21,9 @@ from ours import Json, Opened, measure_file, open_run
 from runs import cofi, read
 from tasks import CALIBRATION_ROWS, Cell
 
-from cofi_cli.deploy.answers import answer_of
 from cofi_cli.pruning.sparsity import EncoderShape
 from cofi_cli.runs import write_json
+from cofi_cli.runtime.outputs import answer_of
 from cofi_cli.tasks import Encoded, Ragged, collate, eval_batches
 
 BATCH_SIZE = 32

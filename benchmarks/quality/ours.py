@@ -13,7 +13,7 @@ from tasks import MODEL, Cell
 
 from cofi_cli.config import RunConfig
 from cofi_cli.tasks import Encoded, Task, load_task
-from cofi_cli.training.embedder_checks import task_tokenizer
+from cofi_cli.training.preflight.embedder import task_tokenizer
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "ablation")]

@@ -20,9 +20,9 @@ from tasks import Cell
 
 from cofi_cli.architectures import load_dense, resolve
 from cofi_cli.runs import write_json
+from cofi_cli.training.baselines.word_bags import Marks
+from cofi_cli.training.baselines.word_vectors import Fit, Fitted, WordVectors, fit
 from cofi_cli.training.evaluation import predict
-from cofi_cli.training.word_bags import Marks
-from cofi_cli.training.word_vectors import Fit, Fitted, WordVectors, fit
 
 TRIES = (Fit(), Fit(learning_rate=3e-4), Fit(epochs=25))
 EMBEDDER_TRIES = (Fit(dropout=0.0), Fit(dropout=0.0, epochs=25))

@@ -1,5 +1,6 @@
 """Adapters between Hugging Face checkpoints and our encoder."""
 
+from cofi_cli.architectures.answers import read_taught
 from cofi_cli.architectures.checkpoints import (
     ADAPTERS,
     adapter_for,
@@ -17,14 +18,13 @@ from cofi_cli.architectures.embedders import (
     read_embedder,
     write_modules,
 )
-from cofi_cli.architectures.source import (
+from cofi_cli.architectures.hub import (
     has_tokenizer,
     load_config_dict,
     load_tokenizer,
     resolve,
     save_tokenizer,
 )
-from cofi_cli.architectures.taught import read_taught
 
 __all__ = [
     "ADAPTERS",

@@ -28,11 +28,11 @@ from cofi_cli.architectures.embedders import (
     read_embedder,
 )
 from cofi_cli.architectures.ernie import ERNIE
+from cofi_cli.architectures.hub import load_config_dict, resolve
 from cofi_cli.architectures.megatron_bert import MEGATRON_BERT
 from cofi_cli.architectures.modernbert import MODERNBERT
 from cofi_cli.architectures.mpnet import MPNET
 from cofi_cli.architectures.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
-from cofi_cli.architectures.source import load_config_dict, resolve
 from cofi_cli.architectures.weights import load_weights, weight_shapes
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import HEADS, CofiConfig, CofiForTask

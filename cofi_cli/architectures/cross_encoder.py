@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cofi_cli.architectures.source import load_config_dict, load_json, resolve
+from cofi_cli.architectures.hub import load_config_dict, load_json, resolve
 
 _KEY = "sentence_transformers"
 _BEFORE_4 = "sbert_ce_default_activation_function"

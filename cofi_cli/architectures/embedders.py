@@ -17,12 +17,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from cofi_cli.architectures.source import (
-    find_file,
-    load_json,
-    load_tokenizer,
-    resolve,
-)
+from cofi_cli.architectures.hub import find_file, load_json, load_tokenizer, resolve
 from cofi_cli.architectures.weights import load_weights
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiForTask

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cofi_cli.architectures.source import UNREACHABLE_HINT, find_file, load_json
+from cofi_cli.architectures.hub import UNREACHABLE_HINT, find_file, load_json
 from cofi_cli.errors import UNREACHABLE, CofiError
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")

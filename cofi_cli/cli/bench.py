@@ -16,8 +16,8 @@ from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import RunDir, read_json
 
 if TYPE_CHECKING:
-    from cofi_cli.deploy.result import BenchResult
-    from cofi_cli.deploy.timing import Length
+    from cofi_cli.benchmarking.result import BenchResult
+    from cofi_cli.runtime.timing import Length
 
 _GATES, _SCORES = "Gates (exit code 3 when one fails)", "Scores"
 _OUTPUT = "Output"
@@ -180,9 +180,9 @@ def bench(
     shapes = numbers("--batch", batch), None if seq_len is None else lengths("--seq-len", seq_len)
     title = f"cofi bench {' '.join(map(str, places))}"
     say(f"Benchmarking {', '.join(map(str, places))}", quiet=quiet)
-    from cofi_cli.deploy.bench import bench as run_bench
-    from cofi_cli.deploy.gates import gate_error
-    from cofi_cli.deploy.named_task import named_task
+    from cofi_cli.benchmarking.bench import bench as run_bench
+    from cofi_cli.runs.gate_results import gate_error
+    from cofi_cli.runtime.named_task import named_task
 
     progress = make_progress(quiet=quiet)
     started = False
@@ -297,7 +297,7 @@ def _write(result: BenchResult, *, output: Path | None, ci_dir: Path | None, tit
     step_summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if ci_dir is None and not step_summary:
         return
-    from cofi_cli.deploy.ci import append_summary, write_ci_files
+    from cofi_cli.report.ci import append_summary, write_ci_files
 
     values = result.to_json()
     if ci_dir is not None:
@@ -308,8 +308,8 @@ def _write(result: BenchResult, *, output: Path | None, ci_dir: Path | None, tit
 
 
 def _show(result: BenchResult) -> None:
-    from cofi_cli.deploy import tables as t
-    from cofi_cli.deploy.report import LATENCY
+    from cofi_cli.report import tables as t
+    from cofi_cli.report.report import LATENCY
 
     values, run = result.to_json(), result.run
     tables = [t.case_table(values), t.score_table(values)]

@@ -19,7 +19,7 @@ from rich.table import Table as RichTable
 from cofi_cli.errors import CofiError
 
 if TYPE_CHECKING:
-    from cofi_cli.deploy.text import Table
+    from cofi_cli.format import Table
 
 _FILE_WIDTH = 200
 """Width in columns of a table that does not go to a terminal."""

@@ -13,7 +13,7 @@ from cofi_cli.cli.console import prepare, say, show_json, show_lines, show_table
 from cofi_cli.runs import RunDir
 
 if TYPE_CHECKING:
-    from cofi_cli.deploy.text import Table
+    from cofi_cli.format import Table
 
 _MEASURED = "Conditions to be fast in"
 
@@ -116,7 +116,7 @@ def export(
     del onnx  # the only format, with or without the flag
     place = source if source is not None else str(RunDir.latest().root)
     say(f"Exporting {place}", quiet=quiet)
-    from cofi_cli.deploy.export import export as export_onnx
+    from cofi_cli.exporting.export import export as export_onnx
 
     report = export_onnx(
         place,
@@ -140,9 +140,9 @@ def export(
 
 
 def _show(report: dict[str, Any]) -> None:
-    from cofi_cli.deploy import text
-    from cofi_cli.deploy.blocks import graph_name
-    from cofi_cli.deploy.onnx_card import precision_name
+    from cofi_cli import format as text
+    from cofi_cli.report.cards.onnx import precision_name
+    from cofi_cli.runs.export_record import graph_name
 
     rows = tuple(
         (
@@ -166,7 +166,7 @@ def _show(report: dict[str, Any]) -> None:
 
 
 def _candidates(name: str, rows: list[dict[str, Any]], conditions: dict[str, Any]) -> Table:
-    from cofi_cli.deploy import text
+    from cofi_cli import format as text
 
     cells = tuple(
         (

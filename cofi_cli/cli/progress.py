@@ -22,7 +22,7 @@ from cofi_cli.cli.console import stderr
 from cofi_cli.format import clock
 
 if TYPE_CHECKING:
-    from cofi_cli.training.progress import Progress as TrainingProgress
+    from cofi_cli.training.stages.progress import Progress as TrainingProgress
 
 LINE_SECONDS = 10.0
 """Seconds between two lines where there is no terminal."""

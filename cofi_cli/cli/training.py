@@ -77,7 +77,7 @@ def run_training(
 ) -> None:
     """Train, write the report, show it."""
     from cofi_cli import training
-    from cofi_cli.deploy.report import write_report
+    from cofi_cli.report.report import write_report
 
     say(f"Run folder: {run.root}", quiet=quiet)
     progress = make_progress(quiet=quiet)
@@ -98,8 +98,8 @@ def run_training(
 
 def show_report(report: Mapping[str, Any], run: RunDir) -> None:
     """Write the report's tables, the structure and the next command to stdout."""
-    from cofi_cli.deploy.structure import structure_lines
-    from cofi_cli.deploy.tables import stage_table, summary_table
+    from cofi_cli.report.bars import structure_lines
+    from cofi_cli.report.tables import stage_table, summary_table
 
     show_tables([summary_table(dict(report)), stage_table(dict(report))])
     lines = []
@@ -125,7 +125,7 @@ def _some(labels: Sequence[str]) -> str:
 
 def show_plan(config: RunConfig, run: RunDir, *, resume: bool, as_json: bool) -> None:
     """``--dry-run``: check everything and show what a run would do."""
-    from cofi_cli.deploy.text import Table
+    from cofi_cli.format import Table
     from cofi_cli.training import dry_run
 
     plan = dry_run(config, run, resume=resume) | {"output": str(run.root)}

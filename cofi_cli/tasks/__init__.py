@@ -1,25 +1,12 @@
 """Tasks: data, preprocessing and metric. :func:`load_task` finds one by its configuration."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
-
-from cofi_cli.config import TaskConfig
-from cofi_cli.errors import CofiError, unknown
-from cofi_cli.tasks.embedding_task import STSB, stsb_embedding
-from cofi_cli.tasks.encoding import Encoded, Ragged, batches, collate, encode, eval_batches
-from cofi_cli.tasks.glue import GLUE, glue_from_folder
-from cofi_cli.tasks.squad_task import SQUAD, squad_task
-from cofi_cli.tasks.task import Split, Task
-from cofi_cli.tasks.taught import Taught
-from cofi_cli.tasks.text_files import read_text_rows
-from cofi_cli.tasks.token_builtin import TOKEN_TASKS, load_builtin
-from cofi_cli.tasks.unlabelled import forget_labels, no_labels, no_teacher, task_from_texts
-
-EXTRA = "extra"
-"""Name of the split of texts that the teacher alone answers for."""
+from cofi_cli.tasks.encoded import Encoded, Ragged, batches, collate, eval_batches
+from cofi_cli.tasks.kinds.encoders import encode
+from cofi_cli.tasks.load import EXTRA, load_task, task_names, with_extra
+from cofi_cli.tasks.rows import Split
+from cofi_cli.tasks.task import Task
+from cofi_cli.tasks.teacher.taught import Taught
+from cofi_cli.tasks.teacher.unlabelled import no_labels, no_teacher
 
 __all__ = [
     "EXTRA",
@@ -38,104 +25,3 @@ __all__ = [
     "task_names",
     "with_extra",
 ]
-
-
-def task_names() -> list[str]:
-    """Return the names that ``--task`` knows."""
-    return list(BUILTIN)
-
-
-def load_task(config: TaskConfig, taught: Taught | None = None) -> Task:
-    """Load the task that a configuration names, or the user's own files.
-
-    Args:
-        config: what to load.
-        taught: what the teacher answers, where ``config.unlabelled`` leaves that to it; an
-            embedder has no labels to leave unread.
-
-    Raises:
-        CofiError: an unknown name, options that exclude each other, or a fault in the data;
-            exit code 6 if the data cannot be reached.
-    """
-    name, files = config.name, (config.train, config.validation, config.test)
-    if config.unlabelled and taught is None and config.kind != "embedding":
-        raise no_teacher()
-    if name is None:
-        if taught is not None and config.train is not None:
-            return task_from_texts(config, taught)
-        from cofi_cli.tasks.own_files import task_from_own_files
-
-        return task_from_own_files(config)
-    if name not in BUILTIN:
-        raise unknown(
-            "task",
-            name,
-            task_names(),
-            hint="For your own files: --train and --validation",
-        )
-    if any(files):
-        raise CofiError(
-            f"--task {name} and --train, --validation or --test exclude each other.",
-            hint=f"Leave out --task for your own files; for {name} in local files use --data DIR.",
-        )
-    given = {"--text": config.text, "--label": config.label}
-    unread = [flag for flag, value in given.items() if value]
-    if unread and name not in TOKEN_TASKS:
-        raise CofiError(
-            f"{' and '.join(unread)} would be ignored: task {name} has columns of its own.",
-            hint="They are for your own files: --train and --validation.",
-        )
-    task = BUILTIN[name](config)
-    return task if taught is None else forget_labels(task, taught)
-
-
-def with_extra(task: Task, config: TaskConfig) -> Task:
-    """Return a task with the texts of ``extra`` as a split of their own, without labels.
-
-    Raises:
-        CofiError: the file is not there (exit code 6), faulty, or has other texts a row.
-    """
-    if config.extra is None:
-        return task
-    path = Path(config.extra)
-    extra = Split(read_text_rows(path, task.kind, config), None)
-    wanted, found = (len(s.texts[0]) for s in (task.splits["train"], extra))
-    if task.kind != "tokens" and wanted != found:
-        raise CofiError(
-            f"{path} has {found} texts a row; the training rows of task '{task.name}' have "
-            f"{wanted}.",
-            hint="Name the columns: --text COLUMN, twice for pairs.",
-        )
-    return replace(task, splits={**task.splits, EXTRA: extra}, fingerprint={})
-
-
-def _glue(config: TaskConfig) -> Task:
-    assert config.name is not None
-    if config.data:
-        return glue_from_folder(
-            config.name,
-            Path(config.data),
-            max_length=config.max_length,
-            unlabelled=config.unlabelled,
-        )
-    from cofi_cli.tasks.hub import glue_from_hub
-
-    return glue_from_hub(config.name, max_length=config.max_length)
-
-
-def _demo(config: TaskConfig) -> Task:
-    if config.data:
-        raise CofiError("The task 'demo' takes no --data: it reads this Python's own library.")
-    from cofi_cli.tasks.demo import demo_task
-
-    return demo_task(max_length=config.max_length)
-
-
-BUILTIN: dict[str, Callable[[TaskConfig], Task]] = {
-    **dict.fromkeys(GLUE, _glue),
-    **dict.fromkeys(SQUAD, squad_task),
-    **dict.fromkeys(TOKEN_TASKS, load_builtin),
-    STSB: stsb_embedding,
-    "demo": _demo,
-}
-"""Built-in task -> what loads it, from ``data`` or the hub."""

@@ -2,47 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from cofi_cli.tasks.kinds import KINDS, Kind, KindSpec
+from cofi_cli.tasks.kinds.specs import KINDS, Kind, KindSpec
+from cofi_cli.tasks.rows import Split, fingerprint
 
 if TYPE_CHECKING:
-    from cofi_cli.tasks.agreement import TeacherAnswers
-    from cofi_cli.tasks.encoding import Encoded
-
-
-@dataclass(frozen=True)
-class Split:
-    """Raw rows.
-
-    Attributes:
-        texts: one string a row, two for a pair (question and context, for spans), or for
-            tagging the row's words.
-        labels: a class index, or a number, a row; for several classes a row a 0 or 1 for each;
-            for tagging a tag's index for each word; for spans a list of (answer, character
-            where it starts). ``None`` where they are not known.
-    """
-
-    texts: list[tuple[str, ...]]
-    labels: list[Any] | None
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.texts)
-
-
-def fingerprint(split: Split) -> str:
-    """Return the SHA-256 of a split's rows, in order, as hexadecimal digits."""
-    digest = hashlib.sha256()
-    labels = split.labels if split.labels is not None else [None] * len(split)
-    for texts, label in zip(split.texts, labels, strict=True):
-        digest.update(json.dumps([*texts, label]).encode())
-        digest.update(b"\n")
-    return digest.hexdigest()
+    from cofi_cli.tasks.encoded import Encoded
+    from cofi_cli.tasks.teacher.agreement import TeacherAnswers
 
 
 @dataclass(frozen=True)
@@ -54,7 +23,7 @@ class Task:
         kind: what the model's head predicts.
         labels: label names in the order of their indices; empty for regression.
         metrics: what the kind's scorer knows, such as the names of
-            :data:`~cofi_cli.tasks.metrics.METRICS`; the first is the headline.
+            :data:`~cofi_cli.tasks.metrics.basic.METRICS`; the first is the headline.
         splits: ``train``, ``validation``, and where there is one ``test``; MNLI has
             ``validation_mismatched`` too.
         max_length: longest input in tokens; longer ones are truncated.
@@ -101,7 +70,7 @@ class Task:
         """Return a tokenizer as the kind needs it; this one belongs beside the model."""
         if self.kind != "tokens":
             return tokenizer
-        from cofi_cli.tasks.token_encoding import for_words
+        from cofi_cli.tasks.kinds.tokens import for_words
 
         return for_words(tokenizer)
 
@@ -111,7 +80,7 @@ class Task:
         Raises:
             CofiError: the tokenizer does not serve this kind, or takes fewer tokens.
         """
-        from cofi_cli.tasks.encoding import encode
+        from cofi_cli.tasks.kinds.encoders import encode
 
         rows = self.splits[split]
         if limit is not None:
@@ -131,7 +100,7 @@ class Task:
 
         Args:
             outputs: (rows, num_labels), or (rows,) for one number a row; for heads that answer
-                for each token a :class:`~cofi_cli.tasks.encoding.Ragged` of (length, num_labels).
+                for each token a :class:`~cofi_cli.tasks.encoded.Ragged` of (length, num_labels).
             reference: what :attr:`Encoded.reference` of the same rows holds.
 
         Returns:
@@ -140,8 +109,8 @@ class Task:
         Raises:
             ValueError: the shapes do not fit, or a logit is not finite.
         """
-        from cofi_cli.tasks.agreement import TeacherAnswers, agreement
-        from cofi_cli.tasks.scoring import SCORERS
+        from cofi_cli.tasks.kinds.scorers import SCORERS
+        from cofi_cli.tasks.teacher.agreement import TeacherAnswers, agreement
 
         if isinstance(reference, TeacherAnswers):
             return agreement(self.kind, outputs, reference)

@@ -2,8 +2,8 @@
 
 from cofi_cli.training.dry_run import dry_run
 from cofi_cli.training.finetune import finetune
-from cofi_cli.training.interrupts import Diverged, Interrupted
 from cofi_cli.training.pipeline import prune
-from cofi_cli.training.progress import Progress
+from cofi_cli.training.stages.interrupts import Diverged, Interrupted
+from cofi_cli.training.stages.progress import Progress
 
 __all__ = ["Diverged", "Interrupted", "Progress", "dry_run", "finetune", "prune"]

@@ -11,7 +11,7 @@ from cofi_cli.config import DistillConfig
 from cofi_cli.modeling import MaskedOutput
 from cofi_cli.pruning.distillation import LayerLoss
 from cofi_cli.training.objective import Objective
-from cofi_cli.training.teacher_outputs import TeacherOutputs, real_positions, select_positions
+from cofi_cli.training.teacher.outputs import TeacherOutputs, real_positions, select_positions
 
 
 class Distiller(nn.Module):

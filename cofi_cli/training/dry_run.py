@@ -10,16 +10,16 @@ from typing import Any
 from cofi_cli.config import RunConfig
 from cofi_cli.pruning.distillation import teacher_taps
 from cofi_cli.runs import RunDir
-from cofi_cli.training.augmentation import imitated_rows
-from cofi_cli.training.checks import check_target, guard_data, guard_folder, wide_numbers
-from cofi_cli.training.costs import estimate, fit, measure_costs
-from cofi_cli.training.embedder_checks import given_teacher
-from cofi_cli.training.interrupts import StopFlag
-from cofi_cli.training.run_task import load_run_task
-from cofi_cli.training.schedule import Schedule, slow_gates, total_steps
+from cofi_cli.training.preflight.embedder import given_teacher
+from cofi_cli.training.preflight.run import check_target, guard_data, guard_folder, wide_numbers
+from cofi_cli.training.preflight.teacher import check_given_teacher
 from cofi_cli.training.session import open_session
-from cofi_cli.training.teacher import load_for_task
-from cofi_cli.training.teacher_checks import check_given_teacher
+from cofi_cli.training.stages.interrupts import StopFlag
+from cofi_cli.training.stages.schedule import Schedule, slow_gates, total_steps
+from cofi_cli.training.teacher.augmentation import imitated_rows
+from cofi_cli.training.teacher.obtain import load_for_task
+from cofi_cli.training.teacher.task import load_run_task
+from cofi_cli.training.time_budget import estimate, fit, measure_costs
 
 
 def dry_run(

@@ -12,28 +12,24 @@ from cofi_cli.config import DistillConfig, RunConfig, TeacherConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig, CofiForTask
 from cofi_cli.runs import RunDir
+from cofi_cli.runs.claim import claim
 from cofi_cli.tasks import Task
-from cofi_cli.training.artefacts import PLAN, plan_of, save_compact, save_dense_model
-from cofi_cli.training.checks import guard_folder
-from cofi_cli.training.claim import claim
-from cofi_cli.training.dense_stage import DenseStage
 from cofi_cli.training.distiller import Distiller
 from cofi_cli.training.evaluation import evaluate
-from cofi_cli.training.finished import finish, finished_report
-from cofi_cli.training.interrupts import stop_flag
-from cofi_cli.training.loop import StageTime, has_begun, run_stage
-from cofi_cli.training.progress import Progress
-from cofi_cli.training.recover_stage import RecoverStage
-from cofi_cli.training.results import finetune_report
-from cofi_cli.training.run_task import ask_teacher, load_run_task
-from cofi_cli.training.schedule import total_steps
+from cofi_cli.training.outcome.artefacts import PLAN, plan_of, save_compact, save_dense_model
+from cofi_cli.training.outcome.finish import finish, finished_report
+from cofi_cli.training.outcome.summary import finetune_report
+from cofi_cli.training.preflight.run import guard_folder
+from cofi_cli.training.preflight.teacher import check_given_teacher
 from cofi_cli.training.session import Session, open_session
-from cofi_cli.training.teacher import (
-    load_for_task,
-    make_teacher_outputs,
-    prepare_outputs,
-)
-from cofi_cli.training.teacher_checks import check_given_teacher
+from cofi_cli.training.stages.dense import DenseStage
+from cofi_cli.training.stages.interrupts import stop_flag
+from cofi_cli.training.stages.loop import StageTime, has_begun, run_stage
+from cofi_cli.training.stages.progress import Progress
+from cofi_cli.training.stages.recover import RecoverStage
+from cofi_cli.training.stages.schedule import total_steps
+from cofi_cli.training.teacher.obtain import load_for_task, make_teacher_outputs, prepare_outputs
+from cofi_cli.training.teacher.task import ask_teacher, load_run_task
 
 _STAGE = "finetune"
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from cofi_cli.modeling.losses import CLOSED, sequence_loss, span_loss, token_loss
 from cofi_cli.pruning.distillation import prediction_loss
-from cofi_cli.tasks.kinds import Kind
+from cofi_cli.tasks.kinds.specs import Kind
 
 
 class Objective:

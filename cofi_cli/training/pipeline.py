@@ -12,35 +12,31 @@ from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.runs import RunDir, write_text
-from cofi_cli.training.artefacts import save_compact
-from cofi_cli.training.augmentation import imitated_rows
-from cofi_cli.training.baseline import word_vector_baseline
-from cofi_cli.training.checkpoint import load_state, save_state
-from cofi_cli.training.checks import check_target, guard_folder
-from cofi_cli.training.claim import claim
-from cofi_cli.training.costs import obtain_schedule
+from cofi_cli.runs.claim import claim
+from cofi_cli.training.baselines.evaluate import word_vector_baseline
+from cofi_cli.training.baselines.word_vectors import check as check_words
 from cofi_cli.training.distiller import Distiller, load_layer_map
 from cofi_cli.training.evaluation import evaluate
-from cofi_cli.training.finished import finish, finished_report
-from cofi_cli.training.interrupts import stop_flag
-from cofi_cli.training.loop import has_begun, run_stage
-from cofi_cli.training.parity import assert_parity
-from cofi_cli.training.progress import Progress
-from cofi_cli.training.prune_stage import PruneStage
-from cofi_cli.training.recover_stage import RecoverStage
-from cofi_cli.training.results import Pruned, build_report
-from cofi_cli.training.run_task import ask_teacher, load_run_task
-from cofi_cli.training.schedule import Schedule, slow_gates
+from cofi_cli.training.outcome.artefacts import save_compact
+from cofi_cli.training.outcome.finish import finish, finished_report
+from cofi_cli.training.outcome.masked_vs_compact import assert_parity
+from cofi_cli.training.outcome.summary import Pruned, build_report
+from cofi_cli.training.preflight.run import check_target, guard_folder
+from cofi_cli.training.preflight.teacher import check_given_teacher
 from cofi_cli.training.session import Session, open_session
-from cofi_cli.training.student import make_student
-from cofi_cli.training.teacher import (
-    make_teacher_outputs,
-    obtain_teacher,
-    prepare_outputs,
-)
-from cofi_cli.training.teacher_checks import check_given_teacher
-from cofi_cli.training.teacher_outputs import TeacherOutputs
-from cofi_cli.training.word_vectors import check as check_words
+from cofi_cli.training.stages.checkpoint import load_state, save_state
+from cofi_cli.training.stages.interrupts import stop_flag
+from cofi_cli.training.stages.loop import has_begun, run_stage
+from cofi_cli.training.stages.progress import Progress
+from cofi_cli.training.stages.prune import PruneStage
+from cofi_cli.training.stages.recover import RecoverStage
+from cofi_cli.training.stages.schedule import Schedule, slow_gates
+from cofi_cli.training.teacher.augmentation import imitated_rows
+from cofi_cli.training.teacher.obtain import make_teacher_outputs, obtain_teacher, prepare_outputs
+from cofi_cli.training.teacher.outputs import TeacherOutputs
+from cofi_cli.training.teacher.student import make_student
+from cofi_cli.training.teacher.task import ask_teacher, load_run_task
+from cofi_cli.training.time_budget import obtain_schedule
 
 log = logging.getLogger(__name__)
 

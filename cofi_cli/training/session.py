@@ -15,20 +15,16 @@ from accelerate.utils import set_seed
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import ENVIRONMENT, CofiError
 from cofi_cli.runs import RunDir, recorded, write_json, write_text
+from cofi_cli.runs.environment import changes_in_words, describe_environment, resumed_record
 from cofi_cli.tasks import Encoded, Task
-from cofi_cli.training.checks import guard_data, wide_numbers
-from cofi_cli.training.embedder_checks import check_embedders, task_tokenizer
-from cofi_cli.training.environment import (
-    changes_in_words,
-    describe_environment,
-    resumed_record,
-)
-from cofi_cli.training.interrupts import StopFlag
-from cofi_cli.training.metrics_log import MetricsLog
 from cofi_cli.training.objective import OBJECTIVES, Objective
-from cofi_cli.training.precision import bf16_gain, keep_compiled_products, resolve_precision
-from cofi_cli.training.progress import Progress, Silent
-from cofi_cli.training.schedule import check_schedule
+from cofi_cli.training.preflight.embedder import check_embedders, task_tokenizer
+from cofi_cli.training.preflight.run import guard_data, wide_numbers
+from cofi_cli.training.stages.interrupts import StopFlag
+from cofi_cli.training.stages.metrics_log import MetricsLog
+from cofi_cli.training.stages.precision import bf16_gain, keep_compiled_products, resolve_precision
+from cofi_cli.training.stages.progress import Progress, Silent
+from cofi_cli.training.stages.schedule import check_schedule
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +116,7 @@ def open_session(
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     write_text(run.config, text)
     gain = _bf16_gain(config, run, accelerator.device)
-    env = describe_environment(config, task, accelerator.device) | {"bf16_gain": gain}
+    env = describe_environment(config, task.fingerprint, accelerator.device) | {"bf16_gain": gain}
     before = recorded(run)
     if note := changes_in_words(before, env):
         log.warning("%s", note)

@@ -251,7 +251,7 @@ def test_a_teacher_without_a_head(
 def test_the_demo_encoder_that_is_not_installed(
     cofi: Cofi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cofi_cli.architectures.source.DEMO_PACKAGE", "no_such_package")
+    monkeypatch.setattr("cofi_cli.architectures.hub.DEMO_PACKAGE", "no_such_package")
     result = cofi("prune", "--preset", "demo")
     assert result.code == ENVIRONMENT
     assert "pip install 'cofi-cli[demo]'" in result.err

@@ -15,9 +15,9 @@ import typer
 import yaml
 
 from cofi_cli.cli.main import app
-from cofi_cli.deploy.disturbance import BUSY, Watch
 from cofi_cli.errors import GATE, UNREACHABLE, USAGE
 from cofi_cli.runs import read_json, write_json
+from cofi_cli.runtime.disturbance import BUSY, Watch
 from tests.cli.conftest import Cofi
 from tests.tiny_onnx import save_onnx, save_run
 
@@ -253,7 +253,7 @@ QUIET_COFI = """
 import sys
 from pathlib import Path
 from cofi_cli.cli.main import run
-from cofi_cli.deploy import disturbance
+from cofi_cli.runtime import disturbance
 disturbance.STAT = Path("no-stat")
 sys.exit(run(sys.argv[1:]))
 """

@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 TABLE = """
 from cofi_cli.cli import main as cli
 from cofi_cli.cli.console import say, show_lines, show_tables
-from cofi_cli.deploy.structure import structure_lines
-from cofi_cli.deploy.text import Table
+from cofi_cli.report.bars import structure_lines
+from cofi_cli.format import Table
 
 def run(arguments):
     show_tables([Table("ONNX", ("file", "max |\u0394| against torch"), (("model.onnx", "1e-06"),))])

@@ -14,9 +14,9 @@ import typer
 from cofi_cli import __version__
 from cofi_cli.cli.main import app
 from cofi_cli.config import Kind, RunConfig
-from cofi_cli.deploy.export import PRECISIONS
-from cofi_cli.deploy.forms import FORMS
-from cofi_cli.deploy.tracing import OPSETS
+from cofi_cli.exporting.export import PRECISIONS
+from cofi_cli.exporting.graphs.forms import FORMS
+from cofi_cli.exporting.graphs.tracing import OPSETS
 from cofi_cli.presets import preset_names, preset_text
 from tests.cli.conftest import Cofi
 

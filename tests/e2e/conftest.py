@@ -10,7 +10,7 @@ import yaml
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
 from cofi_cli.config import RunConfig, TaskConfig
-from cofi_cli.deploy.export import export
+from cofi_cli.exporting.export import export
 from cofi_cli.modeling import CofiConfig, CofiForSequenceClassification
 from cofi_cli.runs import RunDir, write_json
 

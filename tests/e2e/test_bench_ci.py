@@ -13,23 +13,24 @@ import pytest
 import torch
 from transformers import BertForSequenceClassification
 
+from cofi_cli.benchmarking import bench as bench_module
+from cofi_cli.benchmarking import measure
+from cofi_cli.benchmarking.bench import bench
+from cofi_cli.benchmarking.result import BenchResult
+from cofi_cli.benchmarking.targets import resolve_targets
 from cofi_cli.config import TaskConfig
-from cofi_cli.deploy import bench as bench_module
-from cofi_cli.deploy import measured
-from cofi_cli.deploy.bench import bench
-from cofi_cli.deploy.client import WorkerClient
-from cofi_cli.deploy.export import export
-from cofi_cli.deploy.lengths import longest_input
-from cofi_cli.deploy.numbering import as_numbered
-from cofi_cli.deploy.record import file_digest
-from cofi_cli.deploy.result import BenchResult
-from cofi_cli.deploy.scoring import DevSet
-from cofi_cli.deploy.source import load_model, load_run_task, write_config
-from cofi_cli.deploy.targets import resolve_targets
-from cofi_cli.deploy.wire import unpack
-from cofi_cli.deploy.worker_base import random_inputs
 from cofi_cli.errors import ENVIRONMENT, UNREACHABLE, USAGE, CofiError
+from cofi_cli.exporting.checkpoint import load_model, write_config
+from cofi_cli.exporting.export import export
 from cofi_cli.runs import RunDir, read_json, write_json
+from cofi_cli.runs.export_record import file_digest
+from cofi_cli.runtime.client import WorkerClient
+from cofi_cli.runtime.lengths import longest_input
+from cofi_cli.runtime.protocol import unpack
+from cofi_cli.runtime.recorded_task import load_run_task
+from cofi_cli.runtime.scoring import DevSet
+from cofi_cli.runtime.task_labels import as_numbered
+from cofi_cli.runtime.worker import random_inputs
 from cofi_cli.tasks import Split, load_task
 from tests.architectures import save
 from tests.tiny_onnx import save_onnx, save_run
@@ -244,7 +245,7 @@ def test_a_model_folder_inside_a_run_has_its_own_checkpoint(run: RunDir, tmp_pat
 def test_a_file_that_changes_meanwhile_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_gone: bool
 ) -> None:
-    file, real = save_onnx(tmp_path / "a.onnx"), measured._time
+    file, real = save_onnx(tmp_path / "a.onnx"), measure._time
 
     def time(*arguments: Any) -> Any:
         timed = real(*arguments)
@@ -253,7 +254,7 @@ def test_a_file_that_changes_meanwhile_is_told(
             save_onnx(file, seed=1)
         return timed
 
-    monkeypatch.setattr(measured, "_time", time)
+    monkeypatch.setattr(measure, "_time", time)
     with pytest.raises(CofiError, match="cannot be read now" if is_gone else "changed") as caught:
         bench([file], **QUICK)
     assert str(file) in caught.value.message
@@ -312,7 +313,7 @@ def test_a_slower_run_fails_against_an_earlier_one(
 def test_what_cannot_be_judged_is_refused_before_measuring(
     run: RunDir, result: BenchResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measured, "WorkerClient", None)
+    monkeypatch.setattr(measure, "WorkerClient", None)
     old = write(tmp_path / "old.json", result)
     other = QUICK | {"seq_len": (16,)}
     with pytest.raises(CofiError, match=r"has nothing to compare with: .*b2-s8; .* in b2-s16\."):
@@ -409,7 +410,7 @@ def test_what_cannot_be_scored_is_told_before_timing(
     run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = load_run_task(run)
-    monkeypatch.setattr(measured, "time_case", None)
+    monkeypatch.setattr(measure, "time_case", None)
     with pytest.raises(CofiError, match="a cannot be scored, for there is no tok") as caught:
         bench([save_onnx(tmp_path / "a.onnx")], **QUICK, task=task)
     assert "--no-score" in (caught.value.hint or "")
@@ -423,7 +424,7 @@ def test_two_builds_of_onnxruntime_stop_a_benchmark(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     both = {"onnxruntime": "1.32.0", "onnxruntime-gpu": "1.31.0"}
-    monkeypatch.setattr(bench_module.environment, "versions", lambda *names: both)
+    monkeypatch.setattr(bench_module.machine, "versions", lambda *names: both)
     with pytest.raises(CofiError) as caught:
         bench([save_onnx(tmp_path / "a.onnx")], **QUICK)
     assert caught.value.exit_code == ENVIRONMENT
@@ -495,13 +496,13 @@ def test_rows_are_cut_at_what_models_take(
     limited: str,
 ) -> None:
     longest = []
-    score = measured.score_model
+    score = measure.score_model
 
     def scored(worker: Any, model: Any, dev: DevSet) -> dict[str, Any]:
         longest.append(max(map(len, dev.rows.input_ids)))
         return score(worker, model, dev)
 
-    monkeypatch.setattr(measured, "score_model", scored)
+    monkeypatch.setattr(measure, "score_model", scored)
     task = load_run_task(run)
     assert task is not None
     dev = task.splits["validation"]

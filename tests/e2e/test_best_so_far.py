@@ -11,8 +11,8 @@ import torch
 from cofi_cli.config import RunConfig
 from cofi_cli.runs import RunDir
 from cofi_cli.training import Interrupted, finetune, prune
-from cofi_cli.training.checkpoint import load_state
-from cofi_cli.training.recover_stage import RecoverStage
+from cofi_cli.training.stages.checkpoint import load_state
+from cofi_cli.training.stages.recover import RecoverStage
 from tests.stopping import (
     Crash,
     CrashAt,

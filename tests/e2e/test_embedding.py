@@ -16,12 +16,12 @@ from transformers import AutoModel
 
 import cofi_cli  # noqa: F401  (registers the model type)
 from cofi_cli.architectures import embedder_tokenizer, load_dense
+from cofi_cli.benchmarking.bench import bench
 from cofi_cli.config import RunConfig
-from cofi_cli.deploy.bench import bench
-from cofi_cli.deploy.export import export
-from cofi_cli.deploy.timing import Schedule
 from cofi_cli.errors import CofiError
+from cofi_cli.exporting.export import export
 from cofi_cli.runs import RunDir, read_json
+from cofi_cli.runtime.timing import Schedule
 from cofi_cli.training import dry_run, finetune, prune
 from tests.tiny import quick_config
 from tests.tiny_embedder import WIDTH, save_embedder, save_texts, sentences

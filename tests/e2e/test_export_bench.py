@@ -10,16 +10,17 @@ import torch
 import yaml
 from transformers import BertForSequenceClassification, BertTokenizerFast
 
+from cofi_cli.benchmarking.bench import bench
 from cofi_cli.config import TaskConfig
-from cofi_cli.deploy import graphs, parity
-from cofi_cli.deploy.bench import bench
-from cofi_cli.deploy.client import WorkerClient
-from cofi_cli.deploy.export import export, is_fresh
-from cofi_cli.deploy.gates import gate_error
-from cofi_cli.deploy.record import DEFAULTS, options_of
-from cofi_cli.deploy.samples import pad, synthetic_rows
 from cofi_cli.errors import CofiError
+from cofi_cli.exporting import parity
+from cofi_cli.exporting.export import export, is_fresh
+from cofi_cli.exporting.graphs import choice
 from cofi_cli.runs import RunDir, read_json, write_json
+from cofi_cli.runs.export_record import DEFAULTS, options_of
+from cofi_cli.runs.gate_results import gate_error
+from cofi_cli.runtime.client import WorkerClient
+from cofi_cli.runtime.inputs import pad, synthetic_rows
 from cofi_cli.tasks import load_task
 
 QUICK = {"batch": (1, 2), "seq_len": (8,), "runs": 4, "warmup": 1, "threads": 1, "torch": False}
@@ -72,7 +73,7 @@ def test_the_dense_file_is_the_teacher_as_transformers_runs_it(finished, exporte
 
 
 def test_a_graph_that_differs_is_not_kept(finished, exported, tmp_path, monkeypatch):
-    real = graphs.write_onnx
+    real = choice.write_onnx
 
     def shifted(model, file, **options):
         with torch.no_grad():
@@ -80,7 +81,7 @@ def test_a_graph_that_differs_is_not_kept(finished, exported, tmp_path, monkeypa
             real(model, file, **options)
             model.classifier.bias -= 1e-3
 
-    monkeypatch.setattr(graphs, "write_onnx", shifted)
+    monkeypatch.setattr(choice, "write_onnx", shifted)
     with pytest.raises(CofiError) as caught:
         export(finished, output=tmp_path / "out", graph="plain")
     assert caught.value.exit_code == 4

@@ -16,29 +16,32 @@ from onnx import numpy_helper
 from onnxruntime import InferenceSession
 
 from cofi_cli.architectures import load_tokenizer
-from cofi_cli.deploy import blocks, candidates, eight_bits, fallback, judge, providers
-from cofi_cli.deploy import export as export_module
-from cofi_cli.deploy import graphs as graphs_module
-from cofi_cli.deploy import named_task as named_task_module
-from cofi_cli.deploy.bench import bench
-from cofi_cli.deploy.blocks import in_blocks
-from cofi_cli.deploy.candidates import Conditions, Ranking, rank
-from cofi_cli.deploy.export import export, is_fresh
-from cofi_cli.deploy.forms import FORMS, ON_GPU, SKIP, is_another, unsupported
-from cofi_cli.deploy.fp16 import to_fp16
-from cofi_cli.deploy.graph import inspect
-from cofi_cli.deploy.int8 import RECIPES, Recipe, products, quantize, signs_for
-from cofi_cli.deploy.layers import by_layer, most_sensitive_first
-from cofi_cli.deploy.parity_on_gpu import check_on_gpu
-from cofi_cli.deploy.record import options_of
-from cofi_cli.deploy.samples import pad, synthetic_rows
-from cofi_cli.deploy.source import load_model
-from cofi_cli.deploy.targets import resolve_targets
-from cofi_cli.deploy.timing import Schedule
-from cofi_cli.deploy.traced import Traced
-from cofi_cli.deploy.tracing import residuals_as_sums, write_onnx
+from cofi_cli.benchmarking.bench import bench
+from cofi_cli.benchmarking.targets import resolve_targets
 from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
+from cofi_cli.exporting import acceptance, candidates
+from cofi_cli.exporting import export as export_module
+from cofi_cli.exporting.candidates import Conditions, Ranking, rank
+from cofi_cli.exporting.checkpoint import load_model
+from cofi_cli.exporting.export import export, is_fresh
+from cofi_cli.exporting.gpu_agreement import check_on_gpu
+from cofi_cli.exporting.graphs import blocks
+from cofi_cli.exporting.graphs import choice as graphs_module
+from cofi_cli.exporting.graphs.blocks import in_blocks
+from cofi_cli.exporting.graphs.forms import FORMS, ON_GPU, SKIP, is_another, unsupported
+from cofi_cli.exporting.graphs.modules import Traced
+from cofi_cli.exporting.graphs.tracing import residuals_as_sums, write_onnx
+from cofi_cli.exporting.precision import fallback, int8
+from cofi_cli.exporting.precision.fp16 import to_fp16
+from cofi_cli.exporting.precision.quantization import RECIPES, Recipe, products, quantize, signs_for
+from cofi_cli.exporting.precision.sensitivity import by_layer, most_sensitive_first
 from cofi_cli.runs import RunDir, read_json
+from cofi_cli.runs.export_record import options_of
+from cofi_cli.runtime import named_task as named_task_module
+from cofi_cli.runtime import providers
+from cofi_cli.runtime.inputs import pad, synthetic_rows
+from cofi_cli.runtime.inspection import inspect
+from cofi_cli.runtime.timing import Schedule
 from cofi_cli.tasks import Task
 from tests.architectures import save
 from tests.e2e.conftest import tokenizer
@@ -324,7 +327,7 @@ def test_graphs_that_tie_are_tried_in_blocks_too(finished, tmp_path, monkeypatch
         return Ranking(order, [{"name": name} for name in files], ["lean", "plain"])
 
     monkeypatch.setattr(candidates, "rank", ties)
-    monkeypatch.setattr(eight_bits, "RECIPES", RECIPES[:1])
+    monkeypatch.setattr(int8, "RECIPES", RECIPES[:1])
     options = {"batch": (64,), "seq_len": (32,), "threads": 1, "max_drop": 100.0}
     report = export(finished, output=tmp_path / "onnx", **options)
     of_blocks = [f"{form}, blocks of {n} tokens" for form in ("fused", "lean") for n in (512, 1024)]
@@ -339,7 +342,7 @@ def test_of_8_bits_that_tie_the_first_in_blocks_that_holds_is_kept(
     finished, tmp_path, monkeypatch, losing
 ):
     lean, fused = (f"{form}, {RECIPES[0].name}" for form in ("lean", "fused"))
-    scored = judge.score_model
+    scored = acceptance.score_model
 
     def ties(files, conditions):
         places = [fused, lean] if any("blocks" in name for name in files) else [lean]
@@ -354,8 +357,8 @@ def test_of_8_bits_that_tie_the_first_in_blocks_that_holds_is_kept(
         return scored(worker, model, dev) | {"score": 80.0 - drop}
 
     monkeypatch.setattr(candidates, "rank", ties)
-    monkeypatch.setattr(judge, "score_model", score)
-    monkeypatch.setattr(eight_bits, "RECIPES", RECIPES[:1])
+    monkeypatch.setattr(acceptance, "score_model", score)
+    monkeypatch.setattr(int8, "RECIPES", RECIPES[:1])
     options = {"batch": (64,), "seq_len": (32,), "threads": 1, "precision": "int8"}
     rows = export(finished, output=tmp_path / "onnx", **options)["models"]
     kept = "lean" if losing == "fused" else "fused"
@@ -406,7 +409,7 @@ def test_blocks_that_lose_rows_are_left_out(finished, tmp_path, monkeypatch):
 
 
 def test_blocks_of_8_bits_keep_the_score_or_go(finished, tmp_path, monkeypatch):
-    score = judge.score_model
+    score = acceptance.score_model
 
     def scored(worker, model, dev):
         row = score(worker, model, dev)
@@ -414,7 +417,7 @@ def test_blocks_of_8_bits_keep_the_score_or_go(finished, tmp_path, monkeypatch):
         return row | ({"score": row["score"] - 5.0} if is_hurt else {})
 
     monkeypatch.setattr(candidates, "rank", blocks_win)
-    monkeypatch.setattr(judge, "score_model", scored)
+    monkeypatch.setattr(acceptance, "score_model", scored)
     options = {"batch": (64,), "seq_len": (32,), "threads": 1, "max_drop": 4.0}
     report = export(finished, output=tmp_path / "onnx", precision="int8", **options)
     rows = report["models"]
@@ -485,7 +488,7 @@ def test_a_form_that_the_teacher_loses_is_left_out_for_both(finished, tmp_path, 
 
 
 def test_a_form_that_a_gpu_answers_otherwise_is_left_out(finished, tmp_path, monkeypatch, gpu):
-    check = judge.check_on_gpu
+    check = acceptance.check_on_gpu
 
     def strict(model, file, rows, *, threads):
         if "fused-skip" in file.name:
@@ -495,7 +498,7 @@ def test_a_form_that_a_gpu_answers_otherwise_is_left_out(finished, tmp_path, mon
     def skip_wins(files, _):
         return Ranking(sorted(files, key=lambda name: name != "fused-skip"), [{}])
 
-    monkeypatch.setattr(judge, "check_on_gpu", strict)
+    monkeypatch.setattr(acceptance, "check_on_gpu", strict)
     monkeypatch.setattr(candidates, "rank", skip_wins)
     report = export(finished, output=tmp_path / "onnx", provider="cuda")
     assert report["models"]["model"]["form"] == "plain"
@@ -525,7 +528,7 @@ def test_int8_that_cannot_be_had_leaves_auto_its_fp32(finished, tmp_path, monkey
     def broken(*_, **__):
         raise CofiError("A worker was killed.", exit_code=ENVIRONMENT)
 
-    monkeypatch.setattr(eight_bits, "quantize", broken)
+    monkeypatch.setattr(int8, "quantize", broken)
     wish = {"output": tmp_path / "onnx", "graph": "plain"}
     report = export(finished, precision="auto", **wish)
     assert set(report["models"]) == {"model", "dense"} and report["picked"] == "model.onnx"
@@ -567,8 +570,8 @@ def test_int8_that_loses_too_much_falls_back_layer_by_layer(finished, tmp_path, 
         )
         return {"metric": "accuracy", "score": 50.0 if is_hurt else 80.0}
 
-    monkeypatch.setattr(judge, "score_model", score)
-    monkeypatch.setattr(eight_bits, "RECIPES", RECIPES[:1])
+    monkeypatch.setattr(acceptance, "score_model", score)
+    monkeypatch.setattr(int8, "RECIPES", RECIPES[:1])
     order = ["layer 0", "layer 2", "head"]
     monkeypatch.setattr(fallback, "most_sensitive_first", lambda *_, **__: order)
     report = export(finished, output=tmp_path / "onnx", precision="int8", graph=form, schedule=FAST)
@@ -588,8 +591,8 @@ def test_int8_that_holds_in_no_layer_is_not_called_int8(finished, tmp_path, monk
         is_hurt = any(n.op_type == "MatMulInteger" for n in onnx.load(str(model.path)).graph.node)
         return {"metric": "accuracy", "score": 50.0 if is_hurt else 80.0}
 
-    monkeypatch.setattr(judge, "score_model", score)
-    monkeypatch.setattr(eight_bits, "RECIPES", RECIPES[:1])
+    monkeypatch.setattr(acceptance, "score_model", score)
+    monkeypatch.setattr(int8, "RECIPES", RECIPES[:1])
     out, wish = tmp_path / "onnx", {"graph": "plain", "schedule": FAST}
     with pytest.raises(CofiError, match=r"int8 scores 50.00, needed are 79\.50") as caught:
         export(finished, output=out, precision="int8", **wish)
@@ -754,14 +757,14 @@ def test_lengths_are_for_heads_that_read_the_first_token(tmp_path):
 
 
 def test_a_recipe_that_onnxruntime_refuses_is_left_out(finished, tmp_path, monkeypatch):
-    real = eight_bits.quantize
+    real = int8.quantize
 
     def picky(source, target, recipe, signs, **options):
         if recipe.method == "static":
             raise RuntimeError("no such luck")
         real(source, target, recipe, signs, **options)
 
-    monkeypatch.setattr(eight_bits, "quantize", picky)
+    monkeypatch.setattr(int8, "quantize", picky)
     report = export(
         finished, output=tmp_path / "onnx", precision="int8", graph="plain", schedule=FAST
     )
@@ -769,7 +772,7 @@ def test_a_recipe_that_onnxruntime_refuses_is_left_out(finished, tmp_path, monke
 
 
 def test_auto_picks_the_fastest_that_keeps_the_score(finished, tmp_path, monkeypatch):
-    score = judge.score_model
+    score = acceptance.score_model
 
     def lossy(worker, model, dev):
         lost = 5.0 if model.graph.precision == "int8" else 0.0
@@ -780,7 +783,7 @@ def test_auto_picks_the_fastest_that_keeps_the_score(finished, tmp_path, monkeyp
         order = sorted(files, key=lambda name: "int8" not in name)
         return Ranking(order, [{"name": name} for name in files])
 
-    monkeypatch.setattr(judge, "score_model", lossy)
+    monkeypatch.setattr(acceptance, "score_model", lossy)
     monkeypatch.setattr(candidates, "rank", int8_wins)
     wish = {"precision": "auto", "graph": "plain"}
     kept = export(finished, output=tmp_path / "kept", max_drop=6.0, **wish)

@@ -11,21 +11,24 @@ from onnx.reference import ReferenceEvaluator
 from onnxruntime import InferenceSession
 from safetensors.torch import load_file, save_file
 
-from cofi_cli.deploy import fallback, judge, providers
-from cofi_cli.deploy.bench import bench
-from cofi_cli.deploy.client import WorkerClient
-from cofi_cli.deploy.export import export
-from cofi_cli.deploy.forms import FORMS
-from cofi_cli.deploy.fp16 import names, to_fp16
-from cofi_cli.deploy.gates import gate_error
-from cofi_cli.deploy.graph import inspect
-from cofi_cli.deploy.layers import by_layer
-from cofi_cli.deploy.samples import pad, synthetic_rows
-from cofi_cli.deploy.source import load_model, load_run_task
-from cofi_cli.deploy.timing import Schedule
-from cofi_cli.deploy.tracing import write_onnx
+from cofi_cli.benchmarking.bench import bench
 from cofi_cli.errors import PARITY, CofiError
+from cofi_cli.exporting import acceptance
+from cofi_cli.exporting.checkpoint import load_model
+from cofi_cli.exporting.export import export
+from cofi_cli.exporting.graphs.forms import FORMS
+from cofi_cli.exporting.graphs.tracing import write_onnx
+from cofi_cli.exporting.precision import fallback
+from cofi_cli.exporting.precision.fp16 import names, to_fp16
+from cofi_cli.exporting.precision.sensitivity import by_layer
 from cofi_cli.runs import RunDir, read_json
+from cofi_cli.runs.gate_results import gate_error
+from cofi_cli.runtime import providers
+from cofi_cli.runtime.client import WorkerClient
+from cofi_cli.runtime.inputs import pad, synthetic_rows
+from cofi_cli.runtime.inspection import inspect
+from cofi_cli.runtime.recorded_task import load_run_task
+from cofi_cli.runtime.timing import Schedule
 
 FAST = Schedule(runs=2, rounds=2, warmup=0, max_seconds=5)
 BEYOND = 1e6
@@ -139,7 +142,7 @@ def test_fp16_that_no_layers_save_is_an_error_or_is_left_out(large, tmp_path, mo
 
 
 def test_fp16_that_a_gpu_answers_otherwise_is_left_out_whole(finished, tmp_path, monkeypatch):
-    check = judge.check_on_gpu
+    check = acceptance.check_on_gpu
 
     def strict(model, file, rows, *, threads):
         if "half" in file.name:
@@ -147,7 +150,7 @@ def test_fp16_that_a_gpu_answers_otherwise_is_left_out_whole(finished, tmp_path,
         return check(model, file, rows, threads=threads)
 
     monkeypatch.setitem(providers.PROVIDERS, "cuda", "CPUExecutionProvider")
-    monkeypatch.setattr(judge, "check_on_gpu", strict)
+    monkeypatch.setattr(acceptance, "check_on_gpu", strict)
     wish = {"provider": "cuda", "graph": "plain", "max_drop": 50.0, "schedule": FAST}
     report = export(finished, output=tmp_path / "onnx", precision="auto", **wish)
     assert set(report["models"]) == {"model", "dense"}

@@ -18,7 +18,7 @@ from cofi_cli.config import RunConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.runs import RunDir, read_json
 from cofi_cli.training import dry_run, finetune, prune
-from cofi_cli.training.progress import Silent
+from cofi_cli.training.stages.progress import Silent
 from tests.tiny import BAD, FILLER, GOOD, bert_config, save_bert, save_tagged
 from tests.tiny_kinds import kind_config
 

@@ -15,10 +15,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 
 import cofi_cli  # noqa: F401  (registers the model type)
 from cofi_cli.architectures.cross_encoder import activation_of
+from cofi_cli.benchmarking.bench import bench
 from cofi_cli.config import RunConfig
-from cofi_cli.deploy.bench import bench
-from cofi_cli.deploy.export import export
 from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.exporting.export import export
 from cofi_cli.runs import RunDir, read_json
 from cofi_cli.training import dry_run, finetune, prune
 from tests.tiny import save_bert
@@ -202,7 +202,7 @@ def test_the_agreement_is_that_of_the_models_themselves(
     """Recomputed with transformers from the two folders and the kept file of texts."""
     from sklearn.metrics import f1_score
 
-    from cofi_cli.tasks.hold_out import hold_out
+    from cofi_cli.tasks.teacher.hold_out import hold_out
 
     config, run = agreeing
     lines = Path(str(config.task.train)).read_text().split("\n")
@@ -225,7 +225,7 @@ def test_changed_texts_cost_the_scores(
     try:
         path.write_text(before.replace("film", "scene"))
         with pytest.raises(CofiError, match="changed since the run") as caught:
-            from cofi_cli.deploy.source import load_run_task
+            from cofi_cli.runtime.recorded_task import load_run_task
 
             load_run_task(run)
         assert caught.value.exit_code == UNREACHABLE
@@ -277,7 +277,7 @@ def test_rows_without_labels_and_without_a_teacher(
     for kind in ("classification", "regression", "multilabel", "ranking", "tokens", "span"):
         split = Split([("a", "b")], None)
         bare = Task("bare", kind, ("x", "y"), ("m",), {"train": split, "validation": split}, 16)
-        monkeypatch.setattr("cofi_cli.training.run_task.load_task", lambda *_, own=bare: own)
+        monkeypatch.setattr("cofi_cli.training.teacher.task.load_task", lambda *_, own=bare: own)
         config = kind_config(bert_folder, {"train": "x", "validation": "y", "kind": kind})
         with pytest.raises(CofiError) as caught:
             command(config, RunDir(tmp_path / "run"))

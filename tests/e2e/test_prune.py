@@ -24,9 +24,9 @@ from cofi_cli.errors import CofiError
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.sparsity import count_prunable
 from cofi_cli.runs import RunDir, read_json, write_json
+from cofi_cli.runs.claim import claim
 from cofi_cli.training import Diverged, Interrupted, dry_run, finetune, prune
-from cofi_cli.training.claim import claim
-from cofi_cli.training.progress import Silent
+from cofi_cli.training.stages.progress import Silent
 from tests.stopping import StopAt, assert_same_weights
 from tests.tiny import SHAPE, quick_config
 
@@ -236,7 +236,7 @@ def test_resuming_with_another_configuration_names_what_changed(
 def test_a_diverging_run_stops_and_keeps_the_last_good_state(
     bert_folder: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cofi_cli.training.dense_stage import DenseStage
+    from cofi_cli.training.stages.dense import DenseStage
 
     honest = DenseStage.step
     monkeypatch.setattr(
@@ -259,7 +259,7 @@ def test_weights_that_a_step_ruined_are_neither_kept_nor_scored(
     config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The loss of a step is from before it."""
-    from cofi_cli.training.dense_stage import DenseStage
+    from cofi_cli.training.stages.dense import DenseStage
 
     honest = DenseStage.step
 
@@ -279,7 +279,7 @@ def test_weights_that_a_step_ruined_are_neither_kept_nor_scored(
 def test_a_full_disk_leaves_no_part_of_a_file(
     config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cofi_cli.training import checkpoint
+    from cofi_cli.training.stages import checkpoint
 
     def full(state: object, file: BinaryIO) -> None:
         file.write(b"half")
@@ -446,7 +446,7 @@ def test_a_killed_commands_folder_is_free(config: RunConfig, tmp_path: Path) -> 
     run = RunDir(tmp_path / "run")
     code = (
         "import sys, time; from pathlib import Path; from cofi_cli.runs import RunDir\n"
-        "from cofi_cli.training.claim import claim\n"
+        "from cofi_cli.runs.claim import claim\n"
         "with claim(RunDir(Path(sys.argv[1]))): print('held', flush=True); time.sleep(60)"
     )
     child = subprocess.Popen(

@@ -9,7 +9,7 @@ import pytest
 from cofi_cli.config import RunConfig
 from cofi_cli.runs import RunDir, read_json
 from cofi_cli.training import Interrupted, prune
-from cofi_cli.training.recover_stage import RecoverStage
+from cofi_cli.training.stages.recover import RecoverStage
 from tests.stopping import StopAt, assert_same_weights
 from tests.tiny import quick_config
 

@@ -16,11 +16,11 @@ from onnxruntime import InferenceSession
 from transformers import AutoModelForQuestionAnswering, BertForQuestionAnswering
 
 import cofi_cli  # noqa: F401  (registers the model type)
+from cofi_cli.benchmarking.bench import bench
 from cofi_cli.config import RunConfig
-from cofi_cli.deploy.bench import bench
-from cofi_cli.deploy.export import export
-from cofi_cli.deploy.timing import Schedule
+from cofi_cli.exporting.export import export
 from cofi_cli.runs import RunDir, read_json
+from cofi_cli.runtime.timing import Schedule
 from cofi_cli.training import dry_run, finetune, prune
 from tests.tiny import GOOD, quick_config, save_questions
 
@@ -149,9 +149,9 @@ def test_bench_times_and_scores_them(run: RunDir, exported: dict[str, Any]) -> N
 
 def test_int8_keeps_layers_in_fp32_for_the_score(run: RunDir, tmp_path: Path) -> None:
     """The search for sensitive layers takes heads with several outputs too."""
-    from cofi_cli.deploy.int8 import products
-    from cofi_cli.deploy.layers import by_layer, most_sensitive_first
-    from cofi_cli.deploy.samples import synthetic_rows
+    from cofi_cli.exporting.precision.quantization import products
+    from cofi_cli.exporting.precision.sensitivity import by_layer, most_sensitive_first
+    from cofi_cli.runtime.inputs import synthetic_rows
 
     export(run.root, graph="plain", output=tmp_path / "onnx", schedule=FAST)
     file = tmp_path / "onnx" / "model.onnx"

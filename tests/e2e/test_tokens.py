@@ -13,12 +13,12 @@ import pytest
 import torch
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
+from cofi_cli.benchmarking.bench import bench
 from cofi_cli.config import RunConfig
-from cofi_cli.deploy.bench import bench
-from cofi_cli.deploy.export import export
+from cofi_cli.exporting.export import export
 from cofi_cli.runs import RunDir, read_json
-from cofi_cli.tasks.tags import entities
-from cofi_cli.tasks.token_files import read_sentences
+from cofi_cli.tasks.files.conll import read_sentences
+from cofi_cli.tasks.metrics.tags import entities
 from cofi_cli.training import prune
 from tests.tiny import quick_config, save_tagged
 

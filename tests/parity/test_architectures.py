@@ -12,15 +12,15 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification
 
 from cofi_cli.architectures import load_dense, save_dense
-from cofi_cli.deploy.answers import answer_of
-from cofi_cli.deploy.forms import FORMS, unsupported
-from cofi_cli.deploy.parity import open_session
-from cofi_cli.deploy.tracing import write_onnx
+from cofi_cli.exporting.graphs.forms import FORMS, unsupported
+from cofi_cli.exporting.graphs.tracing import write_onnx
+from cofi_cli.exporting.parity import open_session
 from cofi_cli.modeling import CofiForTask, Masks
 from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.plan import PrunePlan, everything
 from cofi_cli.pruning.sparsity import EncoderShape, count_prunable
-from cofi_cli.training.optim import WeightOptimizer
+from cofi_cli.runtime.outputs import answer_of
+from cofi_cli.training.stages.optim import WeightOptimizer
 from tests.architectures import HEADS, LABELS, TINY, class_of, inputs_of, save
 from tests.tiny import random_masks
 

@@ -11,15 +11,16 @@ import pytest
 from onnxruntime import InferenceSession, SessionOptions
 
 from cofi_cli.architectures import load_dense
-from cofi_cli.deploy.blocks import graph_name, in_blocks
-from cofi_cli.deploy.forms import FORMS
-from cofi_cli.deploy.graph import inspect
-from cofi_cli.deploy.int8 import RECIPES, Recipe, products, quantize, signs_for
-from cofi_cli.deploy.parity import check_parity, open_session, parity_batches
-from cofi_cli.deploy.samples import Rows, pad, synthetic_rows
-from cofi_cli.deploy.tracing import write_onnx
 from cofi_cli.errors import PARITY, CofiError
+from cofi_cli.exporting.graphs.blocks import in_blocks
+from cofi_cli.exporting.graphs.forms import FORMS
+from cofi_cli.exporting.graphs.tracing import write_onnx
+from cofi_cli.exporting.parity import check_parity, open_session, parity_batches
+from cofi_cli.exporting.precision.quantization import RECIPES, Recipe, products, quantize, signs_for
 from cofi_cli.modeling import CofiForTask
+from cofi_cli.runs.export_record import graph_name
+from cofi_cli.runtime.inputs import Rows, pad, synthetic_rows
+from cofi_cli.runtime.inspection import inspect
 from tests.architectures import HEADS, LABELS, save
 
 TOKENS = 24

@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 from transformers.models.deberta_v2.modeling_deberta_v2 import build_relative_position
 
 from cofi_cli.architectures import load_dense
-from cofi_cli.deploy.fp16 import to_fp16
-from cofi_cli.deploy.parity import open_session
-from cofi_cli.deploy.tracing import write_onnx
 from cofi_cli.errors import CofiError
+from cofi_cli.exporting.graphs.tracing import write_onnx
+from cofi_cli.exporting.parity import open_session
+from cofi_cli.exporting.precision.fp16 import to_fp16
 from cofi_cli.modeling import CofiConfig
 from cofi_cli.modeling.disentangled import Distances, aligned
 from tests.architectures import LABELS, class_of, inputs_of, save

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoConfig
 
-from cofi_cli.deploy.source import load_model, write_config
+from cofi_cli.exporting.checkpoint import load_model, write_config
 from tests import architectures
 
 

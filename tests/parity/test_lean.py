@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cofi_cli.architectures import load_dense
-from cofi_cli.deploy.lean import LeanEncoder
+from cofi_cli.exporting.graphs.lean import LeanEncoder
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.plan import PrunePlan

@@ -14,11 +14,11 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from cofi_cli.architectures import ADAPTERS, load_dense
-from cofi_cli.deploy.answers import answer_of
 from cofi_cli.errors import CofiError
 from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.sparsity import EncoderShape
+from cofi_cli.runtime.outputs import answer_of
 from tests.architectures import HEADS, LABELS, TINY, inputs_of, save
 from tests.tiny import random_masks
 

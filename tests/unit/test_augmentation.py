@@ -9,8 +9,8 @@ import torch
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks import EXTRA, Encoded, Ragged, load_task, with_extra
-from cofi_cli.training import augmentation
-from cofi_cli.training.augmentation import augmented
+from cofi_cli.training.teacher import augmentation
+from cofi_cli.training.teacher.augmentation import augmented
 
 CLS, SEP = 1, 2
 SPECIAL = (0, CLS, SEP)

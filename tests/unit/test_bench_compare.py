@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cofi_cli.deploy.compare import (
+from cofi_cli.benchmarking.gates.fail_if import parse_conditions
+from cofi_cli.benchmarking.gates.previous_result import Earlier, load_earlier
+from cofi_cli.benchmarking.gates.regression import (
     check_comparison,
     compare,
     differences,
     few_runs,
     regression_gates,
 )
-from cofi_cli.deploy.conditions import parse_conditions
-from cofi_cli.deploy.earlier import Earlier, load_earlier
-from cofi_cli.deploy.gates import describe_gate, gate_error
-from cofi_cli.deploy.stats import change, summarize
-from cofi_cli.deploy.tables import change_table, gate_table
 from cofi_cli.errors import GATE, UNREACHABLE, USAGE, CofiError
+from cofi_cli.report.tables import change_table, gate_table
 from cofi_cli.runs import write_json
+from cofi_cli.runs.gate_results import describe_gate, gate_error
+from cofi_cli.runtime.statistics import change, summarize
 
 Json = dict[str, Any]
 

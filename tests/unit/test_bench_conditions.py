@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from cofi_cli.deploy.conditions import EXAMPLES, parse_conditions
-from cofi_cli.deploy.measures import MEASURES
+from cofi_cli.benchmarking.gates.fail_if import EXAMPLES, parse_conditions
+from cofi_cli.benchmarking.gates.metrics import MEASURES
 from cofi_cli.errors import USAGE, CofiError
 
 

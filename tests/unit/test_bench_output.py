@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from cofi_cli.deploy.ci import BIGGER, SMALLER, append_summary, series, summary, write_ci_files
-from cofi_cli.deploy.latency_plot import (
+from cofi_cli.report.ci import BIGGER, SMALLER, append_summary, series, summary, write_ci_files
+from cofi_cli.report.pictures.latency import (
     BOTTOM,
     DENSE,
     DOT,
@@ -27,8 +27,8 @@ from cofi_cli.deploy.latency_plot import (
     log_ticks,
     place_labels,
 )
-from cofi_cli.deploy.report import LATENCY, write_report
-from cofi_cli.deploy.tables import case_table, score_table, summary_table
+from cofi_cli.report.report import LATENCY, write_report
+from cofi_cli.report.tables import case_table, score_table, summary_table
 from cofi_cli.runs import RunDir, write_json
 
 SVG = "{http://www.w3.org/2000/svg}"

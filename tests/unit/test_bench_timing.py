@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cofi_cli.deploy import disturbance, timing
-from cofi_cli.deploy.providers import require_one_build, require_provider, why_unserved
-from cofi_cli.deploy.samples import Rows
-from cofi_cli.deploy.task_batches import cut
-from cofi_cli.deploy.timing import REST, Case, Inputs, Length, Schedule, cross, time_case
-from cofi_cli.deploy.worker_base import Answer, Arrays, Worker
+from cofi_cli.benchmarking.task_batches import cut
 from cofi_cli.errors import ENVIRONMENT, USAGE, CofiError
+from cofi_cli.runtime import disturbance, timing
+from cofi_cli.runtime.inputs import Rows
+from cofi_cli.runtime.providers import require_one_build, require_provider, why_unserved
+from cofi_cli.runtime.timing import REST, Case, Inputs, Length, Schedule, cross, time_case
+from cofi_cli.runtime.worker import Answer, Arrays, Worker
 
 
 class Sleeper(Worker):

@@ -11,12 +11,12 @@ import pytest
 import transformers
 
 from cofi_cli.config import Kind
-from cofi_cli.deploy.answers import OUTPUTS
-from cofi_cli.deploy.onnx_card import onnx_card
-from cofi_cli.deploy.onnx_snippets import USAGE
 from cofi_cli.modeling import HEADS
-from cofi_cli.tasks.kinds import KINDS
-from cofi_cli.training.model_card import model_card
+from cofi_cli.report.cards.model import model_card
+from cofi_cli.report.cards.onnx import onnx_card
+from cofi_cli.report.cards.onnx_snippets import USAGE
+from cofi_cli.runtime.outputs import OUTPUTS
+from cofi_cli.tasks.kinds.specs import KINDS
 
 
 def code_of(card: str) -> str:
@@ -85,17 +85,19 @@ def test_an_onnx_card_reads_the_outputs_of_its_head(head: str) -> None:
     }
     eight = row | {"file": "model_int8.onnx", "precision": "int8", "form": "lean-fused"}
     values["models"] |= {"model_int8": eight | {"recipe": "dynamic-channel", "block_tokens": 512}}
-    card = onnx_card(values, head=head)
+    card = onnx_card(values, head=head, is_portable=False)
     assert "| model.onnx | fp32 | plain |" in card
     assert "| model_int8.onnx | int8 (dynamic-channel) | lean-fused, blocks of 512 tokens |" in card
     assert "opset 18, with operators of onnxruntime" in card
     assert "NaN" not in card
     values["models"]["model_fp16"] = row | {"form": "fused-lengths"}
     assert "padded elsewhere is\nanswered by NaN.\nWhat was tried" in onnx_card(
-        values, head=head
+        values, head=head, is_portable=False
     ).replace(". What", ".\nWhat")
     assert "Pad rows on the right" not in card
-    assert "Pad rows on the right" in onnx_card(values | {"position_offset": 2}, head=head)
+    assert "Pad rows on the right" in onnx_card(
+        values | {"position_offset": 2}, head=head, is_portable=False
+    )
     assert "`input_ids` and `attention_mask`, int64" in card
     code = code_of(card)
     for name in OUTPUTS[head]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cofi_cli.errors import UNREACHABLE, CofiError
-from cofi_cli.training.checkpoint import load_state, save_state
+from cofi_cli.training.stages.checkpoint import load_state, save_state
 
 
 def state() -> dict[str, object]:

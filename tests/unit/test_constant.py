@@ -8,7 +8,7 @@ import pytest
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.tasks import Encoded, Ragged, Task, load_task
-from cofi_cli.training.constant import constant_score, not_learned
+from cofi_cli.training.baselines.constant import constant_score, not_learned
 
 ROWS = 40
 

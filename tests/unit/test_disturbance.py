@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from cofi_cli.deploy import disturbance
-from cofi_cli.deploy.comparable import unlike
-from cofi_cli.deploy.compare import regression_gates
-from cofi_cli.deploy.conditions import parse_conditions
-from cofi_cli.deploy.disturbance import BUSY, LEAST, SWITCHES, Counters, Watch, read_counters
-from cofi_cli.deploy.gates import describe_gate, gate_error, speedup_gates
-from cofi_cli.deploy.timing import Case, Inputs, Schedule, time_case
+from cofi_cli.benchmarking.gates.compatibility import unlike
+from cofi_cli.benchmarking.gates.fail_if import parse_conditions
+from cofi_cli.benchmarking.gates.regression import regression_gates
+from cofi_cli.benchmarking.gates.thresholds import speedup_gates
+from cofi_cli.runs.gate_results import describe_gate, gate_error
+from cofi_cli.runtime import disturbance
+from cofi_cli.runtime.disturbance import BUSY, LEAST, SWITCHES, Counters, Watch, read_counters
+from cofi_cli.runtime.timing import Case, Inputs, Schedule, time_case
 
 UNMEASURED = {"case": "b1-s8", "batch": 1, "seq_len": 8, "reason": BUSY}
 
@@ -65,7 +66,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(time, "sleep", made.sleep)
     monkeypatch.setattr(time, "perf_counter", lambda: made.at)
     monkeypatch.setattr(disturbance, "read_counters", made.read)
-    monkeypatch.setattr(disturbance.environment, "physical_cores", lambda: 2)
+    monkeypatch.setattr(disturbance.machine, "physical_cores", lambda: 2)
     return made
 
 
@@ -144,7 +145,7 @@ def test_what_is_a_disturbance(
     switches: float,
     is_disturbed: bool,
 ) -> None:
-    monkeypatch.setattr(disturbance.environment, "physical_cores", lambda: cores)
+    monkeypatch.setattr(disturbance.machine, "physical_cores", lambda: cores)
     machine.others, machine.own, machine.per_second = others, float(threads), switches
     watch = Watch([1], threads=threads)
     before = watch.look()

@@ -12,8 +12,8 @@ import torch
 from transformers import BertModel
 
 from cofi_cli.architectures import embedder_tokenizer, has_head, load_dense, read_embedder
-from cofi_cli.deploy.source import load_model
 from cofi_cli.errors import CofiError
+from cofi_cli.exporting.checkpoint import load_model
 from tests.tiny_embedder import TYPES, WIDTH, save_embedder, write
 
 TANH = "torch.nn.modules.activation.Tanh"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cofi_cli.errors import CofiError
-from cofi_cli.tasks.hold_out import hold_out
+from cofi_cli.tasks.teacher.hold_out import hold_out
 
 HERE = Path("texts.txt")
 

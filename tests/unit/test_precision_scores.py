@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cofi_cli.deploy import build as build_module
-from cofi_cli.deploy import text
-from cofi_cli.deploy.build import Build
-from cofi_cli.deploy.graph import Graph
-from cofi_cli.deploy.samples import Rows
-from cofi_cli.deploy.scoring import BATCH_SIZE, DevSet, score_model
-from cofi_cli.deploy.targets import Model, Runtime
+from cofi_cli import format as text
+from cofi_cli.exporting import build as build_module
+from cofi_cli.exporting.build import Build
+from cofi_cli.runtime.inputs import Rows
+from cofi_cli.runtime.inspection import Graph
+from cofi_cli.runtime.model import Model, Runtime
+from cofi_cli.runtime.scoring import BATCH_SIZE, DevSet, score_model
 from tests.tiny_onnx import save_onnx
 
 COUNT = 48

@@ -27,7 +27,7 @@ from cofi_cli.presets import (
     preset_text,
     resolve_config,
 )
-from cofi_cli.tasks import token_builtin
+from cofi_cli.tasks.builtin import tokens
 
 MODEL = Layer({"model": "m"}, "MODEL")
 NAMES = [
@@ -109,7 +109,7 @@ def test_each_glue_task_has_a_preset() -> None:
 
 
 def test_tagged_words_have_a_preset(tmp_path: Path) -> None:
-    assert set(TOKEN_TASKS) == set(token_builtin.TOKEN_TASKS)
+    assert set(TOKEN_TASKS) == set(tokens.TOKEN_TASKS)
     assert {choose_preset(task) for task in TOKEN_TASKS} == {"tokens"}
     for name, kind in (("train.conll", None), ("train.tsv", "tokens"), ("train.IOB2", None)):
         file = tmp_path / name

@@ -5,7 +5,7 @@ import torch
 
 from cofi_cli.modeling import CofiConfig, CofiForSequenceClassification
 from cofi_cli.modeling.dropout import set_dropout
-from cofi_cli.training.rates import base_rate, growth_of
+from cofi_cli.training.stages.rates import base_rate, growth_of
 
 
 @pytest.mark.parametrize(("width", "rate"), [(384, 1e-4), (768, 5e-5), (128, 3e-4)])

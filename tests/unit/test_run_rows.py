@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from cofi_cli.deploy.source import load_run_task
 from cofi_cli.runs import RunDir, write_json, write_text
+from cofi_cli.runtime.recorded_task import load_run_task
 from tests.tiny import quick_config, save_reviews
 
 

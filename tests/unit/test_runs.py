@@ -14,11 +14,18 @@ import torch
 from filelock import FileLock
 from safetensors.torch import save_file
 
-from cofi_cli import places
-from cofi_cli.deploy.report import add_section
 from cofi_cli.errors import UNREACHABLE, CofiError
-from cofi_cli.runs import RunDir, command_of, read_json, write_atomic, write_json, write_text
-from cofi_cli.training.claim import claim
+from cofi_cli.report.report import add_section
+from cofi_cli.runs import (
+    RunDir,
+    command_of,
+    read_json,
+    swap,
+    write_atomic,
+    write_json,
+    write_text,
+)
+from cofi_cli.runs.claim import claim
 
 
 def finish(root: Path, *, at: float) -> RunDir:
@@ -99,10 +106,10 @@ def test_a_folder_takes_the_place_of_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_exchange: bool
 ) -> None:
     if not can_exchange:
-        monkeypatch.setattr(places, "_exchange", lambda *_: False)
+        monkeypatch.setattr(swap, "_exchange", lambda *_: False)
     for name in ("new", "old"):
         write_text(tmp_path / name / "it.txt", name)
-    places.put_in_place(tmp_path / "new", tmp_path / "old")
+    swap.put_in_place(tmp_path / "new", tmp_path / "old")
     assert (tmp_path / "old" / "it.txt").read_text(encoding="utf-8") == "new"
     assert (tmp_path / "new" / "it.txt").read_text(encoding="utf-8") == "old"
     assert len(list(tmp_path.iterdir())) == 2
@@ -166,7 +173,7 @@ def test_the_current_folder_gets_new_content_and_stays(
             raise OSError(errno.EIO, "Input/output error")
         real(source, target)
 
-    monkeypatch.setattr(places.os, "replace", fails)
+    monkeypatch.setattr(swap.os, "replace", fails)
     with pytest.raises(CofiError, match="Input/output error"):
         write_atomic(Path(), lambda temporary: in_folder(temporary, "newer.txt", "newer"))
     assert names() == ["new.txt"] and names(tmp_path) == ["here"]
@@ -175,7 +182,7 @@ def test_the_current_folder_gets_new_content_and_stays(
 def test_an_exchange_in_two_steps_that_fails_is_undone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "_exchange", lambda *_: False)
+    monkeypatch.setattr(swap, "_exchange", lambda *_: False)
     write_text(tmp_path / "model" / "it.txt", "old")
     real, calls = os.replace, []
 
@@ -185,16 +192,16 @@ def test_an_exchange_in_two_steps_that_fails_is_undone(
             raise OSError(errno.EIO, "Input/output error")
         real(source, target)
 
-    monkeypatch.setattr(places.os, "replace", second_fails)
+    monkeypatch.setattr(swap.os, "replace", second_fails)
     with pytest.raises(CofiError, match="Input/output error"):
         write_atomic(tmp_path / "model", lambda temporary: temporary.mkdir())
     assert (tmp_path / "model" / "it.txt").read_text(encoding="utf-8") == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     # Killed between the steps: what may be the only version stays.
-    left = places.temporary_beside(tmp_path / "model").name.replace(str(os.getpid()), "999999999")
-    (tmp_path / (left + places.OLD)).mkdir()
+    left = swap.temporary_beside(tmp_path / "model").name.replace(str(os.getpid()), "999999999")
+    (tmp_path / (left + swap.OLD)).mkdir()
     write_atomic(tmp_path / "model", lambda temporary: temporary.mkdir())
-    assert (tmp_path / (left + places.OLD)).exists()
+    assert (tmp_path / (left + swap.OLD)).exists()
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
@@ -243,7 +250,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from cofi_cli.errors import CofiError
 from cofi_cli.runs import write_atomic
-from cofi_cli.training.checkpoint import save_state
+from cofi_cli.training.stages.checkpoint import save_state
 resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
 path, state = Path({str(tmp_path / "a.bin")!r}), {{"a": torch.zeros(9999)}}
 try:

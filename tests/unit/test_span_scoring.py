@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from cofi_cli.tasks import Ragged, Split, Task
-from cofi_cli.tasks.span_encoding import SpanGold
-from cofi_cli.tasks.span_metrics import best_score, score_answer, words
-from cofi_cli.tasks.span_scoring import MAX_ANSWER_TOKENS, best_span, find_answers
-from cofi_cli.tasks.squad_task import ANSWERED, WITH_NONE
+from cofi_cli.tasks.builtin.squad import ANSWERED, WITH_NONE
+from cofi_cli.tasks.kinds.span import SpanGold
+from cofi_cli.tasks.kinds.span_answers import MAX_ANSWER_TOKENS, best_span, find_answers
+from cofi_cli.tasks.metrics.span import best_score, score_answer, words
 
 
 @pytest.mark.parametrize(

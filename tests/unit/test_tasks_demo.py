@@ -12,8 +12,8 @@ from itertools import combinations
 import pytest
 
 from cofi_cli.errors import CofiError
-from cofi_cli.tasks.demo import CLASSES, LARGEST_CLASS, SMALLEST_CLASS, demo_task
-from cofi_cli.tasks.near_duplicates import (
+from cofi_cli.tasks.builtin.demo import CLASSES, LARGEST_CLASS, SMALLEST_CLASS, demo_task
+from cofi_cli.tasks.builtin.near_duplicates import (
     THRESHOLD,
     group_near_duplicates,
     jaccard,
@@ -49,7 +49,10 @@ def test_the_note_says_what_the_scores_are_not(task):
 
 
 def test_it_is_the_same_in_every_process(task):
-    code = "from cofi_cli.tasks.demo import demo_task as d; print(d(max_length=128).fingerprint)"
+    code = (
+        "from cofi_cli.tasks.builtin.demo import demo_task; "
+        "print(demo_task(max_length=128).fingerprint)"
+    )
     environment = {**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     out = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
     assert out.strip() == str(task.fingerprint)
@@ -84,7 +87,7 @@ def test_normalise():
 
 
 def test_rules_of_one_library(tmp_path, monkeypatch):
-    monkeypatch.setattr("cofi_cli.tasks.demo.SMALLEST_CLASS", 1)
+    monkeypatch.setattr("cofi_cli.tasks.builtin.demo.SMALLEST_CLASS", 1)
     (tmp_path / "http" / "tests").mkdir(parents=True)
     (tmp_path / "http" / "client.py").write_text(
         '"""Too short here."""\n'

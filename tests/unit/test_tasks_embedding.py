@@ -13,8 +13,8 @@ from cofi_cli.architectures import load_tokenizer
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks import load_task
-from cofi_cli.tasks.agreement import TeacherAnswers
-from cofi_cli.tasks.embedding_task import splits_from_hub
+from cofi_cli.tasks.builtin.embedding import splits_from_hub
+from cofi_cli.tasks.teacher.agreement import TeacherAnswers
 from tests.tiny_embedder import save_embedder
 
 PAIRS = "sentence1\tsentence2\tscore\na film\tthe film\t4.5\na plot\tthe actor\t0.5\n"

@@ -10,7 +10,7 @@ import pytest
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks import load_task
-from cofi_cli.tasks.columns import PAIRS, TEXTS
+from cofi_cli.tasks.files.columns import PAIRS, TEXTS
 
 GOOD = "text,label\nfine,pos\nawful,neg\n"
 GOOD_JSONL = '{"text": "fine", "label": "pos"}\n{"text": "awful", "label": "neg"}\n'

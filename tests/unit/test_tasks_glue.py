@@ -9,9 +9,9 @@ import pytest
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks import load_task, task_names
-from cofi_cli.tasks.glue import GLUE
-from cofi_cli.tasks.metrics import METRICS
-from cofi_cli.tasks.squad_task import SQUAD
+from cofi_cli.tasks.builtin.glue import GLUE
+from cofi_cli.tasks.builtin.squad import SQUAD
+from cofi_cli.tasks.metrics.basic import METRICS
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 

@@ -8,7 +8,8 @@ import pytest
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
-from cofi_cli.tasks import hub, load_task
+from cofi_cli.tasks import load_task
+from cofi_cli.tasks.builtin import hub
 
 datasets = pytest.importorskip("datasets")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cofi_cli.tasks import Split, Task
-from cofi_cli.tasks.metrics import METRICS
+from cofi_cli.tasks.metrics.basic import METRICS
 
 
 def task(kind, labels, *metrics):

@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks import load_task
-from cofi_cli.tasks.multilabel import multilabel_scores
+from cofi_cli.tasks.files.label_sets import multilabel_scores
 
 
 @pytest.fixture(autouse=True)

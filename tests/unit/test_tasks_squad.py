@@ -12,8 +12,9 @@ import pytest
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import UNREACHABLE, USAGE, CofiError
-from cofi_cli.tasks import hub, load_task
-from cofi_cli.tasks.squad import read_questions
+from cofi_cli.tasks import load_task
+from cofi_cli.tasks.builtin import hub
+from cofi_cli.tasks.files.squad_json import read_questions
 
 CONTEXT = "Ada wrote it in London. London it was."
 WHOLE: dict[str, Any] = {

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from cofi_cli.tasks.tags import entities, entity_scores, iob2_tags, is_tag, to_iob2
+from cofi_cli.tasks.metrics.tags import entities, entity_scores, iob2_tags, is_tag, to_iob2
 
 TAGS = ["O", *(f"{prefix}-{kind}" for prefix in "BIES" for kind in ("x", "y"))]
 

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from cofi_cli.tasks import Ragged, Split, Task, collate
-from cofi_cli.tasks.token_encoding import NOWHERE, encode_words, for_words
+from cofi_cli.tasks.kinds.tokens import NOWHERE, encode_words, for_words
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "ada", "love", "##lace", "##s", "paris", "the"]
 CLS, SEP = 2, 3

@@ -11,10 +11,16 @@ import pytest
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import UNREACHABLE, USAGE, CofiError
 from cofi_cli.tasks import Ragged, Taught, load_task
-from cofi_cli.tasks.agreement import MEANS, TeacherAnswers, agreement, load_answers, save_answers
-from cofi_cli.tasks.hold_out import hold_out
-from cofi_cli.tasks.kinds import KINDS
-from cofi_cli.tasks.text_files import read_text_rows
+from cofi_cli.tasks.files.plain_text import read_text_rows
+from cofi_cli.tasks.kinds.specs import KINDS
+from cofi_cli.tasks.teacher.agreement import (
+    MEANS,
+    TeacherAnswers,
+    agreement,
+    load_answers,
+    save_answers,
+)
+from cofi_cli.tasks.teacher.hold_out import hold_out
 
 CLASSES = Taught("some/teacher", "classification", ("bad", "good"))
 NUMBER = Taught("some/teacher", "regression", ())

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cofi_cli.deploy import parity, parity_on_gpu
-from cofi_cli.deploy.parity import check_parity
-from cofi_cli.deploy.parity_on_gpu import check_on_gpu
-from cofi_cli.deploy.samples import Rows
 from cofi_cli.errors import PARITY, CofiError
+from cofi_cli.exporting import gpu_agreement, parity
+from cofi_cli.exporting.gpu_agreement import check_on_gpu
+from cofi_cli.exporting.parity import check_parity
+from cofi_cli.runtime.inputs import Rows
 from cofi_cli.tolerances import COMPACT, EXPORT, ON_GPU, allowed
 
 ROWS = Rows([[1, 2], [1, 2, 3]], [[0, 0], [0, 0, 0]], "two rows")
@@ -77,7 +77,7 @@ def test_a_gpu_is_judged_by_the_same_rule(monkeypatch: pytest.MonkeyPatch) -> No
         def __exit__(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr(parity_on_gpu, "WorkerClient", Worker)
-    monkeypatch.setattr(parity_on_gpu, "torch_answer", lambda model, batch: answers(46.0))
+    monkeypatch.setattr(gpu_agreement, "WorkerClient", Worker)
+    monkeypatch.setattr(gpu_agreement, "torch_answer", lambda model, batch: answers(46.0))
     proof = check_on_gpu(MODEL, Path("model.onnx"), ROWS, threads=1)
     assert proof == {"max_abs_delta": pytest.approx(0.5), "allowed": pytest.approx(0.92)}

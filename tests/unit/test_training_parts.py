@@ -19,15 +19,15 @@ from cofi_cli.pruning.plan import everything
 from cofi_cli.pruning.sparsity import EncoderShape
 from cofi_cli.tasks import collate, encode, load_task
 from cofi_cli.tolerances import COMPACT
-from cofi_cli.training import precision as p
 from cofi_cli.training.evaluation import INPUTS
-from cofi_cli.training.interrupts import stop_flag
-from cofi_cli.training.optim import WeightOptimizer, clip_gradients, linear_decay
-from cofi_cli.training.parity import assert_parity
-from cofi_cli.training.schedule import total_steps
-from cofi_cli.training.seeding import derive
+from cofi_cli.training.outcome.masked_vs_compact import assert_parity
 from cofi_cli.training.session import Session
-from cofi_cli.training.teacher_outputs import TeacherOutputs, real_positions, select_positions
+from cofi_cli.training.stages import precision as p
+from cofi_cli.training.stages.interrupts import stop_flag
+from cofi_cli.training.stages.optim import WeightOptimizer, clip_gradients, linear_decay
+from cofi_cli.training.stages.schedule import total_steps
+from cofi_cli.training.stages.seeding import derive
+from cofi_cli.training.teacher.outputs import TeacherOutputs, real_positions, select_positions
 from tests.tiny import batch
 
 
@@ -134,19 +134,19 @@ def test_large_embeddings_learn_as_small_ones_where_they_are_read(
 ) -> None:
     always = [[*range(8), 3, 3]] * 4
     dense = _trained(8, always)
-    monkeypatch.setattr("cofi_cli.training.optim._LARGE", 8)
+    monkeypatch.setattr("cofi_cli.training.stages.optim._LARGE", 8)
     assert torch.allclose(_trained(8, always), dense, atol=1e-5)
 
 
 def test_rows_that_no_batch_reads_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     start = _trained(8, [])
-    monkeypatch.setattr("cofi_cli.training.optim._LARGE", 8)
+    monkeypatch.setattr("cofi_cli.training.stages.optim._LARGE", 8)
     after = _trained(8, [[1, 2], [2, 5]])
     assert (start != after).any(dim=1).nonzero().flatten().tolist() == [1, 2, 5]
 
 
 def test_an_optimizer_goes_on_from_its_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cofi_cli.training.optim._LARGE", 8)
+    monkeypatch.setattr("cofi_cli.training.stages.optim._LARGE", 8)
     model = torch.nn.Sequential(torch.nn.Embedding(8, 4), torch.nn.Linear(4, 1))
     other = torch.nn.Sequential(torch.nn.Embedding(8, 4), torch.nn.Linear(4, 1))
     first, second = (WeightOptimizer([m], weight_decay=0.1) for m in (model, other))

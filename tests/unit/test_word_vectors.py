@@ -10,9 +10,9 @@ from cofi_cli.architectures import load_tokenizer
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks import Encoded, Ragged, Split, Task, load_task
-from cofi_cli.tasks.encoding import IGNORE
-from cofi_cli.training.word_bags import Marks, make_bags, reads
-from cofi_cli.training.word_vectors import Fit, Fitted, WordVectors, fit
+from cofi_cli.tasks.encoded import IGNORE
+from cofi_cli.training.baselines.word_bags import Marks, make_bags, reads
+from cofi_cli.training.baselines.word_vectors import Fit, Fitted, WordVectors, fit
 from tests.tiny import BAD, FILLER, GOOD, save_bert, save_questions, save_tagged
 from tests.tiny_kinds import save_ranking, save_topics
 

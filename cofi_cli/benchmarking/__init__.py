@@ -1,0 +1,1 @@
+"""Benchmark models side by side: resolve, refuse, measure, conclude."""

@@ -1,0 +1,1 @@
+"""Thresholds, and the comparison with an earlier result."""

@@ -1,0 +1,92 @@
+"""The task's own rows as inputs to time: what padding to a fixed length distorts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cofi_cli.errors import CofiError
+from cofi_cli.runtime.inputs import Rows, pad, task_rows
+from cofi_cli.runtime.model import Model
+
+if TYPE_CHECKING:
+    from cofi_cli.tasks import Task
+
+MAX_ROWS = 1024
+"""Of the dev set's first rows, so many at most."""
+
+
+@dataclass(frozen=True)
+class TaskBatches:
+    """Full batches of one size, as the rows come.
+
+    Attributes:
+        batches: input name -> nested lists, (batch, longest of the batch).
+        mean_tokens: of a row, padding aside.
+        mean_length: of a row, padding counted in.
+    """
+
+    batches: list[dict[str, list[list[int]]]]
+    mean_tokens: float
+    mean_length: float
+
+
+def task_batches(
+    models: Sequence[Model], task: Task, sizes: Sequence[int]
+) -> dict[int, dict[str, TaskBatches]]:
+    """Return batch size -> model's name -> its batches; the rows are the same for all.
+
+    Args:
+        models: their tokenizers lie beside them.
+        task: its validation split is the dev set.
+        sizes: rows of a batch.
+
+    Raises:
+        CofiError: a batch is larger than the dev set, or there is no tokenizer.
+    """
+    from cofi_cli.architectures import load_tokenizer
+
+    known: dict[Path, tuple[Rows, int]] = {}
+    for model in models:
+        if model.tokenizer not in known:
+            tokenizer = load_tokenizer(str(model.tokenizer))
+            rows = task_rows(task, tokenizer, limit=MAX_ROWS)
+            known[model.tokenizer] = rows, int(tokenizer.pad_token_id or 0)
+    return {
+        size: {model.name: cut(*known[model.tokenizer], size=size) for model in models}
+        for size in sizes
+    }
+
+
+def cut(rows: Rows, pad_id: int, *, size: int) -> TaskBatches:
+    """Cut rows into full batches, each padded to its own longest; what is left over is dropped.
+
+    Raises:
+        CofiError: there are fewer rows than one batch takes.
+    """
+    if len(rows) < size:
+        raise CofiError(
+            f"A batch of {size} is more than the {len(rows)} rows of {rows.origin}.",
+            hint="Choose a smaller --batch, or lengths instead of task: --seq-len 128.",
+        )
+    starts = range(0, len(rows) - size + 1, size)
+    padded = [pad(rows, range(start, start + size), pad_id=pad_id) for start in starts]
+    return TaskBatches(
+        batches=[{name: array.tolist() for name, array in batch.items()} for batch in padded],
+        mean_tokens=float(np.mean([batch["attention_mask"].sum(axis=1) for batch in padded])),
+        mean_length=float(np.mean([batch["attention_mask"].shape[1] for batch in padded])),
+    )
+
+
+def lengths_of(made: Mapping[int, Mapping[str, TaskBatches]], size: int, name: str) -> Any:
+    """Return what a case row says of the lengths that were timed."""
+    of = made[size][name]
+    return {
+        "rows": len(of.batches) * size,
+        "mean_tokens": of.mean_tokens,
+        "mean_length": of.mean_length,
+    }

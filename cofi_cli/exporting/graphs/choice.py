@@ -1,0 +1,195 @@
+"""The fp32 graphs of one export: each form traced once, proven to be the torch model, in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cofi_cli.errors import PARITY, CofiError
+from cofi_cli.exporting import candidates
+from cofi_cli.exporting.candidates import Conditions
+from cofi_cli.exporting.graphs import blocks
+from cofi_cli.exporting.graphs.forms import FORMS, ON_GPU, SKIP, is_another, unsupported
+from cofi_cli.exporting.graphs.tracing import write_onnx
+from cofi_cli.exporting.parity import check_parity
+from cofi_cli.runs.export_record import BY_LENGTH, graph_name
+from cofi_cli.runtime.inputs import Rows
+
+if TYPE_CHECKING:
+    from cofi_cli.modeling import CofiForTask
+
+Json = dict[str, Any]
+CHOSEN = "model"
+"""The model that forms and recipes are chosen for; its dense teacher gets the same."""
+MOST_IN_BLOCKS = 2
+"""Graphs that are tried in blocks of rows."""
+
+
+class Choice(NamedTuple):
+    """A graph by its name, the tokens of its blocks of rows, if any, and its file."""
+
+    name: str
+    block: int | None
+    file: Path
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What an export is asked for.
+
+    Attributes:
+        graph: ``auto``, or one of :data:`cofi_cli.exporting.graphs.forms.FORMS`.
+        portable: standard ONNX operators only.
+        conditions: what the files are to be fast at.
+        max_drop: points of score that int8 may lose against fp32.
+        opset, tolerance: of the graphs, and of their parity with torch.
+    """
+
+    graph: str
+    portable: bool
+    conditions: Conditions
+    max_drop: float
+    opset: int
+    tolerance: float
+
+
+class Graphs:
+    """Makes graphs on demand and keeps them; whatever is made of one, it is traced once.
+
+    Args:
+        shop: folder that they lie in.
+        models: file stem -> (checkpoint, model in eval mode).
+        inputs: what parity is checked on, by the same names.
+        wish: see :class:`Wish`.
+        notes: what is left out and why is added here.
+        pads_right: whether the tokenizer does.
+    """
+
+    def __init__(
+        self,
+        shop: Path,
+        models: Mapping[str, tuple[str, CofiForTask]],
+        inputs: Mapping[str, Rows],
+        wish: Wish,
+        notes: list[str],
+        *,
+        pads_right: bool = True,
+    ) -> None:
+        self.shop, self.wish, self.pads_right = shop, wish, pads_right
+        self._models, self._inputs, self._notes = models, inputs, notes
+        self._made: dict[tuple[str, str, int | None], tuple[Path, Json]] = {}
+        self._refused: set[str] = set()
+
+    def proven(self, name: str, form: str, block: int | None = None) -> tuple[Path, Json]:
+        """Return a model's graph in a form, and the proof that it is the torch model's.
+
+        Raises:
+            CofiError: it is not (exit code 4).
+        """
+        if (name, form, block) not in self._made:
+            model, wish = self._models[name][1], self.wish
+            shown = f"{name}.onnx"
+            if form != "plain" or block is not None:
+                own = graph_name({"form": form, "block_tokens": block})
+                shown += f" (graph '{own}')"
+            rows, tolerance = self._inputs[name], wish.tolerance
+            if block is None:
+                file = self.shop / f"{name}-{form}.onnx"
+                provider = wish.conditions.provider
+                write_onnx(model, file, opset=wish.opset, form=form, provider=provider)
+                proof = check_parity(model, file, rows, name=shown, tolerance=tolerance)
+            else:
+                file = self.shop / f"{name}-{form}-{block}.onnx"
+                blocks.in_blocks(self.proven(name, form)[0], file, block)
+                proof = check_parity(
+                    model, file, rows, name=shown, tolerance=tolerance, block=block
+                )
+            self._made[name, form, block] = file, proof
+        return self._made[name, form, block]
+
+    def of_each_form(self) -> dict[str, Path]:
+        """Return the model's graph in each form to try; one that is not proven is left out."""
+        names = self._forms()
+        made = {}
+        for form in names:
+            if form in self._refused:
+                continue
+            try:
+                made[form] = self.proven(CHOSEN, form)[0]
+            except CofiError as error:
+                if error.exit_code != PARITY or len(names) == 1 or form == names[0]:
+                    raise
+                self.refuse(form, error.message)
+        return made
+
+    def in_blocks(self, files: Mapping[str, Path]) -> tuple[list[Choice], list[Json]]:
+        """Return in which graphs a large batch runs faster in blocks of rows, and the timings.
+
+        Args:
+            files: the graph that is fastest whole, then those as fast, of which the first few
+                are tried, since blocks are not as much of a gain to each.
+
+        Returns:
+            What is faster than the first graph whole, the fastest first; in the end that graph.
+        """
+        conditions, first = self.wish.conditions, next(iter(files))
+        choices = {first: Choice(first, None, files[first])}
+        tried = self._sizes_of_blocks()
+        if not tried:
+            return [choices[first]], []
+        for name, file in islice(files.items(), MOST_IN_BLOCKS):
+            sizes = blocks.answer_sizes(file)
+            for tokens in tried:
+                shown = graph_name({"form": name, "block_tokens": tokens})
+                choices[shown] = Choice(name, tokens, file.with_suffix(f".{tokens}.onnx"))
+                blocks.in_blocks(file, choices[shown].file, tokens, sizes=sizes)
+        ranking = candidates.rank({shown: own.file for shown, own in choices.items()}, conditions)
+        order = ranking.order[: ranking.order.index(first) + 1]
+        return [choices[shown] for shown in order], ranking.rows
+
+    def _sizes_of_blocks(self) -> list[int]:
+        """Return the tokens of blocks to try: none where the largest batch would be one block."""
+        conditions = self.wish.conditions
+        if self.wish.graph != "auto" or conditions.provider != "cpu":
+            return []
+        if max(conditions.batch) == 1:
+            return []
+        largest = max(conditions.batch) * max(conditions.seq_len)
+        sizes = [tokens * conditions.threads for tokens in blocks.TOKENS]
+        return [tokens for tokens in sizes if tokens < largest]
+
+    def _forms(self) -> list[str]:
+        """Return the forms to try, the plainest first."""
+        model = self._models[CHOSEN][1]
+        if self.wish.graph != "auto":
+            why = unsupported(model, self.wish.graph)
+            if why is not None:
+                raise CofiError(
+                    f"Graph '{self.wish.graph}' does not fit this model: {why}.",
+                    hint="Use --graph plain or --graph packed, or leave --graph out.",
+                )
+            return [self.wish.graph]
+        wish, fitting = self.wish, []
+        on_gpu = wish.conditions.provider == "cuda"
+        for form in FORMS.values():
+            is_tried = form.name in ON_GPU if on_gpu else form.name not in SKIP
+            if not (form.is_portable if wish.portable else is_tried):
+                continue
+            why = unsupported(model, form.name)
+            if form.name == BY_LENGTH and not self.pads_right:
+                why = "the tokenizer does not pad on the right."
+            if why is None and is_another(model, form.name):
+                continue
+            if why is None:
+                fitting.append(form.name)
+            elif form.name not in self._refused:
+                self.refuse(form.name, f"{why}.")
+        return fitting
+
+    def refuse(self, form: str, why: str) -> None:
+        """Try a form no more, and note why."""
+        self._refused.add(form)
+        self._notes.append(f"Graph '{form}' is left out: {why}")

@@ -1,0 +1,175 @@
+"""The lean graph: little besides matrix products, and none that the answer does not need.
+
+Rewritings, each exact:
+
+- The bias b of a product whose result is added to the stream goes into the LayerNorm before,
+  whose output is u = x + b then; what reads u takes it out again: W₁ x + b₁ = W₁ u + (b₁ - W₁ b).
+- The residual is a difference, u - (-W) h. Of the operators that add, onnxruntime fuses Add with
+  LayerNormalization, into something slow on processors, and runs Sum on one thread. So are the
+  bias before Gelu, which fused as BiasGelu takes twice what Gelu does, and the embeddings.
+- 1/√dh is folded into Q's weights. K has no bias: it would add the same to all scores of a query.
+- A head that reads the first token only needs that token alone after the last attention, and
+  of this attention one query a row.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cofi_cli.exporting.graphs.lean_embeddings import LeanEmbeddings
+from cofi_cli.modeling import CofiForTask
+from cofi_cli.modeling.encoder import Attention, FeedForward, attend
+
+
+def reads_first_token(model: CofiForTask) -> bool:
+    """Whether the head looks at nothing but the first token's state.
+
+    An embedder's graph gives the states of all tokens as well.
+    """
+    is_pooled = model.has_pooler and model.config.pooling == "cls"
+    return is_pooled and model.kind != "embedding"
+
+
+class Residual(nn.Module):
+    """LN(u + W h) on a stream u, (B, T, d), for h, (B, T, n)."""
+
+    def __init__(self, product: nn.Linear, norm: Any) -> None:
+        super().__init__()
+        self.minus, self.norm = nn.Parameter(-product.weight), norm
+
+    def forward(self, u: Tensor, h: Tensor) -> Tensor:
+        """Return (B, T, d)."""
+        y: Tensor = self.norm(u - F.linear(h, self.minus))
+        return y
+
+
+class LeanAttention(nn.Module):
+    """Attention sub-layer on a stream that holds its output bias already.
+
+    Args:
+        attention: its parameters are used, not changed.
+        first_only: whether to ask for the first token only.
+        fused: onnxruntime's Attention as a function, which scales by itself.
+    """
+
+    def __init__(self, attention: Attention, *, first_only: bool, fused: Any = None) -> None:
+        super().__init__()
+        self.heads, self.head_dim = attention.heads, attention.head_dim
+        self.width = self.heads * self.head_dim
+        self.first_only, self.fused = first_only, fused
+        shift = attention.output.bias
+        q, k, v = (p.weight for p in (attention.query, attention.key, attention.value))
+        q_bias, v_bias = (p.bias - p.weight @ shift for p in (attention.query, attention.value))
+        if fused is None:
+            scale = self.head_dim**-0.5
+            self.query, self.key, self.value = (nn.Parameter(w) for w in (q * scale, k, v))
+            self.query_bias, self.value_bias = nn.Parameter(q_bias * scale), nn.Parameter(v_bias)
+        else:
+            self.weight = nn.Parameter(torch.cat([q, k, v]).t().contiguous())
+            self.bias = nn.Parameter(torch.cat([q_bias, torch.zeros_like(q_bias), v_bias]))
+        self.close = Residual(attention.output, attention.norm)
+
+    def forward(self, u: Tensor, mask: Tensor) -> Tensor:
+        """Take u, (B, T, d), and return the same, or (B, 1, d) of the first tokens.
+
+        mask is (B, 1, 1, T), added to scores, or for onnxruntime's operator (B, T), 1 = attend.
+        """
+        if self.fused is not None:
+            return self._closed(
+                u, self.fused(u, self.weight, self.bias, mask, self.heads, self.width)
+            )
+        asking = u[:, :1] if self.first_only else u
+        q = self._by_head(F.linear(asking, self.query, self.query_bias))
+        k = self._by_head(F.linear(u, self.key))
+        v = self._by_head(F.linear(u, self.value, self.value_bias))
+        context = attend(q, k, v, mask, dropout=0.0, scale=1.0, eager=True).transpose(1, 2)
+        return self._closed(asking, context.reshape(*context.shape[:2], self.width))
+
+    def _by_head(self, x: Tensor) -> Tensor:
+        return x.reshape(*x.shape[:2], self.heads, self.head_dim).transpose(1, 2)
+
+    def _closed(self, u: Tensor, context: Tensor) -> Tensor:
+        y: Tensor = self.close(u, context)
+        return y
+
+
+class LeanFeedForward(nn.Module):
+    """FFN sub-layer on a stream that holds its output bias already."""
+
+    def __init__(self, ffn: FeedForward) -> None:
+        super().__init__()
+        self.up, self.activation = ffn.up.weight, ffn.activation
+        self.minus_bias = nn.Parameter(ffn.up.weight @ ffn.down.bias - ffn.up.bias)
+        self.close = Residual(ffn.down, ffn.norm)
+
+    def forward(self, u: Tensor) -> Tensor:
+        """Take and return (B, T, d)."""
+        y: Tensor = self.close(u, self.activation(F.linear(u, self.up) - self.minus_bias))
+        return y
+
+
+class LeanLayer(nn.Module):
+    """A layer's sub-layers, where it has any; its nodes carry its number.
+
+    By that number layers stay fp32 where 8 bits cost too much.
+    """
+
+    def __init__(self, attention: LeanAttention | None, ffn: LeanFeedForward | None) -> None:
+        super().__init__()
+        self.attention, self.ffn = attention, ffn
+
+    def forward(self, u: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
+        """Take and return (B, T, d), or return (B, 1, d); bias and mask as the encoder's."""
+        if self.attention is not None:
+            u = self.attention(u, bias if self.attention.fused is None else mask)
+        return u if self.ffn is None else self.ffn(u)
+
+
+class LeanEncoder(nn.Module):
+    """The encoder of a dense or compact model, written lean.
+
+    Args:
+        model: not changed.
+        fused: onnxruntime's Attention as a function, or ``None`` for standard operators.
+    """
+
+    @torch.no_grad()
+    def __init__(self, model: CofiForTask, fused: Any = None) -> None:
+        super().__init__()
+        encoder: Any = copy.deepcopy(model.model.encoder)
+        self.embeddings = LeanEmbeddings(encoder.embeddings)
+        attentions = [layer.attention for layer in encoder.layers if layer.attention]
+        last = attentions[-1] if attentions and reads_first_token(model) else None
+        self.cut_at_once = reads_first_token(model) and not attentions
+        self.layers = nn.ModuleList()
+        norm = self.embeddings.last
+        for layer in encoder.layers:
+            attention = ffn = None
+            if layer.attention:
+                norm.bias += layer.attention.output.bias
+                norm, is_last = layer.attention.norm, layer.attention is last
+                attention = LeanAttention(
+                    layer.attention, first_only=is_last, fused=None if is_last else fused
+                )
+            if layer.ffn:
+                norm.bias += layer.ffn.down.bias
+                norm, ffn = layer.ffn.norm, LeanFeedForward(layer.ffn)
+            self.layers.append(LeanLayer(attention, ffn))
+
+    def forward(self, ids: Tensor, types: Tensor | None, bias: Tensor, mask: Tensor) -> Tensor:
+        """Return the last state, (B, T, d), or (B, 1, d) where the head reads no more.
+
+        Args:
+            ids, types, mask: (B, T); types may be ``None``.
+            bias: (B, 1, 1, T), added to scores.
+        """
+        u: Tensor = self.embeddings(ids, types)
+        u = u[:, :1] if self.cut_at_once else u
+        for layer in self.layers:
+            u = layer(u, bias, mask)
+        return u

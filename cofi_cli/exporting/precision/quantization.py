@@ -1,0 +1,227 @@
+"""8-bit integers for processors: weights once, activations per run or from calibration."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from cofi_cli.runtime.inputs import Rows, by_length, pad
+
+CALIBRATION_ROWS = 128
+_CALIBRATION_BATCH = 8
+_OPERATORS = ("MatMul", "Gemm", "Attention")
+_VNNI = ("avx_vnni", "avx512_vnni", "amx_int8")
+_ARM = ("asimd", "asimddp", "i8mm")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a graph is quantized.
+
+    Attributes:
+        method: ``dynamic`` takes the range of an activation anew in each run;
+            ``static`` takes it from text seen while exporting.
+        per_channel: a scale for each output of a product, or one for the whole weight.
+    """
+
+    method: str
+    per_channel: bool
+
+    @property
+    def name(self) -> str:
+        """Return for example ``dynamic-channel``."""
+        return f"{self.method}-{'channel' if self.per_channel else 'tensor'}"
+
+
+RECIPES = (Recipe("dynamic", True), Recipe("dynamic", False), Recipe("static", True))
+
+
+@dataclass(frozen=True)
+class Signs:
+    """Integer types that a processor multiplies fast and exactly.
+
+    Attributes:
+        activations, weights: ``u8`` or ``s8``.
+        reduce_range: 7 bits for weights, since 8 by 8 bits may saturate.
+    """
+
+    activations: str
+    weights: str
+    reduce_range: bool
+
+
+def signs_for(flags: Sequence[str]) -> Signs:
+    """Choose integer types by a processor's flags.
+
+    VNNI multiplies u8 by s8 and adds into 32 bits. AVX2 and AVX-512 without it add two
+    products into 16 bits first, which saturates with full ranges. ARM's dot products
+    take either sign.
+    """
+    if any(flag in flags for flag in _ARM):
+        return Signs("s8", "s8", reduce_range=False)
+    return Signs("u8", "s8", reduce_range=not any(flag in flags for flag in _VNNI))
+
+
+def products(file: Path) -> list[str]:
+    """Return the names of the nodes that can be quantized, in the graph's order."""
+    import onnx
+
+    graph = onnx.load(str(file), load_external_data=False).graph
+    weights = {tensor.name for tensor in graph.initializer}
+    return [
+        node.name
+        for node in graph.node
+        if node.op_type in _OPERATORS and any(name in weights for name in node.input[1:2])
+    ]
+
+
+def quantize(
+    source: Path,
+    target: Path,
+    recipe: Recipe,
+    signs: Signs,
+    *,
+    keep: Sequence[str] = (),
+    calibration: Rows | None = None,
+    pad_id: int = 0,
+) -> None:
+    """Write an 8-bit version of an fp32 graph.
+
+    Args:
+        source, target: ONNX files.
+        recipe: how.
+        signs: of the integers.
+        keep: names of nodes that stay fp32.
+        calibration: text for a static recipe; the task's own.
+        pad_id: of its padding.
+
+    Raises:
+        ValueError: a static recipe without calibration.
+    """
+    from onnxruntime import quantization as ort
+
+    kinds = {"u8": ort.QuantType.QUInt8, "s8": ort.QuantType.QInt8}
+    # onnxruntime first writes a Gemm as a MatMul of this name and an Add.
+    kept = [*keep, *(f"{name}_MatMul" for name in keep)]
+    shared: dict[str, Any] = {
+        "op_types_to_quantize": [op for op in _OPERATORS if op != "Attention"],
+        "per_channel": recipe.per_channel,
+        "reduce_range": signs.reduce_range,
+        "weight_type": kinds[signs.weights],
+        "nodes_to_exclude": kept,
+    }
+    with _quiet(), _biases_added(source) as given:
+        if recipe.method == "dynamic":
+            shared["op_types_to_quantize"] = list(_OPERATORS)
+            ort.quantize_dynamic(
+                str(given), str(target), extra_options={"MatMulConstBOnly": True}, **shared
+            )
+            return
+        if calibration is None:
+            raise ValueError("a static recipe needs text to calibrate on")
+        constants = _without_weight(source)
+        ort.quantize_static(
+            str(given),
+            str(target),
+            _Reader(calibration, pad_id, _inputs(source)),
+            quant_format=ort.QuantFormat.QDQ,
+            activation_type=kinds[signs.activations],
+            calibrate_method=ort.CalibrationMethod.MinMax,
+            extra_options={"ActivationSymmetric": signs.activations == "s8"},
+            **shared | {"nodes_to_exclude": [*kept, *constants]},
+        )
+
+
+@contextmanager
+def _biases_added(source: Path) -> Iterator[Path]:
+    """Give a graph whose products add their bias where a lean one subtracts minus the bias.
+
+    onnxruntime takes an added bias into an 8-bit product.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(str(source))
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:  # equal weights are stored once
+        if node.op_type == "Identity" and node.input[0] in weights:
+            weights[node.output[0]] = weights[node.input[0]]
+    made = {node.output[0] for node in model.graph.node if node.op_type == "MatMul"}
+    added = {}
+    for node in model.graph.node:
+        if node.op_type == "Sub" and node.input[0] in made and node.input[1] in weights:
+            name = f"{node.input[1]}_added"
+            bias = -numpy_helper.to_array(weights[node.input[1]])
+            added[name] = numpy_helper.from_array(bias, name)
+            node.op_type, node.input[1] = "Add", name
+    if not added:
+        yield source
+        return
+    read = {name for node in model.graph.node for name in node.input}
+    tensors = model.graph.initializer
+    for place in reversed(range(len(tensors))):
+        name = tensors[place].name
+        if f"{name}_added" in added and name not in read:
+            del tensors[place]  # else onnxruntime warns of it
+    model.graph.initializer.extend(added.values())
+    with TemporaryDirectory() as folder:
+        file = Path(folder, source.name)
+        onnx.save(model, str(file))
+        yield file
+
+
+def _inputs(file: Path) -> set[str]:
+    """Return the names of a graph's inputs."""
+    import onnx
+
+    return {i.name for i in onnx.load(str(file), load_external_data=False).graph.input}
+
+
+def _without_weight(file: Path) -> list[str]:
+    """Return products of two activations, which stay fp32: they are small, and masked."""
+    import onnx
+
+    graph = onnx.load(str(file), load_external_data=False).graph
+    own = set(products(file))
+    return [n.name for n in graph.node if n.op_type in _OPERATORS and n.name not in own]
+
+
+class _Reader:
+    """Feeds calibration text to onnxruntime, batch by batch."""
+
+    def __init__(self, rows: Rows, pad_id: int, names: set[str]) -> None:
+        chosen = np.linspace(0, len(rows) - 1, min(len(rows), CALIBRATION_ROWS)).astype(int)
+        own = Rows(
+            [rows.input_ids[i] for i in chosen],
+            [rows.token_type_ids[i] for i in chosen],
+            rows.origin,
+        )
+        self._batches: Iterator[Mapping[str, np.ndarray]] = iter(
+            [
+                {k: v for k, v in pad(own, indices, pad_id=pad_id).items() if k in names}
+                for indices in by_length(own, _CALIBRATION_BATCH)
+            ]
+        )
+
+    def get_next(self) -> Mapping[str, np.ndarray] | None:
+        """Return the next batch, ``None`` after the last."""
+        return next(self._batches, None)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide advice that is not for our users; what comes out is measured and scored."""
+    log = logging.getLogger()
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)

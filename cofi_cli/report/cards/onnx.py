@@ -1,0 +1,92 @@
+"""The README.md of an export folder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cofi_cli import format as text
+from cofi_cli.report.cards.onnx_snippets import usage
+from cofi_cli.runs.export_record import BY_LENGTH, graph_name
+
+_CARD = """---
+library_name: onnx
+tags: [pruning, cofi, onnxruntime]
+---
+
+# {title}
+
+{table}
+
+Written by `cofi export` from `{source}`; ONNX opset {opset}{portable}. Inputs are
+{names}, int64, (batch, length), both open;
+{outputs}. The fp32 files differ from torch by {delta:.1e} at most
+(on {inputs}).{padding} What was tried, and what it took, is in `export.json`.
+
+```python
+{code}```
+"""
+
+
+_PADDING = f"""
+Files of graph `{BY_LENGTH}` take padding on the right only; a row that is padded elsewhere is
+answered by NaN."""
+
+_OFFSET = """
+Pad rows on the right: positions are counted from a row's first token, and the checkpoint counts
+from the first one that is not padding. Padded on the left, a row is answered otherwise."""
+
+
+def onnx_card(report: dict[str, Any], *, head: str, is_portable: bool) -> str:
+    """Return the card of an export.json.
+
+    Args:
+        report: the content of export.json.
+        head: the models' kind of head.
+        is_portable: whether all files use standard operators only.
+    """
+    use = usage(head)
+    rows = tuple(
+        (
+            row["file"],
+            precision_name(row),
+            graph_name(row),
+            text.size(row["bytes"]),
+            text.score(row),
+        )
+        for row in report["models"].values()
+    )
+    metric = next((row["metric"] for row in report["models"].values() if "metric" in row), "score")
+    table = text.Table("", ("file", "precision", "graph", "size", f"{metric} (dev)"), rows)
+    return _CARD.format(
+        title="ONNX models",
+        table=table.markdown(),
+        source=report["source"],
+        opset=report["opset"],
+        portable=", standard operators" if is_portable else ", with operators of onnxruntime",
+        delta=report["parity"]["max_abs_delta"],
+        inputs=report["parity"]["inputs"],
+        outputs=use.outputs,
+        names=_listed(report["inputs"]),
+        padding=_padding(report),
+        code=use.code,
+    )
+
+
+def precision_name(row: dict[str, Any]) -> str:
+    """Return ``int8 (dynamic-channel; fp32: layer 0)`` for a row of export.json."""
+    layers = ", ".join(row.get("fp32_layers", ()))
+    details = [row.get("recipe"), f"fp32: {layers}" if layers else None]
+    words = "; ".join(filter(None, details))
+    return f"{row['precision']} ({words})" if words else str(row["precision"])
+
+
+def _padding(report: dict[str, Any]) -> str:
+    """Return what there is to say of padding; BERT's own graphs take it anywhere."""
+    is_by_length = any(row["form"] == BY_LENGTH for row in report["models"].values())
+    has_offset = report.get("position_offset", 0) > 0
+    return (_OFFSET if has_offset else "") + (_PADDING if is_by_length else "")
+
+
+def _listed(names: list[str]) -> str:
+    *first, last = (f"`{name}`" for name in names)
+    return f"{', '.join(first)} and {last}"

@@ -1,0 +1,1 @@
+"""Drawings in SVG, without a library."""

@@ -1,0 +1,83 @@
+"""structure.svg: what pruning kept of each layer, drawn by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cofi_cli.report.pictures.svg import LOST, QUIET, document
+from cofi_cli.report.pictures.svg import words as _text
+
+WIDTH = 760
+MARGIN = 24
+ROW, BAR = 26, 14
+LABEL, NUMBER = 64, 84
+GAP = 20
+TOP = 124
+
+HEADS, FFN, HIDDEN = "#2f6fab", "#c2662d", "#4b8b5a"
+MAX_CELLS = 16
+"""Up to so many units a bar is drawn unit by unit."""
+
+_COLUMN = (WIDTH - 2 * MARGIN - LABEL - GAP) // 2
+_BAR = _COLUMN - NUMBER
+
+
+def structure_svg(structure: dict[str, Any], *, title: str, subtitle: str = "") -> str:
+    """Draw heads and FFN dims kept per layer, and the hidden dims.
+
+    Args:
+        structure: of report.json, see :func:`cofi_cli.report.bars.structure_lines`.
+        title: the first line.
+        subtitle: a quieter second line.
+
+    Returns:
+        A complete SVG document on a light background.
+    """
+    of = structure["of"]
+    layers = list(zip(structure["heads"], structure["ffn"], strict=True))
+    height = TOP + ROW * len(layers) + MARGIN
+    left, right = MARGIN + LABEL, MARGIN + LABEL + _COLUMN + GAP
+    parts = [
+        _text(MARGIN, 36, title, size=17, weight="600"),
+        _text(MARGIN, 56, subtitle, color=QUIET),
+        _text(MARGIN, 84, "hidden", color=QUIET),
+        *_bar(left, 73, structure["hidden"], of["hidden"], HIDDEN, width=_BAR),
+        _number(left, 84, structure["hidden"], of["hidden"]),
+        _text(left, TOP - 8, "attention heads kept", color=HEADS, weight="600"),
+        _text(right, TOP - 8, "FFN dims kept", color=FFN, weight="600"),
+    ]
+    for i, (heads, ffn) in enumerate(layers):
+        y = TOP + ROW * i
+        base = y + BAR - 3
+        parts.append(_text(MARGIN, base, f"layer {i}", color=QUIET))
+        parts += _bar(left, y, heads, of["heads"], HEADS, width=_BAR)
+        parts.append(_number(left, base, heads, of["heads"]))
+        parts += _bar(right, y, ffn, of["ffn"], FFN, width=_BAR)
+        parts.append(_number(right, base, ffn, of["ffn"]))
+    return document(parts, title=title, width=WIDTH, height=height)
+
+
+def _bar(x: float, y: float, kept: int, of: int, color: str, *, width: float) -> list[str]:
+    """Kept units in colour, lost ones in grey; nothing kept is a dashed outline."""
+    if kept == 0:
+        return [
+            f"<rect x='{x + 0.5}' y='{y + 0.5}' width='{width - 1}' height='{BAR - 1}' rx='2' "
+            f"fill='none' stroke='#b6bec6' stroke-dasharray='3 3'/>"
+        ]
+    if of > MAX_CELLS:
+        filled = max(1.0, width * kept / of)
+        return [_rect(x, y, width, LOST), _rect(x, y, filled, color)]
+    cell = width / of
+    return [_rect(x + i * cell, y, cell - 2, color if i < kept else LOST) for i in range(of)]
+
+
+def _rect(x: float, y: float, width: float, color: str) -> str:
+    return (
+        f"<rect x='{x:.1f}' y='{y:.1f}' width='{width:.1f}' height='{BAR}' rx='2' fill='{color}'/>"
+    )
+
+
+def _number(x: float, y: float, kept: int, of: int) -> str:
+    if kept == 0:
+        return _text(x + _BAR + 8, y, "removed", color=QUIET)
+    return _text(x + _BAR + 8, y, f"{kept} / {of}")

@@ -1,0 +1,98 @@
+"""The run folder: the name of every artefact."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.runs.atomic import read_json
+
+RUNS = Path("runs")
+
+
+class RunDir:
+    """One run's folder. Knows names, not contents."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self.config = self.root / "config.yaml"
+        self.env = self.root / "env.json"
+        self.metrics = self.root / "metrics.jsonl"
+        self.teacher = self.root / "teacher"
+        self.checkpoints = self.root / "checkpoints"
+        self.plan = self.root / "plan.json"
+        self.model = self.root / "model"
+        self.answers = self.root / "teacher_answers.npz"
+        self.onnx = self.root / "onnx"
+        self.bench = self.root / "bench.json"
+        self.report_json = self.root / "report.json"
+        self.report_md = self.root / "report.md"
+        self.structure = self.root / "structure.svg"
+        self.lock = self.root / ".lock"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether pruning ended: the compact model and its report are there."""
+        return self.report_json.exists() and (self.model / "config.json").exists()
+
+    @property
+    def exists(self) -> bool:
+        """Whether this folder holds a run, finished or not."""
+        return self.config.exists()
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the folder holds something, and that is no run."""
+        if self.exists or not self.root.is_dir():
+            return False
+        return any(path != self.lock for path in self.root.iterdir())
+
+    @staticmethod
+    def latest(runs: Path = RUNS) -> RunDir:
+        """Return the run below ``runs`` whose model was saved last.
+
+        A report is written again by each benchmark and export, a model is not.
+
+        Raises:
+            CofiError: there is none.
+        """
+        found = [RunDir(p) for p in runs.iterdir() if p.is_dir()] if runs.is_dir() else []
+        finished = [r for r in found if r.is_finished]
+        if not finished:
+            raise CofiError(
+                f"No finished run in {runs}/.",
+                hint="Prune a model first: cofi prune MODEL --task TASK, "
+                "or name a run, a model folder or an ONNX file.",
+                exit_code=UNREACHABLE,
+            )
+        return max(finished, key=lambda r: ((r.model / "config.json").stat().st_mtime, r.root.name))
+
+
+def foreign_folder(root: Path) -> CofiError:
+    """Build the error for a folder of something else."""
+    return CofiError(
+        f"{root} holds something that is not a run; it is left as it is.",
+        hint="Choose an empty or a new folder with -o.",
+    )
+
+
+def recorded(run: RunDir) -> dict[str, Any]:
+    """Return what env.json says of a run; nothing where it says nothing.
+
+    Raises:
+        CofiError: it cannot be read (exit code 6).
+    """
+    env = read_json(run.env) if run.env.exists() else {}
+    return env if isinstance(env, dict) else {}
+
+
+def command_of(run: RunDir) -> str:
+    """Return which command made a run, ``prune`` or ``finetune``.
+
+    A run that was killed before it could write env.json is told by its name.
+    """
+    is_named = re.search(r"-finetune(-\d+)?$", run.root.resolve().name)
+    is_finetune = is_named or (run.checkpoints / "finetune").exists()
+    return str(recorded(run).get("command") or ("finetune" if is_finetune else "prune"))

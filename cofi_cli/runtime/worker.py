@@ -1,0 +1,169 @@
+"""What every worker process does: answer JSON lines, time calls, say how much memory it took.
+
+A request is ``{"do": NAME, ...}``; the answer is one JSON object, with ``error``
+in it when the request failed. The process ends when its stdin closes, so it
+never outlives the process that started it.
+
+    open    model, provider, threads           -> providers, load_seconds, a version
+    random  batch, seq_len, vocab, seed        -> inputs (how many batches are held now)
+    load    batches                            -> inputs
+    time    runs, warmup, start,
+            seconds, min_seconds               -> samples (seconds)
+    logits  input_ids, ...                     -> logits
+    memory                                     -> peak_bytes
+
+Arrays are nested lists, or bytes as :mod:`~cofi_cli.runtime.protocol` has them; logits are
+always those.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from cofi_cli.runtime.protocol import pack, unpack
+
+Request = dict[str, Any]
+Answer = dict[str, Any]
+Arrays = dict[str, np.ndarray]
+REQUESTS = ("open", "random", "load", "time", "logits", "memory")
+
+
+class Worker(ABC):
+    """Holds one model; each public method answers one kind of request."""
+
+    def __init__(self) -> None:
+        self._calls: list[Callable[[], object]] = []
+
+    @abstractmethod
+    def open(self, *, model: str, provider: str, threads: int) -> Answer:
+        """Load the model, as a user of its runtime would, with threads fixed."""
+
+    @abstractmethod
+    def _prepared(self, arrays: Arrays) -> Callable[[], object]:
+        """Return the call to time. On a GPU, tensors are there and the call waits for the end."""
+
+    @abstractmethod
+    def _logits(self, arrays: Arrays) -> np.ndarray:
+        """Return the answers of a batch, (batch, labels) or (batch, length, labels)."""
+
+    def random(self, *, batch: int, seq_len: int, vocab: int, seed: int) -> Answer:
+        """Hold one batch of random ids for the runs to come."""
+        arrays = random_inputs(batch, seq_len, vocab=vocab, seed=seed)
+        self._calls = [self._prepared(arrays)]
+        return {"inputs": 1}
+
+    def load(self, *, batches: list[dict[str, Any]]) -> Answer:
+        """Hold these batches for the runs to come, which take them in turn."""
+        self._calls = [self._prepared(_arrays(batch)) for batch in batches]
+        return {"inputs": len(self._calls)}
+
+    def time(
+        self,
+        *,
+        runs: int,
+        warmup: int = 0,
+        start: int = 0,
+        seconds: float | None = None,
+        min_seconds: float = 0.0,
+    ) -> Answer:
+        """Time calls after untimed ones, beginning with batch ``start`` of those held.
+
+        Args:
+            runs: at least so many, unless ``seconds`` are over first.
+            warmup: untimed calls before them.
+            start: number of the first batch, counted around.
+            seconds: no further run begins past them; at least one is made.
+            min_seconds: runs go on until so many have passed.
+        """
+        calls = self._calls
+        for i in range(warmup):
+            calls[(start + i) % len(calls)]()
+        samples: list[float] = []
+        began = time.perf_counter()
+        deadline = None if seconds is None else began + seconds
+        ended = began
+        while len(samples) < runs or (runs and ended - began < min_seconds):
+            call = calls[(start + len(samples)) % len(calls)]
+            started = time.perf_counter()
+            call()
+            ended = time.perf_counter()
+            samples.append(ended - started)
+            if deadline is not None and ended >= deadline:
+                break
+        return {"samples": samples}
+
+    def logits(self, **inputs: Any) -> Answer:
+        """Return the logits of a batch."""
+        return {"logits": pack(self._logits(_arrays(inputs)).astype(np.float32))}
+
+    def memory(self) -> Answer:
+        """Return the largest resident size so far, in bytes (``None`` where unknown)."""
+        return {"peak_bytes": peak_bytes()}
+
+
+def random_inputs(batch: int, seq_len: int, *, vocab: int, seed: int) -> Arrays:
+    """Return valid random ids, a mask of ones and zeros for the types; each (batch, seq_len)."""
+    shape = (batch, seq_len)
+    return {
+        "input_ids": np.random.default_rng(seed).integers(vocab, size=shape, dtype=np.int64),
+        "attention_mask": np.ones(shape, dtype=np.int64),
+        "token_type_ids": np.zeros(shape, dtype=np.int64),
+    }
+
+
+def peak_bytes() -> int | None:
+    """Return the peak resident size of this process.
+
+    ``getrusage`` would not do on Linux: a child starts with its parent's peak.
+    """
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    except (OSError, StopIteration, ValueError):
+        pass
+    try:
+        import resource
+    except ImportError:
+        return None
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)  # bytes on macOS
+
+
+def answer(worker: Worker, request: Request) -> Answer:
+    """Answer one request; a failure becomes ``{"error": text}``."""
+    methods = {name: getattr(worker, name) for name in REQUESTS}
+    arguments = {key: value for key, value in request.items() if key != "do"}
+    try:
+        result: Answer = methods[request["do"]](**arguments)
+    except Exception as error:  # the parent decides; this process must go on answering
+        return {"error": f"{type(error).__name__}: {error}"}
+    return result
+
+
+def serve(worker: Worker, requests: Iterable[str], replies: TextIO) -> None:
+    """Answer each line until there are no more."""
+    for line in requests:
+        replies.write(json.dumps(answer(worker, json.loads(line))) + "\n")
+        replies.flush()
+
+
+def run(worker: Worker) -> None:
+    """Serve on the real stdin and stdout; whatever a library prints goes to stderr."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    serve(worker, sys.stdin, replies)
+
+
+def _arrays(given: dict[str, Any]) -> Arrays:
+    return {name: unpack(value).astype(np.int64) for name, value in given.items()}

@@ -1,0 +1,204 @@
+"""The GLUE tasks as a table, read from a local folder of TSV files.
+
+Wang et al. (2019), *GLUE: A Multi-Task Benchmark and Analysis Platform for Natural
+Language Understanding*. Label names and their order are those of the hub's
+``nyu-mll/glue``; metrics and their order are GLUE's.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.tasks.files.tables import read_text, tsv_lines
+from cofi_cli.tasks.kinds.specs import Kind
+from cofi_cli.tasks.rows import Split
+from cofi_cli.tasks.task import Task
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class GlueTask:
+    """What is particular to one of GLUE's tasks.
+
+    Attributes:
+        texts: one or two columns; each as the names that files give it.
+        labels: label names in the order of their indices; empty for regression.
+        metrics: the headline first.
+        label: names that files give the label column, the preferred first.
+        headerless: columns of the official file where that has no header line.
+        validations: split -> file names without ``.tsv``, the preferred first.
+    """
+
+    texts: tuple[tuple[str, ...], ...]
+    labels: tuple[str, ...]
+    metrics: tuple[str, ...]
+    label: tuple[str, ...] = ("label",)
+    headerless: tuple[str, ...] = ()
+    validations: tuple[tuple[str, tuple[str, ...]], ...] = (("validation", ("dev",)),)
+
+    @property
+    def kind(self) -> Kind:
+        """Regression where there are no label names."""
+        return "classification" if self.labels else "regression"
+
+
+_ONE = (("sentence",),)
+_TWO = (("sentence1",), ("sentence2",))
+_MATCHED = (
+    ("validation", ("dev_matched", "dev")),
+    ("validation_mismatched", ("dev_mismatched",)),
+)
+
+HIDDEN = ("-1", "-1.0")
+"""What the hub writes where a test set's labels are not published."""
+
+GLUE: dict[str, GlueTask] = {
+    "cola": GlueTask(
+        _ONE,
+        ("unacceptable", "acceptable"),
+        ("matthews",),
+        headerless=("source", "label", "star", "sentence"),
+    ),
+    "sst2": GlueTask(_ONE, ("negative", "positive"), ("accuracy",)),
+    "mrpc": GlueTask(
+        (("sentence1", "#1 String"), ("sentence2", "#2 String")),
+        ("not_equivalent", "equivalent"),
+        ("accuracy", "f1"),
+        label=("label", "Quality"),
+    ),
+    "stsb": GlueTask(_TWO, (), ("pearson", "spearman"), label=("score", "label")),
+    "qqp": GlueTask(
+        (("question1",), ("question2",)),
+        ("not_duplicate", "duplicate"),
+        ("accuracy", "f1"),
+        label=("label", "is_duplicate"),
+    ),
+    "mnli": GlueTask(
+        (("sentence1", "premise"), ("sentence2", "hypothesis")),
+        ("entailment", "neutral", "contradiction"),
+        ("accuracy",),
+        label=("gold_label", "label"),
+        validations=_MATCHED,
+    ),
+    "qnli": GlueTask(
+        (("question",), ("sentence",)), ("entailment", "not_entailment"), ("accuracy",)
+    ),
+    "rte": GlueTask(_TWO, ("entailment", "not_entailment"), ("accuracy",)),
+    "wnli": GlueTask(_TWO, ("not_entailment", "entailment"), ("accuracy",)),
+}
+
+
+def glue_from_folder(name: str, folder: Path, *, max_length: int, unlabelled: bool = False) -> Task:
+    """Load a GLUE task from ``train.tsv``, ``dev.tsv`` and, if there, ``test.tsv``.
+
+    The files may have GLUE's official headers or the hub's column names; labels may be
+    indices or names. They are read without quoting. Unlabelled, the label column of
+    ``train.tsv`` is left unread, and ``dev.tsv`` may be missing.
+
+    Raises:
+        CofiError: a file is missing (exit code 6) or faulty (which line).
+    """
+    spec = GLUE[name]
+    if not folder.is_dir():
+        raise CofiError(f"No such folder: {folder}.", hint=_layout(spec), exit_code=UNREACHABLE)
+    files = {
+        "train": ("train",),
+        **dict(spec.validations),
+        "test": ("test", "test_matched"),
+    }
+    splits: dict[str, Split] = {}
+    for split, stems in files.items():
+        path = next((p for s in stems if (p := folder / f"{s}.tsv").is_file()), None)
+        if path is not None:
+            is_labelled = None if unlabelled and split == "train" else split != "test"
+            splits[split] = _read_split(path, name, spec, labelled=is_labelled)
+        elif split == "train" or (split == "validation" and not unlabelled):
+            there = ", ".join(sorted(p.name for p in folder.iterdir())) or "nothing"
+            raise CofiError(
+                f"{folder} has no {stems[0]}.tsv for task '{name}'. It holds: {there}.",
+                hint=_layout(spec),
+                exit_code=UNREACHABLE,
+            )
+    return Task(name, spec.kind, spec.labels, spec.metrics, splits, max_length)
+
+
+def _layout(spec: GlueTask) -> str:
+    dev = spec.validations[0][1][0]
+    columns = ", ".join([*(names[0] for names in spec.texts), spec.label[0]])
+    return f"--data DIR needs train.tsv and {dev}.tsv with a header line: {columns}."
+
+
+def _read_split(path: Path, name: str, spec: GlueTask, *, labelled: bool | None) -> Split:
+    """Read a file; ``labelled`` ones need labels, ``False`` takes them if there, ``None`` never."""
+    rows = list(tsv_lines(read_text(path)))
+    header: list[str] = []
+    if rows and spec.headerless and _is_headerless(rows[0][1], spec):
+        header = list(spec.headerless)
+    elif rows:
+        header = [column.strip() for column in rows.pop(0)[1]]
+    if not rows:
+        raise CofiError(f"{path} has no rows.", hint=_layout(spec))
+    where = [_find(path, header, names) for names in spec.texts]
+    labels_at = None
+    if labelled or (labelled is not None and set(spec.label) & set(header)):
+        labels_at = _find(path, header, spec.label)
+    last = max([*where, labels_at or 0])
+    texts: list[tuple[str, ...]] = []
+    given: list[tuple[int, str]] = []
+    skipped: list[int] = []
+    for line, fields in rows:
+        if len(fields) <= last:  # GLUE's own qqp has some such lines
+            skipped.append(line)
+            continue
+        texts.append(tuple(fields[i] for i in where))
+        if labels_at is not None:
+            given.append((line, fields[labels_at].strip()))
+    if len(skipped) > len(rows) // 100:
+        raise CofiError(
+            f"{path}, line {skipped[0]}: too few fields, and so in {len(skipped)} of {len(rows)} "
+            f"lines. The header has {len(header)}: {', '.join(header)}."
+        )
+    if skipped:
+        logger.warning("%s: left out %d lines with too few fields.", path, len(skipped))
+    is_hidden = not labelled and all(value in HIDDEN for _, value in given)
+    if labels_at is None or is_hidden:
+        return Split(texts, None)
+    labels = [_label(value, spec, path, line) for line, value in given]
+    return Split(texts, [int(x) for x in labels] if spec.labels else labels)
+
+
+def _is_headerless(first: list[str], spec: GlueTask) -> bool:
+    return len(first) == len(spec.headerless) and first[1] in ("0", "1")
+
+
+def _find(path: Path, header: list[str], names: tuple[str, ...]) -> int:
+    for name in names:
+        if name in header:
+            return header.index(name)
+    wanted = " or ".join(f"'{name}'" for name in names)
+    raise CofiError(f"{path} has no column {wanted}. Its columns: {', '.join(header)}.")
+
+
+def _label(value: str, spec: GlueTask, path: Path, line: int) -> float:
+    """Turn a label's name or index into its index, or a score into a number."""
+    if spec.labels:
+        if value in spec.labels:
+            return spec.labels.index(value)
+        if value.isdecimal() and int(value) < len(spec.labels):
+            return int(value)
+        choices = ", ".join(f"{i} or {label}" for i, label in enumerate(spec.labels))
+        wanted = f"among the task's: {choices}."
+    else:
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if math.isfinite(number):
+            return number
+        wanted = "a number."
+    raise CofiError(f"{path}, line {line}: label '{value}' is not {wanted}")

@@ -1,0 +1,174 @@
+"""Question answering as a task: SQuAD by name, from a folder or the hub, and own files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cofi_cli.config import TaskConfig
+from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.tasks.files.squad_json import read_questions, table_rows, to_split
+from cofi_cli.tasks.files.tables import Table
+from cofi_cli.tasks.rows import Split
+from cofi_cli.tasks.task import Task
+
+ANSWERED = ("f1", "exact_match")
+"""Metrics where every question has an answer."""
+WITH_NONE = (*ANSWERED, "best_f1", "best_exact_match")
+"""Metrics where a question may have none."""
+
+_NONE_NOTE = (
+    "f1 and exact_match answer where the best span scores at least as high as no answer "
+    "(threshold 0); best_f1 and best_exact_match take the threshold that is best on these rows."
+)
+
+
+@dataclass(frozen=True)
+class Squad:
+    """A version of SQuAD.
+
+    Attributes:
+        dataset: the hub's name.
+        version: as in the official files' names.
+        metrics: the headline first.
+        questions: of the official files, by split.
+    """
+
+    dataset: str
+    version: str
+    metrics: tuple[str, ...]
+    questions: Mapping[str, int]
+
+    def files(self, stem: str) -> tuple[str, ...]:
+        """Return the names that a split's file may have, the preferred first."""
+        return f"{stem}-v{self.version}.json", f"{stem}.json"
+
+
+SQUAD = {
+    "squad": Squad("rajpurkar/squad", "1.1", ANSWERED, {"train": 87_599, "validation": 10_570}),
+    "squad_v2": Squad(
+        "rajpurkar/squad_v2", "2.0", WITH_NONE, {"train": 130_319, "validation": 11_873}
+    ),
+}
+
+
+def squad_task(config: TaskConfig) -> Task:
+    """Load a version of SQuAD from ``data`` or the hub.
+
+    Raises:
+        CofiError: not reachable (exit code 6), or a fault in the data.
+    """
+    assert config.name is not None
+    spec = SQUAD[config.name]
+    if config.data is not None:
+        splits = _from_folder(config.name, spec, Path(config.data))
+    else:
+        from cofi_cli.tasks.builtin.hub import load_splits
+
+        found = load_splits(config.name, spec.dataset, hint=f"name a folder: {_layout(spec)}")
+        splits = splits_from_hub(spec.dataset, found)
+    if spec.metrics == ANSWERED and _lacks_answers(splits.values()):
+        raise CofiError(
+            f"Task '{config.name}' is SQuAD {spec.version}, where every question has an answer; "
+            "in this data some have none.",
+            hint="For such data: --task squad_v2",
+        )
+    counts = [
+        f"The {split} split holds {len(splits[split]):,} questions; "
+        f"all of SQuAD {spec.version} has {official:,}."
+        for split, official in spec.questions.items()
+        if len(splits[split]) != official
+    ]
+    return _task(config.name, spec.metrics, splits, config, *counts)
+
+
+def squad_from_files(config: TaskConfig) -> Task:
+    """Build a task from own files; where any question has no answer, none is an answer.
+
+    Raises:
+        CofiError: a file is not given, not there (exit code 6), or faulty (where).
+    """
+    assert config.train is not None
+    example = "For example: --kind span --train train.json --validation dev.json"
+    if config.validation is None:
+        raise CofiError("--train needs --validation FILE as well.", hint=example)
+    if config.data is not None:
+        raise CofiError("--data DIR goes with --task, not with --train.", hint=example)
+    if config.text or config.label:
+        raise CofiError(
+            "--text and --label do not go with --kind span: "
+            "the columns are question, context and answers.",
+            hint=example,
+        )
+    paths = {"train": config.train, "validation": config.validation, "test": config.test}
+    splits = {
+        split: read_questions(Path(path), unlabelled=split == "test")
+        for split, path in paths.items()
+        if path is not None
+    }
+    train = Path(config.train)
+    name = train.resolve().parent.name if train.stem.lower() == "train" else train.stem
+    metrics = WITH_NONE if _lacks_answers(splits.values()) else ANSWERED
+    return _task(name, metrics, splits, config)
+
+
+def splits_from_hub(dataset: str, found: Mapping[str, Any]) -> dict[str, Split]:
+    """Turn the hub's splits into ours."""
+    splits: dict[str, Split] = {}
+    for name in ("train", "validation"):
+        columns: dict[str, list[Any]] = found[name][:]
+        origin = f"{dataset}, {name}"
+        table = Table(Path(origin), columns, list(range(1, len(columns["question"]) + 1)), "row")
+        rows = table_rows(columns, len(table), table.place)
+        splits[name] = to_split(rows, origin=origin)
+    return splits
+
+
+def _task(
+    name: str,
+    metrics: tuple[str, ...],
+    splits: Mapping[str, Split],
+    config: TaskConfig,
+    *notes: str,
+) -> Task:
+    return Task(
+        name=name,
+        kind="span",
+        labels=(),
+        metrics=metrics,
+        splits=splits,
+        max_length=config.max_length,
+        note=" ".join([*notes, *([_NONE_NOTE] if metrics == WITH_NONE else [])]),
+        encoding={"doc_stride": config.doc_stride},
+    )
+
+
+def _from_folder(name: str, spec: Squad, folder: Path) -> dict[str, Split]:
+    if not folder.is_dir():
+        raise CofiError(f"No such folder: {folder}.", hint=_layout(spec), exit_code=UNREACHABLE)
+    splits: dict[str, Split] = {}
+    for split, stem in (("train", "train"), ("validation", "dev")):
+        path = next((p for n in spec.files(stem) if (p := folder / n).is_file()), None)
+        if path is None:
+            others = sorted(folder.glob(f"{stem}*.json"))
+            path = others[0] if len(others) == 1 else None
+        if path is None:
+            there = ", ".join(sorted(p.name for p in folder.iterdir())) or "nothing"
+            raise CofiError(
+                f"{folder} has no {' or '.join(spec.files(stem))} for task '{name}'. "
+                f"It holds: {there}.",
+                hint=_layout(spec),
+                exit_code=UNREACHABLE,
+            )
+        splits[split] = read_questions(path)
+    return splits
+
+
+def _layout(spec: Squad) -> str:
+    return f"--data DIR with {spec.files('train')[0]} and {spec.files('dev')[0]}, SQuAD's own files"
+
+
+def _lacks_answers(splits: Any) -> bool:
+    return any(answers == [] for split in splits for answers in split.labels or ())

@@ -1,0 +1,113 @@
+"""The built-in tasks of token classification, from a folder or the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cofi_cli.config import SUFFIX_KINDS, TaskConfig
+from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.tasks.files.columns import one_label
+from cofi_cli.tasks.files.conll import Sentences, read_sentences
+from cofi_cli.tasks.files.tokens import make_task
+from cofi_cli.tasks.metrics.tags import iob2_tags
+from cofi_cli.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class TokenTask:
+    """A built-in task.
+
+    Attributes:
+        kinds: types of entities in the order of the hub's tags.
+        dataset, revision: on the hub; this branch has the data without a loading script.
+    """
+
+    kinds: tuple[str, ...]
+    dataset: str
+    revision: str = "refs/convert/parquet"
+
+
+TOKEN_TASKS: Mapping[str, TokenTask] = {
+    "conll2003": TokenTask(("PER", "ORG", "LOC", "MISC"), "eriktks/conll2003"),
+    "wnut17": TokenTask(
+        ("corporation", "creative-work", "group", "location", "person", "product"),
+        "leondz/wnut_17",
+    ),
+}
+STEMS: Mapping[str, tuple[str, ...]] = {
+    "train": ("train", "eng.train", "wnut17train"),
+    "validation": ("valid", "dev", "validation", "testa", "eng.testa", "emerging.dev"),
+    "test": ("test", "testb", "eng.testb", "emerging.test"),
+}
+"""Split -> names of files, extension aside, the preferred first."""
+_EXTENSIONS = ("", ".txt", ".tsv", *SUFFIX_KINDS, ".annotated", ".jsonl", ".parquet")
+_LAYOUT = (
+    "--data DIR needs train and dev (or valid) files, and may have test: .txt, .tsv, "
+    f"{', '.join(SUFFIX_KINDS)}, .jsonl or .parquet."
+)
+
+
+def load_builtin(config: TaskConfig) -> Task:
+    """Load a built-in task from ``data``, a folder of column files, or from the hub.
+
+    Raises:
+        CofiError: not reachable (exit code 6), or a fault in a file (which line).
+    """
+    assert config.name is not None
+    spec = TOKEN_TASKS[config.name]
+    if config.data is None:
+        from cofi_cli.tasks.builtin.hub import load_splits
+
+        found = load_splits(config.name, spec.dataset, revision=spec.revision, hint=_LAYOUT)
+        files = {name: _from_hub(spec, config.name, name, rows) for name, rows in found.items()}
+    else:
+        paths = _find_files(Path(config.data))
+        files = {
+            name: read_sentences(
+                path, text=config.text, label=one_label(config.label), needs_tags=name != "test"
+            )
+            for name, path in paths.items()
+        }
+    return make_task(config.name, files, kinds=spec.kinds, max_length=config.max_length)
+
+
+def _find_files(folder: Path) -> dict[str, Path]:
+    """Return split -> file of a folder.
+
+    Raises:
+        CofiError: no such folder, or no training or validation file in it (exit code 6).
+    """
+    if not folder.is_dir():
+        raise CofiError(f"No such folder: {folder}.", hint=_LAYOUT, exit_code=UNREACHABLE)
+    found: dict[str, Path] = {}
+    for split, stems in STEMS.items():
+        names = [stem + extension for stem in stems for extension in _EXTENSIONS]
+        path = next((p for name in names if (p := folder / name).is_file()), None)
+        if path is not None:
+            found[split] = path
+        elif split != "test":
+            there = ", ".join(sorted(p.name for p in folder.iterdir())) or "nothing"
+            raise CofiError(
+                f"{folder} has no {split} file. It holds: {there}.",
+                hint=_LAYOUT,
+                exit_code=UNREACHABLE,
+            )
+    return found
+
+
+def _from_hub(spec: TokenTask, name: str, split: str, rows: Any) -> Sentences:
+    """Turn one split of the hub's into sentences; tags are indices whose names it knows."""
+    feature = getattr(rows.features["ner_tags"], "feature", None)
+    names = getattr(feature, "names", None) or iob2_tags(spec.kinds)
+    columns = rows[:]
+    kept = [i for i, words in enumerate(columns["tokens"]) if words]
+    words = [tuple(columns["tokens"][i]) for i in kept]
+    tags = [
+        [tag if isinstance(tag, str) else names[tag] for tag in columns["ner_tags"][i]]
+        for i in kept
+    ]
+    lines = [[i + 1] * len(columns["tokens"][i]) for i in kept]
+    return Sentences(Path(f"{name} ({split})"), words, tags, lines, unit="row")

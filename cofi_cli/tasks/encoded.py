@@ -1,0 +1,179 @@
+"""Tokenised rows, and the batches made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+
+IGNORE = -100
+"""Label of a token that no loss looks at, as torch's cross-entropy has it."""
+
+
+GROUP_BATCHES = 50
+"""Batches that are sorted by length together. More pads less, but mixes rows less."""
+
+
+class Ragged(Sequence[Any]):
+    """Rows of unequal length in one flat array: a tenth of the memory of lists.
+
+    Args:
+        rows: each a sequence of numbers, or an array of shape (length, ...).
+        dtype: of the flat array.
+    """
+
+    def __init__(self, rows: Iterable[Any], dtype: Any = np.int32) -> None:
+        kept = [np.asarray(row, dtype=dtype) for row in rows]
+        self.flat = np.concatenate(kept) if kept else np.empty(0, dtype)
+        self.ends = np.cumsum([0, *map(len, kept)])
+
+    @classmethod
+    def over(cls, flat: NDArray[Any], lengths: NDArray[np.int64]) -> Ragged:
+        """Cut a flat array, (tokens, ...), into rows of these lengths."""
+        made = cls(())
+        made.flat, made.ends = flat, np.concatenate([[0], np.cumsum(lengths)])
+        return made
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.ends) - 1
+
+    def __getitem__(self, row: Any) -> Any:
+        """Return one row, of shape (length, ...)."""
+        row = range(len(self))[row]
+        return self.flat[self.ends[row] : self.ends[row + 1]]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A tokenised split.
+
+    Attributes:
+        input_ids: token ids, a row an int32 array of its own length, special tokens included.
+        token_type_ids: as long as the ids; zeros where the tokenizer gives none.
+        labels: what the loss takes: (rows, ...) int64 class indices or float32 numbers, or a
+            class index a token (-100 where no loss looks); ``None`` where not known.
+        lengths: (rows,) int64, tokens a row.
+        gold: what scores are held against where the labels are not enough.
+    """
+
+    input_ids: Ragged
+    token_type_ids: Ragged
+    labels: NDArray[Any] | Ragged | None
+    lengths: NDArray[np.int64]
+    gold: Any = None
+
+    @property
+    def reference(self) -> Any:
+        """What :meth:`Task.score` takes beside the outputs; ``None`` where nothing is known."""
+        return self.labels if self.gold is None else self.gold
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.lengths)
+
+
+def collate(
+    encoded: Encoded,
+    indices: Sequence[int],
+    *,
+    pad_id: int,
+    device: torch.device | str | None = None,
+    round_up: bool = False,
+) -> dict[str, torch.Tensor]:
+    """Build one batch, padded on the right to its longest row, or a little beyond it.
+
+    Args:
+        encoded: a split.
+        indices: of its rows.
+        pad_id: of padding.
+        device: where the batch goes.
+        round_up: pad to a length that recurs, at most an eighth more or 3 tokens, and never
+            beyond the longest row of the split.
+
+    Returns:
+        ``input_ids``, ``attention_mask`` and ``token_type_ids``, int64 of shape
+        (batch, length); ``labels``, if known, (batch, ...) int64 or float32, or (batch, length)
+        int64 with -100 at padding; ``index`` (batch,) int64, the rows' numbers in the split.
+    """
+    import torch
+
+    longest = int(encoded.lengths[list(indices)].max())
+    if round_up:
+        step = max(4, 1 << max(0, longest.bit_length() - 4))
+        longest = min(-(-longest // step) * step, int(encoded.lengths.max()))
+    shape = (len(indices), longest)
+    ids = np.full(shape, pad_id, dtype=np.int64)
+    types = np.zeros(shape, dtype=np.int64)
+    mask = np.zeros(shape, dtype=np.int64)
+    for place, row in enumerate(indices):
+        length = int(encoded.lengths[row])
+        ids[place, :length] = encoded.input_ids[row]
+        types[place, :length] = encoded.token_type_ids[row]
+        mask[place, :length] = 1
+    arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+    if isinstance(encoded.labels, Ragged):
+        arrays["labels"] = np.full(shape, IGNORE, dtype=np.int64)
+        for place, row in enumerate(indices):
+            arrays["labels"][place, : int(encoded.lengths[row])] = encoded.labels[row]
+    elif encoded.labels is not None:
+        arrays["labels"] = encoded.labels[list(indices)]
+    arrays["index"] = np.asarray(indices, dtype=np.int64)
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    return {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}
+
+
+def batches(
+    lengths: NDArray[np.int64],
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    group_by_length: bool,
+    drop_last: bool = False,
+) -> list[list[int]]:
+    """Plan one epoch: every row once, in shuffled batches of row numbers.
+
+    Grouped by length, rows are shuffled, cut into chunks of :data:`GROUP_BATCHES` batches,
+    sorted by length inside their chunk, cut into batches, and the batches shuffled. So
+    padding is small, while which rows meet, and when, differs from epoch to epoch.
+
+    Args:
+        lengths: (rows,) tokens a row.
+        batch_size: rows a batch; the short one of the epoch may come at any place.
+        seed: of the run.
+        epoch: 0, 1, ...; each has its own order.
+        group_by_length: whether batches hold rows of similar length.
+        drop_last: leave out the rows, random ones, that do not fill a batch.
+
+    Returns:
+        A pure function of the arguments.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(len(lengths))
+    if drop_last:
+        order = order[: len(order) // batch_size * batch_size]
+    if group_by_length:
+        chunk = GROUP_BATCHES * batch_size
+        parts = [order[start : start + chunk] for start in range(0, len(order), chunk)]
+        order = np.concatenate([p[np.argsort(lengths[p], kind="stable")] for p in parts] or [order])
+    cut = _cut(order, batch_size)
+    return [cut[i] for i in rng.permutation(len(cut))] if group_by_length else cut
+
+
+def eval_batches(lengths: NDArray[np.int64], *, batch_size: int) -> list[list[int]]:
+    """Plan an evaluation: every row once, the longest first, so that memory peaks at once."""
+    return _cut(np.argsort(-np.asarray(lengths), kind="stable"), batch_size)
+
+
+def _cut(order: NDArray[np.int64], batch_size: int) -> list[list[int]]:
+    edges = [*range(0, len(order), batch_size), len(order)]
+    return [order[start:end].tolist() for start, end in pairwise(edges)]

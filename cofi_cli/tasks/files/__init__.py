@@ -1,0 +1,1 @@
+"""The user's own files: tables, columns, labels, tagged words, questions."""

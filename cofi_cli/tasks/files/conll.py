@@ -1,0 +1,201 @@
+"""Read tagged sentences: column files (CoNLL), or jsonl and parquet with lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cofi_cli.errors import CofiError
+from cofi_cli.tasks.files.tables import READERS, Table, read_table, read_text
+
+WORDS, TAGS = ("tokens", "words"), ("ner_tags", "tags", "labels")
+"""Columns of words and of tags in files with lists, the preferred first."""
+DOCUMENT = "-DOCSTART-"
+_LAYOUT = (
+    "A column file has a word and its tag a line, with tabs or spaces between columns, a blank "
+    "line after each sentence, and no header."
+)
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """What one file holds.
+
+    Attributes:
+        path: where it came from.
+        words: a sentence its words.
+        tags: a sentence a tag for each word; ``None`` for a file without tags.
+        lines: a sentence for each word its line (parquet: its row), counted from 1.
+        unit: what ``lines`` counts: ``line`` or ``row``.
+    """
+
+    path: Path
+    words: list[tuple[str, ...]]
+    tags: list[list[str]] | None
+    lines: list[list[int]]
+    unit: str = "line"
+
+    def place(self, sentence: int, word: int) -> str:
+        """Return ``FILE, line N`` of a word, both counted from 0."""
+        return f"{self.path}, {self.unit} {self.lines[sentence][word]}"
+
+
+def read_sentences(
+    path: Path, *, text: tuple[str, ...] = (), label: str | None = None, needs_tags: bool = True
+) -> Sentences:
+    """Read a file of tagged words by its extension.
+
+    Args:
+        path: jsonl or parquet with lists; anything else, csv aside, is a column file.
+        text: the words' column: a name, or in column files a number from 1, by default the
+            first; negative ones count from the last.
+        label: likewise the tags' column, by default the last.
+        needs_tags: whether a file without tags is a fault.
+
+    Raises:
+        CofiError: not there (exit code 6), empty, or a faulty line, which is named.
+    """
+    suffix = path.suffix.lower()
+    if len(text) > 1:
+        raise CofiError(f"task.text names {len(text)} columns; tagged words are in one.")
+    if suffix == ".csv":
+        raise CofiError(
+            f"{path}: tagged words are not read from csv.",
+            hint=f"{_LAYOUT} Or use jsonl or parquet with the columns {WORDS[0]} and {TAGS[0]}.",
+        )
+    if suffix in READERS and suffix != ".tsv":
+        return _from_lists(read_table(path), text, label, needs_tags=needs_tags)
+    return _from_columns(path, text, label, needs_tags=needs_tags)
+
+
+def _from_columns(
+    path: Path, text: tuple[str, ...], label: str | None, *, needs_tags: bool
+) -> Sentences:
+    made = Sentences(path, [], [], [])
+    first: tuple[int, int] | None = None
+    for block in _blocks(read_text(path)):
+        words, tags, lines = [], [], []
+        for line, fields in block:
+            if first is None:
+                first = line, len(fields)
+                word_at = _column("text", text[0] if text else "1", path, first)
+                tag_at = _column("label", label or "-1", path, first)
+                is_tagged = word_at != tag_at
+                if needs_tags and not is_tagged:
+                    raise CofiError(
+                        f"{path}, line {line}: no column of tags beside the words.", hint=_LAYOUT
+                    )
+            if len(fields) != first[1]:
+                raise CofiError(
+                    f"{path}, line {line}: {_count(len(fields))}, but line {first[0]} "
+                    f"has {first[1]}.",
+                    hint=_LAYOUT,
+                )
+            if not fields[word_at]:
+                raise CofiError(f"{path}, line {line}: the word is empty.", hint=_LAYOUT)
+            words.append(fields[word_at])
+            tags.append(fields[tag_at])
+            lines.append(line)
+        made.words.append(tuple(words))
+        made.lines.append(lines)
+        assert made.tags is not None
+        made.tags.append(tags)
+    if first is None:
+        raise CofiError(f"{path} has no rows.", hint=_LAYOUT)
+    return made if is_tagged else Sentences(path, made.words, None, made.lines)
+
+
+def _blocks(text: str) -> Iterator[list[tuple[int, list[str]]]]:
+    """Yield sentences: each a list of line numbers and fields."""
+    block: list[tuple[int, list[str]]] = []
+    is_tabbed: bool | None = None
+    for number, raw in enumerate(text.split("\n"), start=1):
+        line = raw.removesuffix("\r")
+        is_blank = not line.strip(" \t")
+        if is_blank or line.split("\t")[0].split(" ")[0] == DOCUMENT:
+            if block:
+                yield block
+            block = []
+            continue
+        if is_tabbed is None:
+            is_tabbed = "\t" in line
+        block.append(
+            (number, [f.strip(" ") for f in line.split("\t")] if is_tabbed else _spaced(line))
+        )
+    if block:
+        yield block
+
+
+def _spaced(line: str) -> list[str]:
+    """Split at spaces and tabs alone: other characters that count as space can be words."""
+    return [field for field in line.replace("\t", " ").split(" ") if field]
+
+
+def _column(what: str, value: str, path: Path, first: tuple[int, int]) -> int:
+    """Return the index of a column, given by its number from 1 or, negative, from the last."""
+    line, count = first
+    try:
+        number = int(value)
+    except ValueError:
+        number = 0
+    if not 1 <= abs(number) <= count:
+        raise CofiError(
+            f"task.{what} is '{value}'; {path} has no column names, and line {line} has "
+            f"{_count(count)}.",
+            hint=f"Columns are numbered: --{what} 1 to --{what} {count}, or -1 for the last.",
+        )
+    return number - 1 if number > 0 else count + number
+
+
+def _count(columns: int) -> str:
+    return f"{columns} column" + ("" if columns == 1 else "s")
+
+
+def _from_lists(
+    table: Table, text: tuple[str, ...], label: str | None, *, needs_tags: bool
+) -> Sentences:
+    path = table.path
+    if not len(table):
+        raise CofiError(f"{path} has no rows.")
+    words_in = _pick(table, WORDS, text[0] if text else None, what="text")
+    tags_in: str | None = None
+    if needs_tags or label in table.columns or any(name in table.columns for name in TAGS):
+        tags_in = _pick(table, TAGS, label, what="label")
+    words = [tuple(_strings(table, words_in, row)) for row in range(len(table))]
+    lines = [[table.lines[row]] * len(sentence) for row, sentence in enumerate(words)]
+    if tags_in is None:
+        return Sentences(path, words, None, lines, table.unit)
+    tags = [_strings(table, tags_in, row) for row in range(len(table))]
+    for row, (sentence, own) in enumerate(zip(words, tags, strict=True)):
+        if len(sentence) != len(own):
+            raise CofiError(
+                f"{table.place(row)}: {len(sentence)} words (column '{words_in}') and "
+                f"{len(own)} tags (column '{tags_in}')."
+            )
+    return Sentences(path, words, tags, lines, table.unit)
+
+
+def _pick(table: Table, names: tuple[str, ...], given: str | None, *, what: str) -> str:
+    """Return the column that was named, or the first of the usual names."""
+    hint = f"Name the column with --{what} COLUMN; usual are {', '.join(names)}."
+    wanted = given or next((name for name in names if name in table.columns), names[0])
+    table.column(wanted, hint=hint)
+    return wanted
+
+
+def _strings(table: Table, column: str, row: int) -> list[str]:
+    value = table.columns[column][row]
+    if not isinstance(value, list) or not value:
+        what = "empty" if value is None or value == [] else f"a {type(value).__name__}"
+        raise CofiError(
+            f"{table.place(row)}: column '{column}' is {what}, and a list of strings is needed."
+        )
+    for item in value:
+        if not isinstance(item, str) or not item:
+            raise CofiError(
+                f"{table.place(row)}: column '{column}' holds {item!r}, which is not a "
+                f"{'string' if not isinstance(item, str) else 'word or tag'}.",
+                hint="Tags are needed by name, such as B-person; words must not be empty.",
+            )
+    return list(value)

@@ -1,0 +1,101 @@
+"""From start and end scores to answers, and to SQuAD's metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from cofi_cli.tasks.encoded import Ragged
+from cofi_cli.tasks.kinds.span import SpanGold
+from cofi_cli.tasks.kinds.specs import Scored
+from cofi_cli.tasks.metrics.span import best_score, score_answer
+
+MAX_ANSWER_TOKENS = 30
+"""BERT's run_squad (max_answer_length)."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One a question.
+
+    Attributes:
+        texts: the best spans; ``""`` where the context has no token.
+        scores: (Q,) of them, start plus end.
+        none_scores: (Q,) of no answer.
+    """
+
+    texts: list[str]
+    scores: NDArray[np.float64]
+    none_scores: NDArray[np.float64]
+
+
+def best_span(start: NDArray[Any], end: NDArray[Any]) -> tuple[int, int, float]:
+    """Return the span of the greatest start + end, at most :data:`MAX_ANSWER_TOKENS` long.
+
+    All spans are compared, not only those among the twenty best starts and ends, as is common
+    to save time: it is the same answer wherever the twenty hold the best.
+
+    Args:
+        start, end: (T,) scores of the context's tokens, T > 0.
+    """
+    closed = np.full(MAX_ANSWER_TOKENS - 1, -np.inf)
+    totals = start[:, None] + sliding_window_view(
+        np.concatenate([end, closed]), MAX_ANSWER_TOKENS
+    )  # (T, 30): the span that starts at a token and is so much longer
+    first, more = divmod(int(totals.argmax()), MAX_ANSWER_TOKENS)
+    return first, first + more, float(totals[first, more])
+
+
+def find_answers(outputs: Ragged, gold: SpanGold) -> Answers:
+    """Return the best answer over all features of each question.
+
+    No answer scores what start and end say of [CLS], in the feature that says least.
+    """
+    count = len(gold.context_of)
+    texts, scores = [""] * count, np.full(count, -np.inf)
+    none_scores = np.full(count, np.inf)
+    for feature, question in enumerate(gold.question_of):
+        row = outputs[feature].astype(np.float64)
+        none_scores[question] = min(none_scores[question], row[0].sum())
+        lead, first, size = gold.windows[feature]
+        if size == 0:
+            continue
+        begin, end, score = best_span(*row[lead : lead + size].T)
+        if score > scores[question]:
+            context = gold.context_of[question]
+            offsets = gold.offsets[context]
+            chars = slice(offsets[first + begin, 0], offsets[first + end, 1])
+            texts[question], scores[question] = gold.contexts[context][chars], score
+    return Answers(texts, scores, none_scores)
+
+
+def score_spans(task: Scored, outputs: Any, reference: SpanGold) -> dict[str, float]:
+    """Score start and end scores, a row of (length, 2) a feature, in points.
+
+    Where a question may have no answer, ``f1`` and ``exact_match`` give none if it scores more
+    than the best span.
+
+    Raises:
+        ValueError: there are more or fewer rows than features, or a score is not finite.
+    """
+    rows = len(reference.question_of)
+    if len(outputs) != rows:
+        raise ValueError(f"{len(outputs)} rows of logits against {rows} features.")
+    bad = sum(not np.isfinite(outputs[row]).all() for row in range(rows))
+    if bad:
+        raise ValueError(f"The model's output is not finite in {bad} of {rows} rows.")
+    found = find_answers(outputs, reference)
+    has_answer = np.array([bool(answers) for answers in reference.answers])
+    whole = np.array([score_answer(*pair) for pair in zip(reference.answers, found.texts)])
+    margin = found.none_scores - found.scores
+    given = whole
+    if "best_f1" in task.metrics:
+        given = np.where((margin > 0)[:, None], ~has_answer[:, None], whole)
+    values = dict(zip(("f1", "exact_match"), given.mean(axis=0)))
+    for column, name in enumerate(("best_f1", "best_exact_match")):
+        values[name] = best_score(whole[:, column], margin, has_answer)
+    return {name: 100.0 * float(values[name]) for name in task.metrics}

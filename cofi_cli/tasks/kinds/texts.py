@@ -1,0 +1,45 @@
+"""Texts and pairs of texts as rows of tokens."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cofi_cli.tasks.encoded import Encoded, Ragged
+from cofi_cli.tasks.rows import Split
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+_ROWS_AT_ONCE = 1000
+"""Rows a call to the tokenizer: enough for its threads, little memory for Python's lists."""
+
+
+def encode_rows(split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
+    """Tokenise texts and pairs; rows longer than ``max_length`` are cut, the longer text first."""
+    calls = [
+        tokenizer(
+            *(list(column) for column in zip(*rows, strict=True)),
+            truncation=True,
+            max_length=max_length,
+            return_attention_mask=False,
+        )
+        for start in range(0, len(split), _ROWS_AT_ONCE)
+        if (rows := split.texts[start : start + _ROWS_AT_ONCE])
+    ]
+    ids = Ragged(chain.from_iterable(call["input_ids"] for call in calls))
+    types = Ragged(
+        chain.from_iterable(
+            call.get("token_type_ids") or [[0] * len(row) for row in call["input_ids"]]
+            for call in calls
+        )
+    )
+    labels: NDArray[Any] | None = None
+    if split.labels is not None:
+        integer = all(isinstance(label, int) for label in split.labels)
+        labels = np.asarray(split.labels, dtype=np.int64 if integer else np.float32)
+    return Encoded(ids, types, labels, np.diff(ids.ends).astype(np.int64))

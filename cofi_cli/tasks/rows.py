@@ -1,0 +1,41 @@
+"""The raw rows of a split, and their fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class Split:
+    """Raw rows.
+
+    Attributes:
+        texts: one string a row, two for a pair (question and context, for spans), or for
+            tagging the row's words.
+        labels: a class index, or a number, a row; for several classes a row a 0 or 1 for each;
+            for tagging a tag's index for each word; for spans a list of (answer, character
+            where it starts). ``None`` where they are not known.
+    """
+
+    texts: list[tuple[str, ...]]
+    labels: list[Any] | None
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.texts)
+
+
+def fingerprint(split: Split) -> str:
+    """Return the SHA-256 of a split's rows, in order, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    labels = split.labels if split.labels is not None else [None] * len(split)
+    for texts, label in zip(split.texts, labels, strict=True):
+        digest.update(json.dumps([*texts, label]).encode())
+        digest.update(b"\n")
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""What simpler models reach on the same data, for the report."""

@@ -1,0 +1,1 @@
+"""What a run leaves: its models, their proof and report.json."""

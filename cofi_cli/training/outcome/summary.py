@@ -1,0 +1,117 @@
+"""What a run is summed up as: report.json."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from cofi_cli.architectures import count_parameters
+from cofi_cli.modeling import CofiForTask
+from cofi_cli.pruning.plan import PrunePlan
+from cofi_cli.pruning.sparsity import count_encoder, count_prunable
+from cofi_cli.training.baselines.constant import constant_score, not_learned
+from cofi_cli.training.evaluation import score_all
+from cofi_cli.training.session import Session
+from cofi_cli.training.stages.prune import REACHED
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """The pruning stage's result.
+
+    Attributes:
+        model: compact, before recovery.
+        plan: what was kept.
+        layer_map: W of the layer loss, (d, d), or ``None``.
+        expected: expected sparsity when it was kept.
+        parity: largest |Δ logit| between masked and compact.
+        score: headline metric on the validation split, in points.
+    """
+
+    model: CofiForTask
+    plan: PrunePlan
+    layer_map: Tensor | None
+    expected: float
+    parity: float
+    score: float
+
+
+def describe_model(session: Session, model: CofiForTask) -> dict[str, Any]:
+    """Return scores by split and sizes of a model."""
+    scores = score_all(session, model.to(session.device))
+    return {
+        "score": scores["validation"][session.task.headline],
+        "scores": scores,
+        "encoder_params": count_encoder(model),
+        "prunable_params": count_prunable(model),
+        "total_params": count_parameters(model),
+        "bytes": sum(p.numel() * p.element_size() for p in model.parameters()),
+    }
+
+
+def _header(session: Session) -> dict[str, Any]:
+    return {
+        "model_name": session.config.model,
+        "task": session.task.name,
+        "kind": session.task.kind,
+        "metric": session.task.headline,
+        "note": session.task.note,
+        "seed": session.config.seed,
+    }
+
+
+def build_report(
+    session: Session,
+    *,
+    teacher: CofiForTask,
+    model: CofiForTask,
+    pruned: Pruned,
+    times: dict[str, Any],
+) -> dict[str, Any]:
+    """Return report.json of a pruning run; sparsity is recounted from the tensors."""
+    target = session.config.prune.sparsity
+    prunable = pruned.plan.encoder_shape.prunable
+    realised = 1 - count_prunable(model) / prunable
+    missed = None
+    if realised < target - REACHED:
+        missed = (
+            f"The target was missed: realised sparsity is {realised:.4f}, "
+            f"{100 * (target - realised):.2f} points below {target}."
+        )
+    ours, theirs = describe_model(session, model), describe_model(session, teacher)
+    validation = session.splits["validation"]
+    return _header(session) | {
+        "teacher": theirs,
+        "model": ours,
+        "constant": {"score": constant_score(session.task, validation)},
+        "not_learned": not_learned(
+            session.task, validation, teacher=theirs["score"], model=ours["score"]
+        ),
+        "before_recovery": {"score": pruned.score},
+        "sparsity": {
+            "target": target,
+            "realised": realised,
+            "expected": pruned.expected,
+        },
+        "structure": pruned.plan.summary(),
+        "parity": {"masked_vs_compact": pruned.parity},
+        "missed": missed,
+        "stages": times,
+    }
+
+
+def finetune_report(
+    session: Session,
+    *,
+    model: CofiForTask,
+    before: dict[str, float],
+    time: dict[str, float],
+) -> dict[str, Any]:
+    """Return report.json of a fine-tuning run."""
+    return _header(session) | {
+        "before": before,
+        "model": describe_model(session, model),
+        "stages": {"finetune": time},
+    }

@@ -1,0 +1,95 @@
+"""A stage without gates: one model, one optimiser, one rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from cofi_cli.config import RecoverConfig, TeacherConfig
+from cofi_cli.modeling import CofiForTask
+from cofi_cli.training.evaluation import evaluate
+from cofi_cli.training.session import Session
+from cofi_cli.training.stages.best import Best
+from cofi_cli.training.stages.optim import WeightOptimizer
+from cofi_cli.training.stages.precision import autocast
+
+
+class PlainStage:
+    """What training on labels and recovery share; each has its own loss and schedule.
+
+    With ``patience``, in steps, it ends when the best score is as old as that.
+
+    Args:
+        model: what is trained.
+        others: further modules with weights, such as the layer map.
+        name: of the stage, and of its folder below ``checkpoints/``.
+        steps: how many are taken at most.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        model: CofiForTask,
+        settings: TeacherConfig | RecoverConfig,
+        *,
+        name: str,
+        steps: int,
+        others: Sequence[nn.Module] = (),
+    ) -> None:
+        self.name, self.batch_size, self.total = name, settings.batch_size, steps
+        self.session, self.rows = session, session.splits["train"]
+        self.model = model.to(session.device).train()
+        self.others = [module.to(session.device) for module in others]
+        self.precision = session.precision(hidden=model.config.hidden_size)
+        self.optimizer = WeightOptimizer(
+            [self.model, *self.others],
+            weight_decay=settings.weight_decay,
+        )
+        self.patience: int | None = None
+        self.ended = False
+        self.best = Best(session.run.checkpoints / name / "best.pt")
+
+    def learning_rate(self, step: int) -> float:
+        """Return the rate of a step, from 0."""
+        raise NotImplementedError
+
+    def loss(self, batch: dict[str, Tensor], indices: list[int]) -> tuple[Tensor, dict[str, float]]:
+        """Return the loss of a batch, a scalar, and its terms for the log."""
+        raise NotImplementedError
+
+    def step(self, batch: dict[str, Tensor], indices: list[int], step: int) -> dict[str, float]:
+        """Take one step."""
+        rate = self.learning_rate(step)
+        with autocast(self.precision, self.session.device):
+            loss, row = self.loss(batch, indices)
+        self.optimizer.step(loss, rate=rate, clip=self.session.config.train.grad_clip)
+        return row | {"loss": loss.item(), "learning_rate": rate}
+
+    def evaluate(self, step: int) -> dict[str, float] | None:
+        """Score the validation split and keep the best model."""
+        scores = evaluate(self.session, self.model)
+        self.best.offer(scores[self.session.task.headline], step, self.model)
+        if self.patience is not None:
+            self.ended = step - self.best.step >= self.patience
+        return {f"validation_{k}": v for k, v in scores.items()}
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the next step depends on."""
+        return {
+            "model": self.model.state_dict(),
+            "others": [module.state_dict() for module in self.others],
+            "optimizer": self.optimizer.state_dict(),
+            "best": self.best.state(),
+            "ended": self.ended,
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from :meth:`state`."""
+        self.model.load_state_dict(state["model"])
+        for module, saved in zip(self.others, state["others"]):
+            module.load_state_dict(saved)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.best.load_from(state["best"])
+        self.ended = state["ended"]

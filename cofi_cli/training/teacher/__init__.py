@@ -1,0 +1,1 @@
+"""The teacher, its outputs, and the student that starts from it."""

@@ -1,0 +1,121 @@
+"""The teacher: found, given or trained; and its outputs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from cofi_cli.architectures import (
+    load_config_dict,
+    load_dense,
+    mark_cross_encoder,
+    resolve,
+)
+from cofi_cli.config import DistillConfig
+from cofi_cli.modeling import CofiForTask
+from cofi_cli.pruning.distillation import teacher_taps
+from cofi_cli.training.distiller import uses_layers
+from cofi_cli.training.outcome.artefacts import save_dense_model
+from cofi_cli.training.preflight.embedder import given_teacher
+from cofi_cli.training.session import Session
+from cofi_cli.training.stages.checkpoint import load_state, save_state
+from cofi_cli.training.stages.dense import DenseStage
+from cofi_cli.training.stages.interrupts import Interrupted
+from cofi_cli.training.stages.loop import run_stage
+from cofi_cli.training.stages.seeding import seed_global
+from cofi_cli.training.teacher.label_order import put_in_order
+from cofi_cli.training.teacher.outputs import TeacherOutputs
+
+log = logging.getLogger(__name__)
+
+
+def load_for_task(session: Session, name: str) -> CofiForTask:
+    """Load a dense or compact model with a head for the session's task."""
+    task = session.task
+    seed_global(session.config.seed, "head")
+    model = load_dense(
+        name,
+        num_labels=task.num_labels,
+        head=task.spec.head,
+        labels=task.labels,
+        problem_type=task.spec.problem_type,
+    )
+    if task.kind == "ranking":
+        mark_cross_encoder(model.config)
+    if task.labels and put_in_order(model, load_config_dict(resolve(name)), task.labels):
+        log.info("%s numbers the labels in another order; its head is sorted as the task's.", name)
+    return model
+
+
+def obtain_teacher(session: Session, times: dict[str, Any]) -> CofiForTask:
+    """Return the fine-tuned teacher; ``teacher/`` holds it afterwards."""
+    config, folder = session.config, session.run.teacher
+    record = session.run.checkpoints / "teacher.pt"
+    if not folder.exists():
+        given = given_teacher(config, session.task)
+        if given is not None:
+            teacher = load_for_task(session, given)
+            save_state(record, {"time": None})
+            save_dense_model(session, teacher, folder, source=given)
+        else:
+            teacher = load_for_task(session, config.model)
+            stage = DenseStage(session, teacher, config.teacher)
+            used = run_stage(session, stage)
+            teacher.load_state_dict(stage.best.load()["model"])
+            save_state(record, {"time": used.summary()})
+            save_dense_model(session, teacher, folder, source=config.model)
+    spent = load_state(record)["time"] if record.exists() else None
+    if spent is not None:
+        times["teacher"] = spent
+    return load_for_task(session, str(folder)).to(session.device)
+
+
+def make_teacher_outputs(
+    session: Session,
+    teacher: CofiForTask,
+    distill: DistillConfig | None = None,
+) -> TeacherOutputs:
+    """Return the teacher's outputs on the training split, not computed yet."""
+    config = session.config
+    distill = distill or config.distill
+    taps = teacher_taps(teacher.config.num_hidden_layers) if uses_layers(distill) else []
+    return TeacherOutputs(
+        teacher,
+        session.imitated,
+        taps=taps,
+        pad_id=session.pad_id,
+        device=session.device,
+        batch_size=config.train.eval_batch_size,
+        budget_gb=config.prune.teacher_cache_gb,
+        mask_padding=distill.mask_padding,
+        precision=session.precision(hidden=teacher.config.hidden_size),
+    )
+
+
+def prepare_outputs(session: Session, outputs: TeacherOutputs) -> float:
+    """Compute the kept outputs, showing progress; return the seconds spent.
+
+    Raises:
+        Interrupted: a signal came.
+    """
+    if not outputs.is_kept:
+        if session.config.prune.teacher_cache_gb > 0:
+            session.progress.message(
+                f"Teacher outputs need {outputs.needed_gb:.1f} GB, more than "
+                f"--teacher-cache-gb {session.config.prune.teacher_cache_gb:g}: "
+                "the teacher runs at each step."
+            )
+        return 0.0
+    if outputs.is_ready:
+        return 0.0
+    began = time.perf_counter()
+    session.progress.stage("teacher outputs", len(outputs.encoded))
+
+    def tick(done: int) -> None:
+        session.progress.step({"stage": "teacher outputs", "step": done})
+        if session.flag.is_set:
+            raise Interrupted("while computing the teacher's outputs", session.resume_command)
+
+    outputs.prepare(tick)
+    return time.perf_counter() - began
