@@ -250,7 +250,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from cofi_cli.errors import CofiError
 from cofi_cli.runs import write_atomic
-from cofi_cli.training.checkpoint import save_state
+from cofi_cli.training.stages.checkpoint import save_state
 resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
 path, state = Path({str(tmp_path / "a.bin")!r}), {{"a": torch.zeros(9999)}}
 try:

@@ -49,7 +49,10 @@ def test_the_note_says_what_the_scores_are_not(task):
 
 
 def test_it_is_the_same_in_every_process(task):
-    code = "from cofi_cli.tasks.demo import demo_task as d; print(d(max_length=128).fingerprint)"
+    code = (
+        "from cofi_cli.tasks.builtin.demo import demo_task; "
+        "print(demo_task(max_length=128).fingerprint)"
+    )
     environment = {**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     out = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
     assert out.strip() == str(task.fingerprint)
