@@ -26,8 +26,8 @@ def round_ffn(
     alpha: Tensor,
     *,
     multiple: int,
-    size: Callable[[], int],
-    budget: int | None,
+    cost: Callable[[], float],
+    budget: float | None,
 ) -> None:
     """Round the FFN width of every layer, in place.
 
@@ -40,8 +40,8 @@ def round_ffn(
         ffn: (L,) bool, open FFN sub-layers.
         alpha: (L, I) log-alphas.
         multiple: of the widths.
-        size: counts the prunable weights of the plan as it stands.
-        budget: the most that ``size`` may say; ``None`` rounds to the nearest.
+        cost: of the plan as it stands.
+        budget: the most that ``cost`` may say; ``None`` rounds to the nearest.
     """
     full = dim.shape[1]
     order = torch.sort(alpha, dim=1, descending=True, stable=True)
@@ -63,7 +63,7 @@ def round_ffn(
         return
     weakest = sorted(widths, key=lambda layer: float(order.values[layer, : widths[layer]].mean()))
     for layer in weakest:
-        if size() <= budget:
+        if cost() <= budget:
             break
         resize(layer, 0)
         ffn[layer] = False
@@ -79,6 +79,6 @@ def round_ffn(
         layer = max(gains, key=lambda layer: gains[layer])
         before = widths[layer]
         resize(layer, min(full, before + multiple))
-        if size() > budget:
+        if cost() > budget:
             resize(layer, before)
             is_open.discard(layer)

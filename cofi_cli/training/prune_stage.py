@@ -10,9 +10,11 @@ from torch import Tensor
 
 from cofi_cli.modeling import CofiForTask, Masks
 from cofi_cli.modeling.dropout import set_dropout
+from cofi_cli.pruning.cost import reduction
+from cofi_cli.pruning.decide import decide
 from cofi_cli.pruning.gates import Gates
 from cofi_cli.pruning.lagrangian import Lagrangian, ramped_target
-from cofi_cli.pruning.plan import PrunePlan, decide
+from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.sparsity import EncoderShape
 from cofi_cli.training.best import Best
 from cofi_cli.training.distiller import Distiller, existing_layers
@@ -111,7 +113,7 @@ class PruneStage:
             row: dict[str, float]
             loss, row = self.distiller(out, batch, indices, exists=self._exists(masks))
         if not dense:
-            penalty = self.lagrangian(self.gates.expected_sparsity(), target)
+            penalty = self.lagrangian(self.gates.expected_reduction(), target)
             row["penalty"] = penalty.item()
             loss = loss + penalty.to(device)
         for optimizer in (self.gate_optimizer, self.multiplier_optimizer):
@@ -133,7 +135,7 @@ class PruneStage:
     def _constrain(self, target: float) -> dict[str, float]:
         self.gate_optimizer.step()
         self.gates.clamp()
-        before = self.gates.expected_sparsity()
+        before = self.gates.expected_reduction()
         if self.settings.constraint == "held":
             # The multipliers see where the gates went on their own.
             self.lagrangian.zero_grad()
@@ -170,7 +172,7 @@ class PruneStage:
         scores = evaluate(self.session, self.student, masks=plan.masks())
         row = {f"validation_{k}": v for k, v in scores.items()}
         row["realised_sparsity"] = plan.sparsity
-        reached = plan.sparsity >= self.settings.sparsity - REACHED
+        reached = reduction(self.gates.cost, plan.widths) >= self.settings.sparsity - REACHED
         self.armed = self.armed or reached
         counts = self.armed if self.settings.best == "reference" else reached
         if counts:
