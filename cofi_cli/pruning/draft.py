@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cofi_cli.pruning.cost import Cost
-from cofi_cli.pruning.rounding import top
+from cofi_cli.pruning.rounding import keep_most, top
 from cofi_cli.pruning.shape import Widths
 
 
@@ -77,33 +77,20 @@ class Draft:
         return (self.dim, self.ffn) if name == "ffn_dim" else (self.head, self.attention)
 
     def _fit(self, fine: Tensor, coarse: Tensor, alpha: Tensor, budget: float) -> None:
-        """Remove or restore fine units of the open layers, one bisection over their order."""
+        """Remove or restore fine units of the open layers, in the order of their α."""
         if not coarse.any():
             return
-        live = coarse[:, None].expand_as(fine)
-        # Kept before removed at equal α, so that a fit that is met changes nothing.
-        order = torch.argsort((alpha + fine.float() * 1e-3)[live], descending=True, stable=True)
-        n_live, was = order.numel(), fine.clone()
-        low, high = 0, n_live
-
-        def keep(count: int) -> int:
-            flags = torch.zeros(n_live, dtype=torch.bool)
-            flags[order[:count]] = True
-            fine[live] = flags
-            return self.price()
-
-        if self.price() <= budget and bool(was[live].all()):
-            return
-        while low < high:
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if keep(middle) <= budget else (low, middle - 1)
-        keep(low)
+        keep_most(fine, coarse[:, None].expand_as(fine), alpha, cost=self.price, budget=budget)
+        if self.cost.has_overhead:
+            # What is too little for the next unit's own sub-layer is enough for units of others.
+            begun = coarse & fine.any(-1)
+            keep_most(fine, begun[:, None] & ~fine, alpha, cost=self.price, budget=budget)
 
     def _fit_hidden(self, alpha: Tensor, budget: float, multiple: int) -> None:
         """Keep as many hidden dims as the budget allows, one multiple at least."""
         widths = [*range(multiple, self.shape.hidden, multiple), self.shape.hidden]
 
-        def keep(width: int) -> int:
+        def keep(width: int) -> float:
             self.hidden = top(alpha, width)
             return self.price()
 

@@ -1,4 +1,4 @@
-"""Widths that suit a processor's registers: hidden and FFN widths as multiples of a number."""
+"""How many units a budget allows, and widths that are multiples of a number."""
 
 from __future__ import annotations
 
@@ -18,6 +18,37 @@ def top(alpha: Tensor, count: int) -> Tensor:
     kept = torch.zeros_like(alpha, dtype=torch.bool)
     kept[torch.sort(alpha, descending=True, stable=True).indices[:count]] = True
     return kept
+
+
+def keep_most(
+    fine: Tensor, live: Tensor, alpha: Tensor, *, cost: Callable[[], float], budget: float
+) -> None:
+    """Keep as many units as the budget allows, in place, by one bisection over their order.
+
+    Args:
+        fine: (L, n) bool, kept units.
+        live: (L, n) bool, the units that this is about; the others stay as they are.
+        alpha: (L, n) log-alphas.
+        cost: of the plan as it stands.
+        budget: the most that ``cost`` may say.
+    """
+    # Kept before removed at equal α, so that a fit that is met changes nothing.
+    order = torch.argsort((alpha + fine.float() * 1e-3)[live], descending=True, stable=True)
+    n_live, was = order.numel(), fine.clone()
+    low, high = 0, n_live
+
+    def keep(count: int) -> float:
+        flags = torch.zeros(n_live, dtype=torch.bool)
+        flags[order[:count]] = True
+        fine[live] = flags
+        return cost()
+
+    if cost() <= budget and bool(was[live].all()):
+        return
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if keep(middle) <= budget else (low, middle - 1)
+    keep(low)
 
 
 def round_ffn(

@@ -26,6 +26,10 @@ class Cost(Protocol):
     def dense(self) -> float:
         """Cost of the dense encoder."""
 
+    @property
+    def has_overhead(self) -> bool:
+        """Whether a sub-layer's first unit costs far more than another one."""
+
     def expected(self, p_open: Masks) -> Tensor:
         """Return the expected cost, a scalar with gradients.
 

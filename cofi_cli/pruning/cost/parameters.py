@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -19,6 +20,7 @@ class ParameterCost:
     """The size polynomial (:func:`~cofi_cli.pruning.sparsity.size`) as a cost, in weights."""
 
     shape: EncoderShape
+    has_overhead: ClassVar[bool] = False
 
     @property
     def dense(self) -> float:
