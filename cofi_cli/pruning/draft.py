@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from cofi_cli.pruning.cost import Cost

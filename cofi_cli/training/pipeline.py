@@ -16,7 +16,7 @@ from cofi_cli.training.artefacts import save_compact
 from cofi_cli.training.augmentation import imitated_rows
 from cofi_cli.training.baseline import word_vector_baseline
 from cofi_cli.training.checkpoint import load_state, save_state
-from cofi_cli.training.checks import check_target, guard_folder
+from cofi_cli.training.checks import guard_folder
 from cofi_cli.training.claim import claim
 from cofi_cli.training.costs import obtain_schedule
 from cofi_cli.training.distiller import Distiller, load_layer_map
@@ -33,6 +33,7 @@ from cofi_cli.training.run_task import ask_teacher, load_run_task
 from cofi_cli.training.schedule import Schedule, slow_gates
 from cofi_cli.training.session import Session, open_session
 from cofi_cli.training.student import make_student
+from cofi_cli.training.target_checks import check_target
 from cofi_cli.training.teacher import (
     make_teacher_outputs,
     obtain_teacher,

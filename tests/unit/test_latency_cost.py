@@ -187,7 +187,7 @@ def descending(row: int, column: int) -> list[list[float]]:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"version": 2}, "is a latency table of version 2; this cofi reads version 1"),
+        ({"version": 2}, "is a latency table of version 2; this cofi reads 1."),
         ({"heads": [1, 2, 4]}, "heads lacks 3 of 1 to 4"),
         ({"heads": [2, 1, 3, 4]}, "heads is not 1 to 4, ascending"),
         ({"ffn_widths": [1, 3, 12, 6, 24]}, "ffn_widths does not ascend"),

@@ -23,9 +23,8 @@ class LatencyTable(BaseModel):
 
     Attributes:
         version: of this format.
-        provider, precision: of onnxruntime, such as ``cpu`` and ``fp32``.
+        provider, precision, threads: of onnxruntime; no threads = its own choice.
         batch, seq_len: rows, and tokens a row.
-        threads: of the provider; ``None`` = its own choice.
         shape: of the dense encoder.
         environment: machine and library versions, for the reader.
         fixed_seconds: what no width changes: embeddings, task head, the call itself.
@@ -135,21 +134,16 @@ def read_table(path: Path, shape: EncoderShape) -> LatencyTable:
         )
     if found := list(table.problems()):
         more = f", and {len(found) - 3} more" if len(found) > 3 else ""
-        raise CofiError(
-            f"The latency table {path} cannot be used: {'; '.join(found[:3])}{more}.", hint=_AGAIN
-        )
+        text = f"The latency table {path} cannot be used: {'; '.join(found[:3])}{more}."
+        raise CofiError(text, hint=_AGAIN)
     return table
 
 
 def _no_table(path: Path, error: ValidationError) -> CofiError:
-    """Return the error of a file that does not hold a table of this version."""
     found = error.errors(include_url=False)
     for item in found:
         if item["loc"] == ("version",):
-            return CofiError(
-                f"{path} is a latency table of version {item['input']!r}; "
-                f"this cofi reads version 1.",
-                hint=_AGAIN,
-            )
+            text = f"{path} is a latency table of version {item['input']!r}; this cofi reads 1."
+            return CofiError(text, hint=_AGAIN)
     lines = [f"{'.'.join(map(str, i['loc'])) or 'file'}: {i['msg']}" for i in found[:3]]
     return CofiError(f"{path} is no latency table: {'; '.join(lines)}.", hint=_AGAIN)
