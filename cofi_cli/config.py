@@ -6,7 +6,8 @@ a source are named in the presets' comments.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -104,13 +105,18 @@ class DistillConfig(Section):
 class PruneConfig(Section):
     """Gates, constraint and schedule of the pruning stage."""
 
-    sparsity: float = Field(0.95, ge=0, lt=1)
+    sparsity: float | None = Field(0.95, ge=0, lt=1)
+    """Share of the prunable weights to remove; ``None`` with ``speedup`` set."""
+    speedup: float | None = Field(None, ge=1)
+    """Times as fast as the dense model, by ``table``; in the place of ``sparsity``."""
+    table: str | None = None
+    """A latency table that was measured for the model's shape (JSON)."""
     epochs: float = Field(4, gt=0)
     """All epochs of the stage, the dense and the ramp epochs among them."""
     dense_epochs: float = Field(0, ge=0)
     """Distillation of the dense student before any gate may close."""
     ramp_epochs: float = Field(1.5, ge=0)
-    """The target rises linearly from 0 to ``sparsity`` over these epochs."""
+    """The target rises linearly from 0 over these epochs."""
     batch_size: int = Field(32, ge=1)
     learning_rate: float | None = Field(None, gt=0)
     """Of the weights while nothing is pruned; ``None`` = as the teacher's by width."""
@@ -139,6 +145,27 @@ class PruneConfig(Section):
     freeze_embeddings: bool = True
     teacher_cache_gb: float = Field(4.0, ge=0)
     """Memory for kept teacher outputs; 0 runs the teacher at each step."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _speedup_instead(cls, values: Any) -> Any:
+        """A speedup takes the place of the default sparsity."""
+        if isinstance(values, Mapping) and values.get("speedup") is not None:
+            return {"sparsity": None, **values}
+        return values
+
+    @model_validator(mode="after")
+    def _has_one_target(self) -> PruneConfig:
+        """Refuse none or two targets, and a speedup without a table or the reverse."""
+        if self.sparsity is not None and self.speedup is not None:
+            raise ValueError("sparsity and speedup are two targets; give one of them")
+        if self.sparsity is None and self.speedup is None:
+            raise ValueError("no target is given; set sparsity, or speedup and table")
+        if (self.speedup is None) != (self.table is None):
+            given, missing = ("speedup", "table") if self.table is None else ("table", "speedup")
+            flags = "--speedup X --table FILE"
+            raise ValueError(f"{given} is given without {missing}; give both: {flags}")
+        return self
 
     @model_validator(mode="after")
     def _leaves_time_at_the_target(self) -> PruneConfig:

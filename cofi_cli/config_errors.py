@@ -95,6 +95,8 @@ def _hint(paths: list[str]) -> str:
             "Name a hub id or a local folder: cofi prune bert-base-uncased --task sst2, "
             "or try cofi prune --task demo."
         )
+    if paths == ["prune.speedup"]:
+        return "Speedup is how many times as fast: 8 for an eighth of the dense model's time."
     if paths == ["prune.sparsity"]:
         return "Sparsity is the share of prunable weights to remove: 0.95 for 95 %."
     return _HINT

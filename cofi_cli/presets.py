@@ -170,12 +170,22 @@ def resolve_config(layers: Iterable[Layer]) -> RunConfig:
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for layer in layers:
-        values = merge(values, layer.values)
+        values = merge(_one_target(values, layer.values), layer.values)
         origins |= dict.fromkeys(_paths(layer.values), layer.origin)
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
         raise explain(error, origins) from None
+
+
+def _one_target(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the target out of the layers below where the one above states another kind of it."""
+    stated = above.get("prune")
+    if not isinstance(stated, Mapping):
+        return below
+    rivals = {"sparsity": ("speedup", "table"), "speedup": ("sparsity",)}
+    gone = [n for key, names in rivals.items() if stated.get(key) is not None for n in names]
+    return merge(below, {"prune": dict.fromkeys(gone)}) if gone else below
 
 
 def _paths(values: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -14,9 +14,11 @@ FINETUNE = "finetune"
 
 
 def run_name(config: RunConfig, *, command: str) -> str:
-    """Return ``bert-base-uncased-sst2-0.95``, or with ``-finetune`` at its end."""
+    """Return ``bert-base-uncased-sst2-0.95``, or with ``-8x`` or ``-finetune`` at its end."""
     task = config.task.name or Path(config.task.train or "task").stem
-    last = FINETUNE if command == FINETUNE else f"{config.prune.sparsity:g}"
+    speedup = config.prune.speedup
+    asked = f"{config.prune.sparsity:g}" if speedup is None else f"{speedup:g}x"
+    last = FINETUNE if command == FINETUNE else asked
     place = Path(config.model)
     model = place.resolve().name if place.is_dir() else place.name
     return re.sub(r"[^\w.-]+", "-", f"{model}-{task}-{last}").strip("-")

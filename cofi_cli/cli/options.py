@@ -136,6 +136,14 @@ Teacher = Annotated[
     str | None,
     typer.Option(metavar="DIR", help="A fine-tuned model to imitate. Default: one is trained."),
 ]
+Speedup = Annotated[
+    str | None,
+    typer.Option(metavar="X", help="Times as fast as dense by --table; instead of --sparsity."),
+]
+Table = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Latency table (JSON) measured for the model's shape."),
+]
 Preset = Annotated[
     str | None,
     typer.Option(
@@ -243,6 +251,8 @@ KEYS = {
     "unlabelled": ("--unlabelled", "task.unlabelled"),
     "max_length": ("--max-length", "task.max_length"),
     "sparsity": ("--sparsity", "prune.sparsity"),
+    "speedup": ("--speedup", "prune.speedup"),
+    "table": ("--table", "prune.table"),
     "teacher": ("--teacher", "teacher.path"),
     "seed": ("--seed", "seed"),
     "teacher_cache_gb": ("--teacher-cache-gb", "prune.teacher_cache_gb"),
@@ -264,6 +274,7 @@ _TEXTS = (
     "text",
     "label",
     "kind",
+    "table",
     "teacher",
 )
 """Flags whose values stay text. Other values are read as YAML and checked by the setting's type."""
@@ -307,6 +318,7 @@ def build_config(
         CofiError: unknown keys, bad values, no model, no task, an unknown task.
     """
     top = [parse_override(text) for text in overrides or ()] + flag_layers(flags)
+    check_one_target(top)
     given = [*([file_layer(config)] if config is not None else []), *top]
     if saved is not None:
         layers = [file_layer(saved)]
@@ -321,6 +333,25 @@ def build_config(
     resolved = resolve_config(layers)
     check_task(resolved)
     return resolved
+
+
+def check_one_target(given: Sequence[Layer]) -> None:
+    """Refuse a sparsity beside a speedup on one command line: either would hide the other.
+
+    Raises:
+        CofiError: naming both, as they were given.
+    """
+    found = {}
+    for layer in given:
+        prune = layer.values.get("prune")
+        for key in ("sparsity", "speedup"):
+            if isinstance(prune, Mapping) and prune.get(key) is not None:
+                found[key] = f"{layer.origin} {prune[key]}"
+    if len(found) == 2:
+        raise CofiError(
+            f"Two targets: {' and '.join(found.values())}.",
+            hint="Give one of them: a share of the weights to remove, or a speed.",
+        )
 
 
 def _own_preset(given: Sequence[Layer], announce: Callable[[str], None]) -> list[Layer]:

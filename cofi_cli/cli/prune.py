@@ -13,6 +13,8 @@ def prune(
     model: o.Model = None,
     task: o.TaskName = None,
     sparsity: o.Sparsity = None,
+    speedup: o.Speedup = None,
+    table: o.Table = None,
     teacher: o.Teacher = None,
     preset: o.Preset = None,
     config: o.ConfigFile = None,

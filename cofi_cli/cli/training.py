@@ -110,8 +110,22 @@ def show_report(report: Mapping[str, Any], run: RunDir) -> None:
     lines += [f"model   {run.model}", f"report  {run.report_md}"]
     if run.structure.exists():
         lines.append(f"picture {run.structure}")
+    if target := report.get("latency_target"):
+        lines.append(f"speed   {speed_words(target)}")
     root = shlex.quote(str(run.root))
     show_lines([*lines, f"next    cofi export {root} && cofi bench {root}"])
+
+
+def speed_words(target: Mapping[str, Any]) -> str:
+    """Say what speed was asked for, what the table expects, and what it is true for."""
+    setting = target["setting"]
+    count = setting["threads"]
+    threads = f", {count} thread{'s' * (count > 1)}" if count else ""
+    return (
+        f"{target['expected_speedup']:.2f} times the dense one expected by the table, "
+        f"{target['speedup']:g} asked ({setting['provider']}, {setting['precision']}, "
+        f"batch {setting['batch']}, {setting['seq_len']} tokens{threads})"
+    )
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -121,6 +135,17 @@ def _counts(counts: Mapping[str, int]) -> str:
 def _some(labels: Sequence[str]) -> str:
     shown = ", ".join(labels[:_SHOWN_LABELS])
     return shown if len(labels) <= _SHOWN_LABELS else f"{shown}, ... ({len(labels)} in all)"
+
+
+def _target_facts(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if plan["reachable_speedup"] is not None:
+        low, high = plan["reachable_speedup"]
+        return [("reachable speedup", f"{low:g} to {high:.2f}, by the table")]
+    low, high = plan["reachable_sparsity"]
+    return [
+        ("kept at the target", f"{plan['kept_weights']:,}"),
+        ("reachable sparsity", f"{low:g} to {high:.4f}"),
+    ]
 
 
 def show_plan(config: RunConfig, run: RunDir, *, resume: bool, as_json: bool) -> None:
@@ -133,7 +158,6 @@ def show_plan(config: RunConfig, run: RunDir, *, resume: bool, as_json: bool) ->
     if as_json:
         show_json({"config": resolved, **plan})
         return
-    low, high = plan["reachable_sparsity"]
     facts = (
         ("model", str(plan["model"])),
         ("task", f"{plan['task']}: {plan['kind']}, by {plan['metric']}"),
@@ -141,8 +165,7 @@ def show_plan(config: RunConfig, run: RunDir, *, resume: bool, as_json: bool) ->
         ("rows", _counts(plan["rows"])),
         *([("windows, trained on as rows", _counts(plan["features"]))] if plan["features"] else []),
         ("prunable weights", f"{plan['prunable_weights']:,}"),
-        ("kept at the target", f"{plan['kept_weights']:,}"),
-        ("reachable sparsity", f"{low:g} to {high:.4f}"),
+        *_target_facts(plan),
         ("run folder", plan["output"]),
     )
     stages = tuple(

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from cofi_cli.modeling import Masks
 from cofi_cli.pruning import hard_concrete as hc
+from cofi_cli.pruning.cost import Cost, ParameterCost
 from cofi_cli.pruning.rounding import top
-from cofi_cli.pruning.sparsity import GROUPS, EncoderShape, sparsity
+from cofi_cli.pruning.shape import GROUPS, EncoderShape
+from cofi_cli.pruning.sparsity import sparsity
 
 INIT_STD = 0.01
 _FIRST_SHIFT = 0.05
@@ -28,6 +30,7 @@ class Gates(nn.Module):
             the FFN dims at α = 0, as the CoFi code does.
         floor: lower bound of α.
         seed: of the small initial noise.
+        cost: that targets are stated in; ``None`` = prunable weights.
     """
 
     def __init__(
@@ -38,9 +41,11 @@ class Gates(nn.Module):
         init: str = "open",
         floor: float = hc.FLOOR,
         seed: int = 0,
+        cost: Cost | None = None,
     ) -> None:
         super().__init__()
         self.shape, self.floor = shape, floor
+        self.cost = cost if cost is not None else ParameterCost(shape)
         self.learned = tuple(g for g in GROUPS if g in set(groups))
         sizes = {
             "head": (shape.n_layers, shape.n_heads),
@@ -83,8 +88,12 @@ class Gates(nn.Module):
         return self._map(hc.soft_value)
 
     def expected_sparsity(self) -> Tensor:
-        """Return ŝ, a scalar with gradients."""
+        """Return the expected share of removed weights, a scalar with gradients."""
         return sparsity(self.p_open(), self.shape)
+
+    def expected_reduction(self) -> Tensor:
+        """Return r̂, the expected share of the dense cost that is saved, with gradients."""
+        return 1 - self.cost.expected(self.p_open()) / self.cost.dense
 
     @torch.no_grad()
     def clamp(self) -> None:
@@ -94,9 +103,9 @@ class Gates(nn.Module):
 
     @torch.no_grad()
     def hold(self, target: float, *, tolerance: float = 1e-4) -> float:
-        """Shift all log-alphas by one constant so that ŝ meets the target.
+        """Shift all log-alphas by one constant so that r̂ meets the target.
 
-        ŝ falls monotonically in the shift: doubling brackets the target, false position
+        r̂ falls monotonically in the shift: doubling brackets the target, false position
         (Illinois) finds it. Adam moves each gate by about one learning rate, hence the
         uniform direction.
 
@@ -106,7 +115,7 @@ class Gates(nn.Module):
         Returns:
             The shift that was applied, in units of α; 0 within the tolerance.
         """
-        error = self.expected_sparsity().item() - target
+        error = self.expected_reduction().item() - target
         if abs(error) <= tolerance:
             return 0.0
         before = {name: self.get_parameter(name).clone() for name in self.learned}
@@ -115,7 +124,7 @@ class Gates(nn.Module):
             for name, alpha in before.items():
                 self.get_parameter(name).copy_(alpha + shift)
             self.clamp()
-            return self.expected_sparsity().item() - target
+            return self.expected_reduction().item() - target
 
         near, near_error = 0.0, error
         far = math.copysign(_FIRST_SHIFT, error)

@@ -1,4 +1,4 @@
-"""The sparsity constraint: L = λ₁·(ŝ - t) + λ₂·(ŝ - t)² (Wang et al. 2020, section 3.3)."""
+"""The constraint on a cost: L = λ₁·(r̂ - t) + λ₂·(r̂ - t)² (Wang et al. 2020, section 3.3)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ class Lagrangian(nn.Module):
         """Return the penalty, a scalar.
 
         Args:
-            expected: ŝ, a scalar with gradients to the gates.
-            target: the sparsity asked for at this step.
+            expected: r̂, the expected reduction of the cost (sparsity, where it is counted in
+                weights), a scalar with gradients to the gates.
+            target: the reduction asked for at this step.
         """
         violation = expected - target
         return self.lambda1 * violation + self.lambda2 * violation.square()

@@ -1,4 +1,4 @@
-"""Widths that suit a processor's registers: hidden and FFN widths as multiples of a number."""
+"""How many units a budget allows, and widths that are multiples of a number."""
 
 from __future__ import annotations
 
@@ -20,14 +20,45 @@ def top(alpha: Tensor, count: int) -> Tensor:
     return kept
 
 
+def keep_most(
+    fine: Tensor, live: Tensor, alpha: Tensor, *, cost: Callable[[], float], budget: float
+) -> None:
+    """Keep as many units as the budget allows, in place, by one bisection over their order.
+
+    Args:
+        fine: (L, n) bool, kept units.
+        live: (L, n) bool, the units that this is about; the others stay as they are.
+        alpha: (L, n) log-alphas.
+        cost: of the plan as it stands.
+        budget: the most that ``cost`` may say.
+    """
+    # Kept before removed at equal α, so that a fit that is met changes nothing.
+    order = torch.argsort((alpha + fine.float() * 1e-3)[live], descending=True, stable=True)
+    n_live, was = order.numel(), fine.clone()
+    low, high = 0, n_live
+
+    def keep(count: int) -> float:
+        flags = torch.zeros(n_live, dtype=torch.bool)
+        flags[order[:count]] = True
+        fine[live] = flags
+        return cost()
+
+    if cost() <= budget and bool(was[live].all()):
+        return
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if keep(middle) <= budget else (low, middle - 1)
+    keep(low)
+
+
 def round_ffn(
     dim: Tensor,
     ffn: Tensor,
     alpha: Tensor,
     *,
     multiple: int,
-    size: Callable[[], int],
-    budget: int | None,
+    cost: Callable[[], float],
+    budget: float | None,
 ) -> None:
     """Round the FFN width of every layer, in place.
 
@@ -40,8 +71,8 @@ def round_ffn(
         ffn: (L,) bool, open FFN sub-layers.
         alpha: (L, I) log-alphas.
         multiple: of the widths.
-        size: counts the prunable weights of the plan as it stands.
-        budget: the most that ``size`` may say; ``None`` rounds to the nearest.
+        cost: of the plan as it stands.
+        budget: the most that ``cost`` may say; ``None`` rounds to the nearest.
     """
     full = dim.shape[1]
     order = torch.sort(alpha, dim=1, descending=True, stable=True)
@@ -63,7 +94,7 @@ def round_ffn(
         return
     weakest = sorted(widths, key=lambda layer: float(order.values[layer, : widths[layer]].mean()))
     for layer in weakest:
-        if size() <= budget:
+        if cost() <= budget:
             break
         resize(layer, 0)
         ffn[layer] = False
@@ -79,6 +110,6 @@ def round_ffn(
         layer = max(gains, key=lambda layer: gains[layer])
         before = widths[layer]
         resize(layer, min(full, before + multiple))
-        if size() > budget:
+        if cost() > budget:
             resize(layer, before)
             is_open.discard(layer)

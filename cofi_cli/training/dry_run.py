@@ -11,11 +11,13 @@ from cofi_cli.config import RunConfig
 from cofi_cli.pruning.distillation import teacher_taps
 from cofi_cli.runs import RunDir
 from cofi_cli.training.preflight.embedder import given_teacher
-from cofi_cli.training.preflight.run import check_target, guard_data, guard_folder, wide_numbers
+from cofi_cli.training.preflight.run import guard_data, guard_folder, wide_numbers
+from cofi_cli.training.preflight.target import check_target
 from cofi_cli.training.preflight.teacher import check_given_teacher
 from cofi_cli.training.session import open_session
 from cofi_cli.training.stages.interrupts import StopFlag
 from cofi_cli.training.stages.schedule import Schedule, slow_gates, total_steps
+from cofi_cli.training.stages.target import as_speedup
 from cofi_cli.training.teacher.augmentation import imitated_rows
 from cofi_cli.training.teacher.obtain import load_for_task
 from cofi_cli.training.teacher.task import load_run_task
@@ -37,8 +39,9 @@ def dry_run(
     """
     if run is not None:
         guard_folder(run, config, command="prune", resume=resume)
-    shape = check_target(config)
-    most = shape.reachable(config.prune.gates, config.prune.round_widths_to)
+    shape, target = check_target(config)
+    most = target.most(config.prune.gates, config.prune.round_widths_to)
+    by_weights = target.speedup is None
     task = load_run_task(config)
     if run is not None:
         guard_data(run, task)
@@ -77,8 +80,9 @@ def dry_run(
         "metric": task.metrics[0],
         "shape": shape.as_dict(),
         "prunable_weights": shape.prunable,
-        "kept_weights": round(shape.prunable * (1 - config.prune.sparsity)),
-        "reachable_sparsity": [0.0, most],
+        "kept_weights": round(shape.prunable * (1 - target.reduction)) if by_weights else None,
+        "reachable_sparsity": [0.0, most] if by_weights else None,
+        "reachable_speedup": None if by_weights else [1.0, as_speedup(most)],
         "teacher_layers": teacher_taps(shape.n_layers),
         "stages": [
             {"name": name, "steps": count, "seconds": getattr(seconds, name)}

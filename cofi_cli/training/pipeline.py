@@ -21,7 +21,8 @@ from cofi_cli.training.outcome.artefacts import save_compact
 from cofi_cli.training.outcome.finish import finish, finished_report
 from cofi_cli.training.outcome.masked_vs_compact import assert_parity
 from cofi_cli.training.outcome.summary import Pruned, build_report
-from cofi_cli.training.preflight.run import check_target, guard_folder
+from cofi_cli.training.preflight.run import guard_folder
+from cofi_cli.training.preflight.target import check_target
 from cofi_cli.training.preflight.teacher import check_given_teacher
 from cofi_cli.training.session import Session, open_session
 from cofi_cli.training.stages.checkpoint import load_state, save_state

@@ -161,7 +161,7 @@ def measure_costs(session: Session, model: CofiForTask) -> Costs:
     distiller = Distiller(outputs, config.distill, objective=session.objective)
     stage = PruneStage(session, copy.deepcopy(model), distiller, steps)
     dense = mean(lambda indices, batch: stage.step(batch, indices, 0))
-    stage.gates.hold(config.prune.sparsity)
+    stage.gates.hold(stage.goal.reduction)
     pruned = mean(lambda indices, batch: stage.step(batch, indices, 1))
     plan = stage.plan()
     small = compact(stage.student, plan)

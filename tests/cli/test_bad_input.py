@@ -119,7 +119,7 @@ def test_sparsity_outside_its_range(cofi: Cofi, sparsity: str) -> None:
     result = cofi("prune", "m", "--task", "sst2", "--sparsity", sparsity)
     assert result.code == USAGE
     assert "prune.sparsity is" in result.err and "(--sparsity)" in result.err
-    assert "number, at least 0 and less than 1" in result.err
+    assert "number or null, at least 0 and less than 1" in result.err
     assert ("a finite number" in result.err) == (sparsity == "nan"), result.err
 
 

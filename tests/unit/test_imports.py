@@ -35,7 +35,8 @@ ALLOWED: dict[str, set[str]] = {
     | LOWER,
     "training": {"report.cards", *LOWER},  # a folder is written with its card
     "exporting": {"runtime", "tasks", "architectures", "modeling", "report.cards"},
-    "benchmarking": {"runtime", "tasks", "architectures", "modeling"},
+    # pruning: a latency table is what a pruned model costs.
+    "benchmarking": {"runtime", "tasks", "architectures", "modeling", "pruning"},
     "runtime": {"tasks", "architectures", "modeling", "presets"},  # presets: a task's lengths
     "report": {"report.pictures"},
     "report.pictures": set(),
@@ -60,6 +61,9 @@ ALLOWED: dict[str, set[str]] = {
 EXCEPTIONS = {
     # A benchmark exports what is missing or of other weights before it measures.
     ("benchmarking.bench", "exporting.export"),
+    # A latency table is measured in the graphs that exports are.
+    ("benchmarking.latency_stacks", "exporting.graphs.forms"),
+    ("benchmarking.latency_stacks", "exporting.graphs.tracing"),
     # bench() and export() redraw the report of the run, so that a call from Python leaves the
     # same folder as the command.
     ("benchmarking.bench", "report.report"),

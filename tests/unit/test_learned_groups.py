@@ -7,8 +7,9 @@ from itertools import combinations
 import pytest
 import torch
 
+from cofi_cli.pruning.decide import decide
 from cofi_cli.pruning.gates import GROUPS, Gates
-from cofi_cli.pruning.plan import PrunePlan, decide
+from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.sparsity import EncoderShape, size
 from tests.tiny import SHAPE
 

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from cofi_cli.pruning.decide import decide
 from cofi_cli.pruning.gates import Gates
-from cofi_cli.pruning.plan import PrunePlan, decide, everything
+from cofi_cli.pruning.plan import PrunePlan, everything
 from cofi_cli.pruning.sparsity import EncoderShape
 from tests.tiny import SHAPE
 

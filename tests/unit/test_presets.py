@@ -217,7 +217,7 @@ def test_every_problem_is_told_at_once_with_its_origin() -> None:
     assert caught.value.exit_code == USAGE
     assert message.startswith("4 problems in the configuration:")
     assert (
-        "prune.sparsity is 1.5 (--sparsity); expected a number, at least 0 and less than 1"
+        "prune.sparsity is 1.5 (--sparsity); expected a number or null, at least 0 and less than 1"
         in message
     )
     assert "Unknown key 'prune.sparsty'. Did you mean 'prune.sparsity'?" in message
@@ -227,7 +227,7 @@ def test_every_problem_is_told_at_once_with_its_origin() -> None:
 
 
 def test_a_section_given_a_value_lists_its_keys() -> None:
-    with pytest.raises(CofiError, match="expected a section with the keys sparsity, epochs"):
+    with pytest.raises(CofiError, match="expected a section with the keys sparsity, speedup"):
         resolve_config([MODEL, parse_override("prune=3")])
 
 

@@ -15,6 +15,7 @@ from cofi_cli.training.baselines.constant import constant_score, not_learned
 from cofi_cli.training.evaluation import score_all
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.prune import REACHED
+from cofi_cli.training.stages.target import Target
 
 
 @dataclass(frozen=True)
@@ -71,15 +72,11 @@ def build_report(
     times: dict[str, Any],
 ) -> dict[str, Any]:
     """Return report.json of a pruning run; sparsity is recounted from the tensors."""
-    target = session.config.prune.sparsity
-    prunable = pruned.plan.encoder_shape.prunable
-    realised = 1 - count_prunable(model) / prunable
-    missed = None
-    if realised < target - REACHED:
-        missed = (
-            f"The target was missed: realised sparsity is {realised:.4f}, "
-            f"{100 * (target - realised):.2f} points below {target}."
-        )
+    shape = pruned.plan.encoder_shape
+    target = Target.of(session.config.prune, shape)
+    realised = 1 - count_prunable(model) / shape.prunable
+    reached = realised if target.speedup is None else target.reached(pruned.plan)
+    missed = target.missed(reached) if reached < target.reduction - REACHED else None
     ours, theirs = describe_model(session, model), describe_model(session, teacher)
     validation = session.splits["validation"]
     return _header(session) | {
@@ -91,7 +88,7 @@ def build_report(
         ),
         "before_recovery": {"score": pruned.score},
         "sparsity": {
-            "target": target,
+            "target": session.config.prune.sparsity,
             "realised": realised,
             "expected": pruned.expected,
         },
@@ -99,6 +96,7 @@ def build_report(
         "parity": {"masked_vs_compact": pruned.parity},
         "missed": missed,
         "stages": times,
+        **target.report(pruned.plan),
     }
 
 

@@ -6,11 +6,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from cofi_cli.architectures import adapter_for, load_config_dict, resolve
-from cofi_cli.config import ALL_GATES, RunConfig
+from cofi_cli.config import RunConfig
 from cofi_cli.errors import CofiError
-from cofi_cli.modeling import CofiConfig
-from cofi_cli.pruning.sparsity import EncoderShape
 from cofi_cli.runs import RunDir, command_of, foreign_folder, recorded
 from cofi_cli.tasks import Task
 from cofi_cli.yaml_files import read_yaml
@@ -61,7 +58,7 @@ def _guard_places(run: RunDir, config: RunConfig) -> None:
         return
     task = config.task
     paths = (config.model, config.teacher.path, task.data, task.train, task.validation, task.test)
-    for path in filter(None, paths):
+    for path in filter(None, (*paths, config.prune.table)):
         if not Path(path).exists() and (Path(started) / path).exists():
             raise CofiError(
                 f"'{path}' is a path in {started}, where {run.root} was started, and not here.",
@@ -111,38 +108,3 @@ def _differences(saved: Any, now: Any, path: str = "") -> list[str]:
         found = [_differences(saved.get(k), now.get(k), f"{path}.{k}".strip(".")) for k in keys]
         return [line for lines in found for line in lines]
     return [] if saved == now else [f"{path} was {saved!r}, is {now!r}"]
-
-
-def load_shape(config: RunConfig) -> EncoderShape:
-    """Return the dense shape of the configured model, from its configuration alone.
-
-    Raises:
-        CofiError: not reachable, not supported, or compact already.
-    """
-    theirs = load_config_dict(resolve(config.model))
-    if theirs["model_type"] == CofiConfig.model_type:
-        raise CofiError(
-            f"'{config.model}' is a compact model; pruning starts from a dense one.",
-            hint=f"To train it further: cofi finetune {config.model} --task TASK",
-        )
-    adapter = adapter_for(config.model, theirs)
-    return EncoderShape.of(CofiConfig(**adapter.config_to_ours(theirs)))
-
-
-def check_target(config: RunConfig) -> EncoderShape:
-    """Return the shape when the chosen gates can reach the configured sparsity.
-
-    Raises:
-        CofiError: stating the reachable range.
-    """
-    shape, settings = load_shape(config), config.prune
-    most = shape.reachable(settings.gates, settings.round_widths_to)
-    if settings.sparsity > most:
-        is_part = set(settings.gates) != set(ALL_GATES)
-        chosen = f" with prune.gates {', '.join(settings.gates)} alone" if is_part else ""
-        raise CofiError(
-            f"prune.sparsity {settings.sparsity} cannot be reached{chosen}: '{config.model}' has "
-            f"{shape.prunable:,} prunable weights; reachable is 0 to {most:.4f}.",
-            hint="Ask for less, or leave prune.gates out." if is_part else None,
-        )
-    return shape

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from cofi_cli.modeling import CofiForTask, Masks
 from cofi_cli.modeling.dropout import set_dropout
+from cofi_cli.pruning.decide import decide
 from cofi_cli.pruning.gates import Gates
 from cofi_cli.pruning.lagrangian import Lagrangian, ramped_target
-from cofi_cli.pruning.plan import PrunePlan, decide
+from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.sparsity import EncoderShape
 from cofi_cli.training.distiller import Distiller, existing_layers
 from cofi_cli.training.evaluation import INPUTS, evaluate
@@ -23,9 +24,12 @@ from cofi_cli.training.stages.precision import autocast
 from cofi_cli.training.stages.rates import base_rate, growth_of
 from cofi_cli.training.stages.schedule import Schedule
 from cofi_cli.training.stages.seeding import derive, generator
+from cofi_cli.training.stages.target import Target
 
 REACHED = 0.001
 """A plan counts as on target when it misses by no more than this."""
+_LEAST_KEPT = 1e-4
+"""Share of weights below which the rate grows no more."""
 
 
 class PruneStage:
@@ -52,12 +56,14 @@ class PruneStage:
         self.shape = EncoderShape.of(student.config)
         self.rate = settings.learning_rate or base_rate(self.shape.hidden)
         self.precision = session.precision(hidden=self.shape.hidden)
+        self.goal = Target.of(settings, self.shape)
         self.gates = Gates(
             self.shape,
             groups=settings.gates,
             init=settings.gate_init,
             floor=settings.gate_floor,
             seed=derive(session.config.seed, "gates"),
+            cost=self.goal.cost,
         )
         self.lagrangian = Lagrangian()
         if settings.freeze_embeddings:
@@ -79,17 +85,21 @@ class PruneStage:
         self.armed = False
 
     def target(self, step: int) -> float:
-        """Return the sparsity asked for at a step."""
+        """Return the reduction asked for at a step."""
         return ramped_target(
             step,
             start=self.dense_steps,
             ramp_steps=self.ramp_steps,
-            target=self.settings.sparsity,
+            target=self.goal.reduction,
         )
 
     def learning_rate(self, step: int) -> float:
         """Return the weights' rate: it grows while the target closes units, and decays to 0."""
-        growth = growth_of(1 - self.target(step), self.settings.rate_growth)
+        if self.goal.speedup is None:
+            kept = 1 - self.target(step)
+        else:
+            kept = max(1 - self.gates.expected_sparsity().item(), _LEAST_KEPT)
+        growth = growth_of(kept, self.settings.rate_growth)
         return self.rate * growth * linear_decay(step, self.total)
 
     def step(self, batch: dict[str, Tensor], indices: list[int], step: int) -> dict[str, float]:
@@ -106,7 +116,7 @@ class PruneStage:
             row: dict[str, float]
             loss, row = self.distiller(out, batch, indices, exists=self._exists(masks))
         if not dense:
-            penalty = self.lagrangian(self.gates.expected_sparsity(), target)
+            penalty = self.lagrangian(self.gates.expected_reduction(), target)
             row["penalty"] = penalty.item()
             loss = loss + penalty.to(device)
         for optimizer in (self.gate_optimizer, self.multiplier_optimizer):
@@ -115,7 +125,7 @@ class PruneStage:
         if not dense:
             set_lr(self.gate_optimizer, settings.gate_learning_rate * self._gate_factor(step))
             row |= self._constrain(target)
-        row |= {"loss": loss.item(), "learning_rate": lr, "target_sparsity": target}
+        row |= {"loss": loss.item(), "learning_rate": lr} | self.goal.row("target", target)
         return row
 
     def _gate_factor(self, step: int) -> float:
@@ -128,7 +138,7 @@ class PruneStage:
     def _constrain(self, target: float) -> dict[str, float]:
         self.gate_optimizer.step()
         self.gates.clamp()
-        before = self.gates.expected_sparsity()
+        before = self.gates.expected_reduction()
         if self.settings.constraint == "held":
             # The multipliers see where the gates went on their own.
             self.lagrangian.zero_grad()
@@ -137,7 +147,8 @@ class PruneStage:
         else:
             shift = 0.0
         self.multiplier_optimizer.step()
-        return {
+        reduced = self.gates.expected_reduction().item()
+        return self.goal.row("expected", reduced) | {
             "expected_sparsity": self.gates.expected_sparsity().item(),
             "lambda1": self.lagrangian.lambda1.item(),
             "lambda2": self.lagrangian.lambda2.item(),
@@ -153,7 +164,7 @@ class PruneStage:
     def plan(self) -> PrunePlan:
         """Return the plan that the gates stand for now."""
         settings = self.settings
-        target = settings.sparsity if settings.constraint == "held" else None
+        target = self.goal.reduction if settings.constraint == "held" else None
         is_soft = settings.eval_gates == "soft"
         return decide(self.gates, target, soft=is_soft, multiple=settings.round_widths_to)
 
@@ -164,8 +175,9 @@ class PruneStage:
         plan = self.plan()
         scores = evaluate(self.session, self.student, masks=plan.masks())
         row = {f"validation_{k}": v for k, v in scores.items()}
-        row["realised_sparsity"] = plan.sparsity
-        reached = plan.sparsity >= self.settings.sparsity - REACHED
+        realised = self.goal.reached(plan)
+        row |= self.goal.row("realised", realised) | {"realised_sparsity": plan.sparsity}
+        reached = realised >= self.goal.reduction - REACHED
         self.armed = self.armed or reached
         counts = self.armed if self.settings.best == "reference" else reached
         if counts:

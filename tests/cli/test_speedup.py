@@ -1,0 +1,101 @@
+"""``--speedup X --table FILE``: one target, wherever it is stated."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cofi_cli.cli.folders import run_name
+from cofi_cli.cli.training import speed_words
+from cofi_cli.config import RunConfig
+from cofi_cli.errors import UNREACHABLE, USAGE
+from tests.cli.conftest import Cofi
+from tests.latency_tables import made_up_table, save_table
+
+
+@pytest.fixture
+def arguments(bert_folder: Path, reviews: Path) -> tuple[Any, ...]:
+    short = ("--max-length", "16")
+    return ("prune", bert_folder, "--task", "sst2", "--data", reviews, *short, "--dry-run")
+
+
+def test_a_speedup_takes_the_place_of_a_presets_sparsity(
+    cofi: Cofi, arguments: tuple[Any, ...], tmp_path: Path
+) -> None:
+    save_table(tmp_path / "table.json")
+    done = cofi(*arguments, "--speedup", "3", "--table", "table.json", "--json")
+    assert done.code == 0, done.err
+    plan = json.loads(done.out)
+    asked = plan["config"]["prune"]
+    assert (asked["sparsity"], asked["speedup"], asked["table"]) == (None, 3.0, "table.json")
+    assert plan["reachable_sparsity"] is None and plan["reachable_speedup"][1] > 3
+    assert plan["output"].endswith("-3x")
+    config = tmp_path / "mine.yaml"
+    config.write_text(yaml.safe_dump(plan["config"]), encoding="utf-8")
+    back = cofi("prune", "--config", config, "--sparsity", "0.5", "--dry-run", "--json")
+    asked = json.loads(back.out)["config"]["prune"]
+    assert (asked["sparsity"], asked["speedup"], asked["table"]) == (0.5, None, None)
+    shown = cofi("prune", "--config", config, "--dry-run")
+    assert "reachable speedup" in shown.out and ", by the table" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("flags", "texts"),
+    [
+        (
+            ("--speedup", "0.5", "--table", "t.json"),
+            ("prune.speedup is 0.5 (--speedup); expected a number or null, at least 1", "8 for an"),
+        ),
+        (
+            ("--speedup", "3", "--sparsity", "0.9"),
+            ("Two targets: --sparsity 0.9 and --speedup 3", "Give one of them"),
+        ),
+        (
+            ("--speedup", "3", "--set", "prune.sparsity=0.9"),
+            ("Two targets: --set prune.sparsity 0.9 and --speedup 3",),
+        ),
+        (("--speedup", "3"), ("speedup is given without table; give both: --speedup X --table",)),
+        (("--table", "t.json"), ("table is given without speedup; give both",)),
+        (("--set", "prune.sparsity=null"), ("prune: no target is given; set sparsity, or",)),
+    ],
+)
+def test_targets_that_are_none(
+    cofi: Cofi, arguments: tuple[Any, ...], flags: tuple[str, ...], texts: tuple[str, ...]
+) -> None:
+    done = cofi(*arguments, *flags)
+    assert done.code == USAGE
+    for text in texts:
+        assert text in done.err.replace("\n", " ")
+
+
+def test_two_targets_in_one_file(cofi: Cofi, tmp_path: Path, bert_folder: Path) -> None:
+    both = {"sparsity": 0.5, "speedup": 2, "table": "t.json"}
+    file = tmp_path / "both.yaml"
+    file.write_text(yaml.safe_dump({"model": str(bert_folder), "prune": both}), encoding="utf-8")
+    done = cofi("prune", "--config", file, "--task", "sst2", "--dry-run")
+    assert done.code == USAGE and "sparsity and speedup are two targets" in done.err
+
+
+def test_a_missing_table_and_a_speed_out_of_reach(
+    cofi: Cofi, arguments: tuple[Any, ...], tmp_path: Path
+) -> None:
+    done = cofi(*arguments, "--speedup", "3", "--table", "none.json")
+    assert done.code == UNREACHABLE and "Cannot read the latency table none.json" in done.err
+    save_table(tmp_path / "table.json")
+    done = cofi(*arguments, "--speedup", "99", "--table", "table.json")
+    assert done.code == USAGE and "prune.speedup 99 cannot be reached" in done.err
+    assert "reachable is 1 to" in done.err
+
+
+def test_a_speed_in_a_runs_name_and_words() -> None:
+    config = RunConfig(model="bert", prune={"speedup": 2.5, "table": "t.json"})
+    assert run_name(config, command="prune") == "bert-task-2.5x"
+    target = {"speedup": 8.0, "expected_speedup": 8.126, "setting": made_up_table().setting()}
+    assert speed_words(target) == (
+        "8.13 times the dense one expected by the table, 8 asked "
+        "(cpu, fp32, batch 1, 128 tokens, 1 thread)"
+    )

@@ -1,0 +1,103 @@
+"""A speed by a table as the target: from the command line to the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cofi_cli.config import RunConfig
+from cofi_cli.errors import CofiError
+from cofi_cli.pruning.cost import LatencyCost
+from cofi_cli.pruning.plan import PrunePlan
+from cofi_cli.runs import RunDir, read_json
+from cofi_cli.training import Interrupted, prune
+from cofi_cli.training.dry_run import dry_run
+from tests.latency_tables import made_up_table, save_table
+from tests.stopping import StopAt, assert_same_weights
+from tests.tiny import quick_config
+
+SPEEDUP = 3.0
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_table(tmp_path_factory.mktemp("table") / "table.json")
+
+
+@pytest.fixture(scope="module")
+def config(bert_folder: Path, reviews: Path, table: Path) -> RunConfig:
+    return asked(bert_folder, reviews, table)
+
+
+def asked(bert: Path, data: Path, table: Path, **changes: Any) -> RunConfig:
+    wanted = {"sparsity": None, "speedup": SPEEDUP, "table": str(table)}
+    return quick_config(bert, data, prune=wanted | changes)
+
+
+@pytest.fixture(scope="module")
+def finished(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    run = RunDir(tmp_path_factory.mktemp("finished") / "run")
+    prune(config, run)
+    return run
+
+
+def test_the_model_is_as_fast_as_asked_by_its_table(finished: RunDir) -> None:
+    report, plan = read_json(finished.report_json), PrunePlan(**read_json(finished.plan))
+    cost = LatencyCost(made_up_table())
+    found = report["latency_target"]
+    assert found["speedup"] == SPEEDUP
+    assert found["expected_speedup"] == pytest.approx(cost.dense / cost.exact(plan.widths))
+    assert found["expected_speedup"] >= SPEEDUP - 1e-3 and report["missed"] is None
+    assert found["dense_seconds"] == pytest.approx(cost.dense)
+    assert found["setting"] == {
+        "provider": "cpu",
+        "precision": "fp32",
+        "batch": 1,
+        "seq_len": 128,
+        "threads": 1,
+    }
+    assert report["sparsity"]["target"] is None
+    assert report["sparsity"]["realised"] == pytest.approx(plan.sparsity)
+
+
+def test_expected_speed_is_held_past_the_ramp(finished: RunDir) -> None:
+    rows = [json.loads(line) for line in finished.metrics.read_text().splitlines()]
+    held = [row for row in rows if row.get("target_speedup") == pytest.approx(SPEEDUP)]
+    assert len(held) >= 20
+    assert max(abs(row["expected_speedup"] - SPEEDUP) for row in held) < 0.01
+    assert all(0 < row["expected_sparsity"] < 1 for row in held)
+    assert any("realised_speedup" in row and "realised_sparsity" in row for row in rows)
+
+
+def test_a_stopped_run_ends_as_the_others_do(
+    config: RunConfig, finished: RunDir, tmp_path: Path
+) -> None:
+    run = RunDir(tmp_path / "run")
+    stop = StopAt("prune", 30)
+    with pytest.raises(Interrupted):
+        prune(config, run, progress=stop)
+    prune(config, run, resume=True)
+    assert_same_weights(run, finished)
+
+
+def test_a_speed_out_of_reach_states_the_range(
+    bert_folder: Path, reviews: Path, table: Path
+) -> None:
+    most = dry_run(asked(bert_folder, reviews, table))["reachable_speedup"]
+    assert most[0] == 1.0 and most[1] > SPEEDUP
+    with pytest.raises(CofiError) as caught:
+        dry_run(asked(bert_folder, reviews, table, speedup=50))
+    assert "prune.speedup 50 cannot be reached: by " in caught.value.message
+    assert f"reachable is 1 to {most[1]:.2f}" in caught.value.message
+    with pytest.raises(CofiError, match=r"with prune\.gates ffn alone") as caught:
+        dry_run(asked(bert_folder, reviews, table, gates=("ffn",)))
+    assert "prune.gates" in str(caught.value.hint)
+
+
+def test_a_table_that_is_not_there(bert_folder: Path, reviews: Path, tmp_path: Path) -> None:
+    with pytest.raises(CofiError, match="Cannot read the latency table"):
+        prune(asked(bert_folder, reviews, tmp_path / "none.json"), RunDir(tmp_path / "run"))
+    assert not (tmp_path / "run" / "config.yaml").exists()
