@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.activations import ACT2FN
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_cofi import CofiConfig
 from .disentangled import Distances, Relative, score_scale
@@ -276,7 +275,7 @@ class FeedForward(SubLayer):
         return self.open_leave(x, out, hidden)
 
 
-class Layer(GradientCheckpointingLayer):
+class Layer(nn.Module):
     """One encoder layer; either sub-layer may be absent."""
 
     def __init__(self, config: CofiConfig, index: int) -> None:
@@ -399,6 +398,10 @@ Places = list[tuple[Optional[Tensor], Optional[Rotation]]]
 class Encoder(nn.Module):
     """Embeddings and layers; pre-norm, the last LayerNorm closes the last state."""
 
+    gradient_checkpointing = False
+    """Set by transformers, as is the function that checkpoints."""
+    _gradient_checkpointing_func: Any
+
     def __init__(self, config: CofiConfig) -> None:
         super().__init__()
         self.embeddings, self.positions = Embeddings(config), Positions(config)
@@ -443,11 +446,23 @@ class Encoder(nn.Module):
             states = [self.embeddings(x)]
             relative = None if self.distances is None else self.distances(x)
             for layer, (own, rotation) in zip(self.layers, places):
-                states.append(layer(states[-1], own, eager, rotation, relative, weights))
+                arguments = (states[-1], own, eager, rotation, relative, weights)
+                states.append(self._run(layer, *arguments))
             if self.norm is not None:
                 states[-1] = self.norm(states[-1])
             return states
         return (self._open if skip_closed else self._masked)(x, places, masks)
+
+    def _run(self, layer: nn.Module, *arguments: Any) -> Tensor:
+        """Return a layer's output.
+
+        With gradient checkpointing its inner states are computed again for the backward pass.
+        """
+        if self.gradient_checkpointing and self.training:
+            kept: Tensor = self._gradient_checkpointing_func(layer.__call__, *arguments)
+            return kept
+        out: Tensor = layer(*arguments)
+        return out
 
     def _whole_layers(self) -> "list[WholeLayer]":
         return cast("list[WholeLayer]", list(self.layers))
