@@ -111,11 +111,11 @@ class PruneConfig(Section):
     """Times as fast as the dense model, by ``table``; in the place of ``sparsity``."""
     table: str | None = None
     """A latency table that was measured for the model's shape (JSON)."""
-    epochs: float = Field(4, gt=0)
+    epochs: float = Field(8, gt=0)
     """All epochs of the stage, the dense and the ramp epochs among them."""
     dense_epochs: float = Field(0, ge=0)
     """Distillation of the dense student before any gate may close."""
-    ramp_epochs: float = Field(1.5, ge=0)
+    ramp_epochs: float = Field(3, ge=0)
     """The target rises linearly from 0 over these epochs."""
     batch_size: int = Field(32, ge=1)
     learning_rate: float | None = Field(None, gt=0)
@@ -182,7 +182,7 @@ class PruneConfig(Section):
 class RecoverConfig(Section):
     """Fine-tuning of the compact model, still distilled."""
 
-    epochs: float = Field(4, ge=0)
+    epochs: float = Field(6, ge=0)
     learning_rate: float | None = Field(None, gt=0)
     """``None`` = what pruning reached at its target."""
     schedule: Literal["constant", "linear"] = "linear"
