@@ -79,12 +79,16 @@ class Counting(StopAt):
 def test_recovery_ends_when_the_score_no_longer_rises(
     bert_folder: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def evaluate(stage: RecoverStage, step: int) -> dict[str, float]:
-        stage.best.offer(101.0 if step == 16 else 0.0, step, stage.model)
-        stage.ended = stage.patience is not None and step - stage.best.step >= stage.patience
-        return {}
+    scores = iter([90.0, 101.0, 98.0, 101.0, 97.0, 96.0])  # an equal one is no better
+    honest = RecoverStage.evaluate
+
+    def evaluate(stage: RecoverStage, step: int) -> dict[str, float] | None:
+        with pytest.MonkeyPatch.context() as patch:
+            found = {"accuracy": next(scores)}
+            patch.setattr("cofi_cli.training.stages.plain.evaluate", lambda *_: found)
+            return honest(stage, step)
 
     monkeypatch.setattr(RecoverStage, "evaluate", evaluate)
     config = quick_config(bert_folder, reviews, recover={"epochs": 6, "patience": 2})
     report = prune(config, RunDir(tmp_path / "run"))
-    assert report["stages"]["recover"]["steps"] == 3 * 16
+    assert report["stages"]["recover"]["steps"] == 4 * 16, "two epochs after the best"

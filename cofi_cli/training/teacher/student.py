@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cofi_cli.architectures import kept_activation
+from cofi_cli.architectures import kept_activation, read_config
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.sparsity import EncoderShape
 from cofi_cli.training.session import Session
@@ -11,13 +11,14 @@ from cofi_cli.training.teacher.obtain import load_for_task
 
 def make_student(session: Session, teacher: CofiForTask) -> CofiForTask:
     """Return the dense student: a copy of the teacher, or the pretrained model."""
-    init = session.config.prune.student_init
+    config, head = session.config, session.task.spec.head
+    init = config.prune.student_init
+    if init == "auto":
+        own = EncoderShape.of(read_config(config.model, head))
+        init = "teacher" if own == EncoderShape.of(teacher.config) else "pretrained"
     if init == "teacher":
         return load_for_task(session, str(session.run.teacher))
-    student = load_for_task(session, session.config.model)
-    shapes = [EncoderShape.of(model.config) for model in (student, teacher)]
-    if init == "auto" and shapes[0] == shapes[1]:
-        return load_for_task(session, str(session.run.teacher))
+    student = load_for_task(session, config.model)
     student.config.id2label = dict(teacher.config.id2label)
     student.config.label2id = dict(teacher.config.label2id)
     student.config.update(kept_activation(teacher.config))
