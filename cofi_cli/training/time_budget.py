@@ -32,6 +32,8 @@ _QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Of the rows' lengths, where a batch of each is timed."""
 _FORWARD = 1 / 3
 """Share of a step's time that an evaluation of as many rows takes, about."""
+_RAMP = 0.75
+"""Share of a dense step in the mean step of the ramp; the rest is a pruned one's (docs/log.md)."""
 _LEAST_SHARE = 1 / 3
 """Of the minutes asked for, what pruning and recovery get at least, however long a teacher took."""
 
@@ -175,7 +177,8 @@ def measure_costs(session: Session, model: CofiForTask) -> Costs:
 def estimate(session: Session, costs: Costs, steps: Schedule) -> Estimate:
     """Return how long the stages will take.
 
-    A step of the ramp costs about what lies between a dense and a pruned one.
+    A step of the ramp costs mostly what a dense one does: samples with half of the weights closed
+    are hardly cheaper.
     """
     config, rows = session.config, len(session.splits["train"])
     size, dev = config.prune.batch_size, len(session.splits["validation"])
@@ -193,7 +196,9 @@ def estimate(session: Session, costs: Costs, steps: Schedule) -> Estimate:
         teacher += evaluations(count, costs.teacher)
     each = 0.0 if costs.keeps_answers else costs.answers
     late = steps.prune - steps.dense - steps.ramp
-    pruning = steps.dense * costs.dense + steps.ramp * (costs.dense + costs.pruned) / 2
+    pruning = steps.dense * costs.dense + steps.ramp * (
+        _RAMP * costs.dense + (1 - _RAMP) * costs.pruned
+    )
     pruning += late * costs.pruned + steps.prune * each
     return Estimate(
         teacher=teacher,

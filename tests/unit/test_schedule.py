@@ -23,7 +23,7 @@ def test_estimate_counts_each_stage_at_its_cost():
     found = estimate(session(), COSTS, Schedule(dense=10, ramp=20, prune=50, recover=30))
     assert found.teacher == 0 and found.outputs == pytest.approx(10 * 0.1)
     # Evaluations: 2 epochs at the target and 3 of recovery, of one batch each, a third of a step.
-    assert found.prune == pytest.approx(10 * 1.0 + 20 * 0.6 + 20 * 0.2 + 2 * 0.2 / 3)
+    assert found.prune == pytest.approx(10 * 1.0 + 20 * 0.8 + 20 * 0.2 + 2 * 0.2 / 3)
     assert found.recover == pytest.approx(30 * 0.1 + 3 * 0.1 / 3)
 
 
