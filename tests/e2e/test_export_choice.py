@@ -961,7 +961,8 @@ def test_int8_rows_of_fp32_files_are_judged_by_the_score(finished, tmp_path, mon
         return score(worker, model, dev) | {"score": 80.0 - drop}
 
     monkeypatch.setattr(acceptance, "score_model", hurt)
-    with pytest.raises(CofiError, match=r"int8 embeddings scores 75\.00, needed are 79\.50") as error:
+    cost = r"int8 embeddings scores 75\.00, needed are 79\.50"
+    with pytest.raises(CofiError, match=cost) as error:
         export(finished, embeddings="int8", **wish)
     assert error.value.exit_code == PARITY and "--embeddings fp32" in error.value.hint
     monkeypatch.setattr(int8, "RECIPES", RECIPES[:1])

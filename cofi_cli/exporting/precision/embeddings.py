@@ -146,7 +146,6 @@ class _Rewriting:
         settings: dict[str, Any] = {"axis": -1, "epsilon": _epsilon(node)}
         yield helper.make_node("LayerNormalization", [total, weight, shift], [y], y, **settings)
 
-
     def _number(self, number: int) -> str:
         """Return the name of a constant of the outermost graph."""
         from onnx import numpy_helper
