@@ -149,11 +149,11 @@ def test_cases_of_the_tasks_rows() -> None:
 def test_rows_are_cut_as_they_come_each_batch_padded_to_its_longest() -> None:
     ids = [[5], [6, 7], [8, 9, 10], [11], [12]]
     made = cut(Rows(ids, [[0] * len(row) for row in ids], "dev"), 0, size=2)
-    assert [batch["input_ids"] for batch in made.batches] == [
+    assert [batch["input_ids"].tolist() for batch in made.batches] == [
         [[5, 0], [6, 7]],
         [[8, 9, 10], [11, 0, 0]],
     ]
-    assert made.batches[0]["attention_mask"] == [[1, 0], [1, 1]]
+    assert made.batches[0]["attention_mask"].tolist() == [[1, 0], [1, 1]]
     assert made.mean_tokens == pytest.approx(7 / 4)
     assert made.mean_length == pytest.approx(2.5)
     with pytest.raises(CofiError, match=r"A batch of 8 is more than the 5 rows of dev\."):

@@ -1,6 +1,6 @@
 import io
-import json
 import os
+import pickle
 import sys
 
 import pytest
@@ -26,16 +26,17 @@ def test_random_inputs_are_valid_and_repeatable():
 
 
 def test_a_request_that_fails_is_answered():
-    assert answer(ModelWorker(), {"do": "nothing"}) == {"error": "KeyError: 'nothing'"}
-    assert "unexpected keyword" in answer(ModelWorker(), {"do": "memory", "x": 1})["error"]
+    assert answer(ModelWorker(), "nothing", {}) == {"error": "KeyError: 'nothing'"}
+    assert "unexpected keyword" in answer(ModelWorker(), "memory", {"x": 1})["error"]
 
 
-def test_serving_answers_line_by_line():
-    replies = io.StringIO()
-    serve(ModelWorker(), ['{"do": "memory"}\n', '{"do": "memory"}\n'], replies)
-    lines = [json.loads(line) for line in replies.getvalue().splitlines()]
-    assert len(lines) == 2
-    assert all(line["peak_bytes"] == pytest.approx(peak_bytes(), rel=0.5) for line in lines)
+def test_serving_answers_request_by_request():
+    requests, replies = io.BytesIO(pickle.dumps(("memory", {})) * 2), io.BytesIO()
+    serve(ModelWorker(), requests, replies)
+    replies.seek(0)
+    for _ in range(2):
+        assert pickle.load(replies)["peak_bytes"] == pytest.approx(peak_bytes(), rel=0.5)
+    assert replies.read() == b""
 
 
 def test_a_worker_has_its_own_peak_not_its_parents(tmp_path):
@@ -127,9 +128,10 @@ def test_threads_keep_within_a_containers_quota(monkeypatch, tmp_path, own, file
 def test_a_worker_that_hangs_is_ended(monkeypatch, tmp_path):
     """It opens its model, and then answers nothing."""
     script = (
-        "import json, sys, time\n"
-        "sys.stdin.readline()\n"
-        "print(json.dumps({'providers': ['CPUExecutionProvider']}), flush=True)\n"
+        "import pickle, sys, time\n"
+        "pickle.load(sys.stdin.buffer)\n"
+        "pickle.dump({'providers': ['CPUExecutionProvider']}, sys.stdout.buffer)\n"
+        "sys.stdout.flush()\n"
         "time.sleep(600)\n"
     )
     (tmp_path / "hanging.py").write_text(script, encoding="utf-8")
@@ -144,3 +146,13 @@ def test_a_worker_that_hangs_is_ended(monkeypatch, tmp_path):
     assert caught.value.exit_code == ENVIRONMENT and "--batch" in caught.value.hint
     with pytest.raises(ProcessLookupError):
         os.kill(worker.pid, 0)
+
+
+def test_a_worker_that_dies_says_its_last_words(monkeypatch, tmp_path):
+    script = "import os, sys\nsys.stderr.write('first\\nno memory\\n')\nos._exit(3)\n"
+    (tmp_path / "dying.py").write_text(script, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setitem(client.MODULES, "onnxruntime", "dying")
+    with pytest.raises(CofiError, match=r"ran m ended \(exit code 3\)\. no memory$") as caught:
+        WorkerClient(tmp_path / "m.onnx", name="m", provider="cpu", threads=1)
+    assert caught.value.exit_code == ENVIRONMENT
