@@ -8,7 +8,7 @@ import pytest
 from cofi_cli.errors import ENVIRONMENT, CofiError
 from cofi_cli.exporting.precision.quantization import signs_for
 from cofi_cli.runs import machine
-from cofi_cli.runs.machine import describe_machine, physical_cores
+from cofi_cli.runs.machine import cpu_flags, describe_machine, physical_cores
 from cofi_cli.runtime import client
 from cofi_cli.runtime.client import WorkerClient
 from cofi_cli.runtime.onnx_worker import ModelWorker
@@ -63,27 +63,38 @@ def test_a_file_that_does_not_open(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "cpuinfo", "flags", "activations"),
+    ("name", "said", "flags", "activations"),
     [
         ("arm64", None, ["asimd", "asimddp"], "s8"),
         ("ARM64", None, ["asimd", "asimddp"], "s8"),
-        ("aarch64", "processor : 0\nFeatures : fp asimd\n", ["asimd"], "s8"),
+        ("aarch64", ["fp", "asimd"], ["asimd"], "s8"),
         ("x86_64", None, [], "u8"),
-        ("x86_64", "processor : 0\nflags : fpu avx2\n", ["avx2"], "u8"),
+        ("x86_64", ["fpu", "avx2"], ["avx2"], "u8"),
+        ("x86_64", ["avx512vnni", "avx512f"], ["avx512f", "avx512_vnni"], "u8"),
     ],
 )
 def test_an_arm_processor_that_says_nothing_has_dot_products(
-    monkeypatch, tmp_path, name, cpuinfo, flags, activations
+    monkeypatch, name, said, flags, activations
 ):
-    """macOS and Windows have no /proc/cpuinfo."""
-    file = tmp_path / "cpuinfo"
-    if cpuinfo is not None:
-        file.write_text(cpuinfo, encoding="utf-8")
-    monkeypatch.setattr(machine, "CPUINFO", file)
+    """macOS and Windows list no flags of ARM; those of x86 come without underscores."""
+    monkeypatch.setattr(machine, "_cpu", lambda: {} if said is None else {"flags": said})
     monkeypatch.setattr(machine.platform, "machine", lambda: name)
-    assert describe_machine()["flags"] == flags
-    signs = signs_for(describe_machine()["flags"])
-    assert (signs.activations, signs.reduce_range) == (activations, activations == "u8")
+    assert cpu_flags() == flags
+    signs = signs_for(cpu_flags())
+    has_vnni = "avx512_vnni" in flags
+    assert (signs.activations, signs.reduce_range) == (
+        activations,
+        activations == "u8" and not has_vnni,
+    )
+
+
+def test_hyper_threads_of_one_core_count_once(monkeypatch, tmp_path):
+    for cpu, siblings in enumerate(("0,2", "1,3", "0,2", "1,3")):
+        (tmp_path / str(cpu)).write_text(siblings, encoding="ascii")
+    monkeypatch.setattr(machine, "SIBLINGS", str(tmp_path / "{}"))
+    for allowed, cores in (([0, 1, 2, 3], 2), ([0, 2], 1), ([0, 1], 2), ([3], 1)):
+        monkeypatch.setattr(machine.psutil.Process, "cpu_affinity", lambda _, a=allowed: a)
+        assert (machine.physical_cores(), machine.available_cpus()) == (cores, len(allowed))
 
 
 def test_the_machine_is_described():
