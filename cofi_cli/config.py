@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -181,6 +181,20 @@ class PruneConfig(Section):
         return self
 
 
+class CaseConfig(Section):
+    """Where and on what inputs the exported model runs: what a speed is stated for."""
+
+    provider: Literal["cpu", "cuda"] = "cpu"
+    precision: Literal["fp32", "int8", "fp16"] = "fp32"
+    batch: int = Field(1, ge=1)
+    """Rows of a call."""
+    seq_len: Annotated[int, Field(ge=1)] | Literal["task"] | None = None
+    """Tokens of each row; ``task`` = the task's rows at their own lengths; ``None`` = 128, or the
+    longest that the model takes."""
+    threads: int | None = Field(None, ge=1)
+    """Of onnxruntime; ``None`` = as training, or one a core."""
+
+
 class RecoverConfig(Section):
     """Fine-tuning of the compact model, still distilled."""
 
@@ -225,6 +239,7 @@ class RunConfig(Section):
     """As large as numpy takes it."""
     teacher: TeacherConfig = TeacherConfig()
     prune: PruneConfig = PruneConfig()
+    case: CaseConfig = CaseConfig()
     distill: DistillConfig = DistillConfig()
     recover: RecoverConfig = RecoverConfig()
     train: TrainConfig = TrainConfig()

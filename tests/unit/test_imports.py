@@ -64,6 +64,8 @@ EXCEPTIONS = {
     # A latency table is measured in the graphs that exports are.
     ("benchmarking.latency_stacks", "exporting.graphs.forms"),
     ("benchmarking.latency_stacks", "exporting.graphs.tracing"),
+    ("benchmarking.latency_stacks", "exporting.precision.fp16"),
+    ("benchmarking.latency_stacks", "exporting.precision.quantization"),
     # bench() and export() redraw the report of the run, so that a call from Python leaves the
     # same folder as the command.
     ("benchmarking.bench", "report.report"),

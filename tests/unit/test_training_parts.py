@@ -73,9 +73,9 @@ def test_automatic_precision(hidden: int, gain: float, expected: str) -> None:
 
 
 def test_bf16_is_not_measured_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(p, "_offers_bf16", lambda: False)
+    monkeypatch.setattr(p, "cpu_flags", lambda: ["avx512f"])
     assert p.bf16_gain(torch.device("cpu")) == 0.0
-    monkeypatch.setattr(p, "_offers_bf16", lambda: True)
+    monkeypatch.setattr(p, "cpu_flags", lambda: ["avx512_bf16"])
     assert p.bf16_gain(torch.device("cpu")) > 0.0
 
 

@@ -54,9 +54,17 @@ def onnx_card(report: dict[str, Any], *, head: str, is_portable: bool) -> str:
 
 
 def precision_name(row: dict[str, Any]) -> str:
-    """Return ``int8 (dynamic-channel; fp32: layer 0)`` for a row of export.json."""
+    """Return ``int8 (dynamic-channel; fp32: layer 0)`` for a row of export.json.
+
+    Embeddings are named where their precision is another.
+    """
     layers = ", ".join(row.get("fp32_layers", ()))
-    details = [row.get("recipe"), f"fp32: {layers}" if layers else None]
+    table = row.get("embeddings") or row["precision"]
+    details = [
+        row.get("recipe"),
+        f"fp32: {layers}" if layers else None,
+        f"embeddings {table}" if table != row["precision"] else None,
+    ]
     words = "; ".join(filter(None, details))
     return f"{row['precision']} ({words})" if words else str(row["precision"])
 
