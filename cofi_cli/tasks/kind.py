@@ -14,6 +14,14 @@ from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.encoded import Encoded
 from cofi_cli.tasks.encoding.texts import encode_rows
+from cofi_cli.tasks.files.columns import (
+    is_unlabelled,
+    label_columns,
+    read_texts,
+    text_columns,
+)
+from cofi_cli.tasks.files.file import TEACHERS, File, FileRows, Labels
+from cofi_cli.tasks.files.tables import Table
 from cofi_cli.tasks.metrics.basic import METRICS, finite
 from cofi_cli.tasks.rows import Split
 
@@ -75,6 +83,7 @@ class Kind:
         has_labels: whether it can be learned from labels; if not, from a teacher alone.
         per_token: whether it answers for each token; a long row then becomes several.
         keeps_order: whether the answer hangs on where in a text a word stands.
+        pair: what the two texts of a row are, for a kind that takes pairs only.
         bag: what word vectors alone see of a row: ``text``, or ``words`` one by one; ``None`` =
             they cannot answer.
     """
@@ -98,11 +107,91 @@ class Kind:
     has_labels = True
     per_token = False
     keeps_order = False
+    pair: tuple[str, ...] = ()
     bag: str | None = "text"
 
     def __str__(self) -> str:
         """Return the name."""
         return self.name
+
+    def shown_by(self, values: Sequence[object]) -> bool:
+        """Whether labels look like this kind's, so that it need not be named."""
+        return False
+
+    def read(
+        self,
+        file: File,
+        config: TaskConfig,
+        *,
+        labels: tuple[str, ...] | None = None,
+        like: FileRows | None = None,
+        may_lack: bool = False,
+    ) -> FileRows:
+        """Read one of the user's files.
+
+        Args:
+            file: csv, tsv, jsonl or parquet; without labels also a .txt with one text a line.
+            config: may name columns.
+            labels: the names that a teacher gives the labels; ``None`` learns them from the file
+                or takes those of ``like``; ``()`` leaves labels unread.
+            like: a file that was read before, whose columns and labels this one shares.
+            may_lack: whether a file without labels will do.
+
+        Raises:
+            CofiError: no such file (exit code 6), or a fault in it; names its line.
+        """
+        if file.is_plain and (labels == () or may_lack):
+            return FileRows(Split(self._plain(file), None))
+        table = file.table
+        text = like.text if like else text_columns(table, config)
+        if self.pair and len(text) != 2:
+            raise CofiError(
+                f"{file.path}: rows of --kind {self.name} have two text columns, "
+                f"{' and '.join(self.pair)}; found is {', '.join(text)}. "
+                f"Its columns: {', '.join(table.columns)}.",
+                hint="Name both: --text COLUMN --text COLUMN",
+            )
+        texts: list[tuple[str, ...]] = read_texts(table, text)
+        if labels == ():
+            return FileRows(Split(texts, None), text=text)
+        label = like.label if like else label_columns(table, config, text, may_lack=may_lack)
+        if may_lack and is_unlabelled(table, label):
+            return FileRows(Split(texts, None), text=text)
+        for column in label:
+            table.column(column, hint=f"The training file's label column is '{column}'.")
+        origin = like.origin if like else TEACHERS if labels else str(file.path)
+        known = like.labels if like else Labels(None, labels) if labels else None
+        found = self._labels(table, label, config, known, origin)
+        return FileRows(Split(texts, found.values), origin, text, label, found)
+
+    def _plain(self, file: File) -> list[tuple[str, ...]]:
+        """Return the rows of a .txt."""
+        if self.pair:
+            raise CofiError(
+                f"{file.path}: a .txt holds one text a line; --kind {self.name} needs "
+                f"{' and '.join(self.pair)}.",
+                hint="Give a file with both columns: csv, tsv, jsonl or parquet.",
+            )
+        return [(line,) for line in file.lines]
+
+    def _labels(
+        self,
+        table: Table,
+        columns: tuple[str, ...],
+        config: TaskConfig,
+        known: Labels | None,
+        origin: str,
+    ) -> Labels:
+        """Read the labels of a table, by what is ``known`` of them from ``origin``."""
+        raise NotImplementedError
+
+    def measured(self, splits: Mapping[str, Split]) -> tuple[tuple[str, ...], list[str]]:
+        """Return metrics for labelled splits, and what a reader of the scores must know.
+
+        Raises:
+            CofiError: there is nothing to score.
+        """
+        return self.metrics, []
 
     def options(self, config: TaskConfig) -> dict[str, Any]:
         """Return what :meth:`encode` takes beside ``max_length``."""

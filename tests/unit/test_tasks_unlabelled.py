@@ -11,7 +11,7 @@ import pytest
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import UNREACHABLE, USAGE, CofiError
 from cofi_cli.tasks import KINDS, Ragged, Taught, load_task
-from cofi_cli.tasks.files.plain_text import read_text_rows
+from cofi_cli.tasks.files.file import File
 from cofi_cli.tasks.teacher.agreement import (
     TeacherAnswers,
     agreement,
@@ -30,6 +30,10 @@ TEXTS = [f"text number {i}" for i in range(60)]
 def _here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("texts.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+
+
+def read_text_rows(name, kind, config):
+    return KINDS[kind].read(File(name), config, labels=()).split.texts
 
 
 def load(taught=CLASSES, **options):
@@ -95,7 +99,7 @@ def test_words_of_every_file():
     Path("a.csv").write_text("text,tags\nAda was here,??\nBob too,\n")
     expected = [("Ada", "was", "here"), ("Bob", "too")]
     for name in ("a.txt", "a.conll", "a.jsonl", "a.csv"):
-        assert read_text_rows(Path(name), KINDS["tokens"], config) == expected, name
+        assert read_text_rows(name, KINDS["tokens"], config) == expected, name
 
 
 def test_words_are_in_the_column_that_is_named():
@@ -104,7 +108,7 @@ def test_words_are_in_the_column_that_is_named():
     Path("a.conll").write_text(rows, encoding="utf-8")
     config = TaskConfig(text=("2",))
     expected = [("the", f"New\u00a0York{i}") for i in range(3)]
-    assert read_text_rows(Path("a.conll"), KINDS["tokens"], config) == expected
+    assert read_text_rows("a.conll", KINDS["tokens"], config) == expected
 
 
 def test_questions_of_squads_json_and_of_columns():
@@ -113,10 +117,10 @@ def test_questions_of_squads_json_and_of_columns():
     Path("q.json").write_text(json.dumps(whole))
     Path("q.csv").write_text("question,context,answers\nWho?,Ada.,nonsense\n")
     for name in ("q.json", "q.csv"):
-        assert read_text_rows(Path(name), KINDS["span"], TaskConfig()) == [("Who?", "Ada.")]
+        assert read_text_rows(name, KINDS["span"], TaskConfig()) == [("Who?", "Ada.")]
     Path("q.json").write_text('{"data": [{"paragraphs": [{}]}]}')
     with pytest.raises(CofiError, match="does not have SQuAD's layout: 'qas' is missing"):
-        read_text_rows(Path("q.json"), KINDS["span"], TaskConfig())
+        read_text_rows("q.json", KINDS["span"], TaskConfig())
 
 
 def test_the_label_column_of_a_built_in_task_is_not_read():
