@@ -20,7 +20,7 @@ from cofi_cli.tasks.files.columns import (
     read_texts,
     text_columns,
 )
-from cofi_cli.tasks.files.file import TEACHERS, File, FileRows, Labels
+from cofi_cli.tasks.files.file import Ask, File, FileRows, Labels
 from cofi_cli.tasks.files.tables import Table
 from cofi_cli.tasks.metrics.basic import METRICS, finite
 from cofi_cli.tasks.rows import Split
@@ -118,32 +118,16 @@ class Kind:
         """Whether labels look like this kind's, so that it need not be named."""
         return False
 
-    def read(
-        self,
-        file: File,
-        config: TaskConfig,
-        *,
-        labels: tuple[str, ...] | None = None,
-        like: FileRows | None = None,
-        may_lack: bool = False,
-    ) -> FileRows:
-        """Read one of the user's files.
-
-        Args:
-            file: csv, tsv, jsonl or parquet; without labels also a .txt with one text a line.
-            config: may name columns.
-            labels: the names that a teacher gives the labels; ``None`` learns them from the file
-                or takes those of ``like``; ``()`` leaves labels unread.
-            like: a file that was read before, whose columns and labels this one shares.
-            may_lack: whether a file without labels will do.
+    def read(self, file: File, ask: Ask) -> FileRows:
+        """Read one of the user's files: csv, tsv, jsonl, parquet, or texts alone in a .txt.
 
         Raises:
             CofiError: no such file (exit code 6), or a fault in it; names its line.
         """
-        if file.is_plain and (labels == () or may_lack):
+        if file.is_plain and ask.takes_plain:
             return FileRows(Split(self._plain(file), None))
         table = file.table
-        text = like.text if like else text_columns(table, config)
+        text = ask.like.text if ask.like else text_columns(table, ask.config)
         if self.pair and len(text) != 2:
             raise CofiError(
                 f"{file.path}: rows of --kind {self.name} have two text columns, "
@@ -152,17 +136,16 @@ class Kind:
                 hint="Name both: --text COLUMN --text COLUMN",
             )
         texts: list[tuple[str, ...]] = read_texts(table, text)
-        if labels == ():
-            return FileRows(Split(texts, None), text=text)
-        label = like.label if like else label_columns(table, config, text, may_lack=may_lack)
-        if may_lack and is_unlabelled(table, label):
-            return FileRows(Split(texts, None), text=text)
+        bare = FileRows(Split(texts, None), text=text)
+        if ask.is_bare:
+            return bare
+        label = ask.like.label if ask.like else label_columns(table, ask, text)
+        if ask.may_lack and is_unlabelled(table, label):
+            return bare
         for column in label:
             table.column(column, hint=f"The training file's label column is '{column}'.")
-        origin = like.origin if like else TEACHERS if labels else str(file.path)
-        known = like.labels if like else Labels(None, labels) if labels else None
-        found = self._labels(table, label, config, known, origin)
-        return FileRows(Split(texts, found.values), origin, text, label, found)
+        found = self._labels(table, label, ask)
+        return FileRows(Split(texts, found.values), ask.origin(file.path), text, label, found)
 
     def _plain(self, file: File) -> list[tuple[str, ...]]:
         """Return the rows of a .txt."""
@@ -174,19 +157,12 @@ class Kind:
             )
         return [(line,) for line in file.lines]
 
-    def _labels(
-        self,
-        table: Table,
-        columns: tuple[str, ...],
-        config: TaskConfig,
-        known: Labels | None,
-        origin: str,
-    ) -> Labels:
-        """Read the labels of a table, by what is ``known`` of them from ``origin``."""
+    def _labels(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
+        """Read the labels of a table."""
         raise NotImplementedError
 
     def measured(self, splits: Mapping[str, Split]) -> tuple[tuple[str, ...], list[str]]:
-        """Return metrics for labelled splits, and what a reader of the scores must know.
+        """Return the metrics of own files, and what a reader of the scores must know.
 
         Raises:
             CofiError: there is nothing to score.

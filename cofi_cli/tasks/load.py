@@ -12,7 +12,7 @@ from cofi_cli.tasks.builtin.embedding import STSB, stsb_embedding
 from cofi_cli.tasks.builtin.glue import GLUE, glue_from_folder
 from cofi_cli.tasks.builtin.squad import SQUAD, squad_task
 from cofi_cli.tasks.builtin.tokens import TOKEN_TASKS, load_builtin
-from cofi_cli.tasks.files.file import File
+from cofi_cli.tasks.files.file import Ask, File
 from cofi_cli.tasks.files.own import task_from_own_files
 from cofi_cli.tasks.kinds import KINDS
 from cofi_cli.tasks.task import Task
@@ -81,7 +81,7 @@ def with_extra(task: Task, config: TaskConfig) -> Task:
     """
     if config.extra is None:
         return task
-    extra = task.kind.read(File(config.extra), config, labels=()).split
+    extra = task.kind.read(File(config.extra), Ask(config, labels=())).split
     wanted, found = (len(s.texts[0]) for s in (task.splits["train"], extra))
     if task.kind.bag != "words" and wanted != found:
         raise CofiError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
+from cofi_cli.tasks.files.file import Ask
 from cofi_cli.tasks.files.labels import is_empty
 from cofi_cli.tasks.files.tables import Table
 
@@ -60,29 +61,26 @@ def text_columns(table: Table, config: TaskConfig) -> tuple[str, ...]:
     raise _not_told(table, "text", _LIST_HINT if has_lists else _TEXT_HINT)
 
 
-def label_columns(
-    table: Table, config: TaskConfig, text: tuple[str, ...], *, may_lack: bool = False
-) -> tuple[str, ...]:
+def label_columns(table: Table, ask: Ask, text: tuple[str, ...]) -> tuple[str, ...]:
     """Return the label column or columns: those named, a usual name, or the only one left.
 
     Args:
         table: the file.
-        config: may name them.
+        ask: may name them; where labels may lack, a column is not taken for being the only one.
         text: the text columns.
-        may_lack: whether there may be none; a column is then not taken for being the only one.
 
     Raises:
         CofiError: a named column is not there, or it is not clear; lists the columns.
     """
-    named = _named(config)
-    for name in named if not may_lack else ():
+    named = _named(ask.config)
+    for name in named if not ask.may_lack else ():
         table.column(name, hint=_LABEL_HINT)
     if named:
         return named
     others = [name for name in table.columns if name and name not in text]
     by_lower = {name.lower(): name for name in reversed(others)}
     usual = [by_lower[name] for name in LABELS if name in by_lower]
-    if usual or may_lack:
+    if usual or ask.may_lack:
         return tuple(usual[:1])
     if len(others) != 1:
         raise _not_told(table, "label", _LABEL_HINT)

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.files.tables import Table, read_table, read_text
 from cofi_cli.tasks.rows import Split
@@ -89,3 +90,44 @@ class FileRows:
     text: tuple[str, ...] = ()
     label: tuple[str, ...] = ()
     labels: Labels = Labels(None)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """How a file is read.
+
+    Attributes:
+        config: may name columns.
+        labels: the names that a teacher gives the labels; ``None`` learns them from the file or
+            takes those of ``like``; ``()`` leaves labels unread.
+        like: a file that was read before, whose columns and labels this one shares.
+        may_lack: whether a file without labels will do.
+    """
+
+    config: TaskConfig
+    labels: tuple[str, ...] | None = None
+    like: FileRows | None = None
+    may_lack: bool = False
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether labels are left unread."""
+        return self.labels == ()
+
+    @property
+    def takes_plain(self) -> bool:
+        """Whether a .txt serves, which has no labels."""
+        return self.is_bare or self.may_lack
+
+    @property
+    def known(self) -> Labels | None:
+        """What is known of the labels before the file is opened."""
+        if self.like is not None:
+            return self.like.labels
+        return Labels(None, self.labels) if self.labels else None
+
+    def origin(self, path: Path) -> str:
+        """Where the names of the labels come from, for a file at ``path``."""
+        if self.like is not None:
+            return self.like.origin
+        return TEACHERS if self.labels else str(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.files.columns import label_columns, text_columns
-from cofi_cli.tasks.files.file import File
+from cofi_cli.tasks.files.file import Ask, File
 from cofi_cli.tasks.kind import Kind
 from cofi_cli.tasks.kinds import KINDS
 from cofi_cli.tasks.rows import Split
@@ -43,13 +43,12 @@ def task_from_own_files(config: TaskConfig, taught: Taught | None = None) -> Tas
             "--data DIR is for built-in tasks; it does not go with --train.", hint=_EXAMPLE
         )
     train = File(config.train)
-    kind = taught.kind if taught else told_kind(train, config)
-    learns = taught is None and kind.has_labels
+    learns = taught is None and (config.kind is None or KINDS[config.kind].has_labels)
     if config.validation is None and (learns or (config.test and taught is None)):
         given = "--train" if learns else "--test"
         raise CofiError(f"{given} needs --validation FILE as well.", hint=_EXAMPLE)
-
-    first = kind.read(train, config, labels=None if learns else ())
+    kind = taught.kind if taught else told_kind(train, config)
+    first = kind.read(train, Ask(config, labels=None if learns else ()))
     splits, origin = {"train": first.split}, "the validation rows"
     lead = first if learns else None
     if config.validation is None:
@@ -57,36 +56,22 @@ def task_from_own_files(config: TaskConfig, taught: Taught | None = None) -> Tas
         kept, held = hold_out(first.split.texts, kind, train.path)
         splits = {"train": Split(kept, None), "validation": Split(held, None)}
     else:
-        own = kind.read(
-            File(config.validation),
-            config,
-            labels=(taught.labels or None) if taught else None,
-            like=lead,
-            may_lack=taught is not None,
-        )
+        names = (taught.labels or None) if taught else None
+        ask = Ask(config, labels=names, like=lead, may_lack=taught is not None)
+        own = kind.read(File(config.validation), ask)
         splits["validation"], lead = own.split, lead or own
     is_scored = splits["validation"].labels is not None
     if config.test is not None:
-        labels = None if is_scored else ()
-        test = kind.read(
-            File(config.test),
-            config,
-            labels=labels,
-            like=lead if is_scored else None,
-            may_lack=True,
-        )
-        splits["test"] = test.split
+        ask = Ask(config, like=lead, may_lack=True) if is_scored else Ask(config, labels=())
+        splits["test"] = kind.read(File(config.test), ask).split
 
     metrics: tuple[str, ...] = (AGREEMENT,)
-    names, notes = taught.labels if taught else (), [lead.labels.note if lead else ""]
+    labels, note = taught.labels if taught else (), ""
     if is_scored and lead is not None:
-        names = lead.labels.names
-        scored = {k: split for k, split in splits.items() if k != "train" and split.labels}
-        metrics, more = kind.measured(scored)
-        notes += more
-    note = " ".join(filter(None, notes))
+        metrics, notes = kind.measured(splits)
+        labels, note = lead.labels.names, " ".join(filter(None, [lead.labels.note, *notes]))
     options = kind.options(config)
-    task = Task(train.name, kind, names, metrics, splits, config.max_length, note, options)
+    task = Task(train.name, kind, labels, metrics, splits, config.max_length, note, options)
     if not is_scored:
         return agreeing(task, taught.name if taught else None, origin)
     return learned(in_order_of(task, taught), taught.name) if taught else task
@@ -104,7 +89,7 @@ def told_kind(file: File, config: TaskConfig) -> Kind:
     if told is not None:
         return told
     table = file.table
-    label = label_columns(table, config, text_columns(table, config))
+    label = label_columns(table, Ask(config), text_columns(table, config))
     if len(label) > 1:
         return KINDS["multilabel"]
     shown = (own for own in KINDS.values() if own.shown_by(table.columns[label[0]]))

@@ -1,9 +1,8 @@
 """One class a row."""
 
-from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.files.columns import one_label
-from cofi_cli.tasks.files.file import TEACHERS, Labels
+from cofi_cli.tasks.files.file import TEACHERS, Ask, Labels
 from cofi_cli.tasks.files.labels import class_name, class_names, filled, to_classes
 from cofi_cli.tasks.files.tables import Table
 from cofi_cli.tasks.kind import Fitted, Kind
@@ -18,15 +17,9 @@ class Classification(Kind):
     metrics = ("accuracy", "macro_f1")
     agreement = "the share of rows where both give the same class"
 
-    def _labels(
-        self,
-        table: Table,
-        columns: tuple[str, ...],
-        config: TaskConfig,
-        known: Labels | None,
-        origin: str,
-    ) -> Labels:
-        one_label(config, self.name)
+    def _labels(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
+        one_label(ask.config, self.name)
+        known, origin = ask.known, ask.origin(table.path)
         (column,) = columns
         names = known.names if known else class_names(filled(table, column))
         if known is None and len(names) == 1:

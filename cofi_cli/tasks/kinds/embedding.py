@@ -14,7 +14,7 @@ import numpy as np
 from cofi_cli.config import TaskConfig
 from cofi_cli.tasks.encoded import Encoded
 from cofi_cli.tasks.files.columns import read_cells, text_columns
-from cofi_cli.tasks.files.file import File, FileRows
+from cofi_cli.tasks.files.file import Ask, File, FileRows
 from cofi_cli.tasks.kind import Shape
 from cofi_cli.tasks.kinds.regression import Regression
 from cofi_cli.tasks.metrics.basic import METRICS, cosines, finite
@@ -42,22 +42,15 @@ class Embedding(Regression):
         """Return no: numbers look like a regression's."""
         return False
 
-    def read(
-        self,
-        file: File,
-        config: TaskConfig,
-        *,
-        labels: tuple[str, ...] | None = None,
-        like: FileRows | None = None,
-        may_lack: bool = False,
-    ) -> FileRows:
+    def read(self, file: File, ask: Ask) -> FileRows:
         """Read texts, each once, of which each text column gives rows; or rated pairs."""
-        if labels == ():
-            texts = file.lines if file.is_plain else _cells(file, config)
+        if ask.is_bare:
+            texts = file.lines if file.is_plain else _cells(file, ask.config)
             return FileRows(Split([(text,) for text in distinct(texts)], None))
+        config = ask.config
         if len(config.text) != 2:  # names the texts' column
             config = config.model_copy(update={"text": ()})
-        return super().read(file, config, like=like, may_lack=may_lack)
+        return super().read(file, replace(ask, config=config))
 
     def _encode(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
         """Tokenise each text as a row: pair i becomes rows 2i and 2i + 1, its rating the gold."""

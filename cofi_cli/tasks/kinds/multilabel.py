@@ -11,7 +11,7 @@ import numpy as np
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
-from cofi_cli.tasks.files.file import Labels
+from cofi_cli.tasks.files.file import Ask, Labels
 from cofi_cli.tasks.files.labels import class_name, class_names, is_empty, unknown_label
 from cofi_cli.tasks.files.tables import Table
 from cofi_cli.tasks.kind import Fitted, Kind
@@ -41,15 +41,9 @@ class Multilabel(Kind):
         """Whether a label is a list."""
         return any(isinstance(value, list) for value in values)
 
-    def _labels(
-        self,
-        table: Table,
-        columns: tuple[str, ...],
-        config: TaskConfig,
-        known: Labels | None,
-        origin: str,
-    ) -> Labels:
-        how = known.how if known and known.how else _how(table, columns, config)
+    def _labels(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
+        known, origin = ask.known, ask.origin(table.path)
+        how = known.how if known and known.how else _how(table, columns, ask.config)
         if how == FLAGS:
             names = known.names if known else columns
             return Labels(_flags(table, columns, names), names, how)

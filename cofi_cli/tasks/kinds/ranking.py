@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.encoded import Encoded
 from cofi_cli.tasks.files.columns import one_label
-from cofi_cli.tasks.files.file import Labels
+from cofi_cli.tasks.files.file import Ask, Labels
 from cofi_cli.tasks.files.labels import to_numbers
 from cofi_cli.tasks.files.tables import Table
 from cofi_cli.tasks.kind import Fitted
@@ -47,17 +46,10 @@ class Ranking(Regression):
         """Return no: labels look like a classification's, or a regression's."""
         return False
 
-    def _labels(
-        self,
-        table: Table,
-        columns: tuple[str, ...],
-        config: TaskConfig,
-        known: Labels | None,
-        origin: str,
-    ) -> Labels:
-        one_label(config, self.name)
+    def _labels(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
+        one_label(ask.config, self.name)
         grades = _grades(table, columns[0])
-        if known is not None:
+        if (known := ask.known) is not None and known.how is not None:
             return Labels([grade / known.how for grade in grades], how=known.how)
         largest = max(grades)
         if largest == 0:
@@ -72,7 +64,8 @@ class Ranking(Regression):
 
     def measured(self, splits: Mapping[str, Split]) -> tuple[tuple[str, ...], list[str]]:
         """Return the metrics, and how many queries they leave out."""
-        return self.metrics, [groups_left_out(split, name) for name, split in splits.items()]
+        scored = {k: own for k, own in splits.items() if k != "train" and own.labels is not None}
+        return self.metrics, [groups_left_out(split, name) for name, split in scored.items()]
 
     def _encode(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
         """Tokenise pairs; ``gold`` is a :class:`RankingGold`."""

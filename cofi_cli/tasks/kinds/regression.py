@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from cofi_cli.config import TaskConfig
 from cofi_cli.tasks.encoded import Encoded
 from cofi_cli.tasks.files.columns import one_label
-from cofi_cli.tasks.files.file import Labels
+from cofi_cli.tasks.files.file import Ask, Labels
 from cofi_cli.tasks.files.labels import has_fraction, to_numbers
 from cofi_cli.tasks.files.tables import Table
 from cofi_cli.tasks.kind import Fitted, Kind
@@ -30,15 +29,8 @@ class Regression(Kind):
         """Whether a number has a fraction; whole numbers are classes, also as ``1.0``."""
         return any(map(has_fraction, values))
 
-    def _labels(
-        self,
-        table: Table,
-        columns: tuple[str, ...],
-        config: TaskConfig,
-        known: Labels | None,
-        origin: str,
-    ) -> Labels:
-        one_label(config, self.name)
+    def _labels(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
+        one_label(ask.config, self.name)
         return Labels(to_numbers(table, columns[0]))
 
     def _predicted(self, answers: Any) -> Any:

@@ -10,7 +10,7 @@ from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.encoded import Encoded
 from cofi_cli.tasks.encoding.questions import encode_spans
-from cofi_cli.tasks.files.file import File, FileRows
+from cofi_cli.tasks.files.file import Ask, File, FileRows
 from cofi_cli.tasks.files.squad_json import read_questions
 from cofi_cli.tasks.kind import Kind
 from cofi_cli.tasks.metrics.answers import span_scores
@@ -44,17 +44,9 @@ class Span(Kind):
     bag = None
     pair = ("question", "context")
 
-    def read(
-        self,
-        file: File,
-        config: TaskConfig,
-        *,
-        labels: tuple[str, ...] | None = None,
-        like: FileRows | None = None,
-        may_lack: bool = False,
-    ) -> FileRows:
+    def read(self, file: File, ask: Ask) -> FileRows:
         """Read SQuAD's JSON, or a table with the columns of the hub's copy."""
-        if config.text or config.label:
+        if ask.config.text or ask.config.label:
             raise CofiError(
                 "--text and --label do not go with --kind span: "
                 "the columns are question, context and answers.",
@@ -62,7 +54,7 @@ class Span(Kind):
             )
         if file.is_plain:
             self._plain(file)
-        return FileRows(read_questions(file.path, unread=labels == (), may_lack=may_lack))
+        return FileRows(read_questions(file.path, unread=ask.is_bare, may_lack=ask.may_lack))
 
     def measured(self, splits: Mapping[str, Split]) -> tuple[tuple[str, ...], list[str]]:
         """Return what SQuAD 1.1 is scored by; where a question has no answer, 2.0."""

@@ -12,7 +12,7 @@ from cofi_cli.tasks.encoded import Encoded, Ragged
 from cofi_cli.tasks.encoding.words import encode_words, for_words
 from cofi_cli.tasks.files.columns import one_label, text_columns
 from cofi_cli.tasks.files.conll import WORDS, read_sentences
-from cofi_cli.tasks.files.file import File, FileRows, Labels
+from cofi_cli.tasks.files.file import Ask, File, FileRows, Labels
 from cofi_cli.tasks.files.tables import Table
 from cofi_cli.tasks.files.tagged import tagged, types_of
 from cofi_cli.tasks.kind import Kind
@@ -36,36 +36,28 @@ class Tokens(Kind):
     per_token = keeps_order = True
     bag = "words"
 
-    def read(
-        self,
-        file: File,
-        config: TaskConfig,
-        *,
-        labels: tuple[str, ...] | None = None,
-        like: FileRows | None = None,
-        may_lack: bool = False,
-    ) -> FileRows:
+    def read(self, file: File, ask: Ask) -> FileRows:
         """Read tagged words: a column file, or jsonl and parquet with lists.
 
         Of texts without tags, words are also what stands between spaces. A teacher's ``labels``
         are not looked at: the types of entities are those of the file.
         """
-        if file.is_plain and (labels == () or may_lack):
+        if file.is_plain and (ask.takes_plain):
             return FileRows(Split([tuple(line.split()) for line in file.lines], None))
-        if labels == () and file.suffix not in self.suffixes:
-            return FileRows(Split(_word_rows(file.table, config), None))
+        if ask.is_bare and file.suffix not in self.suffixes:
+            return FileRows(Split(_word_rows(file.table, ask.config), None))
         sentences = read_sentences(
             file.path,
-            text=config.text,
-            label=one_label(config, self.name),
-            needs_tags=labels != () and not may_lack,
+            text=ask.config.text,
+            label=one_label(ask.config, self.name),
+            needs_tags=not ask.takes_plain,
         )
-        if labels == () or sentences.tags is None:
+        if ask.is_bare or sentences.tags is None:
             return FileRows(Split([*sentences.words], None))
-        types = like.labels.how if like else types_of(sentences)
-        split = tagged(sentences, types, like.origin if like else str(file.path))
-        found = Labels(split.labels, iob2_tags(types), how=types)
-        return FileRows(split, like.origin if like else str(file.path), labels=found)
+        origin = ask.like.origin if ask.like else str(file.path)
+        types = ask.like.labels.how if ask.like else types_of(sentences)
+        split = tagged(sentences, types, origin)
+        return FileRows(split, origin, labels=Labels(split.labels, iob2_tags(types), how=types))
 
     def prepared(self, tokenizer: Any) -> Any:
         """Return a tokenizer that takes one word like another."""
