@@ -158,7 +158,7 @@ def _load_compact(source: str, head: str, num_labels: int, **own: Any) -> CofiFo
     model = HEADS[head].from_pretrained(source)
     if head == "embedding":
         return model
-    if num_labels == model.config.num_labels:
+    if num_labels == model.config.num_labels or model.rows is not None:
         for key, value in own.items():
             setattr(model.config, key, value)
         return model
@@ -218,7 +218,7 @@ def _fits(
     found: Mapping[str, Any], config: Mapping[str, Any], *, head: str, num_labels: int
 ) -> bool:
     weight = found.get("classifier.weight")
-    if weight is None or weight.shape[0] != num_labels:
+    if weight is None or weight.shape[0] != (HEADS[head].rows or num_labels):
         return False
     return head_kind(config) in (head, None)
 
@@ -236,7 +236,7 @@ def save_dense(model: CofiForTask, folder: Path, *, source: str) -> None:
     # The tensors are fp32, whatever the source's were.
     theirs = {key: value for key, value in theirs.items() if key not in ("dtype", "torch_dtype")}
     config = theirs | {
-        "architectures": [adapter.heads[model.kind].class_name],
+        "architectures": [adapter.head(model.kind).class_name],
         "id2label": {str(k): v for k, v in model.config.id2label.items()},
         "label2id": dict(model.config.label2id),
         "problem_type": model.config.problem_type,

@@ -127,14 +127,7 @@ class Kind:
         if file.is_plain and ask.takes_plain:
             return FileRows(Split(self._plain(file), None))
         table = file.table
-        text = ask.like.text if ask.like else text_columns(table, ask.config)
-        if self.pair and len(text) != 2:
-            raise CofiError(
-                f"{file.path}: rows of --kind {self.name} have two text columns, "
-                f"{' and '.join(self.pair)}; found is {', '.join(text)}. "
-                f"Its columns: {', '.join(table.columns)}.",
-                hint="Name both: --text COLUMN --text COLUMN",
-            )
+        text = ask.like.text if ask.like else self.texts_of(table, ask.config)
         texts: list[tuple[str, ...]] = read_texts(table, text)
         bare = FileRows(Split(texts, None), text=text)
         if ask.is_bare:
@@ -144,7 +137,7 @@ class Kind:
             return bare
         for column in label:
             table.column(column, hint=f"The training file's label column is '{column}'.")
-        found = self._labels(table, label, ask)
+        found = self.labels_of(table, label, ask)
         return FileRows(Split(texts, found.values), ask.origin(file.path), text, label, found)
 
     def _plain(self, file: File) -> list[tuple[str, ...]]:
@@ -157,8 +150,24 @@ class Kind:
             )
         return [(line,) for line in file.lines]
 
-    def _labels(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
-        """Read the labels of a table."""
+    def texts_of(self, table: Table, config: TaskConfig) -> tuple[str, ...]:
+        """Return the text columns of a table.
+
+        Raises:
+            CofiError: a column is not there, or not told; lists the columns.
+        """
+        text = text_columns(table, config)
+        if self.pair and len(text) != 2:
+            raise CofiError(
+                f"{table.path}: rows of --kind {self.name} have two text columns, "
+                f"{' and '.join(self.pair)}; found is {', '.join(text)}. "
+                f"Its columns: {', '.join(table.columns)}.",
+                hint="Name both: --text COLUMN --text COLUMN",
+            )
+        return text
+
+    def labels_of(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
+        """Read the label columns of a table; ``ask`` says what is known of the labels."""
         raise NotImplementedError
 
     def measured(self, splits: Mapping[str, Split]) -> tuple[tuple[str, ...], list[str]]:
@@ -189,9 +198,10 @@ class Kind:
                 f"{tokenizer.model_max_length} tokens.",
                 hint=f"Add --set task.max_length={tokenizer.model_max_length}",
             )
-        return self._encode(split, tokenizer, max_length, **options)
+        return self.rows_of(split, tokenizer, max_length, **options)
 
-    def _encode(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
+    def rows_of(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
+        """Tokenise a split for :meth:`encode`."""
         return encode_rows(split, tokenizer, max_length)
 
     def score(

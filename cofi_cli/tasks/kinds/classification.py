@@ -17,7 +17,8 @@ class Classification(Kind):
     metrics = ("accuracy", "macro_f1")
     agreement = "the share of rows where both give the same class"
 
-    def _labels(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
+    def labels_of(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
+        """Read names of classes; a file may count the teacher's instead."""
         one_label(ask.config, self.name)
         known, origin = ask.known, ask.origin(table.path)
         (column,) = columns
@@ -29,7 +30,7 @@ class Classification(Kind):
             )
         is_taught = origin == TEACHERS
         shown = names
-        if is_taught:  # a file may count the teacher's classes instead
+        if is_taught:
             own = {class_name(value) for value in filled(table, column)}
             counted = tuple(map(str, range(len(names))))
             shown = counted if own <= set(counted) and not own <= set(names) else names

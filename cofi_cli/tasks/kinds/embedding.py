@@ -52,10 +52,10 @@ class Embedding(Regression):
             config = config.model_copy(update={"text": ()})
         return super().read(file, replace(ask, config=config))
 
-    def _encode(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
+    def rows_of(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
         """Tokenise each text as a row: pair i becomes rows 2i and 2i + 1, its rating the gold."""
         texts: list[tuple[str, ...]] = [(text,) for text in chain.from_iterable(split.texts)]
-        encoded = super()._encode(Split(texts, None), tokenizer, max_length)
+        encoded = super().rows_of(Split(texts, None), tokenizer, max_length)
         gold = None if split.labels is None else np.asarray(split.labels, dtype=np.float64)
         return replace(encoded, gold=gold)
 

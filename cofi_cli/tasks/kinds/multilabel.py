@@ -41,7 +41,8 @@ class Multilabel(Kind):
         """Whether a label is a list."""
         return any(isinstance(value, list) for value in values)
 
-    def _labels(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
+    def labels_of(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
+        """Read sets of names, as lists, cells or a column of 0 and 1 each."""
         known, origin = ask.known, ask.origin(table.path)
         how = known.how if known and known.how else _how(table, columns, ask.config)
         if how == FLAGS:

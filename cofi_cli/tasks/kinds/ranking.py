@@ -46,7 +46,8 @@ class Ranking(Regression):
         """Return no: labels look like a classification's, or a regression's."""
         return False
 
-    def _labels(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
+    def labels_of(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
+        """Read grades, divided so that none in training is above 1."""
         one_label(ask.config, self.name)
         grades = _grades(table, columns[0])
         if (known := ask.known) is not None and known.how is not None:
@@ -67,9 +68,9 @@ class Ranking(Regression):
         scored = {k: own for k, own in splits.items() if k != "train" and own.labels is not None}
         return self.metrics, [groups_left_out(split, name) for name, split in scored.items()]
 
-    def _encode(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
+    def rows_of(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
         """Tokenise pairs; ``gold`` is a :class:`RankingGold`."""
-        encoded = super()._encode(split, tokenizer, max_length)
+        encoded = super().rows_of(split, tokenizer, max_length)
         if split.labels is None:
             return encoded
         grades = np.asarray(split.labels, dtype=np.float64)

@@ -29,7 +29,8 @@ class Regression(Kind):
         """Whether a number has a fraction; whole numbers are classes, also as ``1.0``."""
         return any(map(has_fraction, values))
 
-    def _labels(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
+    def labels_of(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
+        """Read numbers."""
         one_label(ask.config, self.name)
         return Labels(to_numbers(table, columns[0]))
 

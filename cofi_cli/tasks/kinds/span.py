@@ -66,7 +66,8 @@ class Span(Kind):
         """Return the tokens that neighbouring windows share."""
         return {"doc_stride": config.doc_stride}
 
-    def _encode(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
+    def rows_of(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
+        """Tokenise questions and contexts; a long context becomes several rows."""
         return encode_spans(split, tokenizer, max_length, **options)
 
     def score(

@@ -63,7 +63,8 @@ class Tokens(Kind):
         """Return a tokenizer that takes one word like another."""
         return for_words(tokenizer)
 
-    def _encode(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
+    def rows_of(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
+        """Tokenise words; a long row becomes several."""
         return encode_words(split, tokenizer, max_length)
 
     def score(
