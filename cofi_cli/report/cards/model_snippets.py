@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from cofi_cli.tasks.kinds.specs import KINDS, Kind
 
 _OPEN = """\
-import cofi_cli  # or trust_remote_code=True below
+import cofi_cli.auto  # or trust_remote_code=True below
 from transformers import {auto}, AutoTokenizer
 
 model = {auto}.from_pretrained("PATH")
@@ -15,7 +15,7 @@ tokenizer = AutoTokenizer.from_pretrained("PATH")
 """
 
 _TOKENS = """\
-import cofi_cli  # or trust_remote_code=True below
+import cofi_cli.auto  # or trust_remote_code=True below
 from transformers import pipeline
 
 tag = pipeline("{pipeline}", model="PATH", aggregation_strategy="simple")
@@ -25,7 +25,7 @@ tag("Ada Lovelace was born in London")
 # transformers 5 has no pipeline for it, so the span is decoded in the open.
 _SPAN = """\
 import torch
-import cofi_cli  # or trust_remote_code=True below
+import cofi_cli.auto  # or trust_remote_code=True below
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 model = AutoModelForQuestionAnswering.from_pretrained("PATH")
@@ -44,7 +44,7 @@ answer = context[inputs.token_to_chars(0, first).start : inputs.token_to_chars(0
 """
 
 _MULTILABEL = """\
-import cofi_cli  # or trust_remote_code=True below
+import cofi_cli.auto  # or trust_remote_code=True below
 from transformers import pipeline
 
 classify = pipeline("{pipeline}", model="PATH", top_k=None)
@@ -54,7 +54,7 @@ scores = classify(["a gripping, beautifully shot film"])[0]  # a probability for
 
 _RANKING = """\
 import torch
-import cofi_cli  # or trust_remote_code=True below
+import cofi_cli.auto  # or trust_remote_code=True below
 from transformers import {auto}, AutoTokenizer
 
 model = {auto}.from_pretrained("PATH")
@@ -68,7 +68,7 @@ with torch.no_grad():
 """
 
 _EMBEDDING = """\
-import cofi_cli  # or trust_remote_code=True below
+import cofi_cli.auto  # or trust_remote_code=True below
 from sentence_transformers import SentenceTransformer
 
 model = SentenceTransformer("PATH")
