@@ -5,21 +5,12 @@ Without cofi, ``trust_remote_code=True`` does the same by the code in the model'
 
 from __future__ import annotations
 
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForQuestionAnswering,
-    AutoModelForSequenceClassification,
-    AutoModelForTokenClassification,
-)
+import transformers
 
-from cofi_cli import modeling
+from cofi_cli.modeling import HEADS, CofiConfig, CofiModel
 
-AutoConfig.register(modeling.CofiConfig.model_type, modeling.CofiConfig, exist_ok=True)
-for _automatic, _own in (
-    (AutoModel, modeling.CofiModel),
-    (AutoModelForSequenceClassification, modeling.CofiForSequenceClassification),
-    (AutoModelForTokenClassification, modeling.CofiForTokenClassification),
-    (AutoModelForQuestionAnswering, modeling.CofiForQuestionAnswering),
-):
-    _automatic.register(modeling.CofiConfig, _own, exist_ok=True)
+transformers.AutoConfig.register(CofiConfig.model_type, CofiConfig, exist_ok=True)
+transformers.AutoModel.register(CofiConfig, CofiModel, exist_ok=True)
+for _own in HEADS.values():
+    if _own._auto_class != "AutoModel":  # an embedder opens as the bare encoder
+        getattr(transformers, str(_own._auto_class)).register(CofiConfig, _own, exist_ok=True)
