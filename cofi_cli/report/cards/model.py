@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cofi_cli.format import speed_words
 from cofi_cli.report.cards.model_snippets import snippet
 from cofi_cli.tasks.kinds.specs import KINDS, Kind
 from cofi_cli.tasks.teacher.agreement import AGREEMENT
@@ -52,6 +53,8 @@ def model_card(report: dict[str, Any]) -> str:
         )
         if not is_agreement:
             rows.insert(1, f"| {metric} of the dense teacher | {report['teacher']['score']:.1f} |")
+    if target := report.get("latency_target"):
+        summary += f" Speed: {speed_words(target)}."
     return _CARD.format(
         library=_LIBRARIES.get(report["kind"], "transformers"),
         pipeline=KINDS[report["kind"]].pipeline,
