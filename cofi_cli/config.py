@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Kind = Literal[
-    "classification", "regression", "multilabel", "ranking", "tokens", "span", "embedding"
-]
-"""Kinds of task; :data:`cofi_cli.tasks.kinds.specs.KINDS` says what each means."""
-SUFFIX_KINDS: dict[str, Kind] = dict.fromkeys((".conll", ".bio", ".iob", ".iob2"), "tokens")
-"""Extensions of own files that tell what they hold."""
+_KINDS = Path(__file__).parent / "tasks" / "kinds"
+KIND_NAMES = tuple(sorted(path.stem for path in _KINDS.glob("*.py") if path.stem != "__init__"))
+"""Kinds of task: each file of the folder defines the one of its name."""
+if TYPE_CHECKING:
+    KindName = str
+else:
+    KindName = Literal[KIND_NAMES]
 GateGroup = Literal["head", "attention", "ffn_dim", "ffn", "hidden"]
 ALL_GATES: tuple[GateGroup, ...] = ("head", "attention", "ffn_dim", "ffn", "hidden")
 
@@ -51,7 +53,7 @@ class TaskConfig(Section):
     """Label column; ``None`` means guess. Several are 0/1 columns of a multilabel task."""
     separator: str | None = None
     """Between the labels of one cell (multilabel); ``none`` = one label a cell; ``None`` tells."""
-    kind: Kind | None = None
+    kind: KindName | None = None
     """What own files hold; ``None`` tells by their extension or labels."""
     unlabelled: bool = False
     """Learn from a teacher and texts alone: of the training rows, no label is read."""

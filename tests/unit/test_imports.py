@@ -41,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"report.pictures"},
     "report.pictures": set(),
     "report.cards": {"tasks"},  # what a kind of task is called elsewhere
-    "presets": set(),
+    "presets": {"tasks"},  # a kind of task names its preset
     "pruning": {"modeling"},
     "tasks": set(),
     "architectures": {"modeling"},
