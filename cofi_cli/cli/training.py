@@ -16,6 +16,7 @@ from cofi_cli.cli.latency_table import table_report
 from cofi_cli.cli.options import build_config
 from cofi_cli.cli.progress import make_progress
 from cofi_cli.config import RunConfig
+from cofi_cli.errors import GATE, CofiError
 from cofi_cli.format import clock
 from cofi_cli.runs import RunDir
 
@@ -102,6 +103,10 @@ def run_training(
     for warning in ("missed", "not_learned"):
         if report.get(warning):
             say(f"Warning: {report[warning]}")
+    if missed := (report.get("chosen") or {}).get("missed"):
+        raise CofiError(
+            missed, hint="The model is there all the same: choose with cofi pick.", exit_code=GATE
+        )
 
 
 def _stopwatch(config: RunConfig) -> Stopwatch | None:
@@ -117,9 +122,10 @@ def show_report(report: Mapping[str, Any], run: RunDir) -> None:
     """Write the report's tables, the structure and the next command to stdout."""
     from cofi_cli.format import speed_words
     from cofi_cli.report.bars import structure_lines
-    from cofi_cli.report.tables import stage_table, summary_table
+    from cofi_cli.report.tables import size_table, stage_table, summary_table
 
-    show_tables([summary_table(dict(report)), stage_table(dict(report))])
+    values = dict(report)
+    show_tables([size_table(values), summary_table(values), stage_table(values)])
     lines = []
     if report.get("structure"):
         lines += [*structure_lines(report["structure"]), ""]

@@ -56,6 +56,12 @@ class Session:
     bf16_gain: float
     target: Target | None = None
 
+    @property
+    def sizes(self) -> tuple[Target, ...]:
+        """Targets of all sizes that pruning makes, the largest model first."""
+        assert self.target is not None, "pruning has a target"
+        return self.target.sizes(self.config.prune)
+
     def precision(self, *, hidden: int) -> str:
         """Return ``fp32`` or ``bf16`` for a model of this width."""
         return resolve_precision(
