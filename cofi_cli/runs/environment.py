@@ -22,6 +22,8 @@ _PACKAGES = (
     "numpy",
     "datasets",
 )
+_OWN = ("python", "cpu", "threads", "device", "gpu", "processes")
+"""What else a result depends on."""
 
 
 def describe_environment(
@@ -74,7 +76,7 @@ def changes_in_words(before: Mapping[str, Any], now: Mapping[str, Any]) -> str |
 
 def _flat(env: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that a result depends on, packages among them by name."""
-    own = {name: env[name] for name in ("python", "cpu", "threads", "device", "gpu") if name in env}
+    own = {name: env[name] for name in _OWN if name in env}
     return {**own, **env.get("packages", {})}
 
 

@@ -14,6 +14,7 @@ from cofi_cli.training.preflight.embedder import given_teacher
 from cofi_cli.training.preflight.run import guard_data, guard_folder, wide_numbers
 from cofi_cli.training.preflight.target import check_target
 from cofi_cli.training.preflight.teacher import check_given_teacher
+from cofi_cli.training.processes import open_processes
 from cofi_cli.training.session import open_session
 from cofi_cli.training.stages.interrupts import StopFlag
 from cofi_cli.training.stages.schedule import Schedule, slow_gates, total_steps
@@ -37,6 +38,7 @@ def dry_run(
     Raises:
         CofiError: whatever :func:`~cofi_cli.training.pipeline.prune` would raise at its start.
     """
+    processes = open_processes(config.train.device)
     if run is not None:
         guard_folder(run, config, command="prune", resume=resume)
     shape, target = check_target(config)
@@ -56,6 +58,7 @@ def dry_run(
             flag=StopFlag(),
             command="prune",
             task=task,
+            processes=processes,
         )
         session.imitated = imitated_rows(session)
         costs = measure_costs(session, load_for_task(session, config.model))

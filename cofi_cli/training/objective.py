@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cofi_cli.modeling.losses import CLOSED, sequence_loss, span_loss, token_loss
+from cofi_cli.modeling.losses import CLOSED, IGNORE, sequence_loss, span_loss, token_loss
 from cofi_cli.pruning.distillation import prediction_loss
 from cofi_cli.tasks.kinds.specs import Kind
 
@@ -24,6 +24,12 @@ class Objective:
     """
 
     problem_type = "single_label_classification"
+    soft_over = "rows"
+    """What the soft loss is a mean over: ``rows`` or ``tokens``."""
+
+    def label_count(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return how many labels the hard loss is a mean over, a scalar."""
+        return batch["labels"].new_tensor(len(batch["labels"]))
 
     def hard(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Return the loss against ``batch["labels"]``, a scalar."""
@@ -74,6 +80,12 @@ class MultilabelObjective(Objective):
 class TokensObjective(Objective):
     """One class a token; the soft loss is the mean over real tokens."""
 
+    soft_over = "tokens"
+
+    def label_count(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Count the tokens that carry a label."""
+        return (batch["labels"] != IGNORE).sum()
+
     def hard(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Return the mean cross-entropy over the tokens that carry a label, 0 without any.
 
@@ -84,6 +96,10 @@ class TokensObjective(Objective):
 
 class SpanObjective(Objective):
     """Two distributions over a row's tokens: where the answer starts, and where it ends."""
+
+    def label_count(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Count the starts and ends that lie in their row."""
+        return (batch["labels"] < batch["input_ids"].shape[1]).sum()
 
     def hard(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Return the mean of both cross-entropies; labels are (B, 2) positions."""

@@ -31,7 +31,7 @@ def save_dense_model(session: Session, model: CofiForTask, folder: Path, *, sour
         save_dense(model, temporary, source=source)
         save_tokenizer(session.tokenizer, temporary)
 
-    write_atomic(folder, write)
+    session.processes.write(lambda: write_atomic(folder, write))
 
 
 def save_compact(
@@ -54,4 +54,4 @@ def save_compact(
             (temporary / PLAN).write_text(json.dumps(plan) + "\n", encoding="utf-8")
         (temporary / "README.md").write_text(model_card(report), encoding="utf-8")
 
-    write_atomic(session.run.model, write)
+    session.processes.write(lambda: write_atomic(session.run.model, write))
