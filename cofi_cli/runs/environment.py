@@ -38,7 +38,7 @@ def describe_environment(
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "device": str(device),
+        "device": device.type,
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "seed": config.seed,
         "data": data,

@@ -9,6 +9,7 @@ are matched by.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
@@ -40,13 +41,14 @@ class Processes:
         index: of this one, from 0.
         machine: that this one runs on, from 0.
         local_count, local_index: the same as count and index, of this machine's.
+        seconds: spent in talking to the others and in waiting for them.
     """
 
     def __init__(self, accelerator: Accelerator) -> None:
         self._accelerator = accelerator
         self.count, self.index = int(accelerator.num_processes), int(accelerator.process_index)
         self.local_index = int(accelerator.local_process_index)
-        self.local_count, self.machine = 1, 0
+        self.local_count, self.machine, self.seconds = 1, 0, 0.0
         if self.count > 1:
             places = self.gather([self.local_index])
             self.machine = places[: self.index + 1].count(0) - 1
@@ -68,6 +70,24 @@ class Processes:
         device: torch.device = self._accelerator.device
         return device
 
+    @contextmanager
+    def _talk(self) -> Iterator[None]:
+        """Count the time, and say in our words that another process ended.
+
+        To torch that is a closed connection.
+        """
+        began = time.perf_counter()
+        try:
+            yield
+        except RuntimeError as error:
+            raise CofiError(
+                "Another process of this run has ended, so that this one cannot go on.",
+                hint="Its own message says why. Then start all processes again with --resume.",
+                exit_code=ENVIRONMENT,
+            ) from error
+        finally:
+            self.seconds += time.perf_counter() - began
+
     def share(self, rows: Sequence[T]) -> Sequence[T]:
         """Return this process's part of some rows, or of some batches."""
         return rows[self.index :: self.count]
@@ -75,7 +95,7 @@ class Processes:
     def wait(self) -> None:
         """Go on when all have come here."""
         if self.count > 1:
-            with _told():
+            with self._talk():
                 self._accelerator.wait_for_everyone()
 
     def write(self, write: Callable[[], object]) -> None:
@@ -89,7 +109,7 @@ class Processes:
         if self.count == 1:
             return value
         values: list[Any] = [value]
-        with _told():
+        with self._talk():
             broadcast_object_list(values)
         found: T = values[0]
         return found
@@ -102,7 +122,7 @@ class Processes:
         """Return the values of all, in the order of processes."""
         if self.count == 1:
             return values
-        with _told():
+        with self._talk():
             found: list[T] = gather_object(values)
         return found
 
@@ -110,7 +130,7 @@ class Processes:
         """Return the sum of a tensor over all processes, the same bits in each."""
         if self.count == 1:
             return tensor
-        with _told():
+        with self._talk():
             summed: Tensor = self._accelerator.reduce(tensor.to(self.device), reduction="sum")
         return summed.to(tensor.device)
 
@@ -132,7 +152,7 @@ class Processes:
     def _sum_rows(self, grad: Tensor) -> Tensor:
         """Return the sum of a table's gradients, of which each process has other rows."""
         grad = grad.coalesce()
-        with _told():
+        with self._talk():
             pad, gather = self._accelerator.pad_across_processes, self._accelerator.gather
             rows = gather(pad(grad.indices()[0], pad_index=-1))
             values = gather(pad(grad.values()))
@@ -149,19 +169,6 @@ def _buckets(grads: Iterable[Tensor]) -> Iterator[list[Tensor]]:
             bucket = []
     if bucket:
         yield bucket
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Say in our words that another process ended: to torch it is a closed connection."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise CofiError(
-            "Another process of this run has ended, so that this one cannot go on.",
-            hint="Its own message says why. Then start all processes again with --resume.",
-            exit_code=ENVIRONMENT,
-        ) from error
 
 
 def open_processes(device: str) -> Processes:

@@ -28,6 +28,7 @@ def save_dense_model(session: Session, model: CofiForTask, folder: Path, *, sour
     """Write a dense model as an ordinary checkpoint with its tokenizer, whole or not at all."""
 
     def write(temporary: Path) -> None:
+        transformers_logging.disable_progress_bar()
         save_dense(model, temporary, source=source)
         save_tokenizer(session.tokenizer, temporary)
 

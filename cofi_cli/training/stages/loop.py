@@ -128,7 +128,7 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
     together = steps_together(session.device)
     turn, plan = -1, []
     pending: list[Row] = []
-    began, examples = time.perf_counter(), 0
+    began, examples, talked = time.perf_counter(), 0, session.processes.seconds
     while done < total and not stage.ended:
         if done // per_round != turn:
             turn = done // per_round
@@ -157,6 +157,10 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
                 raise diverged(row["step"])
             row["examples_per_second"] = examples / seconds
         used.seconds += seconds
+        if session.processes.count > 1:
+            talked, before = session.processes.seconds, talked
+            known = used.extra.get("communication_seconds", 0.0)
+            used.extra["communication_seconds"] = known + talked - before
         used.examples += examples
         used.steps = done
         if scores:
@@ -174,5 +178,6 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
         if saves or stage.ended:
             save()
         pending, examples, began = [], 0, time.perf_counter()
+        talked = session.processes.seconds
     session.metrics.flush()
     return used
