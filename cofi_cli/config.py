@@ -7,16 +7,18 @@ a source are named in the presets' comments.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Kind = Literal[
-    "classification", "regression", "multilabel", "ranking", "tokens", "span", "embedding"
-]
-"""Kinds of task; :data:`cofi_cli.tasks.kinds.specs.KINDS` says what each means."""
-SUFFIX_KINDS: dict[str, Kind] = dict.fromkeys((".conll", ".bio", ".iob", ".iob2"), "tokens")
-"""Extensions of own files that tell what they hold."""
+_KINDS = Path(__file__).parent / "tasks" / "kinds"
+KIND_NAMES = tuple(sorted(path.stem for path in _KINDS.glob("*.py") if path.stem != "__init__"))
+"""Kinds of task: each file of the folder defines the one of its name."""
+if TYPE_CHECKING:
+    KindName = str
+else:
+    KindName = Literal[KIND_NAMES]
 GateGroup = Literal["head", "attention", "ffn_dim", "ffn", "hidden"]
 ALL_GATES: tuple[GateGroup, ...] = ("head", "attention", "ffn_dim", "ffn", "hidden")
 
@@ -46,7 +48,7 @@ class TaskConfig(Section):
     """Label column; ``None`` means guess. Several are 0/1 columns of a multilabel task."""
     separator: str | None = None
     """Between the labels of one cell (multilabel); ``none`` = one label a cell; ``None`` tells."""
-    kind: Kind | None = None
+    kind: KindName | None = None
     """What own files hold; ``None`` tells by their extension or labels."""
     unlabelled: bool = False
     """Learn from a teacher and texts alone: of the training rows, no label is read."""
@@ -181,6 +183,20 @@ class PruneConfig(Section):
         return self
 
 
+class CaseConfig(Section):
+    """Where and on what inputs the exported model runs: what a speed is stated for."""
+
+    provider: Literal["cpu", "cuda"] = "cpu"
+    precision: Literal["fp32", "int8", "fp16"] = "fp32"
+    batch: int = Field(1, ge=1)
+    """Rows of a call."""
+    seq_len: Annotated[int, Field(ge=1)] | Literal["task"] | None = None
+    """Tokens of each row; ``task`` = the task's rows at their own lengths; ``None`` = 128, or the
+    longest that the model takes."""
+    threads: int | None = Field(None, ge=1)
+    """Of onnxruntime; ``None`` = as training, or one a core."""
+
+
 class RecoverConfig(Section):
     """Fine-tuning of the compact model, still distilled."""
 
@@ -225,6 +241,7 @@ class RunConfig(Section):
     """As large as numpy takes it."""
     teacher: TeacherConfig = TeacherConfig()
     prune: PruneConfig = PruneConfig()
+    case: CaseConfig = CaseConfig()
     distill: DistillConfig = DistillConfig()
     recover: RecoverConfig = RecoverConfig()
     train: TrainConfig = TrainConfig()

@@ -11,16 +11,18 @@ import typer
 
 from cofi_cli.cli import options as o
 from cofi_cli.cli.console import prepare, say, show_json, show_lines, show_tables
+from cofi_cli.cli.latency_table import case_of, measure_and_show
 from cofi_cli.cli.progress import make_progress
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import RunDir, read_json
 
 if TYPE_CHECKING:
     from cofi_cli.benchmarking.result import BenchResult
+    from cofi_cli.config import CaseConfig
     from cofi_cli.runtime.timing import Length
 
 _GATES, _SCORES = "Gates (exit code 3 when one fails)", "Scores"
-_OUTPUT = "Output"
+_OUTPUT, _TABLE = "Output", "Latency table"
 
 FAIL_IF = (
     "Fail if a metric has changed since --compare: METRIC>CHANGE or METRIC<CHANGE, in quotes, "
@@ -44,8 +46,11 @@ def bench(
         str, typer.Option(metavar="cpu|cuda", help="Device to run the models on.")
     ] = "cpu",
     batch: Annotated[
-        str, typer.Option(metavar="N,N", help="Batch sizes, separated by commas.")
-    ] = "1,32",
+        str | None,
+        typer.Option(
+            metavar="N,N", help="Batch sizes, separated by commas. Default: 1,32; of a table 1."
+        ),
+    ] = None,
     seq_len: Annotated[
         str | None,
         typer.Option(
@@ -153,7 +158,7 @@ def bench(
             "--output",
             "-o",
             metavar="FILE",
-            help="Also write bench.json to this file.",
+            help="Also write bench.json to this file; with --table the table.",
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
@@ -164,6 +169,23 @@ def bench(
             help="Folder for latency.svg and for the files that github-action-benchmark reads. "
             "(If GITHUB_STEP_SUMMARY names a file, the tables are appended to it.)",
             rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    table: Annotated[
+        bool,
+        typer.Option(
+            "--table",
+            help="Measure a latency table of a dense model instead: what cofi prune --speedup goes "
+            "by. It holds the times of attention and feed-forward layers by their widths.",
+            rich_help_panel=_TABLE,
+        ),
+    ] = False,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="fp32|int8|fp16",
+            help="Precision of the table. Default: fp32.",
+            rich_help_panel=_TABLE,
         ),
     ] = None,
     as_json: o.Json = False,
@@ -177,7 +199,19 @@ def bench(
     prepare(quiet=quiet)
     places = targets or [RunDir.latest().root]
     _check_places(output, ci_dir)
-    shapes = numbers("--batch", batch), None if seq_len is None else lengths("--seq-len", seq_len)
+    given = numbers("--batch", batch) if batch is not None else None
+    own_lengths = None if seq_len is None else lengths("--seq-len", seq_len)
+    if table:
+        case = _one_case(given, own_lengths, provider, precision or "fp32", threads)
+        measure_and_show(
+            places, case, task=task, data=data, output=output, as_json=as_json, quiet=quiet
+        )
+        return
+    if precision is not None:
+        raise CofiError(
+            f"--precision {precision} is of a latency table, and none is asked for.",
+            hint="Add --table. A benchmark times every precision that was exported.",
+        )
     title = f"cofi bench {' '.join(map(str, places))}"
     say(f"Benchmarking {', '.join(map(str, places))}", quiet=quiet)
     from cofi_cli.benchmarking.bench import bench as run_bench
@@ -199,8 +233,8 @@ def bench(
             places,
             baseline=baseline,
             provider=provider,
-            batch=shapes[0],
-            seq_len=shapes[1],
+            batch=given or (1, 32),
+            seq_len=own_lengths,
             threads=threads,
             runs=runs,
             warmup=warmup,
@@ -228,6 +262,33 @@ def bench(
     failed = gate_error(result.gates)
     if failed is not None:
         raise failed
+
+
+def _one_case(
+    batch: Sequence[int] | None,
+    seq_len: Sequence[Length] | None,
+    provider: str,
+    precision: str,
+    threads: int | None,
+) -> CaseConfig:
+    """Return the one case of a table.
+
+    Raises:
+        CofiError: several batch sizes or lengths, or a value that no case has.
+    """
+    for flag, values in (("--batch", batch or ()), ("--seq-len", seq_len or ())):
+        if len(values) > 1:
+            raise CofiError(
+                f"A latency table is of one case, and {flag} is {','.join(map(str, values))}.",
+                hint="Measure one table for each.",
+            )
+    return case_of(
+        provider=provider,
+        precision=precision,
+        batch=(batch or (1,))[0],
+        seq_len=(seq_len or (None,))[0],
+        threads=threads,
+    )
 
 
 def numbers(flag: str, text: str) -> list[int]:

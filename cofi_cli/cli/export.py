@@ -54,6 +54,22 @@ def export(
             metavar="POINTS", help="Largest loss of score of int8 or fp16 files. Default: 0.5."
         ),
     ] = None,
+    embeddings: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|int8|fp32",
+            help="Embedding tables: int8 stores a row in 8 bits with a scale of its own, fp32 "
+            "keeps the precision of the file. auto takes int8 in int8 files.",
+        ),
+    ] = "auto",
+    one_file: Annotated[
+        bool,
+        typer.Option(
+            "--one-file",
+            help="Write model.onnx alone, in the precision asked for (auto: the fastest), "
+            "without the dense model.",
+        ),
+    ] = False,
     provider: Annotated[
         str,
         typer.Option(
@@ -132,6 +148,8 @@ def export(
         opset=opset,
         task=task,
         data=data,
+        embeddings=embeddings,
+        one_file=one_file,
     )
     if as_json:
         show_json(report)

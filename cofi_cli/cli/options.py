@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 
-from cofi_cli.config import Kind, RunConfig
+from cofi_cli.config import KIND_NAMES, RunConfig
 from cofi_cli.errors import CofiError, unknown
 from cofi_cli.presets import (
     Layer,
@@ -98,7 +98,7 @@ KindName = Annotated[
     typer.Option(
         "--kind",
         metavar="KIND",
-        help=f"What your own files hold: {', '.join(get_args(Kind))}. Default: the kind that the "
+        help=f"What your own files hold: {', '.join(KIND_NAMES)}. Default: the kind that the "
         "file's extension or its labels show.",
         rich_help_panel=_DATA,
     ),
@@ -401,7 +401,7 @@ def check_task(config: RunConfig) -> None:
     Raises:
         CofiError: with the choices.
     """
-    from cofi_cli.tasks import no_teacher, task_names
+    from cofi_cli.tasks import asks_teacher, no_teacher, task_names
 
     name = config.task.name
     if name is None and config.task.train is None:
@@ -411,5 +411,5 @@ def check_task(config: RunConfig) -> None:
         )
     if name is not None and name not in task_names():
         raise unknown("task", name, task_names(), hint="For your own files: --train, --validation.")
-    if config.task.unlabelled and config.teacher.path is None and config.task.kind != "embedding":
+    if config.teacher.path is None and asks_teacher(config.task):
         raise no_teacher()

@@ -12,6 +12,7 @@ from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
 from cofi_cli.exporting import candidates
 from cofi_cli.exporting.acceptance import Judge, Verdict
 from cofi_cli.exporting.graphs.choice import CHOSEN, Choice, Graphs, Wish
+from cofi_cli.exporting.precision.embeddings import to_int8_rows
 from cofi_cli.exporting.precision.fp16 import half, to_fp16
 from cofi_cli.exporting.precision.int8 import EightBits
 from cofi_cli.runs.export_record import file_digest, weights_digest
@@ -58,6 +59,7 @@ class Build:
         self.calibration, self.wish = calibration, wish
         self.rows: dict[str, Json] = {}
         self.notes: list[str] = []
+        self._exact: dict[str, Json] = {}
         self._shop = folder / ".candidates"
         pads_right = getattr(tokenizer, "padding_side", "right") == "right"
         self._graphs = Graphs(self._shop, models, rows, wish, self.notes, pads_right=pads_right)
@@ -81,7 +83,13 @@ class Build:
         shutil.rmtree(self._shop)
 
     def fp32(self) -> None:
-        """Write the fp32 files in the form that is fastest, or in the one asked for."""
+        """Write the fp32 files in the form that is fastest, or in the one asked for.
+
+        Their embedding tables become int8 rows where that was asked for.
+
+        Raises:
+            CofiError: a graph is not the torch model, or int8 rows cost too much (exit code 4).
+        """
         made, graphs = self._graphs.of_each_form(), self._graphs
         ranking = candidates.rank(made, self.wish.conditions) if len(made) > 1 else None
         order, fastest = (ranking.order, ranking.fastest) if ranking else (list(made), list(made))
@@ -92,11 +100,29 @@ class Build:
             file, proof = graphs.proven(name, form, block)
             target = self.folder / f"{name}.onnx"
             shutil.copyfile(file, target)
-            self._note(name, target, "fp32", form, self._judge.score(target), block=block)
+            self._exact[name] = score = self._judge.score(target)
+            if self.wish.has_int8_rows("fp32"):
+                score = self._with_int8_rows(name, target)
+            self._note(name, target, "fp32", form, score, block=block)
             self.rows[name]["parity"] = proof
         if on_gpu is not None:
             self.rows[CHOSEN]["parity_on_gpu"] = on_gpu
         self._tried(CHOSEN, [*(ranking.rows if ranking else []), *in_blocks])
+
+    def _with_int8_rows(self, name: str, file: Path) -> Json:
+        """Store the tables of an fp32 file as int8 rows, in place; return its new score."""
+        to_int8_rows(file, file)
+        if name != CHOSEN:
+            return self._judge.score(file)
+        verdict = self._verdict(file)
+        if verdict.fault is not None:
+            raise CofiError(
+                f"{file.name} with int8 embeddings {verdict.fault}.",
+                hint="Use --embeddings fp32, or allow more than "
+                f"{self.wish.max_drop:g} points with --max-drop.",
+                exit_code=PARITY,
+            )
+        return verdict.score
 
     def _first_proven(self, choices: list[Choice]) -> tuple[str, int | None, Json | None]:
         """Return the first graph that is the torch model for every model, on the GPU as well.
@@ -223,9 +249,19 @@ class Build:
             self.notes.append(f"{', '.join(left)} could not be picked: it has no score.")
         return next(file for file in ranking.order if file in holding), ranking.rows
 
+    def keep_only(self, file: str) -> None:
+        """Keep one of the files, which becomes ``model.onnx``, and remove the others."""
+        kept = next(row for row in self.rows.values() if row["file"] == file)
+        for row in self.rows.values():
+            if row is not kept:
+                (self.folder / row["file"]).unlink()
+        target = self.folder / f"{CHOSEN}.onnx"
+        (self.folder / file).replace(target)
+        self.rows = {CHOSEN: kept | {"file": target.name}}
+
     def _verdict(self, file: Path) -> Verdict:
         """Judge a file of the model in a smaller precision."""
-        floor = float(self.rows[CHOSEN].get("score", 0.0)) - self.wish.max_drop
+        floor = float(self._exact[CHOSEN].get("score", 0.0)) - self.wish.max_drop
         return self._judge.verdict(CHOSEN, file, floor=floor)
 
     def _note(
@@ -238,7 +274,7 @@ class Build:
         *,
         block: int | None = None,
     ) -> None:
-        nodes = inspect(file).nodes
+        graph = inspect(file)
         checkpoint = self.models[key.split("_")[0]][0]
         row: Json = {
             "file": file.name,
@@ -248,13 +284,15 @@ class Build:
             "weights_sha256": weights_digest(checkpoint),
             "bytes": file.stat().st_size,
             "sha256": file_digest(file),
-            "node_count": sum(nodes.values()),
-            "nodes": nodes,
+            "embeddings": graph.embeddings,
+            "node_count": sum(graph.nodes.values()),
+            "nodes": graph.nodes,
         }
         if block is not None:
             row["block_tokens"] = block
-        exact = self.rows.get(key.split("_")[0], {})
-        if precision != "fp32" and "score" in score and "score" in exact:
+        exact = self._exact[key.split("_")[0]]
+        is_exact = precision == graph.embeddings == "fp32"
+        if not is_exact and "score" in score and "score" in exact:
             row["drop"] = exact["score"] - score["score"]
             if score["metric"] in SHARES and score.get("rows"):
                 row["standard_error"] = share_error(score["score"], score["rows"])

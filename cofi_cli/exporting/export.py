@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PRECISIONS = ("fp32", "int8", "fp16", "auto")
+EMBEDDINGS = ("auto", "int8", "fp32")
 PARITY_ROWS = 64
 MAX_DROP = 0.5
 """Points of score."""
@@ -65,6 +66,8 @@ def export(
     opset: int = 18,
     task: Task | str | None = None,
     data: str | None = None,
+    embeddings: str = "auto",
+    one_file: bool = False,
     tolerance: float = EXPORT,
     schedule: Schedule = SCHEDULE,
 ) -> dict[str, Any]:
@@ -93,6 +96,10 @@ def export(
             default the run's task, and synthetic rows where there is none or its data is not
             reachable.
         data: the folder of the task that is named.
+        embeddings: how embedding tables are stored: ``int8``, rows with a scale each;
+            ``fp32``, in a file's own precision; ``auto``, as int8 in int8 files.
+        one_file: write ``model.onnx`` alone, in the precision asked for or, with ``auto``, the
+            fastest one; without the dense model.
         tolerance: the largest difference of a logit that passes, fp32, as a share of the largest
             logit or of 1.
         schedule: how long each candidate is timed.
@@ -106,6 +113,8 @@ def export(
     """
     if precision not in PRECISIONS:
         raise unknown("precision", precision, PRECISIONS)
+    if embeddings not in EMBEDDINGS:
+        raise unknown("embeddings", embeddings, EMBEDDINGS)
     served = {"int8": "cpu", "fp16": "cuda"}.get(precision, provider)
     if provider_name(provider) != provider_name(served):
         raise CofiError(
@@ -130,6 +139,7 @@ def export(
         max_drop=MAX_DROP if max_drop is None else max_drop,
         opset=opset,
         tolerance=tolerance,
+        embeddings=embeddings,
     )
     _check_arguments(wish)
     found = find_source(source)
@@ -148,6 +158,8 @@ def export(
         "opset": opset,
         "task": task if isinstance(task, str) else None,
         "data": data,
+        "embeddings": embeddings,
+        "one_file": one_file,
     }
     own = None if isinstance(task, str) else task
     most = int(min(longest, tokenizer_limit(found.models["model"])))
@@ -200,7 +212,9 @@ def _build(
 
     def write(temporary: Path) -> None:
         temporary.mkdir(parents=True)
-        models, without = _that_fit(found.models)
+        models, without = _that_fit(
+            {"model": found.models["model"]} if asked["one_file"] else found.models
+        )
         scored = None
         if task is not None:
             check_answers(models["model"][1], task)
@@ -230,9 +244,14 @@ def _build(
                 _add(build, smaller, is_asked_for=precision == smaller)
         save_tokenizer(tokenizer, temporary)
         write_config(found.models["model"], temporary)
-        rows = build.rows
-        proofs = [row["parity"] for row in rows.values() if row["precision"] == "fp32"]
+        proofs = [row["parity"] for row in build.rows.values() if row["precision"] == "fp32"]
         picked, timed = build.pick() if precision == "auto" else (None, [])
+        if asked["one_file"]:
+            build.keep_only(picked or f"{'_'.join(['model', *wanted[-1:]])}.onnx")
+            picked = "model.onnx" if picked else None
+            others = found.models.keys() - models.keys()
+            without |= dict.fromkeys(sorted(others), "one file was asked for")
+        rows = build.rows
         report.update(
             {
                 "source": str(source),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from cofi_cli.config import RunConfig
+from cofi_cli.runs.machine import cpu_name, versions
 
 _PACKAGES = (
     "cofi-cli",
@@ -34,8 +34,8 @@ def describe_environment(
         "folder": str(Path.cwd()),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: _version(name) for name in _PACKAGES},
-        "cpu": _cpu(),
+        "packages": versions(*_PACKAGES),
+        "cpu": cpu_name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": device.type,
@@ -78,19 +78,3 @@ def _flat(env: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that a result depends on, packages among them by name."""
     own = {name: env[name] for name in _OWN if name in env}
     return {**own, **env.get("packages", {})}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -30,6 +30,8 @@ DEFAULTS: dict[str, Any] = {
     "opset": 18,
     "task": None,
     "data": None,
+    "embeddings": "auto",
+    "one_file": False,
 }
 """What an export is asked for where nothing is said, as export.json holds it."""
 _WRITTEN = {EXPORT_JSON, "README.md", "config.json"} | {

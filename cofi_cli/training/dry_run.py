@@ -76,9 +76,9 @@ def dry_run(
     return {
         "model": config.model,
         "task": task.name,
-        "kind": task.kind,
+        "kind": task.kind.name,
         "rows": counts,
-        "features": encoded if task.kind in ("span", "tokens") else None,
+        "features": encoded if task.kind.per_token else None,
         "labels": list(task.labels),
         "metric": task.metrics[0],
         "shape": shape.as_dict(),

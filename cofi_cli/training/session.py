@@ -16,7 +16,7 @@ from cofi_cli.config import RunConfig
 from cofi_cli.runs import RunDir, recorded, write_json, write_text
 from cofi_cli.runs.environment import changes_in_words, describe_environment, resumed_record
 from cofi_cli.tasks import Encoded, Task
-from cofi_cli.training.objective import OBJECTIVES, Objective
+from cofi_cli.training.objective import Objective
 from cofi_cli.training.preflight.embedder import check_embedders, task_tokenizer
 from cofi_cli.training.preflight.run import guard_data, wide_numbers
 from cofi_cli.training.processes import Processes
@@ -85,7 +85,7 @@ class Session:
     @property
     def objective(self) -> Objective:
         """The losses of the task's kind."""
-        return OBJECTIVES[self.task.kind]
+        return Objective(self.task.kind)
 
 
 def open_session(

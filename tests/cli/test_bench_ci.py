@@ -251,10 +251,9 @@ def test_the_action_installs_what_it_is_given(
 
 QUIET_COFI = """
 import sys
-from pathlib import Path
 from cofi_cli.cli.main import run
 from cofi_cli.runtime import disturbance
-disturbance.STAT = Path("no-stat")
+disturbance.TASKS = "/no/task/{pid}"
 sys.exit(run(sys.argv[1:]))
 """
 """``cofi`` on a machine that is never busy."""

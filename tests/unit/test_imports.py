@@ -41,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"report.pictures"},
     "report.pictures": set(),
     "report.cards": {"tasks"},  # what a kind of task is called elsewhere
-    "presets": set(),
+    "presets": {"tasks"},  # a kind of task names its preset
     "pruning": {"modeling"},
     "tasks": set(),
     "architectures": {"modeling"},
@@ -64,6 +64,8 @@ EXCEPTIONS = {
     # A latency table is measured in the graphs that exports are.
     ("benchmarking.latency_stacks", "exporting.graphs.forms"),
     ("benchmarking.latency_stacks", "exporting.graphs.tracing"),
+    ("benchmarking.latency_stacks", "exporting.precision.fp16"),
+    ("benchmarking.latency_stacks", "exporting.precision.quantization"),
     # bench() and export() redraw the report of the run, so that a call from Python leaves the
     # same folder as the command.
     ("benchmarking.bench", "report.report"),

@@ -14,6 +14,7 @@ from cofi_cli.exporting.candidates import Ranking
 from cofi_cli.exporting.graphs import blocks
 from cofi_cli.exporting.graphs.choice import CHOSEN, Graphs
 from cofi_cli.exporting.graphs.forms import FORMS
+from cofi_cli.exporting.precision.embeddings import EMBEDDINGS, to_int8_rows
 from cofi_cli.exporting.precision.fallback import keep_in_fp32
 from cofi_cli.exporting.precision.quantization import RECIPES, Recipe, products, quantize, signs_for
 from cofi_cli.runs import machine
@@ -110,7 +111,7 @@ class EightBits:
         """Return files, their forms and recipes, their order by speed, and all timings.
 
         All forms are tried in the first recipe, then the fastest of them in the others: each
-        file that is timed is held open by a process of its own, with its embeddings in fp32.
+        file that is timed is held open by a process of its own.
         """
         sources, conditions = self._graphs.of_each_form(), self._graphs.wish.conditions
         made, how = self._quantized(sources, RECIPES[:1])
@@ -172,8 +173,9 @@ class EightBits:
         name = max(ranking.order, key=lambda name: verdicts[name].points)
         form, recipe = how[name]
         source = self._graphs.proven(CHOSEN, form)[0]
+        is_free = self._graphs.wish.embeddings == "auto"
         kept, verdict = keep_in_fp32(
-            products(source),
+            [*products(source), *([EMBEDDINGS] if is_free else [])],
             precision="int8",
             source=source,
             make=lambda keep: self._again(source, made[name], recipe, keep),
@@ -201,6 +203,8 @@ class EightBits:
             calibration=self._calibration,
             pad_id=self._pad_id,
         )
+        if self._graphs.wish.has_int8_rows("int8") and EMBEDDINGS not in keep:
+            to_int8_rows(target, target)
 
     def _again(self, source: Path, target: Path, recipe: Recipe, keep: tuple[str, ...]) -> Path:
         self._quantize(source, target, recipe, keep)

@@ -56,7 +56,7 @@ def _header(session: Session) -> dict[str, Any]:
     return {
         "model_name": session.config.model,
         "task": session.task.name,
-        "kind": session.task.kind,
+        "kind": session.task.kind.name,
         "metric": session.task.headline,
         "note": session.task.note,
         "seed": session.config.seed,

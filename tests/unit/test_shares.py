@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from cofi_cli.tasks import Encoded, Ragged
+from cofi_cli.tasks import KINDS, Encoded, Ragged
 from cofi_cli.training.distiller import part_of
-from cofi_cli.training.objective import OBJECTIVES
+from cofi_cli.training.objective import Objective
 from cofi_cli.training.processes import Processes, open_processes
 from cofi_cli.training.stages.batch import make_batch
 from cofi_cli.training.teacher.outputs import real_positions, select_positions
@@ -41,7 +41,7 @@ def _session(kind: str, *, index: int = 0, count: int = 1) -> Any:
     processes = SimpleNamespace(index=index, count=count, share=lambda rows: rows[index::count])
     return SimpleNamespace(
         processes=processes,
-        objective=OBJECTIVES[kind],  # type: ignore[index]
+        objective=Objective(KINDS[kind]),
         pad_id=0,
         device=torch.device("cpu"),
         rounds_lengths=lambda precision: False,
@@ -52,7 +52,7 @@ def _session(kind: str, *, index: int = 0, count: int = 1) -> Any:
 @pytest.mark.parametrize("rows", [[0, 1, 2, 3, 4], [2, 1]])
 def test_the_parts_of_a_loss_are_the_loss(kind: str, rows: list[int]) -> None:
     """Three processes, of which one has nothing to do in a batch of two rows."""
-    encoded, objective = _encoded(kind), OBJECTIVES[kind]  # type: ignore[index]
+    encoded, objective = _encoded(kind), Objective(KINDS[kind])
     per_token = kind in ("tokens", "span")
     shape = (len(LENGTHS), int(LENGTHS.max()))
     student, teacher = (
