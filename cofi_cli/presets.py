@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cofi_cli.config import RunConfig
+from cofi_cli.config import TARGETS, RunConfig
 from cofi_cli.config_errors import explain
 from cofi_cli.errors import CofiError, unknown
 from cofi_cli.yaml_files import parse_yaml, read_yaml
@@ -194,8 +194,9 @@ def _one_target(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, An
     stated = above.get("prune")
     if not isinstance(stated, Mapping):
         return below
-    rivals = {"sparsity": ("speedup", "table"), "speedup": ("sparsity",)}
-    gone = [n for key, names in rivals.items() if stated.get(key) is not None for n in names]
+    given = [key for key in TARGETS if stated.get(key) is not None]
+    gone = [key for key in TARGETS if given and key not in given]
+    gone += ["table"] if "sparsity" in given else []
     return merge(below, {"prune": dict.fromkeys(gone)}) if gone else below
 
 

@@ -26,6 +26,7 @@ from cofi_cli.training.stages.metrics_log import MetricsLog, NoLog
 from cofi_cli.training.stages.precision import bf16_gain, keep_compiled_products, resolve_precision
 from cofi_cli.training.stages.progress import Progress, Silent
 from cofi_cli.training.stages.schedule import check_schedule
+from cofi_cli.training.stages.target import Target
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class Session:
         imitated: the rows that the teacher is imitated on: the training rows, and more.
         resume_command: what to type after an interruption.
         bf16_gain: how many times as fast as fp32 a bf16 product was when the run began.
+        target: what pruning is asked for; ``None`` where nothing is pruned.
     """
 
     config: RunConfig
@@ -53,6 +55,7 @@ class Session:
     flag: StopFlag
     resume_command: str
     bf16_gain: float
+    target: Target | None = None
 
     def precision(self, *, hidden: int) -> str:
         """Return ``fp32`` or ``bf16`` for a model of this width."""
@@ -97,6 +100,7 @@ def open_session(
     command: str,
     task: Task,
     processes: Processes,
+    target: Target | None = None,
 ) -> Session:
     """Tokenise the task, choose the device, record command, configuration and environment.
 
@@ -120,7 +124,7 @@ def open_session(
     if processes.is_main:
         env = describe_environment(config, task.fingerprint, processes.device)
         env |= {"bf16_gain": gain, "processes": processes.count}
-        _record(config, run, env, command)
+        _record(config, run, env, command, target)
     return Session(
         config=config,
         run=run,
@@ -134,14 +138,19 @@ def open_session(
         flag=flag,
         resume_command=f"cofi {command} --resume -o {shlex.quote(str(run.root))}",
         bf16_gain=gain,
+        target=target,
     )
 
 
-def _record(config: RunConfig, run: RunDir, env: dict[str, Any], command: str) -> None:
-    """Write the configuration and the environment, and warn of one that changed."""
+def _record(
+    config: RunConfig, run: RunDir, env: dict[str, Any], command: str, target: Target | None
+) -> None:
+    """Write configuration, environment and latency table; warn of an environment that changed."""
     run.root.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     write_text(run.config, text)
+    if target is not None and target.table is not None and config.prune.table is None:
+        write_text(run.latency_table, target.table.model_dump_json(indent=1) + "\n")
     before = recorded(run)
     if note := changes_in_words(before, env):
         log.warning("%s", note)

@@ -67,7 +67,7 @@ def test_every_option_has_a_help_text(command: str) -> None:
 
 def test_fixed_choices_are_shown() -> None:
     train = RunConfig.model_fields["train"].annotation
-    assert help_of("prune", "--precision").startswith(
+    assert help_of("prune", "--train-precision").startswith(
         "|".join(get_args(train.model_fields["precision"].annotation))  # type: ignore[union-attr]
     )
     words = re.findall(r"[\w-]+", help_of("prune", "--kind"))

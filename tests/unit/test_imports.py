@@ -66,6 +66,10 @@ EXCEPTIONS = {
     ("benchmarking.latency_stacks", "exporting.graphs.tracing"),
     ("benchmarking.latency_stacks", "exporting.precision.fp16"),
     ("benchmarking.latency_stacks", "exporting.precision.quantization"),
+    # The speed of a plan is measured in the files that an export would have.
+    ("benchmarking.stopwatch", "exporting.build"),
+    ("benchmarking.stopwatch", "exporting.candidates"),
+    ("benchmarking.stopwatch", "exporting.graphs.choice"),
     # bench() and export() redraw the report of the run, so that a call from Python leaves the
     # same folder as the command.
     ("benchmarking.bench", "report.report"),

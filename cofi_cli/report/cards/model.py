@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cofi_cli.format import speed_words
 from cofi_cli.report.cards.texts import frame, use
 from cofi_cli.tasks.kinds import KINDS
 from cofi_cli.tasks.teacher.agreement import AGREEMENT
@@ -27,6 +28,8 @@ def model_card(report: dict[str, Any]) -> str:
         )
         if not is_agreement:
             rows.insert(1, f"| {metric} of the dense teacher | {report['teacher']['score']:.1f} |")
+    if target := report.get("latency_target"):
+        summary += f" Speed: {speed_words(target)}."
     kind = KINDS[report["kind"]]
     return frame("model").format(
         library=kind.library,
