@@ -12,8 +12,8 @@ import yaml
 
 from cofi_cli.cli.console import say, show_json, show_lines, show_tables
 from cofi_cli.cli.folders import output_folder, unfinished_run
-from cofi_cli.cli.launch import agreed_folder, process_index
 from cofi_cli.cli.latency_table import table_report
+from cofi_cli.cli.launch import agreed_folder, process_index
 from cofi_cli.cli.options import build_config
 from cofi_cli.cli.progress import make_progress
 from cofi_cli.config import RunConfig
