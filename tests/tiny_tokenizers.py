@@ -7,7 +7,15 @@ import random
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 
 SYLLABLES = ("ka", "ri", "mo", "ten", "lu", "sha", "po", "vi", "gra", "ne")
 PIECES = 150

@@ -97,7 +97,10 @@ def test_what_stays_and_what_it_costs(tmp_path: Path, kind: str) -> None:
     growths = []
     for size in (pieces.smallest, pieces.smallest + 30, pieces.size):
         choice = choose(tokenizer, TEXTS, size)
-        after, before = choice.trimmed.tokenizer(), Tokenizer.from_file(f"{tmp_path}/tokenizer.json")
+        before, after = (
+            Tokenizer.from_file(f"{tmp_path}/tokenizer.json"),
+            choice.trimmed.tokenizer(),
+        )
         found = compare(before, after, OTHERS, unknown=tokenizer.unk_token)
         growths.append(found.growth)
         assert found.unknown <= found.unknown_before
@@ -127,7 +130,7 @@ def test_a_missing_form_of_a_character_gets_the_vector_of_another(tmp_path: Path
 def test_clear_errors(tmp_path: Path) -> None:
     save(tmp_path, "WordPiece")
     tokenizer = load_tokenizer(str(tmp_path))
-    with pytest.raises(CofiError, match="vocab is 7; the tokenizer needs at least .* 5 special"):
+    with pytest.raises(CofiError, match=r"vocab is 7; the tokenizer needs at least .* 5 special"):
         choose(tokenizer, TEXTS, 7)
     with pytest.raises(CofiError, match="There are 2 different texts to choose a vocabulary by"):
         choose(tokenizer, ["ka", "ka", " ", "mo"], None)
