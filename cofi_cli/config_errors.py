@@ -97,6 +97,8 @@ def _hint(paths: list[str]) -> str:
         )
     if paths == ["prune.speedup"]:
         return "Speedup is how many times as fast: 8 for an eighth of the dense model's time."
+    if paths == ["prune.latency"]:
+        return "Latency is the time of a call, with its unit: 5ms."
     if paths == ["prune.sparsity"]:
         return "Sparsity is the share of prunable weights to remove: 0.95 for 95 %."
     return _HINT

@@ -67,13 +67,13 @@ def request_table(
         CofiError: the case does not fit the model or the machine, or no task is known.
     """
     config = dense_config(model)
-    case = Case(asked.batch, asked.seq_len or usual_length(config))
+    case = Case(asked.batch or 1, asked.seq_len or usual_length(config))
     batches = task_rows_of(model, config, task, case) if case.seq_len == "task" else []
     return measure_table(
         config,
         case,
-        provider=asked.provider,
-        precision=asked.precision,
+        provider=asked.provider or "cpu",
+        precision=asked.precision or "fp32",
         threads=asked.threads,
         schedule=schedule,
         task=task.name if task is not None and batches else None,

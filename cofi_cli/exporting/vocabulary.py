@@ -17,6 +17,7 @@ from cofi_cli.exporting.checkpoint import load_model
 from cofi_cli.exporting.graphs.choice import CHOSEN
 from cofi_cli.exporting.graphs.tracing import write_onnx
 from cofi_cli.tasks.files.plain_text import read_text_rows
+from cofi_cli.tasks.kinds import KINDS
 from cofi_cli.vocabulary.checkpoint import needed_ids, write_trimmed
 from cofi_cli.vocabulary.choice import choose, parse_size
 from cofi_cli.vocabulary.texts import texts_of
@@ -65,7 +66,7 @@ def with_vocabulary(
     from cofi_cli.architectures import load_tokenizer
 
     size = parse_size(vocab)
-    rows = [] if text is None else read_text_rows(Path(text), "classification", TaskConfig())
+    rows = [] if text is None else read_text_rows(Path(text), KINDS["classification"], TaskConfig())
     texts = [*texts_of(task), *(" ".join(row) for row in rows)]
     if not texts:
         raise CofiError(
@@ -73,7 +74,7 @@ def with_vocabulary(
             "named.",
             hint="Add --text FILE with one text a line, or --task TASK --data DIR.",
         )
-    if task is not None and task.answers and task.spec.head in ("token", "span"):
+    if task is not None and task.answers and task.kind.per_token:
         raise CofiError(
             f"The scores of task '{task.name}' are held against the teacher's answer to each "
             "token, which another vocabulary does not have.",

@@ -10,7 +10,7 @@ from typing import Any
 
 from cofi_cli import format as text
 from cofi_cli.errors import UNREACHABLE, CofiError
-from cofi_cli.format import Table, get
+from cofi_cli.format import Table, get, speed_words
 from cofi_cli.report.bars import structure_lines
 from cofi_cli.report.pictures.latency import latency_svg
 from cofi_cli.report.pictures.structure import structure_svg
@@ -56,6 +56,8 @@ def render_report(
     if report.get("note"):
         parts.append(str(report["note"]))
     parts.append(summary_table(report, bench).markdown())
+    if report.get("latency_target"):
+        parts += _section("Speed", f"- Speed: {speed_words(report['latency_target'])}.")
     parts += _section("Sparsity", _sparsity(report, export))
     if report.get("structure"):
         drawn = "\n".join(structure_lines(report["structure"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from cofi_cli.config import RunConfig
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.compact import compact
+from cofi_cli.pruning.cost.measured import MeasuredSpeed
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.runs import RunDir, write_text
 from cofi_cli.runs.claim import claim
@@ -32,6 +34,7 @@ from cofi_cli.training.stages.progress import Progress
 from cofi_cli.training.stages.prune import PruneStage
 from cofi_cli.training.stages.recover import RecoverStage
 from cofi_cli.training.stages.schedule import Schedule, slow_gates
+from cofi_cli.training.stopwatch import Stopwatch, close_loop
 from cofi_cli.training.teacher.augmentation import imitated_rows
 from cofi_cli.training.teacher.obtain import make_teacher_outputs, obtain_teacher, prepare_outputs
 from cofi_cli.training.teacher.outputs import TeacherOutputs
@@ -48,6 +51,7 @@ def prune(
     *,
     resume: bool = False,
     progress: Progress | None = None,
+    stopwatch: Stopwatch | None = None,
 ) -> dict[str, Any]:
     """Prune a model from beginning to end; the callable twin of ``cofi prune``.
 
@@ -59,6 +63,8 @@ def prune(
         run: where; a folder that holds a run needs ``resume``.
         resume: continue that run.
         progress: a watcher.
+        stopwatch: measures where a speed is asked for: a latency table before training, unless one
+            is named, and the plan's real speed before recovery.
 
     Returns:
         The report, as in ``report.json``.
@@ -70,14 +76,15 @@ def prune(
         guard_folder(run, config, command="prune", resume=resume)
         if (done := finished_report(config, run, progress)) is not None:
             return done
-        check_target(config)
-        task = load_run_task(config)
+        loaded = functools.cache(lambda: load_run_task(config))
+        _, target = check_target(config, run, stopwatch=stopwatch, task=loaded, progress=progress)
+        task = loaded()
         if not run.teacher.exists():
             check_given_teacher(config, task, prunes=True)
         if config.train.baseline:
             check_words(task)
         session = open_session(
-            config, run, progress=progress, flag=flag, command="prune", task=task
+            config, run, progress=progress, flag=flag, command="prune", task=task, target=target
         )
         session.imitated = imitated_rows(session)
         steps = obtain_schedule(session)
@@ -87,7 +94,7 @@ def prune(
         teacher = obtain_teacher(session, times)
         ask_teacher(session, teacher)
         outputs = make_teacher_outputs(session, teacher)
-        pruned = _pruned(session, outputs, steps, times)
+        pruned = _pruned(session, outputs, steps, times, stopwatch)
         model = _recovered(session, outputs, pruned, steps, times)
         report = build_report(session, teacher=teacher, model=model, pruned=pruned, times=times)
         report["baseline"] = word_vector_baseline(session, teacher)
@@ -100,6 +107,7 @@ def _pruned(
     outputs: TeacherOutputs,
     steps: Schedule,
     times: dict[str, dict[str, float]],
+    stopwatch: Stopwatch | None,
 ) -> Pruned:
     """Run the pruning stage and build the compact model, or load what an earlier call made."""
     path = session.run.checkpoints / "pruned.pt"
@@ -113,7 +121,7 @@ def _pruned(
         used.extra["teacher_seconds"] = spent
         result = stage.result()
         student.load_state_dict(result["model"])
-        plan = PrunePlan(**result["plan"])
+        plan, measured = _fitted(session, stage, student, result, stopwatch)
         small = compact(student, plan)
         delta = assert_parity(session, student, small, plan)
         score = evaluate(session, small)[session.task.headline]
@@ -123,6 +131,7 @@ def _pruned(
             "plan": plan.model_dump(),
             "layer_map": result["layer_map"],
             "expected": result["expected"],
+            "measured": measured,
             "parity": delta,
             "score": score,
             "time": used.summary(),
@@ -138,9 +147,34 @@ def _pruned(
         plan=plan,
         layer_map=state["layer_map"],
         expected=state["expected"],
+        measured=state["measured"],
         parity=state["parity"],
         score=state["score"],
     )
+
+
+def _fitted(
+    session: Session,
+    stage: PruneStage,
+    student: CofiForTask,
+    result: dict[str, Any],
+    stopwatch: Stopwatch | None,
+) -> tuple[PrunePlan, list[dict[str, Any]]]:
+    """Return the plan of a stage, as fast by the clock as was asked, and what was measured."""
+    plan, target, settings = PrunePlan(**result["plan"]), stage.goal, stage.settings
+    if stopwatch is None or (table := target.table) is None:
+        return plan, []
+
+    def measure(plan: PrunePlan) -> MeasuredSpeed | None:
+        small = compact(student, plan)
+        return stopwatch.time(small, student, table, session.task, session.tokenizer)
+
+    def decide(goal: float) -> PrunePlan:
+        stage.gates.load_state_dict(result["gates"])
+        return stage.plan(goal)
+
+    most = target.most(settings.gates, settings.round_widths_to)
+    return close_loop(target, plan, most=most, measure=measure, decide=decide)
 
 
 def _recovered(

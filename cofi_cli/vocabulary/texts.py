@@ -15,6 +15,6 @@ def texts_of(task: Task | None) -> list[str]:
     if task is None:
         return []
     rows = [row for name in _SPLITS if name in task.splits for row in task.splits[name].texts]
-    if task.kind == "tokens":
+    if task.kind.bag == "words":
         return [" ".join(words) for words in rows]
     return [text for row in rows for text in row]

@@ -50,9 +50,9 @@ from tests.tiny import SHAPE
             ("Cannot read absent.yaml",),
         ),
         (
-            ("prune", "m", "--task", "sst2", "--precision", "fp23"),
+            ("prune", "m", "--task", "sst2", "--train-precision", "fp23"),
             USAGE,
-            ("train.precision is 'fp23' (--precision)", "auto, fp32, bf16"),
+            ("train.precision is 'fp23' (--train-precision)", "auto, fp32, bf16"),
         ),
         (
             ("prune", "m", "--task", "sst2", "--set", "task.label=5"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from types import MappingProxyType, SimpleNamespace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from cofi_cli.runtime.inputs import Rows
 from cofi_cli.runtime.inspection import Graph
 from cofi_cli.runtime.model import Model, Runtime
 from cofi_cli.runtime.scoring import BATCH_SIZE, DevSet, score_model
+from cofi_cli.tasks import KINDS
 from tests.tiny_onnx import save_onnx
 
 COUNT = 48
@@ -38,7 +39,7 @@ class Worker:
 
 class Task:
     name, metrics, num_labels = "parity", ["accuracy"], 2
-    spec = SimpleNamespace(head="sequence")
+    kind = KINDS["classification"]
     splits = MappingProxyType({"validation": range(COUNT)})
 
     def score(self, outputs: np.ndarray, reference: np.ndarray) -> dict[str, float]:

@@ -5,27 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from cofi_cli import format as text
-from cofi_cli.report.cards.onnx_snippets import usage
+from cofi_cli.report.cards.texts import frame, use
 from cofi_cli.runs.export_record import BY_LENGTH, graph_name
-
-_CARD = """---
-library_name: onnx
-tags: [pruning, cofi, onnxruntime]
----
-
-# {title}
-
-{table}
-
-Written by `cofi export` from `{source}`; ONNX opset {opset}{portable}. Inputs are
-{names}, int64, (batch, length), both open;
-{outputs}. The fp32 files differ from torch by {delta:.1e} at most
-(on {inputs}).{padding}{vocabulary} What was tried, and what it took, is in `export.json`.
-
-```python
-{code}```
-"""
-
 
 _PADDING = f"""
 Files of graph `{BY_LENGTH}` take padding on the right only; a row that is padded elsewhere is
@@ -44,7 +25,7 @@ def onnx_card(report: dict[str, Any], *, head: str, is_portable: bool) -> str:
         head: the models' kind of head.
         is_portable: whether all files use standard operators only.
     """
-    use = usage(head)
+    outputs, code = use("onnx", head, "sequence").split("\n\n", 1)
     rows = tuple(
         (
             row["file"],
@@ -57,7 +38,7 @@ def onnx_card(report: dict[str, Any], *, head: str, is_portable: bool) -> str:
     )
     metric = next((row["metric"] for row in report["models"].values() if "metric" in row), "score")
     table = text.Table("", ("file", "precision", "graph", "size", f"{metric} (dev)"), rows)
-    return _CARD.format(
+    return frame("onnx").format(
         title="ONNX models",
         table=table.markdown(),
         source=report["source"],
@@ -65,11 +46,11 @@ def onnx_card(report: dict[str, Any], *, head: str, is_portable: bool) -> str:
         portable=", standard operators" if is_portable else ", with operators of onnxruntime",
         delta=report["parity"]["max_abs_delta"],
         inputs=report["parity"]["inputs"],
-        outputs=use.outputs,
+        outputs=outputs,
         names=_listed(report["inputs"]),
         padding=_padding(report),
         vocabulary=_vocabulary(report),
-        code=use.code,
+        code=code.rstrip(),
     )
 
 

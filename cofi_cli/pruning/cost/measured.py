@@ -1,0 +1,26 @@
+"""What a compact model takes by the clock, and what a plan has to be asked for instead."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class MeasuredSpeed:
+    """A compact model, timed in turn with its dense one.
+
+    Attributes:
+        seconds, dense_seconds: medians of a call.
+        speedup: their ratio.
+        interval: its 95 % interval.
+    """
+
+    seconds: float
+    dense_seconds: float
+    speedup: float
+    interval: tuple[float, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain numbers, for JSON."""
+        return asdict(self) | {"interval": list(self.interval)}
