@@ -8,7 +8,6 @@ from typing import Any
 
 from cofi_cli.config import RunConfig
 from cofi_cli.runs import RunDir
-from cofi_cli.runs.claim import claim
 from cofi_cli.training.baselines.evaluate import word_vector_baseline
 from cofi_cli.training.baselines.word_vectors import check as check_words
 from cofi_cli.training.outcome.family import save_sizes
@@ -17,12 +16,13 @@ from cofi_cli.training.outcome.summary import build_report, describe_model
 from cofi_cli.training.preflight.run import guard_folder
 from cofi_cli.training.preflight.target import check_target
 from cofi_cli.training.preflight.teacher import check_given_teacher
+from cofi_cli.training.processes import claimed, open_processes
 from cofi_cli.training.session import open_session
 from cofi_cli.training.sizes import pruned_sizes, recover_size
 from cofi_cli.training.stages.interrupts import stop_flag
 from cofi_cli.training.stages.progress import Progress
 from cofi_cli.training.stages.schedule import slow_gates
-from cofi_cli.training.stopwatch import Stopwatch
+from cofi_cli.training.stopwatch import SharedStopwatch, Stopwatch
 from cofi_cli.training.teacher.augmentation import imitated_rows
 from cofi_cli.training.teacher.obtain import make_teacher_outputs, obtain_teacher
 from cofi_cli.training.teacher.task import ask_teacher, load_run_task
@@ -58,9 +58,12 @@ def prune(
     Raises:
         CofiError: bad input, an interruption, a diverged loss or broken parity.
     """
-    with claim(run), stop_flag() as flag:
+    processes = open_processes(config.train.device)
+    if stopwatch is not None:
+        stopwatch = SharedStopwatch(stopwatch, processes)
+    with claimed(run, processes), stop_flag() as flag:
         guard_folder(run, config, command="prune", resume=resume)
-        if (done := finished_report(config, run, progress)) is not None:
+        if (done := finished_report(config, run, progress, processes)) is not None:
             return done
         loaded = functools.cache(lambda: load_run_task(config))
         _, target = check_target(config, run, stopwatch=stopwatch, task=loaded, progress=progress)
@@ -70,7 +73,14 @@ def prune(
         if config.train.baseline:
             check_words(task)
         session = open_session(
-            config, run, progress=progress, flag=flag, command="prune", task=task, target=target
+            config,
+            run,
+            progress=progress,
+            flag=flag,
+            command="prune",
+            task=task,
+            processes=processes,
+            target=target,
         )
         session.imitated = imitated_rows(session)
         steps = obtain_schedule(session)
@@ -83,11 +93,9 @@ def prune(
         sizes = pruned_sizes(session, outputs, steps, times, stopwatch)
         recovered = [recover_size(session, outputs, size, steps, times) for size in sizes]
         theirs = describe_model(session, teacher)
-        baseline = word_vector_baseline(session, teacher)
-        models = [
-            (model, build_report(session, teacher=theirs, model=model, pruned=size, times=times))
-            for model, size in zip(recovered, sizes)
-        ]
-        for _, report in models:
-            report["baseline"] = baseline
-        return finish(config, run, save_sizes(session, sizes, models))
+        baseline = word_vector_baseline(session, teacher) if processes.is_main else None
+        models = []
+        for model, size in zip(recovered, sizes):
+            report = build_report(session, teacher=theirs, model=model, pruned=size, times=times)
+            models.append((model, report | {"baseline": baseline}))
+        return finish(session, save_sizes(session, sizes, models))

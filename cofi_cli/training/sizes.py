@@ -11,19 +11,19 @@ from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.cost.measured import MeasuredSpeed
 from cofi_cli.pruning.plan import PrunePlan
-from cofi_cli.training.distiller import Distiller, load_layer_map
+from cofi_cli.training.distiller import load_layer_map
 from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.outcome.masked_vs_compact import assert_parity
 from cofi_cli.training.outcome.summary import Pruned
 from cofi_cli.training.session import Session
-from cofi_cli.training.stages.checkpoint import load_state, save_state
+from cofi_cli.training.stages.checkpoint import load_state
 from cofi_cli.training.stages.loop import has_begun, run_stage
 from cofi_cli.training.stages.prune import PruneStage
 from cofi_cli.training.stages.recover import RecoverStage
 from cofi_cli.training.stages.schedule import Schedule
 from cofi_cli.training.stages.target import Target
 from cofi_cli.training.stopwatch import Stopwatch, close_loop
-from cofi_cli.training.teacher.obtain import prepare_outputs
+from cofi_cli.training.teacher.obtain import make_distiller, prepare_outputs
 from cofi_cli.training.teacher.outputs import TeacherOutputs
 from cofi_cli.training.teacher.student import make_student
 
@@ -40,17 +40,18 @@ def pruned_sizes(
     """Run the pruning stage and build the compact models, or load what an earlier call made."""
     student = make_student(session, outputs.teacher)
     files = {goal: _file(session, "pruned", goal) for goal in session.sizes}
-    if not all(file.exists() for file in files.values()):
+    processes = session.processes
+    if not all(processes.exists(file) for file in files.values()):
         spent = prepare_outputs(session, outputs)
-        distiller = Distiller(outputs, session.config.distill, objective=session.objective)
+        distiller = make_distiller(session, outputs)
         stage = PruneStage(session, student, distiller, steps)
         used = run_stage(session, stage)
         used.extra["teacher_seconds"] = spent
         for goal, file in files.items():
-            if not file.exists():
+            if not processes.exists(file):
                 result = stage.result(goal)
                 state = _compacted(session, stage, student, goal, result, stopwatch)
-                save_state(file, state | {"time": used.summary()})
+                session.save(file, state | {"time": used.summary()})
     return [_loaded(student, goal, load_state(file), times) for goal, file in files.items()]
 
 
@@ -139,9 +140,9 @@ def recover_size(
         return model
     name = "recover" if len(session.sizes) == 1 else f"recover-{size.goal.name}"
     path = _file(session, "recovered", size.goal)
-    if not path.exists():
+    if not session.processes.exists(path):
         spent = prepare_outputs(session, outputs)
-        distiller = Distiller(outputs, config.distill, objective=session.objective)
+        distiller = make_distiller(session, outputs)
         load_layer_map(distiller, size.layer_map)
         kept = torch.tensor(size.plan.hidden)
         stage = RecoverStage(
@@ -152,7 +153,7 @@ def recover_size(
         used = run_stage(session, stage)
         used.extra["teacher_seconds"] = spent
         best = stage.best.load()
-        save_state(path, {"model": best["model"], "time": used.summary()})
+        session.save(path, {"model": best["model"], "time": used.summary()})
     state = load_state(path)
     times[name] = state["time"]
     model.load_state_dict(state["model"])

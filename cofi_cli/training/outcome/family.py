@@ -46,27 +46,31 @@ def save_sizes(
         model, report = models[0]
         if max_drop is not None:
             report["chosen"] = {"name": name, "max_drop": max_drop, "missed": missed}
-        write_text(run.plan, sizes[0].plan.model_dump_json(indent=1) + "\n")
+        text = sizes[0].plan.model_dump_json(indent=1) + "\n"
+        session.processes.write(lambda: write_text(run.plan, text))
         save_compact(session, model, report)
         return report
     for size, (model, report) in zip(sizes, models):
         report["sizes"] = rows
         _save_size(session, size, model, report)
-    take(run, name, max_drop=max_drop, missed=missed)
+    session.processes.write(lambda: take(run, name, max_drop=max_drop, missed=missed))
     chosen: Report = read_json(run.report_json)
     return chosen
 
 
 def _save_size(session: Session, size: Pruned, model: CofiForTask, report: Report) -> None:
     place = session.run.size(size.goal.name)
-    place.root.mkdir(parents=True, exist_ok=True)
     config = _config_of(session.config, size.goal).model_dump(mode="json")
-    write_text(place.config, yaml.safe_dump(config, sort_keys=False))
-    shutil.copyfile(session.run.env, place.env)
-    write_text(place.plan, size.plan.model_dump_json(indent=1) + "\n")
-    plan = size.plan.model_dump()
-    save_compact(session, model, report, plan=plan, folder=place.model)
-    write_json(place.report_json, report)
+
+    def write() -> None:
+        place.root.mkdir(parents=True, exist_ok=True)
+        write_text(place.config, yaml.safe_dump(config, sort_keys=False))
+        shutil.copyfile(session.run.env, place.env)
+        write_text(place.plan, size.plan.model_dump_json(indent=1) + "\n")
+        write_json(place.report_json, report)
+
+    session.processes.write(write)
+    save_compact(session, model, report, plan=size.plan.model_dump(), folder=place.model)
 
 
 def _config_of(config: RunConfig, goal: Target) -> RunConfig:
