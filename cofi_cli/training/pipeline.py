@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,16 +17,15 @@ from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.runs import RunDir, write_text
 from cofi_cli.runs.claim import claim
 from cofi_cli.training.baselines.evaluate import word_vector_baseline
-from cofi_cli.training.baselines.word_vectors import check as check_words
 from cofi_cli.training.distiller import Distiller, load_layer_map
 from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.outcome.artefacts import save_compact
 from cofi_cli.training.outcome.finish import finish, finished_report
 from cofi_cli.training.outcome.masked_vs_compact import assert_parity
 from cofi_cli.training.outcome.summary import Pruned, build_report
+from cofi_cli.training.preflight.checks import preflight
 from cofi_cli.training.preflight.run import guard_folder
 from cofi_cli.training.preflight.target import check_target
-from cofi_cli.training.preflight.teacher import check_given_teacher
 from cofi_cli.training.session import Session, open_session
 from cofi_cli.training.stages.checkpoint import load_state, save_state
 from cofi_cli.training.stages.interrupts import stop_flag
@@ -79,20 +79,17 @@ def prune(
         loaded = functools.cache(lambda: load_run_task(config))
         _, target = check_target(config, run, stopwatch=stopwatch, task=loaded, progress=progress)
         task = loaded()
-        if not run.teacher.exists():
-            check_given_teacher(config, task, prunes=True)
-        if config.train.baseline:
-            check_words(task)
+        preflight(config, task, run, command="prune")
         session = open_session(
             config, run, progress=progress, flag=flag, command="prune", task=task, target=target
         )
-        session.imitated = imitated_rows(session)
+        session = replace(session, imitated=imitated_rows(session))
         steps = obtain_schedule(session)
         if note := slow_gates(config, steps):
             log.warning("%s", note)
         times: dict[str, dict[str, float]] = {}
         teacher = obtain_teacher(session, times)
-        ask_teacher(session, teacher)
+        session = ask_teacher(session, teacher)
         outputs = make_teacher_outputs(session, teacher)
         pruned = _pruned(session, outputs, steps, times, stopwatch)
         model = _recovered(session, outputs, pruned, steps, times)
