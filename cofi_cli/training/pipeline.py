@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import functools
 import logging
+from dataclasses import replace
 from typing import Any
 
 from cofi_cli.config import RunConfig
 from cofi_cli.runs import RunDir
 from cofi_cli.training.baselines.evaluate import word_vector_baseline
-from cofi_cli.training.baselines.word_vectors import check as check_words
 from cofi_cli.training.outcome.family import save_sizes
 from cofi_cli.training.outcome.finish import finish, finished_report
 from cofi_cli.training.outcome.summary import build_report, describe_model
+from cofi_cli.training.preflight.checks import preflight
 from cofi_cli.training.preflight.run import guard_folder
 from cofi_cli.training.preflight.target import check_target
-from cofi_cli.training.preflight.teacher import check_given_teacher
 from cofi_cli.training.processes import claimed, open_processes
 from cofi_cli.training.session import open_session
 from cofi_cli.training.sizes import pruned_sizes, recover_size
@@ -68,10 +68,7 @@ def prune(
         loaded = functools.cache(lambda: load_run_task(config))
         _, target = check_target(config, run, stopwatch=stopwatch, task=loaded, progress=progress)
         task = loaded()
-        if not run.teacher.exists():
-            check_given_teacher(config, task, prunes=True)
-        if config.train.baseline:
-            check_words(task)
+        preflight(config, task, run, command="prune")
         session = open_session(
             config,
             run,
@@ -82,13 +79,13 @@ def prune(
             processes=processes,
             target=target,
         )
-        session.imitated = imitated_rows(session)
+        session = replace(session, imitated=imitated_rows(session))
         steps = obtain_schedule(session)
         if note := slow_gates(config, steps):
             log.warning("%s", note)
         times: dict[str, dict[str, float]] = {}
         teacher = obtain_teacher(session, times)
-        ask_teacher(session, teacher)
+        session = ask_teacher(session, teacher)
         outputs = make_teacher_outputs(session, teacher)
         sizes = pruned_sizes(session, outputs, steps, times, stopwatch)
         recovered = [recover_size(session, outputs, size, steps, times) for size in sizes]
