@@ -33,11 +33,7 @@ def task_from_own_files(config: TaskConfig, taught: Taught | None = None) -> Tas
     Raises:
         CofiError: a file is not given, not there (exit code 6), empty or faulty (which line).
     """
-    if config.train is None:
-        raise CofiError(
-            "No task given.",
-            hint="Name one with --task, or your own files with --train FILE --validation FILE.",
-        )
+    assert config.train is not None
     if config.data is not None:
         raise CofiError(
             "--data DIR is for built-in tasks; it does not go with --train.", hint=_EXAMPLE
