@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -26,6 +26,7 @@ from cofi_cli.training.stages.precision import bf16_gain, keep_compiled_products
 from cofi_cli.training.stages.progress import Progress, Silent
 from cofi_cli.training.stages.schedule import check_schedule
 from cofi_cli.training.stages.target import Target
+from cofi_cli.training.vocabulary import Vocabulary, trimmed_vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class Session:
         resume_command: what to type after an interruption.
         bf16_gain: how many times as fast as fp32 a bf16 product was when the run began.
         target: what pruning is asked for; ``None`` where nothing is pruned.
+        vocabulary: where models of a trimmed vocabulary are loaded from.
     """
 
     config: RunConfig
@@ -55,6 +57,7 @@ class Session:
     resume_command: str
     bf16_gain: float
     target: Target | None = None
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
 
     def precision(self, *, hidden: int) -> str:
         """Return ``fp32`` or ``bf16`` for a model of this width."""
@@ -112,13 +115,16 @@ def open_session(
     accelerator = make_accelerator(config.train.device)
     set_seed(config.seed)
     check_embedders(config, task)
-    tokenizer = task.prepared(task_tokenizer(config, task))
-    splits = {name: task.encode(name, tokenizer) for name in task.splits}
-    if command == "prune":
-        check_schedule(config, rows=len(splits["train"]))
-    run.root.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-    write_text(run.config, text)
+    with trimmed_vocabulary(config, run, task) as vocabulary:
+        own = config.model_copy(update={"model": vocabulary.place(config.model)})
+        tokenizer = task.prepared(task_tokenizer(own, task))
+        splits = {name: task.encode(name, tokenizer) for name in task.splits}
+        if command == "prune":
+            check_schedule(config, rows=len(splits["train"]))
+        run.root.mkdir(parents=True, exist_ok=True)
+        text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+        write_text(run.config, text)
+        vocabulary = vocabulary.moved(run)
     if target is not None and target.table is not None and config.prune.table is None:
         write_text(run.latency_table, target.table.model_dump_json(indent=1) + "\n")
     gain = _bf16_gain(config, run, accelerator.device)
@@ -141,6 +147,7 @@ def open_session(
         resume_command=f"cofi {command} --resume -o {shlex.quote(str(run.root))}",
         bf16_gain=gain,
         target=target,
+        vocabulary=vocabulary,
     )
 
 
