@@ -13,6 +13,7 @@ import yaml
 from cofi_cli.cli.console import say, show_json, show_lines, show_tables
 from cofi_cli.cli.folders import output_folder, unfinished_run
 from cofi_cli.cli.latency_table import table_report
+from cofi_cli.cli.launch import agreed_folder, process_index
 from cofi_cli.cli.options import build_config
 from cofi_cli.cli.progress import make_progress
 from cofi_cli.config import RunConfig
@@ -67,7 +68,7 @@ def open_request(request: Request, *, announce: Callable[[str], None]) -> tuple[
         announce=announce,
     )
     run = output_folder(output, config, command=request.command, resume=request.resume)
-    return config, run
+    return config, agreed_folder(run, config)
 
 
 def run_training(
@@ -94,6 +95,8 @@ def run_training(
             )
     finally:
         progress.close()
+    if process_index() > 0:
+        return
     write_report(run)
     if as_json:
         show_json(report)
@@ -168,6 +171,8 @@ def show_plan(config: RunConfig, run: RunDir, *, resume: bool, as_json: bool) ->
     finally:
         progress.close()
     plan |= {"output": str(run.root)}
+    if process_index() > 0:
+        return
     resolved = config.model_dump(mode="json")
     if as_json:
         show_json({"config": resolved, **plan})

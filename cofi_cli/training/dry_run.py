@@ -15,12 +15,13 @@ from cofi_cli.training.preflight.embedder import given_teacher
 from cofi_cli.training.preflight.run import guard_data, guard_folder, wide_numbers
 from cofi_cli.training.preflight.target import check_target
 from cofi_cli.training.preflight.teacher import check_given_teacher
+from cofi_cli.training.processes import open_processes
 from cofi_cli.training.session import open_session
 from cofi_cli.training.stages.interrupts import StopFlag
 from cofi_cli.training.stages.progress import Progress
 from cofi_cli.training.stages.schedule import Schedule, slow_gates, total_steps
 from cofi_cli.training.stages.target import as_speedup
-from cofi_cli.training.stopwatch import Stopwatch
+from cofi_cli.training.stopwatch import SharedStopwatch, Stopwatch
 from cofi_cli.training.teacher.augmentation import imitated_rows
 from cofi_cli.training.teacher.obtain import load_for_task
 from cofi_cli.training.teacher.task import load_run_task
@@ -47,6 +48,9 @@ def dry_run(
     Raises:
         CofiError: whatever :func:`~cofi_cli.training.pipeline.prune` would raise at its start.
     """
+    processes = open_processes(config.train.device)
+    if stopwatch is not None:
+        stopwatch = SharedStopwatch(stopwatch, processes)
     if run is not None:
         guard_folder(run, config, command="prune", resume=resume)
     loaded = functools.cache(lambda: load_run_task(config))
@@ -67,6 +71,7 @@ def dry_run(
             flag=StopFlag(),
             command="prune",
             task=task,
+            processes=processes,
             target=target,
         )
         session.imitated = imitated_rows(session)

@@ -12,15 +12,14 @@ from cofi_cli.config import DistillConfig, RunConfig, TeacherConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig, CofiForTask
 from cofi_cli.runs import RunDir
-from cofi_cli.runs.claim import claim
 from cofi_cli.tasks import Task
-from cofi_cli.training.distiller import Distiller
 from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.outcome.artefacts import PLAN, plan_of, save_compact, save_dense_model
 from cofi_cli.training.outcome.finish import finish, finished_report
 from cofi_cli.training.outcome.summary import finetune_report
 from cofi_cli.training.preflight.run import guard_folder
 from cofi_cli.training.preflight.teacher import check_given_teacher
+from cofi_cli.training.processes import claimed, open_processes
 from cofi_cli.training.session import Session, open_session
 from cofi_cli.training.stages.dense import DenseStage
 from cofi_cli.training.stages.interrupts import stop_flag
@@ -28,7 +27,12 @@ from cofi_cli.training.stages.loop import StageTime, has_begun, run_stage
 from cofi_cli.training.stages.progress import Progress
 from cofi_cli.training.stages.recover import RecoverStage
 from cofi_cli.training.stages.schedule import total_steps
-from cofi_cli.training.teacher.obtain import load_for_task, make_teacher_outputs, prepare_outputs
+from cofi_cli.training.teacher.obtain import (
+    load_for_task,
+    make_distiller,
+    make_teacher_outputs,
+    prepare_outputs,
+)
 from cofi_cli.training.teacher.task import ask_teacher, load_run_task
 
 _STAGE = "finetune"
@@ -50,15 +54,24 @@ def finetune(
     Returns:
         The report, as in ``report.json``: scores before and after, stage time.
     """
-    with claim(run), stop_flag() as flag:
+    processes = open_processes(config.train.device)
+    with claimed(run, processes), stop_flag() as flag:
         guard_folder(run, config, command=_STAGE, resume=resume)
-        if (done := finished_report(config, run, progress)) is not None:
+        if (done := finished_report(config, run, progress, processes)) is not None:
             return done
         task = load_run_task(config)
         theirs = load_config_dict(resolve(config.model))
         is_compact = theirs["model_type"] == CofiConfig.model_type
         _check(config, task, is_compact=is_compact)
-        session = open_session(config, run, progress=progress, flag=flag, command=_STAGE, task=task)
+        session = open_session(
+            config,
+            run,
+            progress=progress,
+            flag=flag,
+            command=_STAGE,
+            task=task,
+            processes=processes,
+        )
         model = load_for_task(session, config.model).to(session.device)
         teacher = None
         if config.teacher.path is not None:
@@ -75,7 +88,7 @@ def finetune(
             save_compact(session, model, report, plan=plan.model_dump() if plan else None)
         else:
             save_dense_model(session, model, run.model, source=config.model)
-        return finish(config, run, report)
+        return finish(session, report)
 
 
 def _check(config: RunConfig, task: Task, *, is_compact: bool) -> None:
@@ -133,7 +146,7 @@ def _distil(session: Session, model: CofiForTask, teacher: CofiForTask) -> Stage
         kept = torch.arange(teacher.config.hidden_size)
     outputs = make_teacher_outputs(session, teacher, distill)
     spent = prepare_outputs(session, outputs)
-    distiller = Distiller(outputs, distill, objective=session.objective)
+    distiller = make_distiller(session, outputs, distill)
     rows, settings = len(session.splits["train"]), config.recover
     steps = total_steps(rows, batch_size=settings.batch_size, epochs=settings.epochs)
     stage = RecoverStage(session, model, distiller, settings, kept=kept, steps=steps, name=_STAGE)

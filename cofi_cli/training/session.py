@@ -5,23 +5,24 @@ from __future__ import annotations
 import logging
 import shlex
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from cofi_cli.config import RunConfig
-from cofi_cli.errors import ENVIRONMENT, CofiError
 from cofi_cli.runs import RunDir, recorded, write_json, write_text
 from cofi_cli.runs.environment import changes_in_words, describe_environment, resumed_record
 from cofi_cli.tasks import Encoded, Task
 from cofi_cli.training.objective import Objective
 from cofi_cli.training.preflight.embedder import check_embedders, task_tokenizer
 from cofi_cli.training.preflight.run import guard_data, wide_numbers
+from cofi_cli.training.processes import Processes
+from cofi_cli.training.stages.checkpoint import save_state
 from cofi_cli.training.stages.interrupts import StopFlag
-from cofi_cli.training.stages.metrics_log import MetricsLog
+from cofi_cli.training.stages.metrics_log import MetricsLog, NoLog
 from cofi_cli.training.stages.precision import bf16_gain, keep_compiled_products, resolve_precision
 from cofi_cli.training.stages.progress import Progress, Silent
 from cofi_cli.training.stages.schedule import check_schedule
@@ -50,8 +51,8 @@ class Session:
     tokenizer: Any
     splits: dict[str, Encoded]
     imitated: Encoded
-    accelerator: Accelerator
-    metrics: MetricsLog
+    processes: Processes
+    metrics: MetricsLog | NoLog
     progress: Progress
     flag: StopFlag
     resume_command: str
@@ -76,8 +77,11 @@ class Session:
     @property
     def device(self) -> torch.device:
         """Where models run."""
-        device: torch.device = self.accelerator.device
-        return device
+        return self.processes.device
+
+    def save(self, path: Path, state: dict[str, Any]) -> None:
+        """Let the main process write a state; it is there for all afterwards."""
+        self.processes.write(lambda: save_state(path, state))
 
     @property
     def pad_id(self) -> int:
@@ -98,13 +102,13 @@ def open_session(
     flag: StopFlag,
     command: str,
     task: Task,
+    processes: Processes,
     target: Target | None = None,
 ) -> Session:
     """Tokenise the task, choose the device, record command, configuration and environment.
 
     Raises:
-        CofiError: CUDA asked for and absent, several processes, too few tokens a row, too few
-            steps, or other data than the run began with.
+        CofiError: too few tokens a row, too few steps, or other data than the run began with.
     """
     guard_data(run, task)
     if note := wide_numbers(task):
@@ -112,7 +116,6 @@ def open_session(
     keep_compiled_products()
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
-    accelerator = make_accelerator(config.train.device)
     set_seed(config.seed)
     check_embedders(config, task)
     with trimmed_vocabulary(config, run, task) as vocabulary:
@@ -121,18 +124,14 @@ def open_session(
         splits = {name: task.encode(name, tokenizer) for name in task.splits}
         if command == "prune":
             check_schedule(config, rows=len(splits["train"]))
-        run.root.mkdir(parents=True, exist_ok=True)
-        text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-        write_text(run.config, text)
-        vocabulary = vocabulary.moved(run)
-    if target is not None and target.table is not None and config.prune.table is None:
-        write_text(run.latency_table, target.table.model_dump_json(indent=1) + "\n")
-    gain = _bf16_gain(config, run, accelerator.device)
-    env = describe_environment(config, task.fingerprint, accelerator.device) | {"bf16_gain": gain}
-    before = recorded(run)
-    if note := changes_in_words(before, env):
-        log.warning("%s", note)
-    write_json(run.env, resumed_record(before, env) if before else {"command": command} | env)
+        gain = processes.from_main(_bf16_gain(config, run, processes.device))
+        processes.wait()  # until all have seen what the folder holds
+        if processes.is_main:
+            env = describe_environment(config, task.fingerprint, processes.device)
+            env |= {"bf16_gain": gain, "processes": processes.count}
+            _record(config, run, env, command, target)
+        kept = vocabulary.in_run(run)
+        processes.write(lambda: vocabulary.copy_to(kept))
     return Session(
         config=config,
         run=run,
@@ -140,15 +139,30 @@ def open_session(
         tokenizer=tokenizer,
         splits=splits,
         imitated=splits["train"],
-        accelerator=accelerator,
-        metrics=MetricsLog(run.metrics),
-        progress=progress or Silent(),
+        processes=processes,
+        metrics=MetricsLog(run.metrics) if processes.is_main else NoLog(),
+        progress=(progress if processes.is_main else None) or Silent(),
         flag=flag,
         resume_command=f"cofi {command} --resume -o {shlex.quote(str(run.root))}",
         bf16_gain=gain,
         target=target,
-        vocabulary=vocabulary,
+        vocabulary=kept,
     )
+
+
+def _record(
+    config: RunConfig, run: RunDir, env: dict[str, Any], command: str, target: Target | None
+) -> None:
+    """Write configuration, environment and latency table; warn of an environment that changed."""
+    run.root.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    write_text(run.config, text)
+    if target is not None and target.table is not None and config.prune.table is None:
+        write_text(run.latency_table, target.table.model_dump_json(indent=1) + "\n")
+    before = recorded(run)
+    if note := changes_in_words(before, env):
+        log.warning("%s", note)
+    write_json(run.env, resumed_record(before, env) if before else {"command": command} | env)
 
 
 def _bf16_gain(config: RunConfig, run: RunDir, device: torch.device) -> float:
@@ -158,27 +172,3 @@ def _bf16_gain(config: RunConfig, run: RunDir, device: torch.device) -> float:
     if run.env.exists():
         return float(recorded(run).get("bf16_gain", 0.0))
     return bf16_gain(device)
-
-
-def make_accelerator(device: str) -> Accelerator:
-    """Return the accelerator of one process.
-
-    Raises:
-        CofiError: CUDA is asked for and absent, or several processes were launched.
-    """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise CofiError(
-            "train.device is 'cuda', but torch sees no CUDA device.",
-            hint="Install a CUDA build of torch, or use --set train.device=cpu.",
-            exit_code=ENVIRONMENT,
-        )
-    accelerator = Accelerator(
-        cpu=device == "cpu" or not torch.cuda.is_available(), mixed_precision="no"
-    )
-    if accelerator.num_processes > 1:
-        raise CofiError(
-            f"Launched in {accelerator.num_processes} processes; a run uses one.",
-            hint="Start cofi directly, without accelerate launch or torchrun.",
-            exit_code=ENVIRONMENT,
-        )
-    return accelerator

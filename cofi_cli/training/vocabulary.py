@@ -46,14 +46,17 @@ class Vocabulary:
             return name
         return str(self.folder / str(self.names.index(name)))
 
-    def moved(self, run: RunDir) -> Vocabulary:
-        """Keep the checkpoints in the run, for as long as it trains."""
-        source, target = self.folder, run.checkpoints / "vocabulary"
-        if source is None or source == target:
-            return self
+    def in_run(self, run: RunDir) -> Vocabulary:
+        """Return the same checkpoints where a run keeps them for as long as it trains."""
+        return self if self.folder is None else replace(self, folder=_folder(run))
+
+    def copy_to(self, kept: Vocabulary) -> None:
+        """Copy the checkpoints, unless they are there."""
+        source, target = self.folder, kept.folder
+        if source is None or target is None or source == target:
+            return
         target.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(target, lambda temporary: _copy(source, temporary))
-        return replace(self, folder=target)
 
 
 @contextmanager
@@ -67,7 +70,7 @@ def trimmed_vocabulary(config: RunConfig, run: RunDir, task: Task) -> Iterator[V
         yield Vocabulary()
         return
     names = tuple(dict.fromkeys(filter(None, (config.model, config.teacher.path))))
-    kept = run.checkpoints / "vocabulary"
+    kept = _folder(run)
     if (kept / _FACTS).exists():
         yield Vocabulary(kept, names, read_json(kept / _FACTS))
         return
@@ -79,6 +82,10 @@ def trimmed_vocabulary(config: RunConfig, run: RunDir, task: Task) -> Iterator[V
             write_trimmed(name, Path(folder, str(place)), choice.trimmed)
         write_json(Path(folder, _FACTS), choice.as_dict())
         yield Vocabulary(Path(folder), names, choice.as_dict())
+
+
+def _folder(run: RunDir) -> Path:
+    return run.checkpoints / "vocabulary"
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -53,12 +53,13 @@ def ask_teacher(session: Session, teacher: CofiForTask) -> None:
                 batch_size=session.config.train.eval_batch_size,
                 pad_id=session.pad_id,
                 device=session.device,
+                processes=session.processes,
             )
         )
         for name, encoded in session.splits.items()
         if name not in ("train", EXTRA)
     }
-    save_answers(session.run.answers, answers, task.fingerprint)
+    session.processes.write(lambda: save_answers(session.run.answers, answers, task.fingerprint))
     session.task = replace(task, answers=answers)
     for name, own in answers.items():
         session.splits[name] = replace(session.splits[name], gold=own)
