@@ -27,7 +27,7 @@ from cofi_cli.training.preflight.target import check_target
 from cofi_cli.training.preflight.teacher import check_given_teacher
 from cofi_cli.training.processes import claimed, open_processes
 from cofi_cli.training.session import Session, open_session
-from cofi_cli.training.stages.checkpoint import load_state
+from cofi_cli.training.stages.checkpoint import load_state, reading_state
 from cofi_cli.training.stages.interrupts import stop_flag
 from cofi_cli.training.stages.loop import has_begun, run_stage
 from cofi_cli.training.stages.progress import Progress
@@ -152,11 +152,12 @@ def _pruned(
             "time": used.summary(),
         }
         session.save(path, state)
-    state = load_state(path)
+    state = load_state(path, "time", "plan", "compact")
     times["prune"] = state["time"]
-    plan = PrunePlan(**state["plan"])
-    small = compact(student, plan)
-    small.load_state_dict(state["compact"])
+    with reading_state(path):
+        plan = PrunePlan(**state["plan"])
+        small = compact(student, plan)
+        small.load_state_dict(state["compact"])
     return Pruned(
         model=small,
         plan=plan,
@@ -218,8 +219,9 @@ def _recovered(
         used.extra["teacher_seconds"] = spent
         best = stage.best.load()
         session.save(path, {"model": best["model"], "time": used.summary()})
-    state = load_state(path)
+    state = load_state(path, "time", "model")
     times["recover"] = state["time"]
-    model.load_state_dict(state["model"])
+    with reading_state(path):
+        model.load_state_dict(state["model"])
     model.eval()
     return model
