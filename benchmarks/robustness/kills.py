@@ -100,8 +100,8 @@ def stage_of(run: RunDir, *, exports: bool) -> str:
     stages = (
         ("export", run.report_json.exists() and exports),
         ("report", run.report_json.exists()),
-        ("last files", (run.checkpoints / "recovered.pt").exists()),
-        ("recover", (run.checkpoints / "pruned.pt").exists()),
+        ("last files", (run.checkpoints / "recovered").exists()),
+        ("recover", (run.checkpoints / "pruned").exists()),
         ("prune", run.teacher.exists()),
         ("teacher", (run.checkpoints / "teacher").exists()),
     )

@@ -14,6 +14,7 @@ def prune(
     model: o.Model = None,
     task: o.TaskName = None,
     sparsity: o.Sparsity = None,
+    max_drop: o.MaxDrop = None,
     speedup: o.Speedup = None,
     latency: o.Latency = None,
     table: o.Table = None,

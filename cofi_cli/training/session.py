@@ -17,8 +17,7 @@ from cofi_cli.runs import RunDir, recorded, write_json, write_text
 from cofi_cli.runs.environment import changes_in_words, describe_environment, resumed_record
 from cofi_cli.tasks import Encoded, Task
 from cofi_cli.training.objective import Objective
-from cofi_cli.training.preflight.embedder import check_embedders, task_tokenizer
-from cofi_cli.training.preflight.run import guard_data, wide_numbers
+from cofi_cli.training.preflight.embedder import task_tokenizer
 from cofi_cli.training.processes import Processes
 from cofi_cli.training.stages.checkpoint import save_state
 from cofi_cli.training.stages.interrupts import StopFlag
@@ -31,7 +30,7 @@ from cofi_cli.training.stages.target import Target
 log = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Session:
     """An open run.
 
@@ -56,6 +55,12 @@ class Session:
     resume_command: str
     bf16_gain: float
     target: Target | None = None
+
+    @property
+    def sizes(self) -> tuple[Target, ...]:
+        """Targets of all sizes that pruning makes, the largest model first."""
+        assert self.target is not None, "pruning has a target"
+        return self.target.sizes(self.config.prune)
 
     def precision(self, *, hidden: int) -> str:
         """Return ``fp32`` or ``bf16`` for a model of this width."""
@@ -105,16 +110,12 @@ def open_session(
     """Tokenise the task, choose the device, record command, configuration and environment.
 
     Raises:
-        CofiError: too few tokens a row, too few steps, or other data than the run began with.
+        CofiError: too few tokens a row, or too few steps.
     """
-    guard_data(run, task)
-    if note := wide_numbers(task):
-        log.warning("%s", note)
     keep_compiled_products()
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     set_seed(config.seed)
-    check_embedders(config, task)
     tokenizer = task.prepared(task_tokenizer(config, task))
     splits = {name: task.encode(name, tokenizer) for name in task.splits}
     if command == "prune":

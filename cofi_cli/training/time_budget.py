@@ -200,8 +200,19 @@ def estimate(session: Session, costs: Costs, steps: Schedule) -> Estimate:
         teacher=teacher,
         outputs=len(session.imitated) / size * costs.answers if costs.keeps_answers else 0.0,
         prune=pruning + evaluations(late, costs.pruned),
-        recover=steps.recover * (costs.recover + each) + evaluations(steps.recover, costs.recover),
+        recover=sum(
+            steps.recover * (cost + each) + evaluations(steps.recover, cost)
+            for cost in _recoveries(session, costs)
+        ),
     )
+
+
+def _recoveries(session: Session, costs: Costs) -> list[float]:
+    """Return the seconds of a step of recovery, of each size: by what is kept, linear to dense."""
+    kept = [1 - goal.reduction for goal in session.sizes]
+    least = kept[-1]
+    more = max(costs.dense - costs.recover, 0.0)
+    return [costs.recover + more * (own - least) / (1 - least or 1) for own in kept]
 
 
 def fit(session: Session, costs: Costs, steps: Schedule, *, minutes: float) -> Schedule:

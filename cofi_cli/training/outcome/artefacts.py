@@ -41,8 +41,17 @@ def save_compact(
     report: dict[str, Any],
     *,
     plan: dict[str, Any] | None = None,
+    folder: Path | None = None,
 ) -> None:
-    """Write ``model/``: weights, configuration, modeling code, tokenizer, plan, model card."""
+    """Write weights, configuration, modeling code, tokenizer, plan, model card.
+
+    Args:
+        session: of the run.
+        model: compact.
+        report: for the card.
+        plan: by default that of the run.
+        folder: by default ``model/`` of the run.
+    """
     plan = plan or (read_json(session.run.plan) if session.run.plan.exists() else None)
 
     def write(temporary: Path) -> None:
@@ -55,4 +64,4 @@ def save_compact(
             (temporary / PLAN).write_text(json.dumps(plan) + "\n", encoding="utf-8")
         (temporary / "README.md").write_text(model_card(report), encoding="utf-8")
 
-    session.processes.write(lambda: write_atomic(session.run.model, write))
+    session.processes.write(lambda: write_atomic(folder or session.run.model, write))
