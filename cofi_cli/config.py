@@ -294,6 +294,8 @@ class RunConfig(Section):
     task: TaskConfig = TaskConfig()
     seed: int = Field(57, ge=0, lt=2**32)
     """As large as numpy takes it."""
+    vocab: int | Literal["auto"] | None = None
+    """Pieces that the tokenizer keeps; ``auto``: as few as hardly lengthen texts; ``None``: all."""
     teacher: TeacherConfig = TeacherConfig()
     prune: PruneConfig = PruneConfig()
     case: CaseConfig = CaseConfig()

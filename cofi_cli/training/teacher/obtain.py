@@ -32,8 +32,11 @@ log = logging.getLogger(__name__)
 
 
 def load_for_task(session: Session, name: str) -> CofiForTask:
-    """Load a dense or compact model with a head for the session's task."""
-    task = session.task
+    """Load a dense or compact model with a head for the session's task.
+
+    Its vocabulary is the session's.
+    """
+    task, name = session.task, session.vocabulary.place(name)
     seed_global(session.config.seed, "head")
     model = load_dense(
         name,
