@@ -69,7 +69,7 @@ def obtain_teacher(session: Session, times: dict[str, Any]) -> CofiForTask:
             teacher.load_state_dict(stage.best.load()["model"])
             session.save(record, {"time": used.summary()})
             save_dense_model(session, teacher, folder, source=config.model)
-    spent = load_state(record)["time"] if session.processes.exists(record) else None
+    spent = load_state(record, "time")["time"] if session.processes.exists(record) else None
     if spent is not None:
         times["teacher"] = spent
     return load_for_task(session, str(folder)).to(session.device)
