@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -121,6 +122,11 @@ class PruneConfig(Section):
     table: str | None = None
     """A latency table that was measured for the model's shape (JSON); ``None`` = it is measured
     before training."""
+    milestones: tuple[float, ...] = ()
+    """Smaller sparsities or speedups on the way to the target, ascending; each becomes a size of
+    its own, as ``--sparsity 0.6,0.8,0.95`` asks for."""
+    max_drop: float | None = Field(None, ge=0)
+    """Points of validation score that the chosen size may lose against the teacher."""
     epochs: float = Field(8, gt=0)
     """All epochs of the stage, the dense and the ramp epochs among them."""
     dense_epochs: float = Field(0, ge=0)
@@ -155,6 +161,8 @@ class PruneConfig(Section):
     freeze_embeddings: bool = True
     teacher_cache_gb: float = Field(4.0, ge=0)
     """Memory for kept teacher outputs; 0 runs the teacher at each step."""
+    teacher_disk_gb: float = Field(20.0, ge=0)
+    """Disk space for them where memory does not hold them; they are kept in bf16 then."""
 
     @model_validator(mode="before")
     @classmethod
@@ -189,9 +197,29 @@ class PruneConfig(Section):
             raise ValueError("no target is given; set sparsity, speedup or latency")
         if self.table is not None and not self.is_speed:
             raise ValueError("table is given without a speed; give both: --speedup X --table FILE")
+        self._check_milestones()
         if self.seconds == 0:
             raise ValueError("latency is 0; give a time above it, such as 5ms")
         return self
+
+    def _check_milestones(self) -> None:
+        """Refuse sizes that do not ascend, or begin below what there is."""
+        if not self.milestones:
+            return
+        target = self.sparsity if self.speedup is None else self.speedup
+        if target is None:
+            raise ValueError(
+                "latency asks for one size; sizes are asked for by sparsity or speedup"
+            )
+        sizes, least = (*self.milestones, target), 0 if self.speedup is None else 1
+        listed = ", ".join(f"{size:g}" for size in sizes)
+        if any(a >= b for a, b in pairwise(sizes)):
+            raise ValueError(
+                f"sizes {listed} do not ascend; give them from the largest model to the smallest, "
+                "such as --sparsity 0.6,0.8,0.95"
+            )
+        if sizes[0] <= least:
+            raise ValueError(f"sizes {listed} begin at {sizes[0]:g}; the first is above {least}")
 
     @model_validator(mode="after")
     def _leaves_time_at_the_target(self) -> PruneConfig:

@@ -70,6 +70,22 @@ def export(
             "without the dense model.",
         ),
     ] = False,
+    vocab: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|auto",
+            help="Keep N pieces of the tokenizer, the most used ones. auto keeps the fewest that "
+            "lengthen held-out texts by less than 2 %. Default: all.",
+        ),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Texts that --vocab is chosen by, one a line or in a column, next to the "
+            "training rows of the task.",
+        ),
+    ] = None,
     provider: Annotated[
         str,
         typer.Option(
@@ -150,6 +166,8 @@ def export(
         data=data,
         embeddings=embeddings,
         one_file=one_file,
+        vocab=vocab,
+        text=text,
     )
     if as_json:
         show_json(report)
@@ -159,7 +177,7 @@ def export(
 
 def _show(report: dict[str, Any]) -> None:
     from cofi_cli import format as text
-    from cofi_cli.report.cards.onnx import precision_name
+    from cofi_cli.report.cards.onnx import precision_name, vocabulary_in_words
     from cofi_cli.runs.export_record import graph_name
 
     rows = tuple(
@@ -180,7 +198,9 @@ def _show(report: dict[str, Any]) -> None:
             tables.append(_candidates(name, row["candidates"], report["conditions"]))
     show_tables(tables)
     picked = [f"fastest {report['picked']}"] if report["picked"] else []
-    show_lines([*report["notes"], *picked, f"folder  {report['folder']}"])
+    trimmed = report["vocabulary"]
+    words = [f"vocabulary  {vocabulary_in_words(trimmed)}"] if trimmed else []
+    show_lines([*report["notes"], *words, *picked, f"folder  {report['folder']}"])
 
 
 def _candidates(name: str, rows: list[dict[str, Any]], conditions: dict[str, Any]) -> Table:

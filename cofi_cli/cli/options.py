@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from cofi_cli.config import KIND_NAMES, TARGETS, RunConfig
-from cofi_cli.errors import CofiError, unknown
+from cofi_cli.errors import CofiError
 from cofi_cli.presets import (
     Layer,
     choose_preset,
@@ -129,8 +129,16 @@ Sparsity = Annotated[
     str | None,
     typer.Option(
         metavar="S",
-        help="Share of the prunable weights to remove: at least 0 and less than 1. Default: the "
-        "preset's, 0.95 in most.",
+        help="Share of the prunable weights to remove: at least 0 and less than 1. Several, such "
+        "as 0.6,0.8,0.95, make several sizes in one run. Default: the preset's, 0.95 in most.",
+    ),
+]
+MaxDrop = Annotated[
+    str | None,
+    typer.Option(
+        metavar="POINTS",
+        help="Choose the smallest size that loses at most so much validation score against the "
+        "teacher. Exit code 3 if none does. Default: the smallest size.",
     ),
 ]
 Teacher = Annotated[
@@ -141,7 +149,8 @@ Speedup = Annotated[
     str | None,
     typer.Option(
         metavar="X",
-        help="Times as fast as the dense model, measured in onnxruntime. Instead of --sparsity.",
+        help="Times as fast as the dense model, measured in onnxruntime. Instead of --sparsity. "
+        "Several, such as 2,4,8, make several sizes.",
         rich_help_panel=_SPEED,
     ),
 ]
@@ -309,6 +318,7 @@ KEYS = {
     "baseline": ("--baseline", "train.baseline"),
     "minutes": ("--minutes", "train.minutes"),
     "latency": ("--latency", "prune.latency"),
+    "max_drop": ("--max-drop", "prune.max_drop"),
     "provider": ("--provider", "case.provider"),
     "precision": ("--precision", "case.precision"),
     "batch": ("--batch", "case.batch"),
@@ -344,10 +354,18 @@ def flag_layers(flags: Mapping[str, Any]) -> list[Layer]:
         flag, path = KEYS[name]
         if name == "label" and isinstance(value, list) and len(value) == 1:
             value = value[0]
-        layer = parse_override(f"{path}={value}") if name not in _TEXTS else None
-        values = layer.values if layer is not None else nested(path, value)
+        values = nested(path, value) if name in _TEXTS else _read(path, str(value))
         layers.append(Layer(values, flag))
     return layers
+
+
+def _read(path: str, value: str) -> Mapping[str, Any]:
+    """Return the values of a flag; several targets are the sizes on the way to the last one."""
+    if path not in ("prune.sparsity", "prune.speedup") or "," not in value:
+        return parse_override(f"{path}={value}").values
+    *milestones, last = value.split(",")
+    first = parse_override(f"prune.milestones=[{','.join(milestones)}]").values
+    return merge(first, parse_override(f"{path}={last}").values)
 
 
 def build_config(
@@ -385,8 +403,10 @@ def build_config(
     if starts_from_teacher and (start := _student_from_teacher(layers)):
         announce(f"No MODEL: the student starts from the teacher, {start.values['model']}")
         layers.insert(0, start)
+    from cofi_cli.tasks import check_named
+
     resolved = resolve_config(layers)
-    check_task(resolved)
+    check_named(resolved.task, has_teacher=resolved.teacher.path is not None)
     check_case(top, resolved)
     return resolved
 
@@ -464,23 +484,3 @@ def _task_value(values: Mapping[str, Any], key: str) -> str | None:
     task = values.get("task")
     value = task.get(key) if isinstance(task, Mapping) else None
     return value if isinstance(value, str) else None
-
-
-def check_task(config: RunConfig) -> None:
-    """Refuse a missing or unknown task before anything is loaded or downloaded.
-
-    Raises:
-        CofiError: with the choices.
-    """
-    from cofi_cli.tasks import asks_teacher, no_teacher, task_names
-
-    name = config.task.name
-    if name is None and config.task.train is None:
-        raise CofiError(
-            f"No task given. Choices: {', '.join(task_names())}.",
-            hint="--task NAME, or your own files: --train FILE --validation FILE.",
-        )
-    if name is not None and name not in task_names():
-        raise unknown("task", name, task_names(), hint="For your own files: --train, --validation.")
-    if config.teacher.path is None and asks_teacher(config.task):
-        raise no_teacher()

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from cofi_cli.cli.console import say, show_json, show_lines, show_tables
-from cofi_cli.cli.folders import output_folder, unfinished_run
+from cofi_cli.cli.folders import free_folder, run_name, unfinished_run
 from cofi_cli.cli.latency_table import table_report
+from cofi_cli.cli.launch import agreed_folder, process_index
 from cofi_cli.cli.options import build_config
 from cofi_cli.cli.progress import make_progress
 from cofi_cli.config import RunConfig
+from cofi_cli.errors import GATE, CofiError
 from cofi_cli.format import clock
 from cofi_cli.runs import RunDir
 
@@ -46,7 +48,7 @@ def open_request(request: Request, *, announce: Callable[[str], None]) -> tuple[
     ``--resume`` are compared with that configuration when training starts.
 
     Raises:
-        CofiError: bad input, a folder that is in use, or no run to resume.
+        CofiError: bad input, or no run to resume.
     """
     output, saved = request.output, None
     if request.resume:
@@ -66,8 +68,8 @@ def open_request(request: Request, *, announce: Callable[[str], None]) -> tuple[
         starts_from_teacher=request.command == "prune",
         announce=announce,
     )
-    run = output_folder(output, config, command=request.command, resume=request.resume)
-    return config, run
+    run = RunDir(output or free_folder(run_name(config, command=request.command)))
+    return config, agreed_folder(run, config)
 
 
 def run_training(
@@ -94,6 +96,8 @@ def run_training(
             )
     finally:
         progress.close()
+    if process_index() > 0:
+        return
     write_report(run)
     if as_json:
         show_json(report)
@@ -102,6 +106,10 @@ def run_training(
     for warning in ("missed", "not_learned"):
         if report.get(warning):
             say(f"Warning: {report[warning]}")
+    if missed := (report.get("chosen") or {}).get("missed"):
+        raise CofiError(
+            missed, hint="The model is there all the same: choose with cofi pick.", exit_code=GATE
+        )
 
 
 def _stopwatch(config: RunConfig) -> Stopwatch | None:
@@ -117,9 +125,10 @@ def show_report(report: Mapping[str, Any], run: RunDir) -> None:
     """Write the report's tables, the structure and the next command to stdout."""
     from cofi_cli.format import speed_words
     from cofi_cli.report.bars import structure_lines
-    from cofi_cli.report.tables import stage_table, summary_table
+    from cofi_cli.report.tables import size_table, stage_table, summary_table
 
-    show_tables([summary_table(dict(report)), stage_table(dict(report))])
+    values = dict(report)
+    show_tables([size_table(values), summary_table(values), stage_table(values)])
     lines = []
     if report.get("structure"):
         lines += [*structure_lines(report["structure"]), ""]
@@ -166,6 +175,8 @@ def show_plan(config: RunConfig, run: RunDir, *, resume: bool, as_json: bool) ->
     finally:
         progress.close()
     plan |= {"output": str(run.root)}
+    if process_index() > 0:
+        return
     resolved = config.model_dump(mode="json")
     if as_json:
         show_json({"config": resolved, **plan})

@@ -18,15 +18,14 @@ from cofi_cli.exporting.precision.int8 import EightBits
 from cofi_cli.runs.export_record import file_digest, weights_digest
 from cofi_cli.runtime.inputs import Rows
 from cofi_cli.runtime.inspection import inspect
-from cofi_cli.runtime.statistics import share_error
+from cofi_cli.tasks.metrics.basic import SHARES, share_error
+from cofi_cli.tolerances import within
 
 if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
     from cofi_cli.tasks import Task
 
 Json = dict[str, Any]
-SHARES = ("accuracy", "exact_match")
-"""Metrics that are shares of rows, whose standard error follows from their number."""
 
 
 class Build:
@@ -42,6 +41,7 @@ class Build:
         calibration: text for static int8, ``None`` where there is none.
         tokenizer: the model's.
         wish: see :class:`~cofi_cli.exporting.graphs.choice.Wish`.
+        whole: score of ``CHOSEN`` with its whole vocabulary, where that was trimmed.
     """
 
     def __init__(
@@ -54,11 +54,13 @@ class Build:
         calibration: Rows | None,
         tokenizer: Any,
         wish: Wish,
+        whole: Json | None = None,
     ) -> None:
         self.folder, self.models, self.inputs = folder, models, rows
         self.calibration, self.wish = calibration, wish
         self.rows: dict[str, Json] = {}
         self.notes: list[str] = []
+        self._whole = whole
         self._exact: dict[str, Json] = {}
         self._shop = folder / ".candidates"
         pads_right = getattr(tokenizer, "padding_side", "right") == "right"
@@ -101,6 +103,8 @@ class Build:
             target = self.folder / f"{name}.onnx"
             shutil.copyfile(file, target)
             self._exact[name] = score = self._judge.score(target)
+            if name == CHOSEN and self._whole is not None:
+                self._hold_vocabulary(score)
             if self.wish.has_int8_rows("fp32"):
                 score = self._with_int8_rows(name, target)
             self._note(name, target, "fp32", form, score, block=block)
@@ -108,6 +112,18 @@ class Build:
         if on_gpu is not None:
             self.rows[CHOSEN]["parity_on_gpu"] = on_gpu
         self._tried(CHOSEN, [*(ranking.rows if ranking else []), *in_blocks])
+
+    def _hold_vocabulary(self, score: Json) -> None:
+        """Hold all files against the model with its whole vocabulary, the exact one first."""
+        whole = self._exact[CHOSEN] = self._whole or {}
+        most = self.wish.max_drop
+        if score and whole and not within(whole["score"] - most, score["score"]):
+            raise CofiError(
+                f"With the trimmed vocabulary the model scores {score['score']:.2f}, with the "
+                f"whole one {whole['score']:.2f}; allowed are {most:g} points less.",
+                hint="Use a larger --vocab, or allow more with --max-drop.",
+                exit_code=PARITY,
+            )
 
     def _with_int8_rows(self, name: str, file: Path) -> Json:
         """Store the tables of an fp32 file as int8 rows, in place; return its new score."""
@@ -291,7 +307,7 @@ class Build:
         if block is not None:
             row["block_tokens"] = block
         exact = self._exact[key.split("_")[0]]
-        is_exact = precision == graph.embeddings == "fp32"
+        is_exact = precision == graph.embeddings == "fp32" and self._whole is None
         if not is_exact and "score" in score and "score" in exact:
             row["drop"] = exact["score"] - score["score"]
             if score["metric"] in SHARES and score.get("rows"):

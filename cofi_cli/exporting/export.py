@@ -17,6 +17,7 @@ from cofi_cli.exporting.checkpoint import load_model, write_config
 from cofi_cli.exporting.graphs.choice import Wish
 from cofi_cli.exporting.graphs.forms import FORMS, get_form, portable_forms
 from cofi_cli.exporting.graphs.tracing import LARGEST_FILE, OPSETS, inputs_of
+from cofi_cli.exporting.vocabulary import Models, score_of, with_vocabulary
 from cofi_cli.report.cards.onnx import onnx_card
 from cofi_cli.report.report import add_section
 from cofi_cli.runs import machine, write_atomic, write_json
@@ -68,6 +69,8 @@ def export(
     data: str | None = None,
     embeddings: str = "auto",
     one_file: bool = False,
+    vocab: int | str | None = None,
+    text: str | None = None,
     tolerance: float = EXPORT,
     schedule: Schedule = SCHEDULE,
 ) -> dict[str, Any]:
@@ -100,6 +103,9 @@ def export(
             ``fp32``, in a file's own precision; ``auto``, as int8 in int8 files.
         one_file: write ``model.onnx`` alone, in the precision asked for or, with ``auto``, the
             fastest one; without the dense model.
+        vocab: number of pieces that the tokenizer keeps, or ``auto`` for the fewest that lengthen
+            held-out texts by less than 2 %; ``None`` for all.
+        text: a file of texts that the pieces are chosen by, next to the task's training rows.
         tolerance: the largest difference of a logit that passes, fp32, as a share of the largest
             logit or of 1.
         schedule: how long each candidate is timed.
@@ -160,11 +166,24 @@ def export(
         "data": data,
         "embeddings": embeddings,
         "one_file": one_file,
+        "vocab": vocab,
+        "text": text,
     }
     own = None if isinstance(task, str) else task
     most = int(min(longest, tokenizer_limit(found.models["model"])))
     named = named_task(task if isinstance(task, str) else None, data, longest=most)
-    report = _build(source, found, folder, asked=asked, task=own or named, wish=wish)
+    scored, unscored = _task_to_score_on(own or named, found)
+    with with_vocabulary(found.models, vocab=vocab, text=text, task=scored) as models:
+        report = _build(
+            source,
+            found,
+            folder,
+            asked=asked,
+            task=scored,
+            unscored=unscored,
+            wish=wish,
+            given=models,
+        )
     if found.run is not None and folder.resolve() == found.run.onnx.resolve():
         add_section(found.run, "onnx", {k: report[k] for k in ("precision", "opset", "parity")})
     return report
@@ -191,7 +210,9 @@ def _build(
     *,
     asked: dict[str, Any],
     task: Task | None,
+    unscored: str | None,
     wish: Wish,
+    given: Models,
 ) -> dict[str, Any]:
     from cofi_cli.architectures import load_config_dict, load_tokenizer, resolve, save_tokenizer
     from cofi_cli.runtime.task_labels import as_numbered
@@ -199,8 +220,7 @@ def _build(
     report: dict[str, Any] = {}
     precision = asked["precision"]
     started, here = time.perf_counter(), machine.describe_machine()
-    tokenizer = load_tokenizer(found.models["model"])
-    task, unscored = _task_to_score_on(task, found)
+    tokenizer = load_tokenizer(given.places["model"])
     if unscored is not None and asked["max_drop"] is not None and precision != "fp32":
         raise CofiError(
             f"max_drop is {wish.max_drop:g}, and there is nothing to score on: {unscored}.",
@@ -213,7 +233,7 @@ def _build(
     def write(temporary: Path) -> None:
         temporary.mkdir(parents=True)
         models, without = _that_fit(
-            {"model": found.models["model"]} if asked["one_file"] else found.models
+            {"model": given.places["model"]} if asked["one_file"] else given.places
         )
         scored = None
         if task is not None:
@@ -221,6 +241,10 @@ def _build(
             if unscored is None:
                 config = load_config_dict(resolve(found.models["model"]))
                 scored = as_numbered(task, config, "the model")
+        whole = None
+        if scored is not None and given.vocabulary is not None:
+            place = found.models["model"]
+            whole = score_of(place, task=scored, conditions=wish.conditions)
         with Build(
             temporary,
             models,
@@ -233,6 +257,7 @@ def _build(
             ),
             tokenizer=tokenizer,
             wish=wish,
+            whole=whole,
         ) as build:
             build.notes += [f"{name}.onnx is left out: {why}." for name, why in without.items()]
             if wish.graph == "auto" and (note := busy_note()):
@@ -243,7 +268,7 @@ def _build(
             for smaller in wanted:
                 _add(build, smaller, is_asked_for=precision == smaller)
         save_tokenizer(tokenizer, temporary)
-        write_config(found.models["model"], temporary)
+        write_config(given.places["model"], temporary)
         proofs = [row["parity"] for row in build.rows.values() if row["precision"] == "fp32"]
         picked, timed = build.pick() if precision == "auto" else (None, [])
         if asked["one_file"]:
@@ -252,6 +277,9 @@ def _build(
             others = found.models.keys() - models.keys()
             without |= dict.fromkeys(sorted(others), "one file was asked for")
         rows = build.rows
+        for key, row in rows.items():
+            place = found.models[key.split("_")[0]]
+            row |= {"source": place, "weights_sha256": weights_digest(place)}
         report.update(
             {
                 "source": str(source),
@@ -259,6 +287,7 @@ def _build(
                 "folder": str(folder),
                 "precision": precision,
                 "graph": rows["model"]["form"],
+                "vocabulary": given.vocabulary,
                 "picked": picked,
                 "candidates": timed,
                 "left_out": without,

@@ -19,6 +19,7 @@ from cofi_cli.report.tables import (
     change_table,
     gate_table,
     score_table,
+    size_table,
     stage_table,
     summary_table,
 )
@@ -56,6 +57,9 @@ def render_report(
     if report.get("note"):
         parts.append(str(report["note"]))
     parts.append(summary_table(report, bench).markdown())
+    if missed := get(report, "chosen.missed"):
+        parts.append(f"**Warning:** {missed}")
+    parts += _section("Sizes", _table(size_table(report)))
     if report.get("latency_target"):
         parts += _section("Speed", f"- Speed: {speed_words(report['latency_target'])}.")
     parts += _section("Sparsity", _sparsity(report, export))

@@ -22,6 +22,8 @@ _PACKAGES = (
     "numpy",
     "datasets",
 )
+_OWN = ("python", "cpu", "threads", "device", "gpu", "processes")
+"""What else a result depends on."""
 
 
 def describe_environment(
@@ -36,7 +38,7 @@ def describe_environment(
         "cpu": cpu_name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "device": str(device),
+        "device": device.type,
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "seed": config.seed,
         "data": data,
@@ -74,5 +76,5 @@ def changes_in_words(before: Mapping[str, Any], now: Mapping[str, Any]) -> str |
 
 def _flat(env: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that a result depends on, packages among them by name."""
-    own = {name: env[name] for name in ("python", "cpu", "threads", "device", "gpu") if name in env}
+    own = {name: env[name] for name in _OWN if name in env}
     return {**own, **env.get("packages", {})}

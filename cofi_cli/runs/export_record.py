@@ -32,6 +32,8 @@ DEFAULTS: dict[str, Any] = {
     "data": None,
     "embeddings": "auto",
     "one_file": False,
+    "vocab": None,
+    "text": None,
 }
 """What an export is asked for where nothing is said, as export.json holds it."""
 _WRITTEN = {EXPORT_JSON, "README.md", "config.json"} | {

@@ -10,28 +10,40 @@ from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs.atomic import read_json
 
 RUNS = Path("runs")
+SIZES = "sizes"
 
 
 class RunDir:
-    """One run's folder. Knows names, not contents."""
+    """One run's folder. Knows names, not contents.
+
+    A size of a run has a folder that is a run of its own; its teacher is the run's.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
+        place = self.root.absolute()
+        is_size = place.parent.name == SIZES and (place.parents[1] / "config.yaml").exists()
+        home = self.root / ".." / ".." if is_size else self.root
         self.config = self.root / "config.yaml"
         self.env = self.root / "env.json"
         self.metrics = self.root / "metrics.jsonl"
-        self.teacher = self.root / "teacher"
+        self.teacher = home / "teacher"
         self.checkpoints = self.root / "checkpoints"
         self.plan = self.root / "plan.json"
         self.latency_table = self.root / "latency_table.json"
         self.model = self.root / "model"
-        self.answers = self.root / "teacher_answers.npz"
+        self.answers = home / "teacher_answers.npz"
+        self.sizes = self.root / SIZES
         self.onnx = self.root / "onnx"
         self.bench = self.root / "bench.json"
         self.report_json = self.root / "report.json"
         self.report_md = self.root / "report.md"
         self.structure = self.root / "structure.svg"
         self.lock = self.root / ".lock"
+
+    def size(self, name: str) -> RunDir:
+        """Return the folder of one of several sizes."""
+        return RunDir(self.sizes / name)
 
     @property
     def is_finished(self) -> bool:
@@ -42,6 +54,17 @@ class RunDir:
     def exists(self) -> bool:
         """Whether this folder holds a run, finished or not."""
         return self.config.exists()
+
+    def check_folder(self) -> None:
+        """Refuse a file in the place of the folder.
+
+        Raises:
+            CofiError: naming it.
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise CofiError(
+                f"{self.root} is a file; a run needs a folder.", hint="Choose another -o."
+            )
 
     @property
     def is_foreign(self) -> bool:

@@ -32,8 +32,16 @@ LOWER = {"pruning", "tasks", "architectures", "modeling"}
 ALLOWED: dict[str, set[str]] = {
     "cli": {"training", "exporting", "benchmarking", "report", "report.cards", "runtime", "presets"}
     | LOWER,
-    "training": {"report.cards", *LOWER},  # a folder is written with its card
-    "exporting": {"runtime", "tasks", "architectures", "modeling", "report.cards"},
+    "training": {"report.cards", "vocabulary", *LOWER},  # a folder is written with its card
+    "exporting": {
+        "runtime",
+        "tasks",
+        "architectures",
+        "modeling",
+        "report.cards",
+        "vocabulary",
+    },
+    "vocabulary": {"tasks", "architectures", "modeling"},
     # pruning: a latency table is what a pruned model costs.
     "benchmarking": {"runtime", "tasks", "architectures", "modeling", "pruning"},
     "runtime": {

@@ -49,6 +49,7 @@ def onnx_card(report: dict[str, Any], *, head: str, is_portable: bool) -> str:
         outputs=outputs,
         names=_listed(report["inputs"]),
         padding=_padding(report),
+        vocabulary=_vocabulary(report),
         code=code.rstrip(),
     )
 
@@ -67,6 +68,21 @@ def precision_name(row: dict[str, Any]) -> str:
     ]
     words = "; ".join(filter(None, details))
     return f"{row['precision']} ({words})" if words else str(row["precision"])
+
+
+def vocabulary_in_words(trimmed: dict[str, Any]) -> str:
+    """Say what a trimmed vocabulary does to text."""
+    seen = trimmed["held_out"]
+    return (
+        f"{trimmed['pieces']} of {trimmed['before']} pieces. Of {seen['texts']} held-out texts "
+        f"{seen['changed']:.1%} split otherwise; they have {seen['growth']:.1%} more tokens, "
+        f"{seen['unknown']} of them unknown ({seen['unknown_before']} before)."
+    )
+
+
+def _vocabulary(report: dict[str, Any]) -> str:
+    trimmed = report.get("vocabulary")
+    return f"\nThe vocabulary is trimmed: {vocabulary_in_words(trimmed)}" if trimmed else ""
 
 
 def _padding(report: dict[str, Any]) -> str:

@@ -28,10 +28,11 @@ def save_dense_model(session: Session, model: CofiForTask, folder: Path, *, sour
     """Write a dense model as an ordinary checkpoint with its tokenizer, whole or not at all."""
 
     def write(temporary: Path) -> None:
+        transformers_logging.disable_progress_bar()
         save_dense(model, temporary, source=source)
         save_tokenizer(session.tokenizer, temporary)
 
-    write_atomic(folder, write)
+    session.processes.write(lambda: write_atomic(folder, write))
 
 
 def save_compact(
@@ -40,8 +41,17 @@ def save_compact(
     report: dict[str, Any],
     *,
     plan: dict[str, Any] | None = None,
+    folder: Path | None = None,
 ) -> None:
-    """Write ``model/``: weights, configuration, modeling code, tokenizer, plan, model card."""
+    """Write weights, configuration, modeling code, tokenizer, plan, model card.
+
+    Args:
+        session: of the run.
+        model: compact.
+        report: for the card.
+        plan: by default that of the run.
+        folder: by default ``model/`` of the run.
+    """
     plan = plan or (read_json(session.run.plan) if session.run.plan.exists() else None)
 
     def write(temporary: Path) -> None:
@@ -54,4 +64,4 @@ def save_compact(
             (temporary / PLAN).write_text(json.dumps(plan) + "\n", encoding="utf-8")
         (temporary / "README.md").write_text(model_card(report), encoding="utf-8")
 
-    write_atomic(session.run.model, write)
+    session.processes.write(lambda: write_atomic(folder or session.run.model, write))

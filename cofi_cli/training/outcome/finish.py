@@ -7,30 +7,37 @@ from typing import Any
 from cofi_cli.config import RunConfig
 from cofi_cli.runs import RunDir, read_json, write_json
 from cofi_cli.runs.swap import remove
+from cofi_cli.training.processes import Processes
+from cofi_cli.training.session import Session
 from cofi_cli.training.stages.progress import Progress
 
 
-def finish(config: RunConfig, run: RunDir, report: dict[str, Any]) -> dict[str, Any]:
+def finish(session: Session, report: dict[str, Any]) -> dict[str, Any]:
     """Write report.json, with which a run is finished, and let its checkpoints go."""
-    write_json(run.report_json, report)
-    _clear(config, run)
+
+    def write() -> None:
+        write_json(session.run.report_json, report)
+        _clear(session.config, session.run)
+
+    session.processes.wait()  # for those that still read checkpoints
+    session.processes.write(write)
     return report
 
 
 def finished_report(
-    config: RunConfig, run: RunDir, progress: Progress | None
+    config: RunConfig, run: RunDir, progress: Progress | None, processes: Processes
 ) -> dict[str, Any] | None:
     """Return the report of a run that has finished, as it is; ``None`` for any other run.
 
     Raises:
         CofiError: it cannot be read (exit code 6).
     """
-    if not run.is_finished:
+    if not processes.from_main(run.is_finished):
         return None
     report: dict[str, Any] = read_json(run.report_json)
-    if progress is not None:
+    if progress is not None and processes.is_main:
         progress.message(f"{run.root} is finished: nothing is left to train.")
-    _clear(config, run)  # a run that was killed while it did so
+    processes.write(lambda: _clear(config, run))  # for a run that was killed while it did so
     return report
 
 
