@@ -20,16 +20,24 @@ GENERALISES = 3.0
 """Points by which agreement on rows not trained on may stay behind that on training rows."""
 
 
-def agreement(session: Session, teacher: CofiForTask, model: CofiForTask) -> dict[str, float]:
-    """Return how often a model answers as its teacher, in points.
+def advise(
+    session: Session, teacher: CofiForTask, model: CofiForTask, *, lost: float
+) -> str | None:
+    """Return what would help a pruned model, or ``None`` where little was lost.
 
-    Returns:
-        ``train`` and ``validation``: evenly spaced rows of each split, :data:`ROWS` at most.
+    Args:
+        session: of the run.
+        teacher, model: that answer evenly spaced rows of the training and the validation split,
+            :data:`ROWS` of each at most.
+        lost: points of the headline metric below the teacher, on the validation rows.
     """
-    return {
-        name: 100 * session.task.kind.agree(*(_answers(session, m, name) for m in (model, teacher)))
+    if lost < LOST:
+        return None
+    train, validation = (
+        100 * session.task.kind.agree(*(_answers(session, m, name) for m in (model, teacher)))
         for name in ("train", "validation")
-    }
+    )
+    return advice(lost=lost, train=train, validation=validation)
 
 
 def _answers(session: Session, model: CofiForTask, split: str) -> NDArray[Any] | Ragged:
@@ -42,18 +50,12 @@ def _answers(session: Session, model: CofiForTask, split: str) -> NDArray[Any] |
         batch_size=session.config.train.eval_batch_size,
         pad_id=session.pad_id,
         device=session.device,
+        processes=session.processes,
     )
 
 
-def advice(*, lost: float, train: float, validation: float) -> str | None:
-    """Return what would help, or ``None`` where little was lost.
-
-    Args:
-        lost: points of the headline metric below the teacher, on the validation rows.
-        train, validation: agreement with the teacher, in points.
-    """
-    if lost < LOST:
-        return None
+def advice(*, lost: float, train: float, validation: float) -> str:
+    """Return what would help a model that lost points and agrees with its teacher so often."""
     if train - validation > GENERALISES:
         return (
             f"The model is {lost:.1f} points below its teacher. It answers like its teacher on "
