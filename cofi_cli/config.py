@@ -282,7 +282,7 @@ class TrainConfig(Section):
     """Also train word vectors alone, without an encoder, and state their scores in the report."""
     minutes: float | None = Field(None, gt=0)
     """Time of the whole run; the epochs of pruning and recovery are then scaled to fit into it."""
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(None, ge=1, le=4096)
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
@@ -294,6 +294,8 @@ class RunConfig(Section):
     task: TaskConfig = TaskConfig()
     seed: int = Field(57, ge=0, lt=2**32)
     """As large as numpy takes it."""
+    vocab: int | Literal["auto"] | None = None
+    """Pieces that the tokenizer keeps; ``auto``: as few as hardly lengthen texts; ``None``: all."""
     teacher: TeacherConfig = TeacherConfig()
     prune: PruneConfig = PruneConfig()
     case: CaseConfig = CaseConfig()

@@ -30,6 +30,7 @@ def finetune(
     unlabelled: o.Unlabelled = None,
     max_length: o.MaxLength = None,
     seed: o.Seed = None,
+    vocab: o.Vocab = None,
     train_precision: o.TrainPrecision = None,
     threads: o.Threads = None,
     keep_checkpoints: o.KeepCheckpoints = None,

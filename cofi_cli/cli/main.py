@@ -23,7 +23,7 @@ from cofi_cli.errors import INTERRUPTED, OK, UNEXPECTED, UNREACHABLE, USAGE, Cof
 from cofi_cli.runs import FULL, FULL_HINT
 
 _PLACES = (
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR),
+    *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR),
     *(errno.ENAMETOOLONG, errno.ELOOP, errno.EIO),
 )
 """Errors of the file system about a place; none of them is a bug of cofi."""

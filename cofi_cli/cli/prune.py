@@ -42,6 +42,7 @@ def prune(
     minutes: o.Minutes = None,
     baseline: o.Baseline = None,
     seed: o.Seed = None,
+    vocab: o.Vocab = None,
     train_precision: o.TrainPrecision = None,
     threads: o.Threads = None,
     keep_checkpoints: o.KeepCheckpoints = None,

@@ -125,7 +125,7 @@ def _stopwatch(config: RunConfig) -> Stopwatch | None:
 
 def show_report(report: Mapping[str, Any], run: RunDir) -> None:
     """Write the report's tables, the structure and the next command to stdout."""
-    from cofi_cli.format import speed_words
+    from cofi_cli.format import speed_words, vocabulary_words
     from cofi_cli.report.bars import structure_lines
     from cofi_cli.report.tables import size_table, stage_table, summary_table
 
@@ -139,6 +139,8 @@ def show_report(report: Mapping[str, Any], run: RunDir) -> None:
     lines += [f"model   {run.model}", f"report  {run.report_md}"]
     if run.structure.exists():
         lines.append(f"picture {run.structure}")
+    if trimmed := report.get("vocabulary"):
+        lines.append(f"pieces  {vocabulary_words(trimmed)}")
     if target := report.get("latency_target"):
         lines.append(f"speed   {speed_words(target)}")
     root = shlex.quote(str(run.root))

@@ -89,6 +89,7 @@ def write_report(run: RunDir) -> None:
     Raises:
         CofiError: there is no report.json, or it is broken (exit code 6).
     """
+    run.refuse_links()
     _draw(run, _read_report(run), current_bench(run))
 
 

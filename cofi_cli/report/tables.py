@@ -151,13 +151,23 @@ def score_table(bench: Json) -> Table:
                 model["name"],
                 text.metric(score),
                 text.number(score.get("score")),
-                text.size(model.get("bytes")),
+                text.size(model.get("shipped_bytes")),
+                text.size(model.get("download_bytes")),
                 text.size(model.get("peak_rss_bytes")),
                 text.number(model.get("load_seconds"), 2),
                 text.number(model.get("cold_start_seconds"), 2),
             )
         )
-    columns = ("model", "metric", "score", "file", "peak memory", "load s", "cold start s")
+    columns = (
+        "model",
+        "metric",
+        "score",
+        "size",
+        "download",
+        "peak memory",
+        "load s",
+        "cold start s",
+    )
     return Table("Models", columns, tuple(rows))
 
 

@@ -39,6 +39,7 @@ class RunDir:
         self.report_json = self.root / "report.json"
         self.report_md = self.root / "report.md"
         self.structure = self.root / "structure.svg"
+        self.latency = self.root / "latency.svg"
         self.lock = self.root / ".lock"
 
     def size(self, name: str) -> RunDir:
@@ -72,6 +73,22 @@ class RunDir:
         if self.exists or not self.root.is_dir():
             return False
         return any(path != self.lock for path in self.root.iterdir())
+
+    def refuse_links(self) -> None:
+        """Refuse to write through a link of a run that somebody handed over.
+
+        Raises:
+            CofiError: an artefact is a link that leaves the run's folder (exit code 6).
+        """
+        home = self.root.resolve()
+        for path in vars(self).values():
+            if path.is_symlink() and not path.resolve().is_relative_to(home):
+                raise CofiError(
+                    f"{path} is a link to {path.resolve()}, outside of the run; nothing is "
+                    "written through it.",
+                    hint="Put what it leads to in its place, or remove it.",
+                    exit_code=UNREACHABLE,
+                )
 
     @staticmethod
     def latest(runs: Path = RUNS) -> RunDir:

@@ -16,7 +16,7 @@ from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.outcome.masked_vs_compact import assert_parity
 from cofi_cli.training.outcome.summary import Pruned
 from cofi_cli.training.session import Session
-from cofi_cli.training.stages.checkpoint import load_state
+from cofi_cli.training.stages.checkpoint import load_state, reading_state
 from cofi_cli.training.stages.loop import has_begun, run_stage
 from cofi_cli.training.stages.prune import PruneStage
 from cofi_cli.training.stages.recover import RecoverStage
@@ -52,7 +52,7 @@ def pruned_sizes(
                 result = stage.result(goal)
                 state = _compacted(session, stage, student, goal, result, stopwatch)
                 session.save(file, state | {"time": used.summary()})
-    return [_loaded(student, goal, load_state(file), times) for goal, file in files.items()]
+    return [_loaded(student, goal, file, times) for goal, file in files.items()]
 
 
 def _file(session: Session, what: str, goal: Target) -> Path:
@@ -85,21 +85,23 @@ def _compacted(
     return state
 
 
-def _loaded(student: CofiForTask, goal: Target, state: dict[str, Any], times: Times) -> Pruned:
-    times["prune"] = state["time"]
-    plan = PrunePlan(**state["plan"])
-    small = compact(student, plan)
-    small.load_state_dict(state["compact"])
-    return Pruned(
-        goal=goal,
-        model=small,
-        plan=plan,
-        layer_map=state["layer_map"],
-        expected=state["expected"],
-        measured=state["measured"],
-        parity=state["parity"],
-        score=state["score"],
-    )
+def _loaded(student: CofiForTask, goal: Target, file: Path, times: Times) -> Pruned:
+    state = load_state(file)
+    with reading_state(file):
+        times["prune"] = state["time"]
+        plan = PrunePlan(**state["plan"])
+        small = compact(student, plan)
+        small.load_state_dict(state["compact"])
+        return Pruned(
+            goal=goal,
+            model=small,
+            plan=plan,
+            layer_map=state["layer_map"],
+            expected=state["expected"],
+            measured=state["measured"],
+            parity=state["parity"],
+            score=state["score"],
+        )
 
 
 def _fitted(
@@ -154,8 +156,9 @@ def recover_size(
         used.extra["teacher_seconds"] = spent
         best = stage.best.load()
         session.save(path, {"model": best["model"], "time": used.summary()})
-    state = load_state(path)
+    state = load_state(path, "time", "model")
     times[name] = state["time"]
-    model.load_state_dict(state["model"])
+    with reading_state(path):
+        model.load_state_dict(state["model"])
     model.eval()
     return model

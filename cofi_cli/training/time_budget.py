@@ -21,7 +21,7 @@ from cofi_cli.tasks import Encoded
 from cofi_cli.training.distiller import uses_layers
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.batch import make_batch
-from cofi_cli.training.stages.checkpoint import load_state
+from cofi_cli.training.stages.checkpoint import load_state, reading_state
 from cofi_cli.training.stages.dense import DenseStage
 from cofi_cli.training.stages.prune import PruneStage
 from cofi_cli.training.stages.recover import RecoverStage
@@ -240,7 +240,9 @@ def obtain_schedule(session: Session) -> Schedule:
             steps = fit(session, costs, steps, minutes=config.train.minutes)
         session.progress.message(in_words(estimate(session, costs, steps)))
         session.save(path, {"steps": steps.as_dict(), "costs": costs.as_dict()})
-    return Schedule(**load_state(path)["steps"])
+    steps = load_state(path, "steps")["steps"]
+    with reading_state(path):
+        return Schedule(**steps)
 
 
 def in_words(found: Estimate) -> str:

@@ -65,6 +65,7 @@ def _header(session: Session) -> dict[str, Any]:
         "metric": session.task.headline,
         "note": session.task.note,
         "seed": session.config.seed,
+        "vocabulary": session.vocabulary.facts,
     }
 
 
