@@ -6,8 +6,8 @@
 FOLDER of data holds ``sst2_sentences`` (and ``mrpc``, ``squad_v1.1``), as for benchmarks/quality.
 The first form makes a family of speeds for each precision and batch, exports each size and times it
 in turn with its dense model. The second prunes to a share of the weights, measures the speed that
-this gives, asks for that speed, and compares the scores over seeds. What is there is not made again:
-an interrupted call goes on. Writes results.json and results.md beside this file.
+this gives, asks for that speed, and compares the scores over seeds. What is there is not made
+again: an interrupted call goes on. Writes results.json and results.md beside this file.
 """
 
 from __future__ import annotations
