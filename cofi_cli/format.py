@@ -160,3 +160,13 @@ def case_words(setting: Mapping[str, Any]) -> str:
         f"{setting['provider']}, {setting['precision']}, batch {setting['batch']}, {tokens}"
         f"{threads}"
     )
+
+
+def vocabulary_words(trimmed: dict[str, Any]) -> str:
+    """Say what a trimmed vocabulary does to text."""
+    seen = trimmed["held_out"]
+    return (
+        f"{trimmed['pieces']} of {trimmed['before']} pieces. Of {seen['texts']} held-out texts "
+        f"{seen['changed']:.1%} split otherwise; they have {seen['growth']:.1%} more tokens, "
+        f"{seen['unknown']} of them unknown ({seen['unknown_before']} before)."
+    )

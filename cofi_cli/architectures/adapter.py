@@ -36,6 +36,22 @@ def _apply(source: str, target: str, key: str) -> str | None:
     return target.format(*numbers) + parameter
 
 
+_LARGEST = 1_000_000
+"""Beyond any layer, head or width of a model that a machine holds."""
+
+
+def _size(config: Mapping[str, Any], key: str) -> int:
+    """Return a size that a configuration states.
+
+    Raises:
+        KeyError, ValueError: it does not, or it states no size.
+    """
+    value = config[key]
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _LARGEST:
+        raise ValueError(f"{key} is {value!r}, not a whole number from 1 to {_LARGEST:,}")
+    return value
+
+
 @dataclass(frozen=True)
 class Stack:
     """Several of our modules, equal in shape, that a checkpoint holds as one, row above row."""
@@ -171,10 +187,16 @@ class Adapter:
         return renamed
 
     def config_to_ours(self, theirs: Mapping[str, Any], head: str = "sequence") -> dict[str, Any]:
-        """Return the arguments of a dense :class:`CofiConfig`."""
+        """Return the arguments of a dense :class:`CofiConfig`.
+
+        Raises:
+            KeyError, ValueError: a size is missing, or is none.
+        """
         theirs = {**self.defaults, **theirs}
         ours = {own: theirs[their] for own, their in self.config.items() if their in theirs}
-        layers, heads, hidden, ffn = (theirs[key] for key in self.sizes)
+        layers, heads, hidden, ffn = (_size(theirs, key) for key in self.sizes)
+        if hidden % heads:
+            raise ValueError(f"{self.sizes[2]} {hidden} is no multiple of {heads} heads")
         return ours | {
             "source_model_type": self.model_type,
             "hidden_size": hidden,

@@ -133,6 +133,8 @@ def bench(
         provider=provider,
         torch=torch if torch is not None or torch_serves(provider) else False,
     )
+    if found.run is not None:
+        found.run.refuse_links()
     if seq_len is None:
         cases = cross(batch, (usual_length(found.models),))
     check_lengths(found.models, cases)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from cofi_cli.benchmarking.targets import Targets
@@ -129,10 +131,29 @@ def unmeasured_rows(cases: Sequence[Case], timed: Timed) -> list[Row]:
 
 
 def content_row(model: Model) -> Row:
-    """Return the size of a model's files, and their sha256 or that of a checkpoint's weights."""
+    """Return sizes of a model, and the sha256 of its files or of a checkpoint's weights.
+
+    ``bytes`` counts its own files, ``shipped_bytes`` also tokenizer and configuration, and
+    ``download_bytes`` the same compressed.
+    """
     is_file = model.runtime == "onnxruntime"
     digest = files_digest(model.files) if is_file else weights_digest(str(model.path))
-    return {"bytes": model.bytes, "sha256": digest}
+    shipped = [(file.stat().st_size, _compressed(file)) for file in model.shipped]
+    return {
+        "bytes": model.bytes,
+        "shipped_bytes": sum(size for size, _ in shipped),
+        "download_bytes": sum(size for _, size in shipped),
+        "sha256": digest,
+    }
+
+
+def _compressed(file: Path) -> int:
+    """Return the bytes of a file after deflate at its fastest level, as a download has them."""
+    packer, size = zlib.compressobj(level=1), 0
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            size += len(packer.compress(block))
+    return size + len(packer.flush())
 
 
 def model_row(worker: WorkerClient, model: Model, first_run: float, content: Row) -> Row:

@@ -177,7 +177,7 @@ def export(
 
 def _show(report: dict[str, Any]) -> None:
     from cofi_cli import format as text
-    from cofi_cli.report.cards.onnx import precision_name, vocabulary_in_words
+    from cofi_cli.report.cards.onnx import precision_name
     from cofi_cli.runs.export_record import graph_name
 
     rows = tuple(
@@ -199,7 +199,7 @@ def _show(report: dict[str, Any]) -> None:
     show_tables(tables)
     picked = [f"fastest {report['picked']}"] if report["picked"] else []
     trimmed = report["vocabulary"]
-    words = [f"vocabulary  {vocabulary_in_words(trimmed)}"] if trimmed else []
+    words = [f"vocabulary  {text.vocabulary_words(trimmed)}"] if trimmed else []
     show_lines([*report["notes"], *words, *picked, f"folder  {report['folder']}"])
 
 

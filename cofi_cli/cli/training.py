@@ -17,6 +17,7 @@ from cofi_cli.cli.launch import agreed_folder, process_index
 from cofi_cli.cli.options import build_config
 from cofi_cli.cli.progress import make_progress
 from cofi_cli.config import RunConfig
+from cofi_cli.errors import GATE, CofiError
 from cofi_cli.format import clock
 from cofi_cli.runs import RunDir
 
@@ -105,6 +106,12 @@ def run_training(
     for warning in ("missed", "not_learned"):
         if report.get(warning):
             say(f"Warning: {report[warning]}")
+    if report.get("advice"):
+        say(report["advice"])
+    if missed := (report.get("chosen") or {}).get("missed"):
+        raise CofiError(
+            missed, hint="The model is there all the same: choose with cofi pick.", exit_code=GATE
+        )
 
 
 def _stopwatch(config: RunConfig) -> Stopwatch | None:
@@ -118,11 +125,12 @@ def _stopwatch(config: RunConfig) -> Stopwatch | None:
 
 def show_report(report: Mapping[str, Any], run: RunDir) -> None:
     """Write the report's tables, the structure and the next command to stdout."""
-    from cofi_cli.format import speed_words
+    from cofi_cli.format import speed_words, vocabulary_words
     from cofi_cli.report.bars import structure_lines
-    from cofi_cli.report.tables import stage_table, summary_table
+    from cofi_cli.report.tables import size_table, stage_table, summary_table
 
-    show_tables([summary_table(dict(report)), stage_table(dict(report))])
+    values = dict(report)
+    show_tables([size_table(values), summary_table(values), stage_table(values)])
     lines = []
     if report.get("structure"):
         lines += [*structure_lines(report["structure"]), ""]
@@ -131,6 +139,8 @@ def show_report(report: Mapping[str, Any], run: RunDir) -> None:
     lines += [f"model   {run.model}", f"report  {run.report_md}"]
     if run.structure.exists():
         lines.append(f"picture {run.structure}")
+    if trimmed := report.get("vocabulary"):
+        lines.append(f"pieces  {vocabulary_words(trimmed)}")
     if target := report.get("latency_target"):
         lines.append(f"speed   {speed_words(target)}")
     root = shlex.quote(str(run.root))

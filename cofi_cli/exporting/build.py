@@ -18,7 +18,7 @@ from cofi_cli.exporting.precision.int8 import EightBits
 from cofi_cli.runs.export_record import file_digest, weights_digest
 from cofi_cli.runtime.inputs import Rows
 from cofi_cli.runtime.inspection import inspect
-from cofi_cli.runtime.statistics import share_error
+from cofi_cli.tasks.metrics.basic import SHARES, share_error
 from cofi_cli.tolerances import within
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from cofi_cli.tasks import Task
 
 Json = dict[str, Any]
-SHARES = ("accuracy", "exact_match")
-"""Metrics that are shares of rows, whose standard error follows from their number."""
 
 
 class Build:

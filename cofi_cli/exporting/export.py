@@ -150,6 +150,8 @@ def export(
     _check_arguments(wish)
     found = find_source(source)
     folder = _output(found, output)
+    if found.run is not None:
+        found.run.refuse_links()
     longest = longest_input(found.models["model"])
     wish = _fitted(wish, longest, is_asked_for=seq_len is not None)
     asked = {

@@ -19,6 +19,7 @@ from cofi_cli.report.tables import (
     change_table,
     gate_table,
     score_table,
+    size_table,
     stage_table,
     summary_table,
 )
@@ -53,9 +54,14 @@ def render_report(
     for warning in ("missed", "not_learned"):
         if report.get(warning):
             parts.append(f"**Warning:** {report[warning]}")
+    if report.get("advice"):
+        parts.append(str(report["advice"]))
     if report.get("note"):
         parts.append(str(report["note"]))
     parts.append(summary_table(report, bench).markdown())
+    if missed := get(report, "chosen.missed"):
+        parts.append(f"**Warning:** {missed}")
+    parts += _section("Sizes", _table(size_table(report)))
     if report.get("latency_target"):
         parts += _section("Speed", f"- Speed: {speed_words(report['latency_target'])}.")
     parts += _section("Sparsity", _sparsity(report, export))
@@ -83,6 +89,7 @@ def write_report(run: RunDir) -> None:
     Raises:
         CofiError: there is no report.json, or it is broken (exit code 6).
     """
+    run.refuse_links()
     _draw(run, _read_report(run), current_bench(run))
 
 

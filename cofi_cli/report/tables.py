@@ -37,6 +37,52 @@ def summary_table(report: Json, bench: Json | None = None) -> Table:
     )
 
 
+def size_table(report: Json) -> Table:
+    """Score against size and speed, a row for each size of a run; empty where there is one."""
+    rows = report.get("sizes") or []
+    chosen = get(report, "chosen.name")
+    has_speed = any("expected_speedup" in row for row in rows)
+    has_error = any("standard_error" in row for row in rows)
+    teacher = report.get("teacher") or {}
+    cells = [
+        (
+            "teacher",
+            text.number(teacher.get("score")),
+            text.MISSING,
+            *([text.MISSING] * has_error),
+            text.count(teacher.get("encoder_params")),
+            *(["1", text.MISSING] if has_speed else []),
+            "",
+        )
+    ]
+    cells += [
+        (
+            row["name"],
+            text.number(row["score"]),
+            text.number(row["drop"]),
+            *([text.number(row.get("standard_error"))] if has_error else []),
+            text.count(row["encoder_params"]),
+            *(
+                [text.number(row.get(f"{how}_speedup")) for how in ("expected", "measured")]
+                if has_speed
+                else []
+            ),
+            "chosen" if row["name"] == chosen else "",
+        )
+        for row in rows
+    ]
+    columns = (
+        "size",
+        str(report.get("metric") or "score"),
+        "drop",
+        *(["standard error"] if has_error else []),
+        "encoder weights",
+        *(["speedup expected", "measured"] if has_speed else []),
+        "",
+    )
+    return Table("Sizes", columns, tuple(cells) if rows else ())
+
+
 def stage_table(report: Json) -> Table:
     """Time and speed of each stage."""
     rows = [
@@ -105,13 +151,23 @@ def score_table(bench: Json) -> Table:
                 model["name"],
                 text.metric(score),
                 text.number(score.get("score")),
-                text.size(model.get("bytes")),
+                text.size(model.get("shipped_bytes")),
+                text.size(model.get("download_bytes")),
                 text.size(model.get("peak_rss_bytes")),
                 text.number(model.get("load_seconds"), 2),
                 text.number(model.get("cold_start_seconds"), 2),
             )
         )
-    columns = ("model", "metric", "score", "file", "peak memory", "load s", "cold start s")
+    columns = (
+        "model",
+        "metric",
+        "score",
+        "size",
+        "download",
+        "peak memory",
+        "load s",
+        "cold start s",
+    )
     return Table("Models", columns, tuple(rows))
 
 

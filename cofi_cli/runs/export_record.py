@@ -41,7 +41,7 @@ _WRITTEN = {EXPORT_JSON, "README.md", "config.json"} | {
     for model in ("model", "dense")
     for precision in ("", "_int8", "_fp16")
 }
-_TOKENIZER = {
+TOKENIZER = {
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -135,7 +135,7 @@ def foreign_files(folder: Path) -> list[str]:
     values, rows = {}, {}
     with suppress(CofiError):
         values, rows = _read(folder / EXPORT_JSON), read_rows(folder)
-    named = values.get("files", _TOKENIZER) if isinstance(values, dict) else ()
+    named = values.get("files", TOKENIZER) if isinstance(values, dict) else ()
     own = {*_WRITTEN, *named, *(row["file"] for row in rows.values())}
     return sorted(path.name for path in folder.iterdir() if path.name not in own)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from cofi_cli.runs.export_record import TOKENIZER
 from cofi_cli.runtime.inspection import Graph
 
 logger = logging.getLogger(__name__)
@@ -70,3 +71,9 @@ class Model:
     def bytes(self) -> int:
         """Size of all files."""
         return sum(file.stat().st_size for file in self.files)
+
+    @property
+    def shipped(self) -> list[Path]:
+        """What a program needs to run it: its files, and tokenizer and configuration beside it."""
+        beside = (self.tokenizer / name for name in ("config.json", *sorted(TOKENIZER)))
+        return [*self.files, *(file for file in beside if file.is_file())]

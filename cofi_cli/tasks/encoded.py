@@ -80,6 +80,12 @@ class Encoded:
         """Return the number of rows."""
         return len(self.lengths)
 
+    def inputs(self, rows: Sequence[int]) -> Encoded:
+        """Return what a model reads of some rows, without labels."""
+        ids = Ragged(self.input_ids[row] for row in rows)
+        types = Ragged(self.token_type_ids[row] for row in rows)
+        return Encoded(ids, types, None, self.lengths[list(rows)])
+
 
 def collate(
     encoded: Encoded,

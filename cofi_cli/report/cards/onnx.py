@@ -70,19 +70,9 @@ def precision_name(row: dict[str, Any]) -> str:
     return f"{row['precision']} ({words})" if words else str(row["precision"])
 
 
-def vocabulary_in_words(trimmed: dict[str, Any]) -> str:
-    """Say what a trimmed vocabulary does to text."""
-    seen = trimmed["held_out"]
-    return (
-        f"{trimmed['pieces']} of {trimmed['before']} pieces. Of {seen['texts']} held-out texts "
-        f"{seen['changed']:.1%} split otherwise; they have {seen['growth']:.1%} more tokens, "
-        f"{seen['unknown']} of them unknown ({seen['unknown_before']} before)."
-    )
-
-
 def _vocabulary(report: dict[str, Any]) -> str:
     trimmed = report.get("vocabulary")
-    return f"\nThe vocabulary is trimmed: {vocabulary_in_words(trimmed)}" if trimmed else ""
+    return f"\nThe vocabulary is trimmed: {text.vocabulary_words(trimmed)}" if trimmed else ""
 
 
 def _padding(report: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from cofi_cli.training.baselines.constant import constant_score, not_learned
 from cofi_cli.training.evaluation import score_all
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.prune import REACHED
+from cofi_cli.training.stages.target import Target
 from cofi_cli.training.stopwatch import missed_words
 
 
@@ -23,6 +24,7 @@ class Pruned:
     """The pruning stage's result.
 
     Attributes:
+        goal: what was asked of this size.
         model: compact, before recovery.
         plan: what was kept.
         layer_map: W of the layer loss, (d, d), or ``None``.
@@ -32,6 +34,7 @@ class Pruned:
         score: headline metric on the validation split, in points.
     """
 
+    goal: Target
     model: CofiForTask
     plan: PrunePlan
     layer_map: Tensor | None
@@ -62,27 +65,34 @@ def _header(session: Session) -> dict[str, Any]:
         "metric": session.task.headline,
         "note": session.task.note,
         "seed": session.config.seed,
+        "vocabulary": session.vocabulary.facts,
     }
 
 
 def build_report(
     session: Session,
     *,
-    teacher: CofiForTask,
+    teacher: dict[str, Any],
     model: CofiForTask,
     pruned: Pruned,
     times: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return report.json of a pruning run; sparsity is recounted from the tensors."""
-    shape = pruned.plan.encoder_shape
-    target = session.target
-    assert target is not None, "pruning has a target"
+    """Return report.json of one size of a pruning run; sparsity is recounted from the tensors.
+
+    Args:
+        session: of the run.
+        teacher: of :func:`describe_model`.
+        model: recovered.
+        pruned: the size.
+        times: of all stages.
+    """
+    shape, target = pruned.plan.encoder_shape, pruned.goal
     realised = 1 - count_prunable(model) / shape.prunable
     reached = realised if target.table is None else target.reached(pruned.plan)
     missed = target.missed(reached) if reached < target.reduction - REACHED else None
     if pruned.measured:
         missed = missed_words(target, pruned.measured[-1])
-    ours, theirs = describe_model(session, model), describe_model(session, teacher)
+    ours, theirs = describe_model(session, model), teacher
     validation = session.splits["validation"]
     return _header(session) | {
         "teacher": theirs,
@@ -93,7 +103,7 @@ def build_report(
         ),
         "before_recovery": {"score": pruned.score},
         "sparsity": {
-            "target": session.config.prune.sparsity,
+            "target": target.reduction if target.table is None else None,
             "realised": realised,
             "expected": pruned.expected,
         },
