@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cofi_cli.errors import CofiError
+
 
 @dataclass(frozen=True)
 class Rename:
@@ -132,6 +134,19 @@ class Adapter:
         "intermediate_size",
     )
 
+    def head(self, kind: str) -> Head:
+        """Return how a kind of head is stored.
+
+        Raises:
+            CofiError: this architecture has none; lists those that it has.
+        """
+        if kind not in self.heads:
+            raise CofiError(
+                f"{self.model_type} has no {kind} head. Heads there: {', '.join(self.heads)}.",
+                hint="Choose a model of another architecture, or another kind of task.",
+            )
+        return self.heads[kind]
+
     def unsupported(self, theirs: Mapping[str, Any]) -> str | None:
         """Return what of a configuration our encoder cannot do, in words; ``None`` if nothing."""
         theirs = {**self.defaults, **theirs}
@@ -146,7 +161,7 @@ class Adapter:
     def to_ours(self, state: Mapping[str, Tensor], head: str) -> dict[str, Tensor]:
         """Rename a checkpoint's tensors; those that our model with this head lacks are left out."""
         found: dict[str, Tensor] = {}
-        renames = (*self.renames, *self.heads[head].renames)
+        renames = (*self.renames, *self.head(head).renames)
         for key, tensor in state.items():
             for old, new in self.legacy:
                 if key.endswith(old):
@@ -176,7 +191,7 @@ class Adapter:
             joined = stack.backward(state)
             renamed |= joined
             taken |= {own for key in joined for own in stack.own_keys(key)}
-        renames = (*self.renames, *self.heads[head].renames)
+        renames = (*self.renames, *self.head(head).renames)
         for key, tensor in state.items():
             if key in taken:
                 continue
@@ -205,5 +220,5 @@ class Adapter:
             "layer_ffn": [ffn] * layers,
             **self.own,
             **(self.derive(theirs) if self.derive else {}),
-            **self.heads[head].config,
+            **self.head(head).config,
         }

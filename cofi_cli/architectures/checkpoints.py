@@ -166,7 +166,7 @@ def _load_compact(source: str, head: str, num_labels: int, **own: Any) -> CofiFo
     model = HEADS[head].from_pretrained(source)
     if head == "embedding":
         return model
-    if num_labels == model.config.num_labels:
+    if num_labels == model.config.num_labels or model.rows is not None:
         for key, value in own.items():
             setattr(model.config, key, value)
         return model
@@ -245,7 +245,8 @@ def _fits(
     found: Mapping[str, Any], config: Mapping[str, Any], *, head: str, num_labels: int
 ) -> bool:
     weight = found.get("classifier.weight")
-    if weight is None or weight.ndim == 0 or weight.shape[0] != num_labels:
+    rows = HEADS[head].rows or num_labels
+    if weight is None or weight.ndim == 0 or weight.shape[0] != rows:
         return False
     return head_kind(config) in (head, None)
 
@@ -265,7 +266,7 @@ def save_dense(model: CofiForTask, folder: Path, *, source: str) -> None:
     dropped = ("dtype", "torch_dtype", "auto_map", "custom_pipelines")
     theirs = {key: value for key, value in theirs.items() if key not in dropped}
     config = theirs | {
-        "architectures": [adapter.heads[model.kind].class_name],
+        "architectures": [adapter.head(model.kind).class_name],
         "id2label": {str(k): v for k, v in model.config.id2label.items()},
         "label2id": dict(model.config.label2id),
         "problem_type": model.config.problem_type,

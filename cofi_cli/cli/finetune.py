@@ -23,6 +23,7 @@ def finetune(
     train: o.TrainFile = None,
     validation: o.ValidationFile = None,
     test: o.TestFile = None,
+    extra: o.ExtraFile = None,
     text: o.Text = None,
     label: o.Label = None,
     kind: o.KindName = None,

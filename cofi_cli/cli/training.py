@@ -106,6 +106,8 @@ def run_training(
     for warning in ("missed", "not_learned"):
         if report.get(warning):
             say(f"Warning: {report[warning]}")
+    if report.get("advice"):
+        say(report["advice"])
     if missed := (report.get("chosen") or {}).get("missed"):
         raise CofiError(
             missed, hint="The model is there all the same: choose with cofi pick.", exit_code=GATE

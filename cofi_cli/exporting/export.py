@@ -450,4 +450,5 @@ def _synthetic(model: CofiForTask) -> Rows:
     return synthetic_rows(
         vocab=config.vocab_size,
         longest=config.longest_input,
+        sequences=config.num_labels if model.has_parts else 0,
     )

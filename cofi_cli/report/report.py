@@ -54,6 +54,8 @@ def render_report(
     for warning in ("missed", "not_learned"):
         if report.get(warning):
             parts.append(f"**Warning:** {report[warning]}")
+    if report.get("advice"):
+        parts.append(str(report["advice"]))
     if report.get("note"):
         parts.append(str(report["note"]))
     parts.append(summary_table(report, bench).markdown())

@@ -10,6 +10,7 @@ from typing import Any
 from cofi_cli.config import RunConfig
 from cofi_cli.runs import RunDir
 from cofi_cli.training.baselines.evaluate import word_vector_baseline
+from cofi_cli.training.outcome.advice import advise
 from cofi_cli.training.outcome.family import save_sizes
 from cofi_cli.training.outcome.finish import finish, finished_report
 from cofi_cli.training.outcome.summary import build_report, describe_model
@@ -94,5 +95,7 @@ def prune(
         models = []
         for model, size in zip(recovered, sizes):
             report = build_report(session, teacher=theirs, model=model, pruned=size, times=times)
-            models.append((model, report | {"baseline": baseline}))
+            lost = theirs["score"] - report["model"]["score"]
+            report |= {"advice": advise(session, teacher, model, lost=lost), "baseline": baseline}
+            models.append((model, report))
         return finish(session, save_sizes(session, sizes, models))

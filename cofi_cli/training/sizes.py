@@ -39,20 +39,20 @@ def pruned_sizes(
 ) -> list[Pruned]:
     """Run the pruning stage and build the compact models, or load what an earlier call made."""
     student = make_student(session, outputs.teacher)
-    files = {goal: _file(session, "pruned", goal) for goal in session.sizes}
+    files = [(goal, _file(session, "pruned", goal)) for goal in session.sizes]
     processes = session.processes
-    if not all(processes.exists(file) for file in files.values()):
+    if not all(processes.exists(file) for _, file in files):
         spent = prepare_outputs(session, outputs)
         distiller = make_distiller(session, outputs)
         stage = PruneStage(session, student, distiller, steps)
         used = run_stage(session, stage)
         used.extra["teacher_seconds"] = spent
-        for goal, file in files.items():
+        for goal, file in files:
             if not processes.exists(file):
                 result = stage.result(goal)
                 state = _compacted(session, stage, student, goal, result, stopwatch)
                 session.save(file, state | {"time": used.summary()})
-    return [_loaded(student, goal, file, times) for goal, file in files.items()]
+    return [_loaded(student, goal, file, times) for goal, file in files]
 
 
 def _file(session: Session, what: str, goal: Target) -> Path:
