@@ -144,7 +144,17 @@ def show_report(report: Mapping[str, Any], run: RunDir) -> None:
     if target := report.get("latency_target"):
         lines.append(f"speed   {speed_words(target)}")
     root = shlex.quote(str(run.root))
-    show_lines([*lines, f"next    cofi export {root} && cofi bench {root}"])
+    files, case = _case_flags(target["setting"]) if target else ("", "")
+    show_lines([*lines, f"next    cofi export {root}{files}{case} && cofi bench {root}{case}"])
+
+
+def _case_flags(setting: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the flags of a speed's case: those of an export alone, and those of both commands."""
+    files = "" if setting["precision"] == "fp32" else f" --precision {setting['precision']}"
+    names = {"provider": "--provider", "batch": "--batch", "threads": "--threads"}
+    if setting["seq_len"] != "task":  # a length that an export does not time
+        names["seq_len"] = "--seq-len"
+    return files, "".join(f" {flag} {setting[k]}" for k, flag in names.items() if setting[k])
 
 
 def _counts(counts: Mapping[str, int]) -> str:
