@@ -86,6 +86,14 @@ def export(
             "training rows of the task.",
         ),
     ] = None,
+    max_length: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Longest row in tokens that the files are to take. Position rows beyond it are "
+            "left out. Default: what the model takes.",
+        ),
+    ] = None,
     provider: Annotated[
         str,
         typer.Option(
@@ -168,6 +176,7 @@ def export(
         one_file=one_file,
         vocab=vocab,
         text=text,
+        max_length=max_length,
     )
     if as_json:
         show_json(report)

@@ -17,6 +17,7 @@ from cofi_cli.exporting.checkpoint import load_model, write_config
 from cofi_cli.exporting.graphs.choice import Wish
 from cofi_cli.exporting.graphs.forms import FORMS, get_form, portable_forms
 from cofi_cli.exporting.graphs.tracing import LARGEST_FILE, OPSETS, inputs_of
+from cofi_cli.exporting.positions import shorten
 from cofi_cli.exporting.vocabulary import Models, score_of, with_vocabulary
 from cofi_cli.report.cards.onnx import onnx_card
 from cofi_cli.report.report import add_section
@@ -71,6 +72,7 @@ def export(
     one_file: bool = False,
     vocab: int | str | None = None,
     text: str | None = None,
+    max_length: int | None = None,
     tolerance: float = EXPORT,
     schedule: Schedule = SCHEDULE,
 ) -> dict[str, Any]:
@@ -106,6 +108,8 @@ def export(
         vocab: number of pieces that the tokenizer keeps, or ``auto`` for the fewest that lengthen
             held-out texts by less than 2 %; ``None`` for all.
         text: a file of texts that the pieces are chosen by, next to the task's training rows.
+        max_length: longest row in tokens that the files are to take; position rows beyond it are
+            left out.
         tolerance: the largest difference of a logit that passes, fp32, as a share of the largest
             logit or of 1.
         schedule: how long each candidate is timed.
@@ -153,6 +157,8 @@ def export(
     if found.run is not None:
         found.run.refuse_links()
     longest = longest_input(found.models["model"])
+    if max_length is not None:
+        longest = min(longest, max_length)
     wish = _fitted(wish, longest, is_asked_for=seq_len is not None)
     asked = {
         "precision": precision,
@@ -170,11 +176,14 @@ def export(
         "one_file": one_file,
         "vocab": vocab,
         "text": text,
+        "max_length": max_length,
     }
     own = None if isinstance(task, str) else task
     most = int(min(longest, tokenizer_limit(found.models["model"])))
     named = named_task(task if isinstance(task, str) else None, data, longest=most)
     scored, unscored = _task_to_score_on(own or named, found)
+    if scored is not None and max_length is not None:
+        scored = replace(scored, max_length=min(scored.max_length, max_length))
     with with_vocabulary(found.models, vocab=vocab, text=text, task=scored) as models:
         report = _build(
             source,
@@ -243,6 +252,12 @@ def _build(
             if unscored is None:
                 config = load_config_dict(resolve(found.models["model"]))
                 scored = as_numbered(task, config, "the model")
+        positions = None
+        if (longest := asked["max_length"]) is not None:
+            for _, model in models.values():
+                shorten(model, longest)
+            positions = models["model"][1].config.max_position_embeddings
+            tokenizer.model_max_length = min(tokenizer.model_max_length, longest)
         whole = None
         if scored is not None and given.vocabulary is not None:
             place = found.models["model"]
@@ -270,7 +285,7 @@ def _build(
             for smaller in wanted:
                 _add(build, smaller, is_asked_for=precision == smaller)
         save_tokenizer(tokenizer, temporary)
-        write_config(given.places["model"], temporary)
+        write_config(given.places["model"], temporary, positions=positions)
         proofs = [row["parity"] for row in build.rows.values() if row["precision"] == "fp32"]
         picked, timed = build.pick() if precision == "auto" else (None, [])
         if asked["one_file"]:

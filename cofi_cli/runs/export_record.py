@@ -34,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "one_file": False,
     "vocab": None,
     "text": None,
+    "max_length": None,
 }
 """What an export is asked for where nothing is said, as export.json holds it."""
 _WRITTEN = {EXPORT_JSON, "README.md", "config.json"} | {

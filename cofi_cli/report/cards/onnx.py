@@ -49,7 +49,7 @@ def onnx_card(report: dict[str, Any], *, head: str, is_portable: bool) -> str:
         outputs=outputs,
         names=_listed(report["inputs"]),
         padding=_padding(report),
-        vocabulary=_vocabulary(report),
+        small=_small(report),
         code=code.rstrip(),
     )
 
@@ -70,9 +70,12 @@ def precision_name(row: dict[str, Any]) -> str:
     return f"{row['precision']} ({words})" if words else str(row["precision"])
 
 
-def _vocabulary(report: dict[str, Any]) -> str:
+def _small(report: dict[str, Any]) -> str:
+    """Return what was left out to make the files small."""
     trimmed = report.get("vocabulary")
-    return f"\nThe vocabulary is trimmed: {text.vocabulary_words(trimmed)}" if trimmed else ""
+    longest = report.get("asked", {}).get("max_length")
+    words = f"\nThe vocabulary is trimmed: {text.vocabulary_words(trimmed)}" if trimmed else ""
+    return words + (f"\nThe files take rows of at most {longest} tokens." if longest else "")
 
 
 def _padding(report: dict[str, Any]) -> str:
