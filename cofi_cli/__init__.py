@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 from cofi_cli._register import register_when_loaded
 
 if TYPE_CHECKING:
-    from cofi_cli.benchmarking.bench import bench
+    from cofi_cli.api import bench, export
     from cofi_cli.config import RunConfig
-    from cofi_cli.exporting.export import export
     from cofi_cli.runs import RunDir
     from cofi_cli.tasks import load_task
     from cofi_cli.training import finetune, prune
@@ -34,8 +33,8 @@ __all__ = [
 _HOME = {
     "RunConfig": "cofi_cli.config",
     "RunDir": "cofi_cli.runs",
-    "bench": "cofi_cli.benchmarking.bench",
-    "export": "cofi_cli.exporting.export",
+    "bench": "cofi_cli.api",
+    "export": "cofi_cli.api",
     "finetune": "cofi_cli.training",
     "load_task": "cofi_cli.tasks",
     "prune": "cofi_cli.training",

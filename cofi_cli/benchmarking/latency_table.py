@@ -83,7 +83,8 @@ def measure_table(
         seq_len=seq_len,
         threads=count if provider == "cpu" else None,
         shape=shape,
-        environment=describe_machine() | {"onnxruntime": metadata.version("onnxruntime")},
+        environment=describe_machine().model_dump()
+        | {"onnxruntime": metadata.version("onnxruntime")},
         fixed_seconds=max(0.0, dense - layers * float(attention[-1, -1] + ffn[-1, -1])),
         hidden=hidden,
         heads=heads,

@@ -17,6 +17,7 @@ from cofi_cli.cli.progress import make_progress
 from cofi_cli.config import RunConfig
 from cofi_cli.format import clock
 from cofi_cli.runs import RunDir
+from cofi_cli.runs.records import LatencyTarget, RunReport
 
 Command = Literal["prune", "finetune"]
 _SHOWN_LABELS = 10
@@ -88,43 +89,42 @@ def run_training(
         progress.close()
     write_report(run)
     if as_json:
-        show_json(report)
+        show_json(report.as_json())
     else:
         show_report(report, run)
-    for warning in ("missed", "not_learned"):
-        if report.get(warning):
-            say(f"Warning: {report[warning]}")
+    for warning in report.warnings:
+        say(f"Warning: {warning}")
 
 
-def show_report(report: Mapping[str, Any], run: RunDir) -> None:
+def show_report(report: RunReport, run: RunDir) -> None:
     """Write the report's tables, the structure and the next command to stdout."""
     from cofi_cli.report.bars import structure_lines
     from cofi_cli.report.tables import stage_table, summary_table
 
-    show_tables([summary_table(dict(report)), stage_table(dict(report))])
+    show_tables([summary_table(report), stage_table(report)])
     lines = []
-    if report.get("structure"):
-        lines += [*structure_lines(report["structure"]), ""]
-    if report.get("note"):
-        lines += [str(report["note"]), ""]
+    if report.structure is not None:
+        lines += [*structure_lines(report.structure), ""]
+    if report.note:
+        lines += [report.note, ""]
     lines += [f"model   {run.model}", f"report  {run.report_md}"]
     if run.structure.exists():
         lines.append(f"picture {run.structure}")
-    if target := report.get("latency_target"):
+    if (target := report.latency_target) is not None:
         lines.append(f"speed   {speed_words(target)}")
     root = shlex.quote(str(run.root))
     show_lines([*lines, f"next    cofi export {root} && cofi bench {root}"])
 
 
-def speed_words(target: Mapping[str, Any]) -> str:
+def speed_words(target: LatencyTarget) -> str:
     """Say what speed was asked for, what the table expects, and what it is true for."""
-    setting = target["setting"]
-    count = setting["threads"]
+    setting = target.setting
+    count = setting.threads
     threads = f", {count} thread{'s' * (count > 1)}" if count else ""
     return (
-        f"{target['expected_speedup']:.2f} times the dense one expected by the table, "
-        f"{target['speedup']:g} asked ({setting['provider']}, {setting['precision']}, "
-        f"batch {setting['batch']}, {setting['seq_len']} tokens{threads})"
+        f"{target.expected_speedup:.2f} times the dense one expected by the table, "
+        f"{target.speedup:g} asked ({setting.provider}, {setting.precision}, "
+        f"batch {setting.batch}, {setting.seq_len} tokens{threads})"
     )
 
 

@@ -9,9 +9,9 @@ import shutil
 import subprocess
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from cofi_cli.errors import CofiError
+from cofi_cli.runs.records import Machine
 
 CPUINFO = Path("/proc/cpuinfo")
 CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
@@ -37,24 +37,24 @@ _USUAL_ARM = ("asimd", "asimddp")
 """What 64-bit ARM processors of desktops have, dot products of 8 bits among it."""
 
 
-def describe_machine() -> dict[str, Any]:
+def describe_machine() -> Machine:
     """Return processor, cores, memory, load, system and GPU (``None`` where unknown)."""
     info = _cpuinfo()
     flags = set((info.get("flags") or info.get("Features") or "").split())
     if not flags and platform.machine().lower() in ("arm64", "aarch64"):
         flags = set(_USUAL_ARM)  # neither macOS nor Windows has a cpuinfo
-    return {
-        "cpu": info.get("model name") or platform.processor() or platform.machine(),
-        "flags": [flag for flag in FLAGS if flag in flags],
-        "cores": physical_cores(),
-        "logical_cores": available_cpus(),
-        "memory_gb": _memory_gb(),
-        "load_1min": _load(),
-        "os": platform.platform(),
-        "python": platform.python_version(),
-        "gpu": _gpu("name"),
-        "driver": _gpu("driver_version"),
-    }
+    return Machine(
+        cpu=info.get("model name") or platform.processor() or platform.machine(),
+        flags=[flag for flag in FLAGS if flag in flags],
+        cores=physical_cores(),
+        logical_cores=available_cpus(),
+        memory_gb=_memory_gb(),
+        load_1min=_load(),
+        os=platform.platform(),
+        python=platform.python_version(),
+        gpu=_gpu("name"),
+        driver=_gpu("driver_version"),
+    )
 
 
 def available_cpus() -> int:

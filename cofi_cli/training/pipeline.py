@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import torch
 
@@ -13,6 +12,7 @@ from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.runs import RunDir, write_text
 from cofi_cli.runs.claim import claim
+from cofi_cli.runs.records import RunReport, StageSummary
 from cofi_cli.training.baselines.evaluate import word_vector_baseline
 from cofi_cli.training.baselines.word_vectors import check as check_words
 from cofi_cli.training.distiller import Distiller, load_layer_map
@@ -48,7 +48,7 @@ def prune(
     *,
     resume: bool = False,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> RunReport:
     """Prune a model from beginning to end; the callable twin of ``cofi prune``.
 
     Stages that ended in an earlier, interrupted call are not run again; of a run that has
@@ -83,14 +83,20 @@ def prune(
         steps = obtain_schedule(session)
         if note := slow_gates(config, steps):
             log.warning("%s", note)
-        times: dict[str, dict[str, float]] = {}
+        times: dict[str, StageSummary] = {}
         teacher = obtain_teacher(session, times)
         ask_teacher(session, teacher)
         outputs = make_teacher_outputs(session, teacher)
         pruned = _pruned(session, outputs, steps, times)
         model = _recovered(session, outputs, pruned, steps, times)
-        report = build_report(session, teacher=teacher, model=model, pruned=pruned, times=times)
-        report["baseline"] = word_vector_baseline(session, teacher)
+        report = build_report(
+            session,
+            teacher=teacher,
+            model=model,
+            pruned=pruned,
+            times=times,
+            baseline=word_vector_baseline(session, teacher),
+        )
         save_compact(session, model, report)
         return finish(config, run, report)
 
@@ -99,7 +105,7 @@ def _pruned(
     session: Session,
     outputs: TeacherOutputs,
     steps: Schedule,
-    times: dict[str, dict[str, float]],
+    times: dict[str, StageSummary],
 ) -> Pruned:
     """Run the pruning stage and build the compact model, or load what an earlier call made."""
     path = session.run.checkpoints / "pruned.pt"
@@ -110,7 +116,7 @@ def _pruned(
         distiller = Distiller(outputs, config.distill, objective=session.objective)
         stage = PruneStage(session, student, distiller, steps)
         used = run_stage(session, stage)
-        used.extra["teacher_seconds"] = spent
+        used.teacher_seconds = spent
         result = stage.result()
         student.load_state_dict(result["model"])
         plan = PrunePlan(**result["plan"])
@@ -125,11 +131,11 @@ def _pruned(
             "expected": result["expected"],
             "parity": delta,
             "score": score,
-            "time": used.summary(),
+            "time": used.summary().model_dump(),
         }
         save_state(path, state)
     state = load_state(path)
-    times["prune"] = state["time"]
+    times["prune"] = StageSummary(**state["time"])
     plan = PrunePlan(**state["plan"])
     small = compact(student, plan)
     small.load_state_dict(state["compact"])
@@ -148,7 +154,7 @@ def _recovered(
     outputs: TeacherOutputs,
     pruned: Pruned,
     steps: Schedule,
-    times: dict[str, dict[str, float]],
+    times: dict[str, StageSummary],
 ) -> CofiForTask:
     """Recover the compact model; the better of before and after is returned."""
     config, model = session.config, pruned.model
@@ -166,11 +172,11 @@ def _recovered(
         if not has_begun(session, stage):
             stage.best.offer(pruned.score, 0, model)
         used = run_stage(session, stage)
-        used.extra["teacher_seconds"] = spent
+        used.teacher_seconds = spent
         best = stage.best.load()
-        save_state(path, {"model": best["model"], "time": used.summary()})
+        save_state(path, {"model": best["model"], "time": used.summary().model_dump()})
     state = load_state(path)
-    times["recover"] = state["time"]
+    times["recover"] = StageSummary(**state["time"])
     model.load_state_dict(state["model"])
     model.eval()
     return model

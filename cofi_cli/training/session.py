@@ -14,7 +14,7 @@ from accelerate.utils import set_seed
 
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import ENVIRONMENT, CofiError
-from cofi_cli.runs import RunDir, recorded, write_json, write_text
+from cofi_cli.runs import RunDir, recorded, write_text
 from cofi_cli.runs.environment import changes_in_words, describe_environment, resumed_record
 from cofi_cli.tasks import Encoded, Task
 from cofi_cli.training.objective import OBJECTIVES, Objective
@@ -116,11 +116,14 @@ def open_session(
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     write_text(run.config, text)
     gain = _bf16_gain(config, run, accelerator.device)
-    env = describe_environment(config, task.fingerprint, accelerator.device) | {"bf16_gain": gain}
-    before = recorded(run)
-    if note := changes_in_words(before, env):
-        log.warning("%s", note)
-    write_json(run.env, resumed_record(before, env) if before else {"command": command} | env)
+    env = describe_environment(
+        config, task.fingerprint, accelerator.device, command=command, bf16_gain=gain
+    )
+    if (before := recorded(run)) is not None:
+        if note := changes_in_words(before, env):
+            log.warning("%s", note)
+        env = resumed_record(before, env)
+    env.write(run.env)
     return Session(
         config=config,
         run=run,
@@ -141,8 +144,8 @@ def _bf16_gain(config: RunConfig, run: RunDir, device: torch.device) -> float:
     """Return what the run measured when it began, or measure now; 0 where nobody asks."""
     if config.train.precision != "auto":
         return 0.0
-    if run.env.exists():
-        return float(recorded(run).get("bf16_gain", 0.0))
+    if (began := recorded(run)) is not None:
+        return began.bf16_gain
     return bf16_gain(device)
 
 

@@ -13,6 +13,7 @@ from cofi_cli.errors import CofiError
 from cofi_cli.pruning.cost import LatencyCost
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.runs import RunDir, read_json
+from cofi_cli.runs.records import RunReport
 from cofi_cli.training import Interrupted, prune
 from cofi_cli.training.dry_run import dry_run
 from tests.latency_tables import made_up_table, save_table
@@ -45,22 +46,22 @@ def finished(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Run
 
 
 def test_the_model_is_as_fast_as_asked_by_its_table(finished: RunDir) -> None:
-    report, plan = read_json(finished.report_json), PrunePlan(**read_json(finished.plan))
+    report, plan = RunReport.read(finished.report_json), PrunePlan(**read_json(finished.plan))
     cost = LatencyCost(made_up_table())
-    found = report["latency_target"]
-    assert found["speedup"] == SPEEDUP
-    assert found["expected_speedup"] == pytest.approx(cost.dense / cost.exact(plan.widths))
-    assert found["expected_speedup"] >= SPEEDUP - 1e-3 and report["missed"] is None
-    assert found["dense_seconds"] == pytest.approx(cost.dense)
-    assert found["setting"] == {
+    found = report.latency_target
+    assert found.speedup == SPEEDUP
+    assert found.expected_speedup == pytest.approx(cost.dense / cost.exact(plan.widths))
+    assert found.expected_speedup >= SPEEDUP - 1e-3 and report.missed is None
+    assert found.dense_seconds == pytest.approx(cost.dense)
+    assert found.setting.model_dump() == {
         "provider": "cpu",
         "precision": "fp32",
         "batch": 1,
         "seq_len": 128,
         "threads": 1,
     }
-    assert report["sparsity"]["target"] is None
-    assert report["sparsity"]["realised"] == pytest.approx(plan.sparsity)
+    assert report.sparsity.target is None
+    assert report.sparsity.realised == pytest.approx(plan.sparsity)
 
 
 def test_expected_speed_is_held_past_the_ramp(finished: RunDir) -> None:

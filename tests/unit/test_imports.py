@@ -31,8 +31,9 @@ COMMON = {
 
 LOWER = {"pruning", "tasks", "architectures", "modeling"}
 ALLOWED: dict[str, set[str]] = {
-    "cli": {"training", "exporting", "benchmarking", "report", "report.cards", "runtime", "presets"}
-    | LOWER,
+    "cli": {"api", "training", "report", "report.cards", "runtime", "presets"} | LOWER,
+    # What a call from Python does and a command as well: it exports or measures, and redraws.
+    "api": {"exporting", "benchmarking", "report", "runtime", "tasks"},
     "training": {"report.cards", *LOWER},  # a folder is written with its card
     "exporting": {"runtime", "tasks", "architectures", "modeling", "report.cards"},
     # pruning: a latency table is what a pruned model costs.
@@ -56,18 +57,12 @@ ALLOWED: dict[str, set[str]] = {
     "_register": {"modeling"},
     "__main__": {"cli"},
     # For type checkers; loaded on first use otherwise.
-    "__init__": {"training", "exporting", "benchmarking", "tasks"},
+    "__init__": {"api", "training", "tasks"},
 }
 EXCEPTIONS = {
-    # A benchmark exports what is missing or of other weights before it measures.
-    ("benchmarking.bench", "exporting.export"),
     # A latency table is measured in the graphs that exports are.
     ("benchmarking.latency_stacks", "exporting.graphs.forms"),
     ("benchmarking.latency_stacks", "exporting.graphs.tracing"),
-    # bench() and export() redraw the report of the run, so that a call from Python leaves the
-    # same folder as the command.
-    ("benchmarking.bench", "report.report"),
-    ("exporting.export", "report.report"),
 }
 """Single imports across wings that ALLOWED refuses."""
 

@@ -80,15 +80,15 @@ def test_an_arm_processor_that_says_nothing_has_dot_products(
         file.write_text(cpuinfo, encoding="utf-8")
     monkeypatch.setattr(machine, "CPUINFO", file)
     monkeypatch.setattr(machine.platform, "machine", lambda: name)
-    assert describe_machine()["flags"] == flags
-    signs = signs_for(describe_machine()["flags"])
+    assert describe_machine().flags == flags
+    signs = signs_for(describe_machine().flags)
     assert (signs.activations, signs.reduce_range) == (activations, activations == "u8")
 
 
 def test_the_machine_is_described():
     here = describe_machine()
-    assert here["cpu"]
-    assert 1 <= physical_cores() <= here["logical_cores"]
+    assert here.cpu
+    assert 1 <= physical_cores() <= here.logical_cores
 
 
 @pytest.mark.parametrize(

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from cofi_cli.config import RunConfig
-from cofi_cli.runs import RunDir, read_json, write_json
+from cofi_cli.runs import RunDir
+from cofi_cli.runs.records import RunReport
 from cofi_cli.runs.swap import remove
 from cofi_cli.training.stages.progress import Progress
 
 
-def finish(config: RunConfig, run: RunDir, report: dict[str, Any]) -> dict[str, Any]:
+def finish(config: RunConfig, run: RunDir, report: RunReport) -> RunReport:
     """Write report.json, with which a run is finished, and let its checkpoints go."""
-    write_json(run.report_json, report)
+    report.write(run.report_json)
     _clear(config, run)
     return report
 
 
-def finished_report(
-    config: RunConfig, run: RunDir, progress: Progress | None
-) -> dict[str, Any] | None:
+def finished_report(config: RunConfig, run: RunDir, progress: Progress | None) -> RunReport | None:
     """Return the report of a run that has finished, as it is; ``None`` for any other run.
 
     Raises:
@@ -27,7 +24,7 @@ def finished_report(
     """
     if not run.is_finished:
         return None
-    report: dict[str, Any] = read_json(run.report_json)
+    report = RunReport.read(run.report_json)
     if progress is not None:
         progress.message(f"{run.root} is finished: nothing is left to train.")
     _clear(config, run)  # a run that was killed while it did so

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from cofi_cli.runs.records import StageSummary
 from cofi_cli.tasks import Encoded, batches, collate
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.checkpoint import load_state, save_state
@@ -56,13 +57,12 @@ class StageTime:
     evaluation_seconds: float = 0.0
     examples: int = 0
     steps: int = 0
-    extra: dict[str, float] = field(default_factory=dict)
+    teacher_seconds: float | None = None
 
-    def summary(self) -> dict[str, float]:
+    def summary(self) -> StageSummary:
         """Return the numbers of the report."""
-        row = {k: v for k, v in asdict(self).items() if k != "extra"}
-        row["examples_per_second"] = self.examples / self.seconds if self.seconds else 0.0
-        return row | self.extra
+        speed = self.examples / self.seconds if self.seconds else 0.0
+        return StageSummary(**asdict(self), examples_per_second=speed)
 
 
 def _checkpoint(session: Session, stage: Stage) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cofi_cli.config import PruneConfig
 from cofi_cli.pruning.cost import (
@@ -19,6 +18,7 @@ from cofi_cli.pruning.cost import (
 )
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.shape import EncoderShape
+from cofi_cli.runs.records import LatencySetting, LatencyTarget
 
 
 @dataclass(frozen=True)
@@ -66,19 +66,17 @@ class Target:
             return {f"{name}_sparsity": value}
         return {f"{name}_speedup": as_speedup(value)}
 
-    def report(self, plan: PrunePlan) -> dict[str, Any]:
-        """Return what a report says of a speedup that was asked for; empty where none was."""
-        if self.table is None:
-            return {}
-        return {
-            "latency_target": {
-                "speedup": self.speedup,
-                "expected_speedup": as_speedup(self.reached(plan)),
-                "dense_seconds": self.cost.dense,
-                "expected_seconds": self.cost.exact(plan.widths),
-                "setting": self.table.setting(),
-            }
-        }
+    def report(self, plan: PrunePlan) -> LatencyTarget | None:
+        """Return what a report says of a speedup that was asked for, ``None`` where none was."""
+        if self.table is None or self.speedup is None:
+            return None
+        return LatencyTarget(
+            speedup=self.speedup,
+            expected_speedup=as_speedup(self.reached(plan)),
+            dense_seconds=self.cost.dense,
+            expected_seconds=self.cost.exact(plan.widths),
+            setting=LatencySetting.model_validate(self.table.setting()),
+        )
 
     def missed(self, reached: float) -> str:
         """Say by how much a reduction misses the target."""

@@ -1,7 +1,7 @@
 """The configuration of a run: frozen models that mirror the YAML, key for key.
 
-Every default of the project is decided here and nowhere else. The values with
-a source are named in the presets' comments.
+Every default of a run is decided here and nowhere else. The values with a source are named in
+the presets' comments.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from cofi_cli.config.section import Section
 
 Kind = Literal[
     "classification", "regression", "multilabel", "ranking", "tokens", "span", "embedding"
@@ -19,12 +21,6 @@ SUFFIX_KINDS: dict[str, Kind] = dict.fromkeys((".conll", ".bio", ".iob", ".iob2"
 """Extensions of own files that tell what they hold."""
 GateGroup = Literal["head", "attention", "ffn_dim", "ffn", "hidden"]
 ALL_GATES: tuple[GateGroup, ...] = ("head", "attention", "ffn_dim", "ffn", "hidden")
-
-
-class Section(BaseModel):
-    """Base of every section: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class TaskConfig(Section):
