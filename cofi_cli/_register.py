@@ -49,14 +49,11 @@ def _register_models() -> None:
 
     from cofi_cli import modeling
 
-    classes = {
-        auto.AutoModel: modeling.CofiModel,
-        auto.AutoModelForSequenceClassification: modeling.CofiForSequenceClassification,
-        auto.AutoModelForTokenClassification: modeling.CofiForTokenClassification,
-        auto.AutoModelForQuestionAnswering: modeling.CofiForQuestionAnswering,
-    }
-    for automatic, own in classes.items():
-        automatic.register(modeling.CofiConfig, own, exist_ok=True)
+    auto.AutoModel.register(modeling.CofiConfig, modeling.CofiModel, exist_ok=True)
+    for own in modeling.HEADS.values():
+        automatic = getattr(auto, str(own._auto_class))
+        if automatic is not auto.AutoModel:  # an embedder opens as the bare encoder
+            automatic.register(modeling.CofiConfig, own, exist_ok=True)
 
 
 class _Then(Loader):

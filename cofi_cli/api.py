@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 
 from cofi_cli.benchmarking.bench import run_bench
 from cofi_cli.config import BenchConfig, ExportConfig
-from cofi_cli.config.export import GraphName, Precision
+from cofi_cli.config.export import Embeddings, GraphName, Precision
 from cofi_cli.config.section import Provider
 from cofi_cli.config_errors import configured
 from cofi_cli.exporting.candidates import SCHEDULE
@@ -39,6 +39,8 @@ class ExportOptions(TypedDict, total=False):
     max_drop: float | None
     opset: int
     data: str | None
+    embeddings: Embeddings
+    one_file: bool
 
 
 class BenchOptions(TypedDict, total=False):

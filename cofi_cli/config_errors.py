@@ -119,6 +119,8 @@ def _hint(paths: list[str], kind: type[Section]) -> str:
         )
     if paths == ["prune.speedup"]:
         return "Speedup is how many times as fast: 8 for an eighth of the dense model's time."
+    if paths == ["prune.latency"]:
+        return "Latency is the time of a call, with its unit: 5ms."
     if paths == ["prune.sparsity"]:
         return "Sparsity is the share of prunable weights to remove: 0.95 for 95 %."
     return kind.explained

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cofi_cli.runs.records import ExportedFile, ScoreRow
+    from cofi_cli.runs.records import ExportedFile, LatencySetting, LatencyTarget, ScoreRow
 
 MISSING = "-"
 
@@ -119,3 +119,31 @@ def clock(seconds: float) -> str:
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
+def speed_words(target: LatencyTarget) -> str:
+    """Say what speed was asked for, what was found, and in which case."""
+    asked = (
+        f"{1e3 * target.seconds:.3g} ms"
+        if target.seconds is not None
+        else f"{target.speedup:g} times the dense model's speed"
+    )
+    found = (
+        f"{target.expected_speedup:.2f} times ({1e3 * target.expected_seconds:.3g} ms) "
+        "expected by the latency table"
+    )
+    if (measured := target.measured) is not None:
+        low, high = measured.interval
+        found = (
+            f"{measured.speedup:.2f} times ({low:.2f} to {high:.2f}) measured before recovery, "
+            f"{1e3 * measured.seconds:.3g} ms against {1e3 * measured.dense_seconds:.3g} ms"
+        )
+    return f"asked {asked}: {found} ({case_words(target.setting)})"
+
+
+def case_words(setting: LatencySetting) -> str:
+    """Return ``cpu, fp32, batch 1, 128 tokens, 1 thread``."""
+    count, length = setting.threads, setting.seq_len
+    threads = f", {count} thread{'s' * (count > 1)}" if count else ""
+    tokens = "the task's lengths" if length == "task" else f"{length} tokens"
+    return f"{setting.provider}, {setting.precision}, batch {setting.batch}, {tokens}{threads}"

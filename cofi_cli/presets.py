@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cofi_cli.config import SUFFIX_KINDS, RunConfig
+from cofi_cli.config import TARGETS, RunConfig
 from cofi_cli.config_errors import explain
 from cofi_cli.errors import CofiError, unknown
 from cofi_cli.yaml_files import parse_yaml, read_yaml
@@ -80,9 +80,11 @@ def choose_preset(
     Own files are sorted by their kind, told by their extension where it is left out, or by the
     lines of ``train``; ``None`` where there is no such file.
     """
-    if task in SPANS or (task is None and kind == "span"):
+    if task is None and (own := _kind_preset(train, kind)) is not None:
+        return own
+    if task in SPANS:
         return "squad"
-    if task in EMBEDDERS or (task is None and kind == "embedding"):
+    if task in EMBEDDERS:
         return "embedding"
     if task == "demo":
         return "demo"
@@ -93,10 +95,19 @@ def choose_preset(
     if task in TOKEN_TASKS:
         return "tokens"
     if task is None and train is not None and train.is_file():
-        if (kind or SUFFIX_KINDS.get(train.suffix.lower())) == "tokens":
-            return "tokens"
         return "glue-small" if _lines(train) < SMALL_ROWS else "glue-large"
     return None
+
+
+def _kind_preset(train: Path | None, kind: str | None) -> str | None:
+    """Return the preset of the kind that is named, or that a file's extension tells."""
+    from cofi_cli.tasks.kinds import KINDS
+
+    suffix = train.suffix.lower() if train is not None and train.is_file() else None
+    told = (
+        own for own in KINDS.values() if own.name == kind or (not kind and suffix in own.suffixes)
+    )
+    return next((own.preset for own in told), None)
 
 
 def _lines(path: Path) -> float:
@@ -183,8 +194,9 @@ def _one_target(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, An
     stated = above.get("prune")
     if not isinstance(stated, Mapping):
         return below
-    rivals = {"sparsity": ("speedup", "table"), "speedup": ("sparsity",)}
-    gone = [n for key, names in rivals.items() if stated.get(key) is not None for n in names]
+    given = [key for key in TARGETS if stated.get(key) is not None]
+    gone = [key for key in TARGETS if given and key not in given]
+    gone += ["table"] if "sparsity" in given else []
     return merge(below, {"prune": dict.fromkeys(gone)}) if gone else below
 
 

@@ -17,10 +17,11 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True, scope="session")
-def uncounted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def uncounted() -> Iterator[None]:
     """Time as where no processor time is counted: what tests measure may be disturbed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(disturbance, "STAT", tmp_path_factory.getbasetemp() / "no-stat")
+        patch.setattr(disturbance, "TASKS", "/no/task/{pid}")
+        patch.setattr(disturbance.psutil, "cpu_percent", lambda interval: 0.0)
         yield
 
 

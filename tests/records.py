@@ -100,6 +100,7 @@ def exported_file(file: str = "model.onnx", **changes: Any) -> ExportedFile:
         "source": "run/model",
         "bytes": 1_000_000,
         "sha256": f"of {file}",
+        "embeddings": changes.get("precision", "fp32"),
         "node_count": 1,
         "nodes": {"MatMul": 1},
     }

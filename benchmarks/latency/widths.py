@@ -41,7 +41,7 @@ def rounded(multiple: int) -> Shape:
 
 def files_for(shapes: dict[str, Shape], folder: Path) -> dict[str, dict[str, Path]]:
     """Write every shape; return precision -> name -> file."""
-    signs = signs_for(machine.describe_machine().flags)
+    signs = signs_for(machine.cpu_flags())
     files: dict[str, dict[str, Path]] = {"fp32": {}, "int8": {}}
     for name, shape in shapes.items():
         fp32, int8 = folder / f"{name}.onnx", folder / f"{name}-int8.onnx"

@@ -78,9 +78,9 @@ def _make_start(cell: Cell, folder: Path) -> None:
     model = load_dense(
         source,
         num_labels=task.num_labels,
-        head=task.spec.head,
+        head=task.kind.head,
         labels=task.labels,
-        problem_type=task.spec.problem_type,
+        problem_type=task.kind.problem_type,
     )
     weights = read(ours / "report.json")["model"]["prunable_params"]
     plan = even_plan(model, weights)

@@ -217,7 +217,7 @@ def answers(session: onnxruntime.InferenceSession, opened: Opened, encoded: Enco
     names = [value.name for value in session.get_inputs()]
     outputs = [value.name for value in session.get_outputs()]
     rows: list[NDArray[Any]] = [np.empty(0)] * len(encoded)
-    per_token = opened.task.spec.head in ("token", "span")
+    per_token = opened.task.kind.per_token
     for indices in eval_batches(encoded.lengths, batch_size=BATCH_SIZE):
         out = answer_of(
             dict(zip(outputs, session.run(None, _feed(opened, encoded, indices, names))))

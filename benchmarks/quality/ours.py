@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tasks import MODEL, Cell
+from tasks import MODEL, WITH_TEXT, Cell
+from texts import text_file
 
 from cofi_cli.config import RunConfig
 from cofi_cli.tasks import Encoded, Task, load_task
@@ -48,10 +49,17 @@ def teacher(cell: Cell) -> str:
     return str(run / "model")
 
 
-def ours(cell: Cell) -> Json:
-    """Prune, unless that is done; return scores and costs."""
-    run = cell.folder / "ours"
+def ours(cell: Cell, name: str = "ours") -> Json:
+    """Prune, unless that is done; return scores and costs.
+
+    Args:
+        cell: task, sparsity and seed.
+        name: of the run's folder; ``with_text`` adds unlabelled text for the teacher to answer.
+    """
+    run = cell.folder / name
     own = [] if not cell.row.has_teacher else ["--teacher", teacher(cell)]
+    if name == WITH_TEXT:
+        own += ["--extra", text_file(cell.data, cell.output)]
     prune(
         run,
         *(MODEL, *arguments(cell), "--sparsity", cell.sparsity, *own),

@@ -15,6 +15,8 @@ SEEDS: Mapping[float, tuple[int, ...]] = {
     0.98: (57,),
 }
 """Sparsity -> seeds."""
+WITH_TEXT = "with_text"
+"""Ours with unlabelled text beside the training rows (texts.py); of tasks of single texts."""
 RIVALS = ("word_vectors", "fixed_structure", "graph_pruning")
 FIXED_STRUCTURE_BUDGET = "steps"
 """What the fixed structure has as much of as ours: ``steps``, or ``seconds`` if that is more."""
@@ -32,6 +34,7 @@ class Row:
         preset: what the budget is laid on; ``None`` = the task's own.
         settings: the budget: what differs from the preset.
         length: tokens of a row whose latency is measured.
+        takes_text: whether a line of unlabelled text can be a row.
         has_teacher: whether a teacher is trained; an embedder is its own.
         note: what a reader must know.
     """
@@ -41,12 +44,13 @@ class Row:
     preset: str | None = "quick"
     settings: Mapping[str, object] = field(default_factory=dict)
     length: int = 64
+    takes_text: bool = False
     has_teacher: bool = True
     note: str = ""
 
 
 ROWS: Mapping[str, Row] = {
-    "sst2_sentences": Row("sst2", "sst2_sentences"),
+    "sst2_sentences": Row("sst2", "sst2_sentences", takes_text=True),
     "mrpc": Row("mrpc", "mrpc", preset="glue-small"),
     "stsb": Row("stsb", "stsb"),
     "qnli": Row(
@@ -61,8 +65,8 @@ ROWS: Mapping[str, Row] = {
         },
         note="trained on pairs made of 44 articles of SQuAD, scored on QNLI's dev set",
     ),
-    "cola": Row("cola", "cola", preset="glue-small"),
-    "wnut17": Row("wnut17", "wnut17", preset="tokens"),
+    "cola": Row("cola", "cola", preset="glue-small", takes_text=True),
+    "wnut17": Row("wnut17", "wnut17", preset="tokens", takes_text=True),
     "squad": Row(
         "squad",
         "squad_v1.1",

@@ -43,12 +43,12 @@ def word_vectors(cell: Cell, *, bench: bool) -> Json:
 
 def _row(cell: Cell) -> Json:
     opened = open_run(cell.folder / "ours")
-    if opened.task.kind == "span":
+    if opened.task.kind.bag is None:
         return {"missing": "none for spans"}
-    if opened.task.kind == "embedding":
+    if not opened.task.kind.has_labels:
         return _static_embedder(cell, opened)
     model = load_dense(
-        opened.config.model, num_labels=opened.task.num_labels, head=opened.task.spec.head
+        opened.config.model, num_labels=opened.task.num_labels, head=opened.task.kind.head
     )
     table = model.model.encoder.embeddings.word.weight.detach()
     found = _best(cell, opened, table, TRIES, None)

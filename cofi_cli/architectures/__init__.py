@@ -1,6 +1,6 @@
 """Adapters between Hugging Face checkpoints and our encoder."""
 
-from cofi_cli.architectures.answers import read_taught
+from cofi_cli.architectures.answers import read_answers
 from cofi_cli.architectures.checkpoints import (
     ADAPTERS,
     adapter_for,
@@ -40,9 +40,9 @@ __all__ = [
     "load_dense",
     "load_tokenizer",
     "mark_cross_encoder",
+    "read_answers",
     "read_config",
     "read_embedder",
-    "read_taught",
     "resolve",
     "save_dense",
     "save_tokenizer",

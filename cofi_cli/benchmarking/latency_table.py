@@ -1,97 +1,142 @@
-"""Measure a latency table of a model's shape in onnxruntime: what ``prune --table`` reads.
-
-    python -m cofi_cli.benchmarking.latency_table MODEL -o table.json --batch 1 --length 128
+"""Measure a latency table of a model's shape in onnxruntime: what pruning to a speed goes by.
 
 Weights are random: latency does not depend on them.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Callable, Sequence
-from importlib import metadata
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from cofi_cli.architectures import adapter_for, load_config_dict, resolve
-from cofi_cli.benchmarking.latency_stacks import FORMS, Stacks
+from cofi_cli.benchmarking.latency_stacks import Stacks, Units, chosen_heads
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig
 from cofi_cli.pruning.cost import LatencyTable
 from cofi_cli.pruning.shape import EncoderShape
-from cofi_cli.runs import write_text
-from cofi_cli.runs.machine import default_threads, describe_machine
-from cofi_cli.runtime.timing import Case, Schedule
+from cofi_cli.runs import machine
+from cofi_cli.runtime.lengths import LENGTH
+from cofi_cli.runtime.providers import BUILDS, provider_name, require_one_build, why_unserved
+from cofi_cli.runtime.timing import Case, Schedule, cross
 
-SCHEDULE = Schedule(runs=40, rounds=10, max_seconds=4.0, min_seconds=0.4)
-_STEP, _STEPS, _REGISTER = 0.75, 14, 8
+SCHEDULE = Schedule(runs=24, rounds=8, max_seconds=2.0, min_seconds=0.3)
+_STEP, _STEPS, _REGISTER = 0.6, 10, 8
+
+Report = Callable[[str, int, int], None]
+"""Called with the point that is measured next, how many are done, and of how many."""
+
+
+def dense_config(name: str) -> CofiConfig:
+    """Return the configuration of a dense model.
+
+    Raises:
+        CofiError: not reachable, not supported, or compact already.
+    """
+    theirs = load_config_dict(resolve(name))
+    if theirs["model_type"] == CofiConfig.model_type:
+        raise CofiError(
+            f"'{name}' is a compact model; a latency table is of a dense one.",
+            hint="Name the model that it was pruned from, or its run.",
+        )
+    return CofiConfig(**adapter_for(name, theirs).config_to_ours(theirs))
 
 
 def measure_table(
     config: CofiConfig,
+    case: Case,
     *,
-    batch: int,
-    seq_len: int,
     provider: str = "cpu",
+    precision: str = "fp32",
     threads: int | None = None,
     schedule: Schedule = SCHEDULE,
     ffn_widths: Sequence[int] | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    task: str | None = None,
+    batches: Sequence[Mapping[str, Any]] = (),
+    report: Report = lambda *_: None,
 ) -> LatencyTable:
-    """Measure the table of a dense model's shape, in fp32.
+    """Measure the table of a dense model's shape.
 
     Args:
         config: of the dense model.
-        batch, seq_len: rows, and tokens a row.
-        provider: ``cpu`` or ``cuda``.
+        case: rows, and tokens a row.
+        provider, precision: as an export has them.
         threads: of onnxruntime; ``None`` = one a core.
-        schedule: of each pair of models.
-        ffn_widths: to measure; ``None`` = steps of a quarter, the dense one first.
-        progress: told before each point.
+        schedule: of each stack.
+        ffn_widths: to measure; ``None`` = steps of 0.6, the dense one first.
+        task, batches: name and rows, as batches, of the task whose lengths the case has.
+        report: told before each point.
 
     Raises:
-        CofiError: the rows are longer than the model takes, or onnxruntime fails.
+        CofiError: the provider does not serve the precision or is not there, the rows are longer
+            than the model takes, or onnxruntime fails.
     """
-    shape, count = EncoderShape.of(config), threads or default_threads()
-    if config.position == "learned" and seq_len > config.longest_input:
-        raise CofiError(
-            f"seq_len is {seq_len}; this model takes at most {config.longest_input} tokens."
-        )
-    stacks = Stacks(config, Case(batch, seq_len), provider, count, schedule)
-    hidden = (max(1, shape.hidden // 2), shape.hidden)
-    heads = tuple(range(1, shape.n_heads + 1))
+    shape, count = EncoderShape.of(config), threads or machine.default_threads()
+    check_setting(config, case, provider=provider, precision=precision, threads=count)
+    stacks = Stacks(config, case, provider, precision, count, schedule, batches)
+    hidden = tuple(sorted({max(1, shape.hidden // 4), max(1, shape.hidden // 2), shape.hidden}))
+    heads = tuple(chosen_heads(shape.n_heads))
     widths = tuple(sorted({*(ffn_widths or _widths(shape.ffn)), shape.ffn}))
+    points: list[Units] = [*((h, 0) for h in heads), *((0, w) for w in widths)]
+    done = 0
 
-    def times(heads: Sequence[int], widths: Sequence[int]) -> np.ndarray:
-        found = np.zeros((len(hidden), len(heads)))
-        for row, d in enumerate(hidden):
-            for column, (h, w) in enumerate(zip(heads, widths)):
-                progress(f"hidden {d}, " + (f"heads {h}" if h else f"FFN width {w}"))
-                found[row, column] = stacks.sub_layer(h, w, d)
-        return rising(found)
+    def next_point(units: Units) -> None:
+        nonlocal done
+        what = f"{units[0]} heads" if units[0] else f"FFN width {units[1]}"
+        report(f"{what}, hidden {width}", done, len(hidden) * len(points))
+        done += 1
 
-    attention = times(heads, [0] * len(heads))
-    ffn = times([0] * len(widths), widths)
-    layers = shape.n_layers
-    dense = stacks.seconds([([shape.n_heads] * layers, [shape.ffn] * layers)], shape.hidden)[0]
+    found = np.zeros((len(hidden), len(points)))
+    for row, width in enumerate(hidden):
+        calls, found[row] = stacks.sub_layers(points, width, next_point)
+    every_head = np.arange(1, shape.n_heads + 1)
+    measured = rising(found[:, : len(heads)])
+    attention = np.stack([np.interp(every_head, heads, times) for times in measured])
+    ffn = rising(found[:, len(heads) :])
     return LatencyTable(
         provider=provider,
-        precision="fp32",
-        batch=batch,
-        seq_len=seq_len,
+        precision=precision,
+        batch=case.batch,
+        seq_len=case.seq_len,
+        task=task,
         threads=count if provider == "cpu" else None,
         shape=shape,
-        environment=describe_machine().model_dump()
-        | {"onnxruntime": metadata.version("onnxruntime")},
-        fixed_seconds=max(0.0, dense - layers * float(attention[-1, -1] + ffn[-1, -1])),
+        environment=machine.describe_machine().model_dump() | machine.versions("onnxruntime"),
+        fixed_seconds=max(0.0, calls - float(attention[-1, 0])),
         hidden=hidden,
-        heads=heads,
+        heads=tuple(every_head.tolist()),
         ffn_widths=widths,
         attention_seconds=tuple(map(tuple, attention.tolist())),
         ffn_seconds=tuple(map(tuple, ffn.tolist())),
     )
+
+
+def check_setting(
+    config: CofiConfig, case: Case, *, provider: str, precision: str, threads: int
+) -> None:
+    """Refuse a setting that onnxruntime or the model does not serve, before anything is measured.
+
+    Raises:
+        CofiError: naming what does not fit.
+    """
+    provider_name(provider)
+    require_one_build(machine.versions(*BUILDS), provider=provider)
+    machine.check_threads(threads)
+    cross([case.batch], [case.seq_len])
+    if (why := why_unserved(provider, precision)) is not None:
+        raise CofiError(f"Precision '{precision}' cannot be timed on '{provider}': {why}.")
+    longest = config.longest_input
+    if config.position == "learned" and case.seq_len != "task" and case.seq_len > longest:
+        raise CofiError(
+            f"seq_len is {case.seq_len}; this model takes at most {longest} tokens.",
+            hint=f"Use --seq-len {longest} or less.",
+        )
+
+
+def usual_length(config: CofiConfig) -> int:
+    """Return the length that is timed unless told otherwise: 128, or the model's longest."""
+    return min(LENGTH, config.longest_input) if config.position == "learned" else LENGTH
 
 
 def rising(seconds: np.ndarray) -> np.ndarray:
@@ -109,36 +154,7 @@ def rising(seconds: np.ndarray) -> np.ndarray:
 
 
 def _widths(ffn: int) -> list[int]:
-    """Return FFN widths in steps of a quarter, as multiples of a register where they are wide."""
+    """Return FFN widths in steps, as multiples of a register where they are wide."""
     steps = (ffn * _STEP**n for n in range(_STEPS))
-    return [max(1, round(w / _REGISTER) * _REGISTER) if w > 2 * _REGISTER else 1 for w in steps]
-
-
-def _say(point: str) -> None:
-    sys.stderr.write(f"{point}\n")
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure a table and write it."""
-    parser = argparse.ArgumentParser(description="Measure a latency table of a model's shape.")
-    parser.add_argument("model", help="a hub id or a local folder of a dense model")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="JSON file to write")
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--length", type=int, default=128, help="tokens a row")
-    parser.add_argument("--provider", choices=sorted(FORMS), default="cpu")
-    parser.add_argument("--threads", type=int)
-    own = parser.parse_args(arguments)
-    theirs = load_config_dict(resolve(own.model))
-    table = measure_table(
-        CofiConfig(**adapter_for(own.model, theirs).config_to_ours(theirs)),
-        batch=own.batch,
-        seq_len=own.length,
-        provider=own.provider,
-        threads=own.threads,
-        progress=_say,
-    )
-    write_text(own.output, table.model_dump_json(indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+    wide = [round(w / _REGISTER) * _REGISTER for w in steps if w > 2 * _REGISTER]
+    return [*wide, 1]

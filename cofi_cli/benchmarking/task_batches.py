@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cofi_cli.errors import CofiError
-from cofi_cli.runtime.inputs import Rows, pad, task_rows
+from cofi_cli.runtime.inputs import Batch, Rows, pad, task_rows
 from cofi_cli.runtime.model import Model
 
 if TYPE_CHECKING:
@@ -25,12 +25,12 @@ class TaskBatches:
     """Full batches of one size, as the rows come.
 
     Attributes:
-        batches: input name -> nested lists, (batch, longest of the batch).
+        batches: input name -> array, (batch, longest of the batch).
         mean_tokens: of a row, padding aside.
         mean_length: of a row, padding counted in.
     """
 
-    batches: list[dict[str, list[list[int]]]]
+    batches: list[Batch]
     mean_tokens: float
     mean_length: float
 
@@ -76,7 +76,7 @@ def cut(rows: Rows, pad_id: int, *, size: int) -> TaskBatches:
     starts = range(0, len(rows) - size + 1, size)
     padded = [pad(rows, range(start, start + size), pad_id=pad_id) for start in starts]
     return TaskBatches(
-        batches=[{name: array.tolist() for name, array in batch.items()} for batch in padded],
+        batches=padded,
         mean_tokens=float(np.mean([batch["attention_mask"].sum(axis=1) for batch in padded])),
         mean_length=float(np.mean([batch["attention_mask"].shape[1] for batch in padded])),
     )

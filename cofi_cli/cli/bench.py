@@ -12,8 +12,9 @@ from cofi_cli.cli import options as o
 from cofi_cli.cli.bench_tables import show_result
 from cofi_cli.cli.console import prepare, say, show_json
 from cofi_cli.cli.flags import choices, given, listed
+from cofi_cli.cli.latency_table import measure_and_show, one_case
 from cofi_cli.cli.progress import make_progress
-from cofi_cli.config import BenchConfig
+from cofi_cli.config import BenchConfig, CaseConfig
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import RunDir
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _D = BenchConfig()
 
 _GATES, _SCORES = "Gates (exit code 3 when one fails)", "Scores"
-_OUTPUT = "Output"
+_OUTPUT, _TABLE = "Output", "Latency table"
 
 FAIL_IF = (
     "Fail if a metric has changed since --compare: METRIC>CHANGE or METRIC<CHANGE, in quotes, "
@@ -50,8 +51,12 @@ def bench(
         typer.Option(metavar=choices(BenchConfig, "provider"), help="Device to run the models on."),
     ] = _D.provider,
     batch: Annotated[
-        str, typer.Option(metavar="N,N", help="Batch sizes, separated by commas.")
-    ] = listed(_D.batch),
+        str | None,
+        typer.Option(
+            metavar="N,N",
+            help=f"Batch sizes, separated by commas. Default: {listed(_D.batch)}; of a table 1.",
+        ),
+    ] = None,
     seq_len: Annotated[
         str | None,
         typer.Option(
@@ -161,7 +166,7 @@ def bench(
             "--output",
             "-o",
             metavar="FILE",
-            help="Also write bench.json to this file.",
+            help="Also write bench.json to this file; with --table the table.",
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
@@ -172,6 +177,23 @@ def bench(
             help="Folder for latency.svg and for the files that github-action-benchmark reads. "
             "(If GITHUB_STEP_SUMMARY names a file, the tables are appended to it.)",
             rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    table: Annotated[
+        bool,
+        typer.Option(
+            "--table",
+            help="Measure a latency table of a dense model instead: what cofi prune --speedup goes "
+            "by. It holds the times of attention and feed-forward layers by their widths.",
+            rich_help_panel=_TABLE,
+        ),
+    ] = False,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar=choices(CaseConfig, "precision"),
+            help="Precision of the table. Default: fp32.",
+            rich_help_panel=_TABLE,
         ),
     ] = None,
     as_json: o.Json = False,
@@ -186,6 +208,17 @@ def bench(
     prepare(quiet=quiet)
     places = targets or [RunDir.latest().root]
     _check_places(output, ci_dir)
+    if table:
+        case = one_case(config, precision=precision, has_batch=batch is not None)
+        measure_and_show(
+            places, case, task=task, data=data, output=output, as_json=as_json, quiet=quiet
+        )
+        return
+    if precision is not None:
+        raise CofiError(
+            f"--precision {precision} is of a latency table, and none is asked for.",
+            hint="Add --table. A benchmark times every precision that was exported.",
+        )
     title = f"cofi bench {' '.join(map(str, places))}"
     say(f"Benchmarking {', '.join(map(str, places))}", quiet=quiet)
     from cofi_cli.api import bench_as

@@ -60,6 +60,22 @@ def export(
             help=f"Largest loss of score of int8 or fp16 files. Default: {MAX_DROP:g}.",
         ),
     ] = _D.max_drop,
+    embeddings: Annotated[
+        str,
+        typer.Option(
+            metavar=choices(ExportConfig, "embeddings"),
+            help="Embedding tables: int8 stores a row in 8 bits with a scale of its own, fp32 "
+            "keeps the precision of the file. auto takes int8 in int8 files.",
+        ),
+    ] = _D.embeddings,
+    one_file: Annotated[
+        bool,
+        typer.Option(
+            "--one-file",
+            help="Write model.onnx alone, in the precision asked for (auto: the fastest), "
+            "without the dense model.",
+        ),
+    ] = _D.one_file,
     provider: Annotated[
         str,
         typer.Option(

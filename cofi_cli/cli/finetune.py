@@ -28,7 +28,7 @@ def finetune(
     unlabelled: o.Unlabelled = None,
     max_length: o.MaxLength = None,
     seed: o.Seed = None,
-    precision: o.Precision = None,
+    train_precision: o.TrainPrecision = None,
     threads: o.Threads = None,
     keep_checkpoints: o.KeepCheckpoints = None,
     as_json: o.Json = False,

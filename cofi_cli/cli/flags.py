@@ -13,7 +13,9 @@ S = TypeVar("S", bound=Section)
 
 def choices(kind: type[Section], field: str, separator: str = "|") -> str:
     """Return the choices of a field: ``cpu|cuda``."""
-    return separator.join(map(str, get_args(kind.model_fields[field].annotation)))
+    annotation = kind.model_fields[field].annotation
+    inner = next((one for one in get_args(annotation) if get_args(one)), annotation)
+    return separator.join(map(str, get_args(inner)))
 
 
 def listed(values: Iterable[object]) -> str:

@@ -14,10 +14,12 @@ FINETUNE = "finetune"
 
 
 def run_name(config: RunConfig, *, command: str) -> str:
-    """Return ``bert-base-uncased-sst2-0.95``, or with ``-8x`` or ``-finetune`` at its end."""
+    """Return ``bert-base-uncased-sst2-0.95``; others end with ``-8x``, ``-5ms``, ``-finetune``."""
     task = config.task.name or Path(config.task.train or "task").stem
-    speedup = config.prune.speedup
-    asked = f"{config.prune.sparsity:g}" if speedup is None else f"{speedup:g}x"
+    prune = config.prune
+    asked = prune.latency or (
+        f"{prune.sparsity:g}" if prune.speedup is None else f"{prune.speedup:g}x"
+    )
     last = FINETUNE if command == FINETUNE else asked
     place = Path(config.model)
     model = place.resolve().name if place.is_dir() else place.name

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 
-from cofi_cli.config import Kind, RunConfig
+from cofi_cli.config import KIND_NAMES, TARGETS, RunConfig
 from cofi_cli.errors import CofiError, unknown
 from cofi_cli.presets import (
     Layer,
@@ -23,6 +23,7 @@ from cofi_cli.presets import (
 )
 
 _TASK, _DATA, _TRAIN = "Task and data", "Task and data", "Training"
+_SPEED = "A speed as the target"
 
 Model = Annotated[
     str | None,
@@ -98,7 +99,7 @@ KindName = Annotated[
     typer.Option(
         "--kind",
         metavar="KIND",
-        help=f"What your own files hold: {', '.join(get_args(Kind))}. Default: the kind that the "
+        help=f"What your own files hold: {', '.join(KIND_NAMES)}. Default: the kind that the "
         "file's extension or its labels show.",
         rich_help_panel=_DATA,
     ),
@@ -138,11 +139,58 @@ Teacher = Annotated[
 ]
 Speedup = Annotated[
     str | None,
-    typer.Option(metavar="X", help="Times as fast as dense by --table; instead of --sparsity."),
+    typer.Option(
+        metavar="X",
+        help="Times as fast as the dense model, measured in onnxruntime. Instead of --sparsity.",
+        rich_help_panel=_SPEED,
+    ),
+]
+Latency = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Time of a call, such as 5ms. Instead of --sparsity.",
+        rich_help_panel=_SPEED,
+    ),
 ]
 Table = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="Latency table (JSON) measured for the model's shape."),
+    typer.Option(
+        metavar="FILE",
+        help="A latency table from cofi bench --table, of this or another machine. Default: one "
+        "is measured before training.",
+        rich_help_panel=_SPEED,
+    ),
+]
+Provider = Annotated[
+    str | None,
+    typer.Option(
+        metavar="cpu|cuda",
+        help="Device that the exported model runs on. Default: cpu.",
+        rich_help_panel=_SPEED,
+    ),
+]
+CasePrecision = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        metavar="fp32|int8|fp16",
+        help="Precision of the exported model. Default: fp32.",
+        rich_help_panel=_SPEED,
+    ),
+]
+Batch = Annotated[
+    str | None,
+    typer.Option(metavar="N", help="Rows of a call. Default: 1.", rich_help_panel=_SPEED),
+]
+SeqLen = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N",
+        help="Length of the rows in tokens. The word task stands for the rows of the task at their "
+        "own lengths. Default: 128, or the longest input of the model.",
+        rich_help_panel=_SPEED,
+    ),
 ]
 Preset = Annotated[
     str | None,
@@ -197,9 +245,10 @@ Baseline = Annotated[
         rich_help_panel=_TRAIN,
     ),
 ]
-Precision = Annotated[
+TrainPrecision = Annotated[
     str | None,
     typer.Option(
+        "--train-precision",
         metavar="auto|fp32|bf16",
         help="Precision of training. auto takes bf16 if it is fast on this machine.",
         rich_help_panel=_TRAIN,
@@ -209,7 +258,8 @@ Threads = Annotated[
     str | None,
     typer.Option(
         metavar="N",
-        help="Number of CPU threads. Default: what PyTorch chooses.",
+        help="Number of CPU threads, of training and of the speed that is asked for. Default: "
+        "what PyTorch chooses.",
         rich_help_panel=_TRAIN,
     ),
 ]
@@ -258,7 +308,12 @@ KEYS = {
     "teacher_cache_gb": ("--teacher-cache-gb", "prune.teacher_cache_gb"),
     "baseline": ("--baseline", "train.baseline"),
     "minutes": ("--minutes", "train.minutes"),
-    "precision": ("--precision", "train.precision"),
+    "latency": ("--latency", "prune.latency"),
+    "provider": ("--provider", "case.provider"),
+    "precision": ("--precision", "case.precision"),
+    "batch": ("--batch", "case.batch"),
+    "seq_len": ("--seq-len", "case.seq_len"),
+    "train_precision": ("--train-precision", "train.precision"),
     "threads": ("--threads", "train.threads"),
     "keep_checkpoints": ("--keep-checkpoints", "train.keep_checkpoints"),
 }
@@ -332,25 +387,41 @@ def build_config(
         layers.insert(0, start)
     resolved = resolve_config(layers)
     check_task(resolved)
+    check_case(top, resolved)
     return resolved
 
 
 def check_one_target(given: Sequence[Layer]) -> None:
-    """Refuse a sparsity beside a speedup on one command line: either would hide the other.
+    """Refuse several targets on one command line: one would hide the others.
 
     Raises:
-        CofiError: naming both, as they were given.
+        CofiError: naming them, as they were given.
     """
     found = {}
     for layer in given:
         prune = layer.values.get("prune")
-        for key in ("sparsity", "speedup"):
+        for key in TARGETS:
             if isinstance(prune, Mapping) and prune.get(key) is not None:
                 found[key] = f"{layer.origin} {prune[key]}"
-    if len(found) == 2:
+    if len(found) > 1:
+        count = {2: "Two", 3: "Three"}[len(found)]
         raise CofiError(
-            f"Two targets: {' and '.join(found.values())}.",
+            f"{count} targets: {' and '.join(found.values())}.",
             hint="Give one of them: a share of the weights to remove, or a speed.",
+        )
+
+
+def check_case(given: Sequence[Layer], config: RunConfig) -> None:
+    """Refuse a case on the command line where no speed is asked for: it would change nothing.
+
+    Raises:
+        CofiError: naming the flag.
+    """
+    flags = [layer.origin for layer in given if layer.values.get("case")]
+    if flags and not config.prune.is_speed:
+        raise CofiError(
+            f"{flags[0]} says where a speed holds, and no speed is asked for.",
+            hint="Add --speedup 8 or --latency 5ms. For training: --train-precision.",
         )
 
 
@@ -401,7 +472,7 @@ def check_task(config: RunConfig) -> None:
     Raises:
         CofiError: with the choices.
     """
-    from cofi_cli.tasks import no_teacher, task_names
+    from cofi_cli.tasks import asks_teacher, no_teacher, task_names
 
     name = config.task.name
     if name is None and config.task.train is None:
@@ -411,5 +482,5 @@ def check_task(config: RunConfig) -> None:
         )
     if name is not None and name not in task_names():
         raise unknown("task", name, task_names(), hint="For your own files: --train, --validation.")
-    if config.task.unlabelled and config.teacher.path is None and config.task.kind != "embedding":
+    if config.teacher.path is None and asks_teacher(config.task):
         raise no_teacher()

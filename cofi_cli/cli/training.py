@@ -6,18 +6,22 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
 from cofi_cli.cli.console import say, show_json, show_lines, show_tables
 from cofi_cli.cli.folders import output_folder, unfinished_run
+from cofi_cli.cli.latency_table import table_report
 from cofi_cli.cli.options import build_config
 from cofi_cli.cli.progress import make_progress
 from cofi_cli.config import RunConfig
 from cofi_cli.format import clock
 from cofi_cli.runs import RunDir
-from cofi_cli.runs.records import LatencyTarget, RunReport
+from cofi_cli.runs.records import RunReport
+
+if TYPE_CHECKING:
+    from cofi_cli.benchmarking.stopwatch import Stopwatch
 
 Command = Literal["prune", "finetune"]
 _SHOWN_LABELS = 10
@@ -82,9 +86,13 @@ def run_training(
 
     say(f"Run folder: {run.root}", quiet=quiet)
     progress = make_progress(quiet=quiet)
-    work = training.prune if command == "prune" else training.finetune
     try:
-        report = work(config, run, resume=resume, progress=progress)
+        if command == "finetune":
+            report = training.finetune(config, run, resume=resume, progress=progress)
+        else:
+            report = training.prune(
+                config, run, resume=resume, progress=progress, stopwatch=_stopwatch(config)
+            )
     finally:
         progress.close()
     write_report(run)
@@ -96,8 +104,18 @@ def run_training(
         say(f"Warning: {warning}")
 
 
+def _stopwatch(config: RunConfig) -> Stopwatch | None:
+    """Return what measures speeds, where one is asked for."""
+    if not config.prune.is_speed:
+        return None
+    from cofi_cli.benchmarking.stopwatch import Stopwatch
+
+    return Stopwatch(table_report)
+
+
 def show_report(report: RunReport, run: RunDir) -> None:
     """Write the report's tables, the structure and the next command to stdout."""
+    from cofi_cli.format import speed_words
     from cofi_cli.report.bars import structure_lines
     from cofi_cli.report.tables import stage_table, summary_table
 
@@ -114,18 +132,6 @@ def show_report(report: RunReport, run: RunDir) -> None:
         lines.append(f"speed   {speed_words(target)}")
     root = shlex.quote(str(run.root))
     show_lines([*lines, f"next    cofi export {root} && cofi bench {root}"])
-
-
-def speed_words(target: LatencyTarget) -> str:
-    """Say what speed was asked for, what the table expects, and what it is true for."""
-    setting = target.setting
-    count = setting.threads
-    threads = f", {count} thread{'s' * (count > 1)}" if count else ""
-    return (
-        f"{target.expected_speedup:.2f} times the dense one expected by the table, "
-        f"{target.speedup:g} asked ({setting.provider}, {setting.precision}, "
-        f"batch {setting.batch}, {setting.seq_len} tokens{threads})"
-    )
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -153,7 +159,13 @@ def show_plan(config: RunConfig, run: RunDir, *, resume: bool, as_json: bool) ->
     from cofi_cli.format import Table
     from cofi_cli.training import dry_run
 
-    plan = dry_run(config, run, resume=resume) | {"output": str(run.root)}
+    progress = make_progress(quiet=as_json)
+    try:
+        watch = _stopwatch(config)
+        plan = dry_run(config, run, resume=resume, stopwatch=watch, progress=progress)
+    finally:
+        progress.close()
+    plan |= {"output": str(run.root)}
     resolved = config.model_dump(mode="json")
     if as_json:
         show_json({"config": resolved, **plan})

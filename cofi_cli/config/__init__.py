@@ -4,10 +4,12 @@ from cofi_cli.config.bench import BenchConfig
 from cofi_cli.config.export import ExportConfig
 from cofi_cli.config.run import (
     ALL_GATES,
-    SUFFIX_KINDS,
+    KIND_NAMES,
+    TARGETS,
+    CaseConfig,
     DistillConfig,
     GateGroup,
-    Kind,
+    KindName,
     PruneConfig,
     RecoverConfig,
     RunConfig,
@@ -19,12 +21,14 @@ from cofi_cli.config.section import Section
 
 __all__ = [
     "ALL_GATES",
-    "SUFFIX_KINDS",
+    "KIND_NAMES",
+    "TARGETS",
     "BenchConfig",
+    "CaseConfig",
     "DistillConfig",
     "ExportConfig",
     "GateGroup",
-    "Kind",
+    "KindName",
     "PruneConfig",
     "RecoverConfig",
     "RunConfig",

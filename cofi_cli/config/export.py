@@ -9,6 +9,7 @@ from pydantic import Field
 from cofi_cli.config.section import Provider, Section, Sizes
 
 Precision = Literal["fp32", "int8", "fp16", "auto"]
+Embeddings = Literal["auto", "int8", "fp32"]
 GraphName = Literal[
     "auto", "plain", "packed", "lean", "fused", "lean-fused", "fused-skip", "fused-lengths"
 ]
@@ -47,3 +48,9 @@ class ExportConfig(Section):
     """A built-in task to score on; ``None``: the run's."""
     data: str | None = None
     """The folder of that task's files."""
+    embeddings: Embeddings = "auto"
+    """How embedding tables are stored: ``int8``, rows with a scale each; ``fp32``, in a file's own
+    precision; ``auto``, as int8 in int8 files."""
+    one_file: bool = False
+    """Write ``model.onnx`` alone, in the precision asked for or, with ``auto``, the fastest one;
+    without the dense model."""

@@ -6,21 +6,28 @@ the presets' comments.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from cofi_cli.config.section import Section
 
-Kind = Literal[
-    "classification", "regression", "multilabel", "ranking", "tokens", "span", "embedding"
-]
-"""Kinds of task; :data:`cofi_cli.tasks.kinds.specs.KINDS` says what each means."""
-SUFFIX_KINDS: dict[str, Kind] = dict.fromkeys((".conll", ".bio", ".iob", ".iob2"), "tokens")
-"""Extensions of own files that tell what they hold."""
+_KINDS = Path(__file__).parents[1] / "tasks" / "kinds"
+KIND_NAMES = tuple(sorted(path.stem for path in _KINDS.glob("*.py") if path.stem != "__init__"))
+"""Kinds of task: each file of the folder defines the one of its name."""
+if TYPE_CHECKING:
+    KindName = str
+else:
+    KindName = Literal[KIND_NAMES]
 GateGroup = Literal["head", "attention", "ffn_dim", "ffn", "hidden"]
 ALL_GATES: tuple[GateGroup, ...] = ("head", "attention", "ffn_dim", "ffn", "hidden")
+
+
+TARGETS = ("sparsity", "speedup", "latency")
+"""Settings of section prune that state what is asked for; a run has one of them."""
 
 
 class TaskConfig(Section):
@@ -42,7 +49,7 @@ class TaskConfig(Section):
     """Label column; ``None`` means guess. Several are 0/1 columns of a multilabel task."""
     separator: str | None = None
     """Between the labels of one cell (multilabel); ``none`` = one label a cell; ``None`` tells."""
-    kind: Kind | None = None
+    kind: KindName | None = None
     """What own files hold; ``None`` tells by their extension or labels."""
     unlabelled: bool = False
     """Learn from a teacher and texts alone: of the training rows, no label is read."""
@@ -102,11 +109,14 @@ class PruneConfig(Section):
     """Gates, constraint and schedule of the pruning stage."""
 
     sparsity: float | None = Field(0.95, ge=0, lt=1)
-    """Share of the prunable weights to remove; ``None`` with ``speedup`` set."""
+    """Share of the prunable weights to remove; ``None`` with ``speedup`` or ``latency`` set."""
     speedup: float | None = Field(None, ge=1)
-    """Times as fast as the dense model, by ``table``; in the place of ``sparsity``."""
+    """Times as fast as the dense model, in the case of section ``case``."""
+    latency: str | None = Field(None, pattern=r"^\d+(\.\d+)?(us|ms|s)$")
+    """Time of a call there, with its unit: ``5ms``."""
     table: str | None = None
-    """A latency table that was measured for the model's shape (JSON)."""
+    """A latency table that was measured for the model's shape (JSON); ``None`` = it is measured
+    before training."""
     epochs: float = Field(8, gt=0)
     """All epochs of the stage, the dense and the ramp epochs among them."""
     dense_epochs: float = Field(0, ge=0)
@@ -144,23 +154,39 @@ class PruneConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _speedup_instead(cls, values: Any) -> Any:
-        """A speedup takes the place of the default sparsity."""
-        if isinstance(values, Mapping) and values.get("speedup") is not None:
+    def _speed_instead(cls, values: Any) -> Any:
+        """A speed takes the place of the default sparsity."""
+        speeds = ("speedup", "latency")
+        if isinstance(values, Mapping) and any(values.get(key) is not None for key in speeds):
             return {"sparsity": None, **values}
         return values
 
+    @property
+    def is_speed(self) -> bool:
+        """Whether a speed is asked for, not a number of weights."""
+        return self.sparsity is None
+
+    @property
+    def seconds(self) -> float | None:
+        """The latency that is asked for."""
+        if self.latency is None:
+            return None
+        number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", self.latency).groups()  # type: ignore[union-attr]
+        return float(number) * {"us": 1e-6, "ms": 1e-3, "s": 1.0}[unit]
+
     @model_validator(mode="after")
     def _has_one_target(self) -> PruneConfig:
-        """Refuse none or two targets, and a speedup without a table or the reverse."""
-        if self.sparsity is not None and self.speedup is not None:
-            raise ValueError("sparsity and speedup are two targets; give one of them")
-        if self.sparsity is None and self.speedup is None:
-            raise ValueError("no target is given; set sparsity, or speedup and table")
-        if (self.speedup is None) != (self.table is None):
-            given, missing = ("speedup", "table") if self.table is None else ("table", "speedup")
-            flags = "--speedup X --table FILE"
-            raise ValueError(f"{given} is given without {missing}; give both: {flags}")
+        """Refuse none or two targets, and a table without a speed."""
+        given = [key for key in TARGETS if getattr(self, key) is not None]
+        if len(given) > 1:
+            count = {2: "two", 3: "three"}[len(given)]
+            raise ValueError(f"{' and '.join(given)} are {count} targets; give one of them")
+        if not given:
+            raise ValueError("no target is given; set sparsity, speedup or latency")
+        if self.table is not None and not self.is_speed:
+            raise ValueError("table is given without a speed; give both: --speedup X --table FILE")
+        if self.seconds == 0:
+            raise ValueError("latency is 0; give a time above it, such as 5ms")
         return self
 
     @model_validator(mode="after")
@@ -173,6 +199,25 @@ class PruneConfig(Section):
                 f"{self.epochs:g} epochs at the target; raise prune.epochs or lower the others"
             )
         return self
+
+
+class CaseConfig(Section):
+    """Where and on what inputs the exported model runs: what a speed is stated for.
+
+    What is not said is as in the latency table, where there is one.
+    """
+
+    provider: Literal["cpu", "cuda"] | None = None
+    """``None`` = cpu."""
+    precision: Literal["fp32", "int8", "fp16"] | None = None
+    """``None`` = fp32."""
+    batch: int | None = Field(None, ge=1)
+    """Rows of a call; ``None`` = 1."""
+    seq_len: Annotated[int, Field(ge=1)] | Literal["task"] | None = None
+    """Tokens of each row; ``task`` = the task's rows at their own lengths; ``None`` = 128, or the
+    longest that the model takes."""
+    threads: int | None = Field(None, ge=1)
+    """Of onnxruntime; ``None`` = as training, or one a core."""
 
 
 class RecoverConfig(Section):
@@ -219,6 +264,7 @@ class RunConfig(Section):
     """As large as numpy takes it."""
     teacher: TeacherConfig = TeacherConfig()
     prune: PruneConfig = PruneConfig()
+    case: CaseConfig = CaseConfig()
     distill: DistillConfig = DistillConfig()
     recover: RecoverConfig = RecoverConfig()
     train: TrainConfig = TrainConfig()

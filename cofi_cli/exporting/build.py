@@ -12,6 +12,7 @@ from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
 from cofi_cli.exporting import candidates
 from cofi_cli.exporting.acceptance import Judge, Verdict
 from cofi_cli.exporting.graphs.choice import CHOSEN, Choice, Graphs, Wish
+from cofi_cli.exporting.precision.embeddings import to_int8_rows
 from cofi_cli.exporting.precision.fp16 import half, to_fp16
 from cofi_cli.exporting.precision.int8 import EightBits
 from cofi_cli.runs.digests import file_digest, weights_digest
@@ -56,6 +57,7 @@ class Build:
         self.calibration, self.wish = calibration, wish
         self.files: dict[str, ExportedFile] = {}
         self.notes: list[str] = []
+        self._exact: dict[str, ScoreRow | None] = {}
         candidates_of = shop / "candidates"
         for made in (self.folder, candidates_of):
             made.mkdir()
@@ -74,7 +76,13 @@ class Build:
         )
 
     def fp32(self) -> None:
-        """Write the fp32 files in the form that is fastest, or in the one asked for."""
+        """Write the fp32 files in the form that is fastest, or in the one asked for.
+
+        Their embedding tables become int8 rows where that was asked for.
+
+        Raises:
+            CofiError: a graph is not the torch model, or int8 rows cost too much (exit code 4).
+        """
         made, graphs = self._graphs.of_each_form(), self._graphs
         ranking = candidates.rank(made, self.wish.conditions) if len(made) > 1 else None
         order, fastest = (ranking.order, ranking.fastest) if ranking else (list(made), list(made))
@@ -85,6 +93,9 @@ class Build:
             file, proof = graphs.proven(name, form, block)
             target = self.folder / f"{name}.onnx"
             shutil.copyfile(file, target)
+            self._exact[name] = score = self._judge.score(target)
+            if self.wish.has_int8_rows(EXACT):
+                score = self._with_int8_rows(name, target)
             is_chosen = name == CHOSEN
             tried = [*(ranking.rows if ranking else []), *in_blocks] if is_chosen else []
             self._record(
@@ -92,12 +103,27 @@ class Build:
                 target,
                 EXACT,
                 form,
-                self._judge.score(target),
+                score,
                 block_tokens=block,
                 parity=proof,
                 parity_on_gpu=on_gpu if is_chosen else None,
                 candidates=tried,
             )
+
+    def _with_int8_rows(self, name: str, file: Path) -> ScoreRow | None:
+        """Store the tables of an fp32 file as int8 rows, in place; return its new score."""
+        to_int8_rows(file, file)
+        if name != CHOSEN:
+            return self._judge.score(file)
+        verdict = self._verdict(file)
+        if verdict.fault is not None:
+            raise CofiError(
+                f"{file.name} with int8 embeddings {verdict.fault}.",
+                hint="Use --embeddings fp32, or allow more than "
+                f"{self.wish.max_drop:g} points with --max-drop.",
+                exit_code=PARITY,
+            )
+        return verdict.score
 
     def _first_proven(self, choices: list[Choice]) -> tuple[str, int | None, GpuParity | None]:
         """Return the first graph that is the torch model for every model, on the GPU as well.
@@ -234,9 +260,17 @@ class Build:
             self.notes.append(f"{', '.join(left)} could not be picked: it has no score.")
         return next(file for file in ranking.order if file in holding), ranking.rows
 
+    def keep_only(self, file: str) -> None:
+        """Keep one of the files, which becomes ``model.onnx``."""
+        kept = next(own for own in self.files.values() if own.file == file)
+        name = f"{CHOSEN}.onnx"
+        (self.folder / file).replace(self.folder / name)
+        self.files = {CHOSEN: kept.model_copy(update={"file": name})}
+
     def _verdict(self, file: Path) -> Verdict:
         """Judge a file of the model in a smaller precision."""
-        floor = (self.files[CHOSEN].score or 0.0) - self.wish.max_drop
+        exact = self._exact[CHOSEN]
+        floor = (exact.score if exact is not None else 0.0) - self.wish.max_drop
         return self._judge.verdict(CHOSEN, file, floor=floor)
 
     def _record(
@@ -249,11 +283,11 @@ class Build:
         **more: Any,
     ) -> None:
         """Record a file that lies in the folder; ``more`` are further fields of its record."""
-        nodes, checkpoint = inspect(file).nodes, self.models[size][0]
-        exact = self.files.get(size)
+        graph, checkpoint = inspect(file), self.models[size][0]
+        exact, is_exact = self._exact[size], {precision, graph.embeddings} == {EXACT}
         if score is not None:
             more |= {"metric": score.metric, "score": score.score, "rows": score.rows}
-            if precision != EXACT and exact is not None and exact.score is not None:
+            if not is_exact and exact is not None:
                 more["drop"] = exact.score - score.score
                 if score.metric in SHARES:
                     more["standard_error"] = share_error(score.score, score.rows)
@@ -266,7 +300,8 @@ class Build:
             weights_sha256=weights_digest(checkpoint),
             bytes=file.stat().st_size,
             sha256=file_digest(file),
-            node_count=sum(nodes.values()),
-            nodes=nodes,
+            embeddings=graph.embeddings,
+            node_count=sum(graph.nodes.values()),
+            nodes=graph.nodes,
             **more,
         )

@@ -110,7 +110,8 @@ def make(order: Order, shop: Path) -> Made:
 
     started, here = time.perf_counter(), machine.describe_machine()
     task, tokenizer = order.task, order.tokenizer
-    models, without = _that_fit(order.source.models)
+    places, one = order.source.models, order.config.one_file
+    models, without = _that_fit({CHOSEN: places[CHOSEN]} if one else places)
     scored = known = calibration = None
     if task is not None:
         check_answers(models[CHOSEN][1], task)
@@ -137,6 +138,8 @@ def make(order: Order, shop: Path) -> Made:
         build.notes.append(f"{order.smaller[0]} is not scored: {order.unscored}.")
     for precision in order.smaller:
         _add(build, precision, is_asked_for=order.config.precision == precision)
+    if one:
+        without |= dict.fromkeys(sorted(places.keys() - models.keys()), "one file was asked for")
     return Made(build, models[CHOSEN][1], without, here, started)
 
 
@@ -146,18 +149,21 @@ def prove(order: Order, made: Made) -> ExportRecord:
     Raises:
         CofiError: a file has no proof (exit code 4).
     """
-    build, model, files = made.build, made.model, made.build.files
-    exact = [file for file in files.values() if file.precision == EXACT]
+    build, model = made.build, made.model
+    exact = [file for file in build.files.values() if file.precision == EXACT]
     proofs = [file.parity for file in exact if file.parity is not None]
     if len(proofs) < len(exact) or not proofs:
         raise CofiError("An fp32 file was not compared with torch.", exit_code=PARITY)
     picked, timed = build.pick() if order.config.precision == "auto" else (None, [])
+    if order.config.one_file:
+        build.keep_only(picked or build.files["_".join([CHOSEN, *order.smaller[-1:]])].file)
+        picked = build.files[CHOSEN].file if picked else None
     return ExportRecord(
         source=order.name,
         head=model.kind,
         folder=str(order.folder),
         precision=order.config.precision,
-        graph=files[CHOSEN].form,
+        graph=build.files[CHOSEN].form,
         picked=picked,
         candidates=timed,
         left_out=dict(made.left_out),
@@ -172,7 +178,7 @@ def prove(order: Order, made: Made) -> ExportRecord:
             allowed=max(proof.allowed for proof in proofs),
             inputs=proofs[0].inputs,
         ),
-        models=files,
+        models=build.files,
         asked=order.config,
         files=[],
         notes=build.notes,

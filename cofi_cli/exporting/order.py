@@ -147,6 +147,7 @@ def _wish(config: ExportConfig, longest: int, *, tolerance: float, schedule: Sch
         max_drop=MAX_DROP if config.max_drop is None else config.max_drop,
         opset=config.opset,
         tolerance=tolerance,
+        embeddings=config.embeddings,
     )
 
 

@@ -10,14 +10,11 @@ import numpy as np
 from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
 from cofi_cli.runs.records import ParityCase, Proof
 from cofi_cli.runtime.inputs import Rows, by_length, pad
-from cofi_cli.runtime.outputs import answer_of
+from cofi_cli.runtime.outputs import STATES, answer_of
 from cofi_cli.tolerances import EXPORT, allowed
 
 if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
-
-STATES = "last_hidden_state"
-"""The output that an embedder's graph has beside its answer."""
 
 
 def check_parity(

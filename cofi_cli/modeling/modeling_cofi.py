@@ -1,6 +1,6 @@
 """The encoder as transformers models, with task heads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional, TypeVar, cast
 
@@ -229,9 +229,12 @@ class CofiForTask(CofiPreTrainedModel):
         outputs: width of the head where that is no choice.
         has_pooler: whether the head reads the pooler's output, not the stream itself.
         per_token: whether it answers for each token.
+        output_names: what its answers are called in a graph, as optimum's classes and
+            sentence-transformers look for them.
     """
 
     kind = ""
+    output_names: tuple[str, ...] = ("logits",)
     outputs: Optional[int] = None
     has_pooler = True
     per_token = False
@@ -255,6 +258,23 @@ class CofiForTask(CofiPreTrainedModel):
     def head(self, last: Tensor, mask: Optional[Tensor]) -> Tensor:
         """Return the answers for the last state, (B, T, d)."""
         raise NotImplementedError
+
+    @staticmethod
+    def loss(
+        logits: Tensor, batch: Mapping[str, Tensor], problem_type: Optional[str] = None
+    ) -> Tensor:
+        """Return the loss against ``batch["labels"]``, a scalar.
+
+        Args:
+            logits: as :meth:`head` returns them.
+            batch: with ``attention_mask``, (B, T), and the labels.
+            problem_type: as transformers' configurations have it.
+        """
+        raise NotImplementedError
+
+    def outputs_of(self, last: Tensor, answer: Tensor) -> tuple[Tensor, ...]:
+        """Return what :attr:`output_names` names, of the last state and the head's answer."""
+        return (answer,)
 
     @property
     def reader(self) -> str:
@@ -305,6 +325,13 @@ class CofiForSequenceClassification(CofiForTask):
         logits: Tensor = self.classifier(drop(pooled, self.dropout, self.training))
         return logits
 
+    @staticmethod
+    def loss(
+        logits: Tensor, batch: Mapping[str, Tensor], problem_type: Optional[str] = None
+    ) -> Tensor:
+        """Return the loss of a class, a number or several classes a row."""
+        return sequence_loss(logits, batch["labels"], problem_type)
+
     @tuple_if_asked
     def forward(
         self,
@@ -328,7 +355,7 @@ class CofiForSequenceClassification(CofiForTask):
         )
         loss = None
         if labels is not None:
-            loss = sequence_loss(out.logits, labels, self.config.problem_type)
+            loss = self.loss(out.logits, {"labels": labels}, self.config.problem_type)
         return SequenceClassifierOutput(loss=loss, logits=out.logits, **asked)
 
 
@@ -351,6 +378,13 @@ class CofiForTokenClassification(_PerToken):
 
     kind = "token"
 
+    @staticmethod
+    def loss(
+        logits: Tensor, batch: Mapping[str, Tensor], problem_type: Optional[str] = None
+    ) -> Tensor:
+        """Return the mean cross-entropy over the tokens that carry a label, 0 without any."""
+        return token_loss(logits, batch["labels"])
+
     @tuple_if_asked
     def forward(
         self,
@@ -371,7 +405,7 @@ class CofiForTokenClassification(_PerToken):
         )
         loss = None
         if labels is not None:
-            loss = token_loss(out.logits, labels)
+            loss = self.loss(out.logits, {"labels": labels})
         return TokenClassifierOutput(loss=loss, logits=out.logits, **asked)
 
 
@@ -379,10 +413,23 @@ class CofiForQuestionAnswering(_PerToken):
     """The encoder with a score for each token to start, and to end, the answer."""
 
     kind, outputs = "span", 2
+    output_names = ("start_logits", "end_logits")
 
     def __init__(self, config: CofiConfig) -> None:
         config.num_labels = 2
         super().__init__(config)
+
+    @staticmethod
+    def loss(
+        logits: Tensor, batch: Mapping[str, Tensor], problem_type: Optional[str] = None
+    ) -> Tensor:
+        """Return the mean of both cross-entropies; labels are (B, 2) positions."""
+        return span_loss(logits, batch["labels"], batch["attention_mask"])
+
+    def outputs_of(self, last: Tensor, answer: Tensor) -> tuple[Tensor, ...]:
+        """Return start and end logits, (B, T) each."""
+        start, end = answer.unbind(-1)
+        return start, end
 
     @tuple_if_asked
     def forward(
@@ -423,6 +470,7 @@ class CofiForEmbedding(CofiForTask):
     """
 
     kind, outputs = "embedding", 1
+    output_names = ("last_hidden_state", "sentence_embedding")
 
     def __init__(self, config: CofiConfig) -> None:
         super().__init__(config)
@@ -436,6 +484,10 @@ class CofiForEmbedding(CofiForTask):
     def head(self, last: Tensor, mask: Optional[Tensor]) -> Tensor:
         """Return embeddings, (B, e), for the last state, (B, T, d)."""
         return self.model.pool(last, mask)
+
+    def outputs_of(self, last: Tensor, answer: Tensor) -> tuple[Tensor, ...]:
+        """Return the states of all tokens, and the embeddings."""
+        return last, answer
 
     @tuple_if_asked
     def forward(

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from cofi_cli import format as text
 from cofi_cli.errors import CofiError
-from cofi_cli.format import Table
+from cofi_cli.format import Table, speed_words
 from cofi_cli.report.bars import structure_lines
 from cofi_cli.report.pictures.latency import latency_svg
 from cofi_cli.report.pictures.structure import structure_svg
@@ -52,6 +52,8 @@ def render_report(
     if report.note:
         parts.append(report.note)
     parts.append(summary_table(report, bench).markdown())
+    if report.latency_target is not None:
+        parts += _section("Speed", f"- Speed: {speed_words(report.latency_target)}.")
     parts += _section("Sparsity", _sparsity(report, export))
     if report.structure is not None:
         drawn = "\n".join(structure_lines(report.structure))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 import torch
 
 from cofi_cli.config import RunConfig
+from cofi_cli.runs.machine import cpu_name, versions
 from cofi_cli.runs.records import Environment
 
 _PACKAGES = (
@@ -38,8 +38,8 @@ def describe_environment(
         folder=str(Path.cwd()),
         python=platform.python_version(),
         platform=platform.platform(),
-        packages={name: _version(name) for name in _PACKAGES},
-        cpu=_cpu(),
+        packages=versions(*_PACKAGES),
+        cpu=cpu_name(),
         cores=os.cpu_count(),
         threads=torch.get_num_threads(),
         device=str(device),
@@ -88,19 +88,3 @@ def _flat(env: Environment) -> dict[str, str | int | None]:
         "threads": env.threads,
     }
     return {**own, "device": env.device, "gpu": env.gpu, **env.packages}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

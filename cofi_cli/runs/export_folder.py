@@ -62,7 +62,7 @@ def is_fresh(source: Path | str, folder: Path) -> bool:
     for size, checkpoint in find_source(source).models.items():
         if size in record.left_out:
             continue
-        file = record.exact(size)
+        file = record.file_of(size)
         if file is None or not (folder / file.file).is_file():
             return False
         if file.weights_sha256 != weights_digest(checkpoint):
@@ -122,7 +122,7 @@ def renewing(folder: Path) -> str | None:
     if elsewhere:
         place = Path(record.source)
     for size, checkpoint in models.items():
-        file = record.exact(size)
+        file = record.file_of(size)
         now = weights_digest(checkpoint) if file and file.weights_sha256 else None
         if file and now is not None and now != file.weights_sha256:
             command = f"cofi export --onnx {quote(str(place))}"

@@ -22,6 +22,7 @@ class RunDir:
         self.teacher = self.root / "teacher"
         self.checkpoints = self.root / "checkpoints"
         self.plan = self.root / "plan.json"
+        self.latency_table = self.root / "latency_table.json"
         self.model = self.root / "model"
         self.answers = self.root / "teacher_answers.npz"
         self.onnx = self.root / "onnx"

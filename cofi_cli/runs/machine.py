@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import platform
@@ -9,11 +10,14 @@ import shutil
 import subprocess
 from importlib import metadata
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 from cofi_cli.errors import CofiError
 from cofi_cli.runs.records import Machine
 
-CPUINFO = Path("/proc/cpuinfo")
+SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 FLAGS = (
     "avx",
@@ -39,17 +43,13 @@ _USUAL_ARM = ("asimd", "asimddp")
 
 def describe_machine() -> Machine:
     """Return processor, cores, memory, load, system and GPU (``None`` where unknown)."""
-    info = _cpuinfo()
-    flags = set((info.get("flags") or info.get("Features") or "").split())
-    if not flags and platform.machine().lower() in ("arm64", "aarch64"):
-        flags = set(_USUAL_ARM)  # neither macOS nor Windows has a cpuinfo
     return Machine(
-        cpu=info.get("model name") or platform.processor() or platform.machine(),
-        flags=[flag for flag in FLAGS if flag in flags],
+        cpu=cpu_name(),
+        flags=cpu_flags(),
         cores=physical_cores(),
         logical_cores=available_cpus(),
-        memory_gb=_memory_gb(),
-        load_1min=_load(),
+        memory_gb=round(psutil.virtual_memory().total / 2**30, 1),
+        load_1min=round(psutil.getloadavg()[0], 2),
         os=platform.platform(),
         python=platform.python_version(),
         gpu=_gpu("name"),
@@ -57,23 +57,45 @@ def describe_machine() -> Machine:
     )
 
 
+def cpu_name() -> str:
+    """Return the processor's name."""
+    return str(_cpu().get("brand_raw") or platform.processor() or platform.machine())
+
+
+def cpu_flags() -> list[str]:
+    """Return which of :data:`FLAGS` the processor has."""
+    found = _cpu().get("flags") or ()
+    if not found and platform.machine().lower() in ("arm64", "aarch64"):
+        found = _USUAL_ARM  # macOS and Windows do not list those of ARM
+    return [flag for flag in FLAGS if flag in found or flag.replace("_", "") in found]
+
+
+@functools.cache
+def _cpu() -> dict[str, Any]:
+    """Ask once: py-cpuinfo measures the clock rate too, for more than a second."""
+    import cpuinfo
+
+    found: dict[str, Any] = cpuinfo.get_cpu_info()
+    return found
+
+
 def available_cpus() -> int:
     """Return how many logical processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(_allowed()) or os.cpu_count() or 1
 
 
 def physical_cores() -> int:
     """Return how many cores this process may use, two hyper-threads counted as one."""
-    cores: set[tuple[str, str]] = set()
-    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    for block in _blocks():
-        if "core id" not in block:
-            continue
-        if allowed is None or int(block.get("processor", -1)) in allowed:
-            cores.add((block.get("physical id", "0"), block["core id"]))
-    return len(cores) or available_cpus()
+    try:
+        return len({Path(SIBLINGS.format(cpu)).read_text("ascii") for cpu in _allowed()})
+    except OSError:  # not Linux
+        return min(psutil.cpu_count(logical=False) or available_cpus(), available_cpus())
+
+
+def _allowed() -> list[int]:
+    """Return the numbers of the processors that we may use; none where no one counts them."""
+    process = psutil.Process()
+    return list(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else []
 
 
 def default_threads() -> int:
@@ -145,38 +167,6 @@ def _version(package: str) -> str | None:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        return None
-
-
-def _blocks() -> list[dict[str, str]]:
-    try:
-        text = CPUINFO.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return []
-    blocks = []
-    for paragraph in text.strip().split("\n\n"):
-        pairs = (line.partition(":") for line in paragraph.splitlines())
-        blocks.append({key.strip(): value.strip() for key, _, value in pairs})
-    return blocks
-
-
-def _cpuinfo() -> dict[str, str]:
-    blocks = _blocks()
-    return blocks[0] if blocks else {}
-
-
-def _memory_gb() -> float | None:
-    try:
-        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return None
-    return round(pages / 2**30, 1)
-
-
-def _load() -> float | None:
-    try:
-        return round(os.getloadavg()[0], 2)
-    except (AttributeError, OSError):
         return None
 
 

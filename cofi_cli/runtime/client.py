@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -19,7 +19,6 @@ from typing import IO, Any
 import numpy as np
 
 from cofi_cli.errors import ENVIRONMENT, UNREACHABLE, CofiError
-from cofi_cli.runtime.protocol import pack, unpack
 from cofi_cli.runtime.providers import provider_name, require_provider
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -80,8 +79,6 @@ class WorkerClient:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            text=True,
-            encoding="utf-8",
             env=_environment(threads),
         )
         try:
@@ -130,8 +127,8 @@ class WorkerClient:
 
     def logits(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return what the model answers to a padded batch."""
-        packed: dict[str, Any] = {name: pack(array) for name, array in batch.items()}
-        return unpack(self.ask("logits", **packed)["logits"])
+        logits: np.ndarray = self.ask("logits", **batch)["logits"]
+        return logits
 
     def time(self, runs: int, **arguments: Any) -> list[float]:
         """Time runs on what was fed; returns seconds. See ``Worker.time`` for the arguments."""
@@ -176,18 +173,13 @@ class WorkerClient:
         timer.daemon = True
         timer.start()
         try:
-            self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+            pickle.dump((do, arguments), self._process.stdin)
             self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
+            answer: dict[str, Any] = pickle.load(self._process.stdout)
+        except (EOFError, BrokenPipeError, pickle.UnpicklingError):
+            raise self._silent(do) if hangs.is_set() else self._gone() from None
         finally:
             timer.cancel()
-        if hangs.is_set():
-            raise self._silent(do)
-        if not line:
-            raise self._gone()
-        answer: dict[str, Any] = json.loads(line)
         return answer
 
     def _silent(self, do: str) -> CofiError:

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from cofi_cli.runs import machine
 
 BUSY = "not measured: the machine was busy"
 """The reason that results give for a case without enough undisturbed turns."""
 
-STAT = Path("/proc/stat")
 TASKS = "/proc/{pid}/task"
 LEAST, SHARE = 0.1, 0.05
 """Processors that other work may take: a tenth of one, or this share of all of them. A tenth of
@@ -93,7 +94,8 @@ def read_counters(pids: Sequence[int]) -> Counters | None:
         pids: processes of models.
     """
     try:
-        at, idle = time.perf_counter(), _idle_times()
+        at, times = time.perf_counter(), psutil.cpu_times(percpu=True)
+        idle = [times[cpu].idle + times[cpu].iowait for cpu in psutil.Process().cpu_affinity()]
         ours = sum(_processor_seconds(pid) for pid in (os.getpid(), *pids))
         return Counters(at, at * len(idle) - sum(idle), ours, sum(map(_switches, pids)))
     except (OSError, ValueError, AttributeError, IndexError):
@@ -108,35 +110,13 @@ def busy_note(*, seconds: float = 0.5) -> str | None:
     Args:
         seconds: how long to look; ask before anything of ours runs.
     """
-    before = _processor_times()
-    time.sleep(seconds)
-    after = _processor_times()
-    if before is None or after is None or after[0] == before[0]:
-        return None
-    busy = 1 - (after[1] - before[1]) / (after[0] - before[0])
+    busy = psutil.cpu_percent(interval=seconds) / 100
     if busy < 0.25:
         return None
     return (
         f"The machine is busy ({busy:.0%} of its processors' time): latencies will be noisy, "
         "and what is fastest may come out wrong."
     )
-
-
-def _processor_times() -> tuple[int, int] | None:
-    """Return all ticks and idle ticks of all processors since boot, ``None`` where unknown."""
-    try:
-        ticks = [int(field) for field in STAT.read_text(encoding="ascii").split()[1:9]]
-    except (OSError, ValueError):
-        return None
-    return sum(ticks), ticks[3] + ticks[4]
-
-
-def _idle_times() -> list[float]:
-    """Return the idle seconds of each processor that we may use."""
-    allowed = {f"cpu{number}" for number in os.sched_getaffinity(0)}
-    rows = [line.split() for line in STAT.read_text(encoding="ascii").splitlines()]
-    second = os.sysconf("SC_CLK_TCK")
-    return [(int(row[4]) + int(row[5])) / second for row in rows if row[0] in allowed]
 
 
 def _processor_seconds(pid: int) -> float:

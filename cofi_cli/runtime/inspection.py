@@ -29,6 +29,7 @@ class Graph:
         nodes: how many nodes of each operator.
         precision: ``fp32``, ``fp16`` or ``int8``: that of its matrix products.
         vocab: rows of the table that ``input_ids`` look up, ``None`` when not found.
+        embeddings: precision of that table: ``fp32``, ``fp16`` or ``int8``.
         opset: version of the standard operators.
         external: names of files beside it that hold weights.
     """
@@ -38,6 +39,7 @@ class Graph:
     vocab: int | None
     opset: int
     external: tuple[str, ...] = ()
+    embeddings: str | None = None
 
     @property
     def scales_by_batch(self) -> bool:
@@ -68,7 +70,7 @@ def inspect(path: Path) -> Graph:
             hint="Export it again: cofi export --onnx.",
             exit_code=UNREACHABLE,
         ) from error
-    nested = list(_with_bodies(model.graph))
+    nested = list(with_bodies(model.graph))
     nodes = Counter(node.op_type for graph in nested for node in graph.node)
     types = {tensor.name: tensor.data_type for graph in nested for tensor in graph.initializer}
     weights = {
@@ -81,12 +83,15 @@ def inspect(path: Path) -> Graph:
     }
     halves = onnx.TensorProto.FLOAT16 in (weights or types.values())
     is_int8 = any(op in _INT8_OPS for op in nodes)
+    table = _table(nested)
+    kinds = {onnx.TensorProto.INT8: "int8", onnx.TensorProto.FLOAT16: "fp16"}
     return Graph(
         nodes=dict(sorted(nodes.items(), key=lambda item: (-item[1], item[0]))),
         precision="int8" if is_int8 else "fp16" if halves else "fp32",
-        vocab=_vocab(nested),
+        vocab=None if table is None else int(table.dims[0]),
         opset=next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0),
         external=tuple(sorted(_external([*nested, *model.functions]))),
+        embeddings=None if table is None else kinds.get(table.data_type, "fp32"),
     )
 
 
@@ -104,24 +109,25 @@ def _external(graphs: Sequence[Any]) -> set[str]:
     }
 
 
-def _with_bodies(graph: Any) -> Iterator[Any]:
+def with_bodies(graph: Any) -> Iterator[Any]:
     """Yield a graph, then those inside its nodes, as in a Loop."""
     yield graph
     for node in graph.node:
         for attribute in node.attribute:
             for body in [attribute.g] if attribute.HasField("g") else attribute.graphs:
-                yield from _with_bodies(body)
+                yield from with_bodies(body)
 
 
-def _vocab(graphs: Sequence[Any]) -> int | None:
-    tables = (t for graph in graphs for t in graph.initializer if len(t.dims) == 2)
-    rows = {tensor.name: tensor.dims[0] for tensor in tables}
+def _table(graphs: Sequence[Any]) -> Any:
+    """Return the tensor that ``input_ids`` look up, ``None`` when not found."""
+    tensors = (t for graph in graphs for t in graph.initializer if len(t.dims) == 2)
+    tables = {tensor.name: tensor for tensor in tensors}
     ids = {"input_ids"}
     for node in (node for graph in graphs for node in graph.node):
         if node.op_type in _WRAPPERS and node.input[0] in ids:
             ids.update(node.output)
-        elif node.op_type == "Gather" and node.input[1] in ids and node.input[0] in rows:
-            return int(rows[node.input[0]])
+        elif node.op_type == "Gather" and node.input[1] in ids and node.input[0] in tables:
+            return tables[node.input[0]]
         elif node.op_type == "EmbedLayerNormalization" and node.input[0] in ids:
-            return next((int(rows[name]) for name in node.input if name in rows), None)
+            return next((tables[name] for name in node.input if name in tables), None)
     return None

@@ -10,9 +10,6 @@ if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
     from cofi_cli.tasks import Task
 
-_LABELLED = ("sequence", "token")
-"""Heads with an output for each label."""
-
 
 def named_task(
     name: str | None, data: str | None = None, *, longest: int | None = None
@@ -50,12 +47,13 @@ def check_answers(model: CofiForTask, task: Task) -> None:
     Raises:
         CofiError: its head is another, or its labels are another number.
     """
-    wanted, labels = task.spec.head, int(model.config.num_labels)
-    is_counted = wanted in _LABELLED
+    from cofi_cli.modeling import HEADS
+
+    wanted, labels = task.kind.head, int(model.config.num_labels)
+    is_counted = HEADS[wanted].outputs is None
     if model.kind == wanted and (not is_counted or labels == task.num_labels):
         return
-    has_labels = model.kind in _LABELLED
-    own = f"{model.kind} head" + (f" with {labels} labels" if has_labels else "")
+    own = f"{model.kind} head" + (f" with {labels} labels" if model.outputs is None else "")
     asked = f"{wanted} head" + (f" with {task.num_labels}" if is_counted else "")
     raise CofiError(
         f"task '{task.name}' needs a {asked}, and the model has a {own}.",

@@ -1,4 +1,4 @@
-"""What the outputs of a graph are called, by kind of head, and the one array that is scored."""
+"""Of the outputs of a graph, the one array that is scored."""
 
 from __future__ import annotations
 
@@ -6,13 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-OUTPUTS: Mapping[str, tuple[str, ...]] = {
-    "sequence": ("logits",),
-    "token": ("logits",),
-    "span": ("start_logits", "end_logits"),
-    "embedding": ("last_hidden_state", "sentence_embedding"),
-}
-"""Kind of head -> names, those that optimum's classes and sentence-transformers look for."""
+STATES = "last_hidden_state"
+"""The output that an embedder's graph has beside its answer."""
 
 
 def answer_of(outputs: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -27,15 +27,14 @@ def load_run_task(run: RunDir) -> Task | None:
     config = task_of(run)
     if config is None:
         return None
-    from cofi_cli.tasks import Taught, load_task
+    from cofi_cli.tasks import Taught, asks_teacher, load_task
     from cofi_cli.tasks.teacher.agreement import AGREEMENT, load_answers
 
     taught = None
-    if config.unlabelled and config.kind != "embedding":
-        from cofi_cli.architectures import read_taught
+    if asks_teacher(config):
+        from cofi_cli.architectures import read_answers
 
-        teacher = _teacher_of(run)
-        taught = Taught(teacher, *read_taught(teacher, config.kind))
+        taught = Taught.of(read_answers(_teacher_of(run)), config.kind)
     task = load_task(config, taught)
     if task.headline == AGREEMENT:
         task = replace(task, answers=load_answers(run.answers, task.fingerprint))

@@ -192,13 +192,7 @@ def _check_shape(answer: np.ndarray, batch: Batch, task: Task, name: str) -> Non
     Raises:
         CofiError: stating both shapes.
     """
-    rows, length = batch["input_ids"].shape
-    wanted: tuple[int, ...] = {
-        "sequence": (rows, task.num_labels),
-        "token": (rows, length, task.num_labels),
-        "span": (rows, length, 2),
-        "embedding": (rows, answer.shape[-1]),
-    }[task.spec.head]
+    wanted = task.kind.answer_shape(batch["input_ids"].shape, answer.shape, task.num_labels)
     if answer.shape != wanted:
         raise CofiError(
             f"{name} answers with shape {answer.shape[1:]} per row; "

@@ -90,12 +90,13 @@ def _load(transformers: Any, model: str) -> Any:
 
 def _auto(transformers: Any, model: str) -> Any:
     """Return the Auto class of the head that a checkpoint's configuration names."""
+    from cofi_cli.modeling import HEADS
+
     config = json.loads((Path(model) / "config.json").read_text(encoding="utf-8"))
     named = "".join(config.get("architectures") or ())
-    for head in ("SequenceClassification", "TokenClassification", "QuestionAnswering"):
-        if named.endswith(head):
-            return getattr(transformers, f"AutoModelFor{head}")
-    return transformers.AutoModel
+    known = (own.__name__.partition("For")[2] for own in HEADS.values())
+    head = next((name for name in known if named.endswith(f"For{name}")), None)
+    return getattr(transformers, f"AutoModelFor{head}", transformers.AutoModel)
 
 
 if __name__ == "__main__":

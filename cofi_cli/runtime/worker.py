@@ -1,8 +1,8 @@
-"""What every worker process does: answer JSON lines, time calls, say how much memory it took.
+"""What every worker process does: answer requests, time calls, say how much memory it took.
 
-A request is ``{"do": NAME, ...}``; the answer is one JSON object, with ``error``
-in it when the request failed. The process ends when its stdin closes, so it
-never outlives the process that started it.
+A request is a pickled pair of name and arguments on stdin; the answer is a pickled dict on
+stdout, with ``error`` in it when the request failed. The process ends when its stdin closes,
+so it never outlives the process that started it.
 
     open    model, provider, threads           -> providers, load_seconds, a version
     random  batch, seq_len, vocab, seed        -> inputs (how many batches are held now)
@@ -12,27 +12,24 @@ never outlives the process that started it.
     logits  input_ids, ...                     -> logits
     memory                                     -> peak_bytes
 
-Arrays are nested lists, or bytes as :mod:`~cofi_cli.runtime.protocol` has them; logits are
-always those.
+multiprocessing's own processes would not do: they import the main module of the program that
+starts them, which then is part of the memory and of the start that are measured.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import pickle
 import signal
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from cofi_cli.runtime.protocol import pack, unpack
-
-Request = dict[str, Any]
 Answer = dict[str, Any]
 Arrays = dict[str, np.ndarray]
 REQUESTS = ("open", "random", "load", "time", "logits", "memory")
@@ -62,7 +59,7 @@ class Worker(ABC):
         self._calls = [self._prepared(arrays)]
         return {"inputs": 1}
 
-    def load(self, *, batches: list[dict[str, Any]]) -> Answer:
+    def load(self, *, batches: Sequence[Mapping[str, Any]]) -> Answer:
         """Hold these batches for the runs to come, which take them in turn."""
         self._calls = [self._prepared(_arrays(batch)) for batch in batches]
         return {"inputs": len(self._calls)}
@@ -103,8 +100,8 @@ class Worker(ABC):
         return {"samples": samples}
 
     def logits(self, **inputs: Any) -> Answer:
-        """Return the logits of a batch."""
-        return {"logits": pack(self._logits(_arrays(inputs)).astype(np.float32))}
+        """Return the logits of a batch, in fp32."""
+        return {"logits": self._logits(_arrays(inputs)).astype(np.float32)}
 
     def memory(self) -> Answer:
         """Return the largest resident size so far, in bytes (``None`` where unknown)."""
@@ -139,31 +136,34 @@ def peak_bytes() -> int | None:
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)  # bytes on macOS
 
 
-def answer(worker: Worker, request: Request) -> Answer:
+def answer(worker: Worker, do: str, arguments: Mapping[str, Any]) -> Answer:
     """Answer one request; a failure becomes ``{"error": text}``."""
     methods = {name: getattr(worker, name) for name in REQUESTS}
-    arguments = {key: value for key, value in request.items() if key != "do"}
     try:
-        result: Answer = methods[request["do"]](**arguments)
+        result: Answer = methods[do](**arguments)
     except Exception as error:  # the parent decides; this process must go on answering
         return {"error": f"{type(error).__name__}: {error}"}
     return result
 
 
-def serve(worker: Worker, requests: Iterable[str], replies: TextIO) -> None:
-    """Answer each line until there are no more."""
-    for line in requests:
-        replies.write(json.dumps(answer(worker, json.loads(line))) + "\n")
+def serve(worker: Worker, requests: BinaryIO, replies: BinaryIO) -> None:
+    """Answer each request until the other side closes."""
+    while True:
+        try:
+            do, arguments = pickle.load(requests)
+        except EOFError:
+            return
+        pickle.dump(answer(worker, do, arguments), replies)
         replies.flush()
 
 
 def run(worker: Worker) -> None:
     """Serve on the real stdin and stdout; whatever a library prints goes to stderr."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    serve(worker, sys.stdin, replies)
+    serve(worker, sys.stdin.buffer, replies)
 
 
-def _arrays(given: dict[str, Any]) -> Arrays:
-    return {name: unpack(value).astype(np.int64) for name, value in given.items()}
+def _arrays(given: Mapping[str, Any]) -> Arrays:
+    return {name: np.asarray(value).astype(np.int64) for name, value in given.items()}

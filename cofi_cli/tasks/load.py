@@ -13,6 +13,7 @@ from cofi_cli.tasks.builtin.glue import GLUE, glue_from_folder
 from cofi_cli.tasks.builtin.squad import SQUAD, squad_task
 from cofi_cli.tasks.builtin.tokens import TOKEN_TASKS, load_builtin
 from cofi_cli.tasks.files.plain_text import read_text_rows
+from cofi_cli.tasks.kinds import KINDS
 from cofi_cli.tasks.rows import Split
 from cofi_cli.tasks.task import Task
 from cofi_cli.tasks.teacher.taught import Taught
@@ -25,6 +26,11 @@ EXTRA = "extra"
 def task_names() -> list[str]:
     """Return the names that ``--task`` knows."""
     return list(BUILTIN)
+
+
+def asks_teacher(config: TaskConfig) -> bool:
+    """Whether a teacher has to say what the labels are; an embedder has none to leave unread."""
+    return config.unlabelled and (config.kind is None or KINDS[config.kind].has_labels)
 
 
 def load_task(config: TaskConfig, taught: Taught | None = None) -> Task:
@@ -40,7 +46,7 @@ def load_task(config: TaskConfig, taught: Taught | None = None) -> Task:
             exit code 6 if the data cannot be reached.
     """
     name, files = config.name, (config.train, config.validation, config.test)
-    if config.unlabelled and taught is None and config.kind != "embedding":
+    if asks_teacher(config) and taught is None:
         raise no_teacher()
     if name is None:
         if taught is not None and config.train is not None:
@@ -82,7 +88,7 @@ def with_extra(task: Task, config: TaskConfig) -> Task:
     path = Path(config.extra)
     extra = Split(read_text_rows(path, task.kind, config), None)
     wanted, found = (len(s.texts[0]) for s in (task.splits["train"], extra))
-    if task.kind != "tokens" and wanted != found:
+    if task.kind.bag != "words" and wanted != found:
         raise CofiError(
             f"{path} has {found} texts a row; the training rows of task '{task.name}' have "
             f"{wanted}.",

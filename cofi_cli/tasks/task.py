@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from cofi_cli.tasks.kinds.specs import KINDS, Kind, KindSpec
+from cofi_cli.tasks.kind import Kind
 from cofi_cli.tasks.rows import Split, fingerprint
 
 if TYPE_CHECKING:
@@ -22,8 +22,7 @@ class Task:
         name: the built-in name, or one made from the user's file.
         kind: what the model's head predicts.
         labels: label names in the order of their indices; empty for regression.
-        metrics: what the kind's scorer knows, such as the names of
-            :data:`~cofi_cli.tasks.metrics.basic.METRICS`; the first is the headline.
+        metrics: what the kind knows to score, the headline first.
         splits: ``train``, ``validation``, and where there is one ``test``; MNLI has
             ``validation_mismatched`` too.
         max_length: longest input in tokens; longer ones are truncated.
@@ -52,14 +51,9 @@ class Task:
             object.__setattr__(self, "fingerprint", found)
 
     @property
-    def spec(self) -> KindSpec:
-        """What its kind means."""
-        return KINDS[self.kind]
-
-    @property
     def num_labels(self) -> int:
         """Width of the model's head: the number of classes, 1 for a number, 2 for spans."""
-        return len(self.labels) if self.spec.outputs is None else self.spec.outputs
+        return len(self.labels) if self.kind.outputs is None else self.kind.outputs
 
     @property
     def headline(self) -> str:
@@ -68,11 +62,7 @@ class Task:
 
     def prepared(self, tokenizer: Any) -> Any:
         """Return a tokenizer as the kind needs it; this one belongs beside the model."""
-        if self.kind != "tokens":
-            return tokenizer
-        from cofi_cli.tasks.kinds.tokens import for_words
-
-        return for_words(tokenizer)
+        return self.kind.prepared(tokenizer)
 
     def encode(self, split: str, tokenizer: Any, *, limit: int | None = None) -> Encoded:
         """Tokenise a split, or its first ``limit`` rows.
@@ -80,13 +70,11 @@ class Task:
         Raises:
             CofiError: the tokenizer does not serve this kind, or takes fewer tokens.
         """
-        from cofi_cli.tasks.kinds.encoders import encode
-
         rows = self.splits[split]
         if limit is not None:
             labels = None if rows.labels is None else rows.labels[:limit]
             rows = Split(rows.texts[:limit], labels)
-        encoded = encode(rows, tokenizer, self.max_length, kind=self.kind, **self.encoding)
+        encoded = self.kind.encode(rows, tokenizer, self.max_length, **self.encoding)
         if split not in self.answers:
             return encoded
         return replace(encoded, gold=self.answers[split].first(len(encoded)))
@@ -109,9 +97,8 @@ class Task:
         Raises:
             ValueError: the shapes do not fit, or a logit is not finite.
         """
-        from cofi_cli.tasks.kinds.scorers import SCORERS
         from cofi_cli.tasks.teacher.agreement import TeacherAnswers, agreement
 
         if isinstance(reference, TeacherAnswers):
             return agreement(self.kind, outputs, reference)
-        return SCORERS[self.kind](self, outputs, reference)
+        return self.kind.score(outputs, reference, self.labels, self.metrics)

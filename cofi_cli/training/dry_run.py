@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,8 +17,10 @@ from cofi_cli.training.preflight.target import check_target
 from cofi_cli.training.preflight.teacher import check_given_teacher
 from cofi_cli.training.session import open_session
 from cofi_cli.training.stages.interrupts import StopFlag
+from cofi_cli.training.stages.progress import Progress
 from cofi_cli.training.stages.schedule import Schedule, slow_gates, total_steps
 from cofi_cli.training.stages.target import as_speedup
+from cofi_cli.training.stopwatch import Stopwatch
 from cofi_cli.training.teacher.augmentation import imitated_rows
 from cofi_cli.training.teacher.obtain import load_for_task
 from cofi_cli.training.teacher.task import load_run_task
@@ -25,7 +28,12 @@ from cofi_cli.training.time_budget import estimate, fit, measure_costs
 
 
 def dry_run(
-    config: RunConfig, run: RunDir | None = None, *, resume: bool = False
+    config: RunConfig,
+    run: RunDir | None = None,
+    *,
+    resume: bool = False,
+    stopwatch: Stopwatch | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Validate a configuration against its model and data; return what would happen.
 
@@ -33,16 +41,19 @@ def dry_run(
         config: of the run.
         run: its folder, looked at as well where it is given.
         resume: whether that run would go on.
+        stopwatch: measures a latency table where a speed is asked for and none is named.
+        progress: a watcher of that.
 
     Raises:
         CofiError: whatever :func:`~cofi_cli.training.pipeline.prune` would raise at its start.
     """
     if run is not None:
         guard_folder(run, config, command="prune", resume=resume)
-    shape, target = check_target(config)
+    loaded = functools.cache(lambda: load_run_task(config))
+    shape, target = check_target(config, run, stopwatch=stopwatch, task=loaded, progress=progress)
     most = target.most(config.prune.gates, config.prune.round_widths_to)
     by_weights = target.speedup is None
-    task = load_run_task(config)
+    task = loaded()
     if run is not None:
         guard_data(run, task)
     given = given_teacher(config, task)
@@ -56,6 +67,7 @@ def dry_run(
             flag=StopFlag(),
             command="prune",
             task=task,
+            target=target,
         )
         session.imitated = imitated_rows(session)
         costs = measure_costs(session, load_for_task(session, config.model))
@@ -73,9 +85,9 @@ def dry_run(
     return {
         "model": config.model,
         "task": task.name,
-        "kind": task.kind,
+        "kind": task.kind.name,
         "rows": counts,
-        "features": encoded if task.kind in ("span", "tokens") else None,
+        "features": encoded if task.kind.per_token else None,
         "labels": list(task.labels),
         "metric": task.metrics[0],
         "shape": shape.as_dict(),

@@ -90,7 +90,7 @@ def _check(config: RunConfig, task: Task, *, is_compact: bool) -> None:
             "recover.epochs is 0, so a compact model is not trained at all.",
             hint="Add --set recover.epochs=1, or more.",
         )
-    if task.kind == "embedding" and (given is None or not is_compact):
+    if not task.kind.has_labels and (given is None or not is_compact):
         raise CofiError(
             "An embedder learns from its teacher's embeddings, not from labels, and "
             f"'{config.model}' has no teacher here that is larger than itself.",

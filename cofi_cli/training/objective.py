@@ -1,114 +1,89 @@
-"""What a task's outputs are trained on: labels, or the teacher's outputs; one class a kind."""
+"""What a task's outputs are trained on: labels, or the teacher's outputs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cofi_cli.modeling.losses import CLOSED, sequence_loss, span_loss, token_loss
+from cofi_cli.modeling import HEADS
+from cofi_cli.modeling.losses import CLOSED
 from cofi_cli.pruning.distillation import prediction_loss
-from cofi_cli.tasks.kinds.specs import Kind
+from cofi_cli.tasks import Kind
 
 
+@dataclass(frozen=True)
 class Objective:
-    """Losses of one kind of task; this one's are a classification's.
+    """Losses of one kind of task.
 
-    Shapes: logits are (B, C), (B, T, C) of a head that answers for each token. ``soft``
-    takes those of n real positions then, (n, C), and the mask that they come from.
-
-    Attributes:
-        problem_type: what the hard loss of a pooled head is.
+    Shapes: logits are (B, C), (B, T, C) of a head that answers for each token.
     """
 
-    problem_type = "single_label_classification"
+    kind: Kind
 
     def hard(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return the loss against ``batch["labels"]``, a scalar."""
-        return sequence_loss(logits, batch["labels"], self.problem_type)
+        """Return the loss against ``batch["labels"]``, a scalar; the head knows it."""
+        own = self.kind
+        return HEADS[own.head].loss(logits, batch, own.trained_as or own.problem_type)
 
     def soft(self, student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
         """Return the loss against the teacher's logits, a scalar.
 
         Args:
-            student, teacher: logits of the same shape.
+            student, teacher: logits of the same shape; of a head that answers for each token
+                those of the n real positions, (n, C).
             mask: (B, T), 1 at real positions.
             temperature: T of the softened distributions.
         """
-        return prediction_loss(student, teacher, temperature=temperature)
+        return SOFT_LOSSES[self.kind.soft_loss](student, teacher, mask, temperature)
 
 
-class NumberObjective(Objective):
-    """One number a row: no distribution to soften, so the values are matched."""
+class SoftLoss(Protocol):
+    """The arguments and the result are those of :meth:`Objective.soft`."""
 
-    problem_type = "regression"
-
-    def soft(self, student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
-        """Return the mean squared error against the teacher."""
-        return F.mse_loss(student.float(), teacher.float())
-
-
-class RankingObjective(NumberObjective):
-    """One logit a pair: relevant or not, or graded from 0 to 1: a yes or no of one class."""
-
-    problem_type = "multi_label_classification"
+    def __call__(
+        self, student: Tensor, teacher: Tensor, mask: Tensor, temperature: float, /
+    ) -> Tensor:
+        """Return a scalar."""
 
 
-class MultilabelObjective(Objective):
-    """A yes or no for each class."""
-
-    problem_type = "multi_label_classification"
-
-    def soft(self, student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
-        """Return KL(teacher ‖ student)·T², each class a distribution of its own, summed."""
-        ours, theirs = (
-            torch.stack([F.logsigmoid(x), F.logsigmoid(-x)], dim=-1)
-            for x in (student.float() / temperature, teacher.float() / temperature)
-        )
-        loss = F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
-        return loss * temperature**2
+def _classes(student: Tensor, teacher: Tensor, _: Tensor, temperature: float) -> Tensor:
+    """Return KL(teacher ‖ student)·T², the mean over rows, or over real tokens."""
+    return prediction_loss(student, teacher, temperature=temperature)
 
 
-class TokensObjective(Objective):
-    """One class a token; the soft loss is the mean over real tokens."""
-
-    def hard(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return the mean cross-entropy over the tokens that carry a label, 0 without any.
-
-        The windows that go on with a word longer than a window carry none.
-        """
-        return token_loss(logits, batch["labels"])
+def _numbers(student: Tensor, teacher: Tensor, _: Tensor, temperature: float) -> Tensor:
+    """Return the mean squared error: there is no distribution to soften."""
+    return F.mse_loss(student.float(), teacher.float())
 
 
-class SpanObjective(Objective):
-    """Two distributions over a row's tokens: where the answer starts, and where it ends."""
-
-    def hard(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return the mean of both cross-entropies; labels are (B, 2) positions."""
-        return span_loss(logits, batch["labels"], batch["attention_mask"])
-
-    def soft(self, student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
-        """Return KL(teacher ‖ student)·T² over positions, the mean of start and end."""
-        ours, theirs = (
-            F.log_softmax(_by_row(x.float() / temperature, mask), dim=1) for x in (student, teacher)
-        )
-        loss = F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
-        return loss * temperature**2 / 2
+def _sets(student: Tensor, teacher: Tensor, _: Tensor, temperature: float) -> Tensor:
+    """Return KL(teacher ‖ student)·T², each class a yes or no of its own, summed."""
+    ours, theirs = (
+        torch.stack([F.logsigmoid(x), F.logsigmoid(-x)], dim=-1)
+        for x in (student.float() / temperature, teacher.float() / temperature)
+    )
+    loss = F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
+    return loss * temperature**2
 
 
-class EmbeddingObjective(Objective):
-    """A vector a text: no labels; the teacher's are matched."""
+def _span(student: Tensor, teacher: Tensor, mask: Tensor, temperature: float) -> Tensor:
+    """Return KL(teacher ‖ student)·T² over positions, the mean of start and end."""
+    ours, theirs = (
+        F.log_softmax(_by_row(x.float() / temperature, mask), dim=1) for x in (student, teacher)
+    )
+    loss = F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
+    return loss * temperature**2 / 2
 
-    def hard(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """Have no labels to learn from."""
-        raise NotImplementedError("an embedder is trained on its teacher, not on labels")
 
-    def soft(self, student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
-        """Return the mean of |s - t|² / |t|², which is 2 - 2·cos(s, t) for unit vectors."""
-        s, t = student.float(), teacher.float()
-        return ((s - t).square().sum(-1) / t.square().sum(-1).clamp(min=1e-12)).mean()
+def _vectors(student: Tensor, teacher: Tensor, _: Tensor, temperature: float) -> Tensor:
+    """Return the mean of |s - t|² / |t|², which is 2 - 2·cos(s, t) for unit vectors."""
+    s, t = student.float(), teacher.float()
+    return ((s - t).square().sum(-1) / t.square().sum(-1).clamp(min=1e-12)).mean()
 
 
 def _by_row(values: Tensor, mask: Tensor) -> Tensor:
@@ -118,12 +93,11 @@ def _by_row(values: Tensor, mask: Tensor) -> Tensor:
     return rows.view(*mask.shape, -1)
 
 
-OBJECTIVES: Mapping[Kind, Objective] = {
-    "classification": Objective(),
-    "regression": NumberObjective(),
-    "multilabel": MultilabelObjective(),
-    "ranking": RankingObjective(),
-    "tokens": TokensObjective(),
-    "span": SpanObjective(),
-    "embedding": EmbeddingObjective(),
+SOFT_LOSSES: Mapping[str, SoftLoss] = {
+    "classes": _classes,
+    "numbers": _numbers,
+    "sets": _sets,
+    "span": _span,
+    "vectors": _vectors,
 }
+"""What a kind's ``soft_loss`` names."""

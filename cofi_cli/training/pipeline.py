@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+from typing import Any
 
 import torch
 
 from cofi_cli.config import RunConfig
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.compact import compact
+from cofi_cli.pruning.cost.measured import MeasuredSpeed
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.runs import RunDir, write_text
 from cofi_cli.runs.claim import claim
-from cofi_cli.runs.records import RunReport, StageSummary
+from cofi_cli.runs.records import MeasuredPlan, RunReport, StageSummary
 from cofi_cli.training.baselines.evaluate import word_vector_baseline
 from cofi_cli.training.baselines.word_vectors import check as check_words
 from cofi_cli.training.distiller import Distiller, load_layer_map
@@ -32,6 +35,7 @@ from cofi_cli.training.stages.progress import Progress
 from cofi_cli.training.stages.prune import PruneStage
 from cofi_cli.training.stages.recover import RecoverStage
 from cofi_cli.training.stages.schedule import Schedule, slow_gates
+from cofi_cli.training.stopwatch import Stopwatch, close_loop
 from cofi_cli.training.teacher.augmentation import imitated_rows
 from cofi_cli.training.teacher.obtain import make_teacher_outputs, obtain_teacher, prepare_outputs
 from cofi_cli.training.teacher.outputs import TeacherOutputs
@@ -48,6 +52,7 @@ def prune(
     *,
     resume: bool = False,
     progress: Progress | None = None,
+    stopwatch: Stopwatch | None = None,
 ) -> RunReport:
     """Prune a model from beginning to end; the callable twin of ``cofi prune``.
 
@@ -59,6 +64,8 @@ def prune(
         run: where; a folder that holds a run needs ``resume``.
         resume: continue that run.
         progress: a watcher.
+        stopwatch: measures where a speed is asked for: a latency table before training, unless one
+            is named, and the plan's real speed before recovery.
 
     Returns:
         The report, as in ``report.json``.
@@ -70,14 +77,15 @@ def prune(
         guard_folder(run, config, command="prune", resume=resume)
         if (done := finished_report(config, run, progress)) is not None:
             return done
-        check_target(config)
-        task = load_run_task(config)
+        loaded = functools.cache(lambda: load_run_task(config))
+        _, target = check_target(config, run, stopwatch=stopwatch, task=loaded, progress=progress)
+        task = loaded()
         if not run.teacher.exists():
             check_given_teacher(config, task, prunes=True)
         if config.train.baseline:
             check_words(task)
         session = open_session(
-            config, run, progress=progress, flag=flag, command="prune", task=task
+            config, run, progress=progress, flag=flag, command="prune", task=task, target=target
         )
         session.imitated = imitated_rows(session)
         steps = obtain_schedule(session)
@@ -87,7 +95,7 @@ def prune(
         teacher = obtain_teacher(session, times)
         ask_teacher(session, teacher)
         outputs = make_teacher_outputs(session, teacher)
-        pruned = _pruned(session, outputs, steps, times)
+        pruned = _pruned(session, outputs, steps, times, stopwatch)
         model = _recovered(session, outputs, pruned, steps, times)
         report = build_report(
             session,
@@ -106,6 +114,7 @@ def _pruned(
     outputs: TeacherOutputs,
     steps: Schedule,
     times: dict[str, StageSummary],
+    stopwatch: Stopwatch | None,
 ) -> Pruned:
     """Run the pruning stage and build the compact model, or load what an earlier call made."""
     path = session.run.checkpoints / "pruned.pt"
@@ -119,7 +128,7 @@ def _pruned(
         used.teacher_seconds = spent
         result = stage.result()
         student.load_state_dict(result["model"])
-        plan = PrunePlan(**result["plan"])
+        plan, measured = _fitted(session, stage, student, result, stopwatch)
         small = compact(student, plan)
         delta = assert_parity(session, student, small, plan)
         score = evaluate(session, small)[session.task.headline]
@@ -129,6 +138,7 @@ def _pruned(
             "plan": plan.model_dump(),
             "layer_map": result["layer_map"],
             "expected": result["expected"],
+            "measured": [row.model_dump() for row in measured],
             "parity": delta,
             "score": score,
             "time": used.summary().model_dump(),
@@ -144,9 +154,34 @@ def _pruned(
         plan=plan,
         layer_map=state["layer_map"],
         expected=state["expected"],
+        measured=[MeasuredPlan(**row) for row in state["measured"]],
         parity=state["parity"],
         score=state["score"],
     )
+
+
+def _fitted(
+    session: Session,
+    stage: PruneStage,
+    student: CofiForTask,
+    result: dict[str, Any],
+    stopwatch: Stopwatch | None,
+) -> tuple[PrunePlan, list[MeasuredPlan]]:
+    """Return the plan of a stage, as fast by the clock as was asked, and what was measured."""
+    plan, target, settings = PrunePlan(**result["plan"]), stage.goal, stage.settings
+    if stopwatch is None or (table := target.table) is None:
+        return plan, []
+
+    def measure(plan: PrunePlan) -> MeasuredSpeed | None:
+        small = compact(student, plan)
+        return stopwatch.time(small, student, table, session.task, session.tokenizer)
+
+    def decide(goal: float) -> PrunePlan:
+        stage.gates.load_state_dict(result["gates"])
+        return stage.plan(goal)
+
+    most = target.most(settings.gates, settings.round_widths_to)
+    return close_loop(target, plan, most=most, measure=measure, decide=decide)
 
 
 def _recovered(

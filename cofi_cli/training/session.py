@@ -17,7 +17,7 @@ from cofi_cli.errors import ENVIRONMENT, CofiError
 from cofi_cli.runs import RunDir, recorded, write_text
 from cofi_cli.runs.environment import changes_in_words, describe_environment, resumed_record
 from cofi_cli.tasks import Encoded, Task
-from cofi_cli.training.objective import OBJECTIVES, Objective
+from cofi_cli.training.objective import Objective
 from cofi_cli.training.preflight.embedder import check_embedders, task_tokenizer
 from cofi_cli.training.preflight.run import guard_data, wide_numbers
 from cofi_cli.training.stages.interrupts import StopFlag
@@ -25,6 +25,7 @@ from cofi_cli.training.stages.metrics_log import MetricsLog
 from cofi_cli.training.stages.precision import bf16_gain, keep_compiled_products, resolve_precision
 from cofi_cli.training.stages.progress import Progress, Silent
 from cofi_cli.training.stages.schedule import check_schedule
+from cofi_cli.training.stages.target import Target
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class Session:
         imitated: the rows that the teacher is imitated on: the training rows, and more.
         resume_command: what to type after an interruption.
         bf16_gain: how many times as fast as fp32 a bf16 product was when the run began.
+        target: what pruning is asked for; ``None`` where nothing is pruned.
     """
 
     config: RunConfig
@@ -52,6 +54,7 @@ class Session:
     flag: StopFlag
     resume_command: str
     bf16_gain: float
+    target: Target | None = None
 
     def precision(self, *, hidden: int) -> str:
         """Return ``fp32`` or ``bf16`` for a model of this width."""
@@ -81,7 +84,7 @@ class Session:
     @property
     def objective(self) -> Objective:
         """The losses of the task's kind."""
-        return OBJECTIVES[self.task.kind]
+        return Objective(self.task.kind)
 
 
 def open_session(
@@ -92,6 +95,7 @@ def open_session(
     flag: StopFlag,
     command: str,
     task: Task,
+    target: Target | None = None,
 ) -> Session:
     """Tokenise the task, choose the device, record command, configuration and environment.
 
@@ -115,6 +119,8 @@ def open_session(
     run.root.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     write_text(run.config, text)
+    if target is not None and target.table is not None and config.prune.table is None:
+        write_text(run.latency_table, target.table.model_dump_json(indent=1) + "\n")
     gain = _bf16_gain(config, run, accelerator.device)
     env = describe_environment(
         config, task.fingerprint, accelerator.device, command=command, bf16_gain=gain
@@ -137,6 +143,7 @@ def open_session(
         flag=flag,
         resume_command=f"cofi {command} --resume -o {shlex.quote(str(run.root))}",
         bf16_gain=gain,
+        target=target,
     )
 
 

@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from cofi_cli.cli.folders import run_name
-from cofi_cli.cli.training import speed_words
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import UNREACHABLE, USAGE
+from cofi_cli.format import speed_words
+from cofi_cli.runs.records import LatencyTarget, MeasuredPlan
 from tests.cli.conftest import Cofi
 from tests.latency_tables import made_up_table, save_table
 
@@ -58,9 +59,19 @@ def test_a_speedup_takes_the_place_of_a_presets_sparsity(
             ("--speedup", "3", "--set", "prune.sparsity=0.9"),
             ("Two targets: --set prune.sparsity 0.9 and --speedup 3",),
         ),
-        (("--speedup", "3"), ("speedup is given without table; give both: --speedup X --table",)),
-        (("--table", "t.json"), ("table is given without speedup; give both",)),
-        (("--set", "prune.sparsity=null"), ("prune: no target is given; set sparsity, or",)),
+        (
+            ("--speedup", "3", "--latency", "5ms", "--sparsity", "0.5"),
+            ("Three targets: --sparsity 0.5 and --speedup 3 and --latency 5ms",),
+        ),
+        (("--latency", "5"), ("prune.latency is 5 (--latency); expected text", "its unit: 5ms")),
+        (("--latency", "0ms"), ("latency is 0; give a time above it, such as 5ms",)),
+        (("--table", "t.json"), ("table is given without a speed; give both: --speedup X",)),
+        (("--set", "prune.sparsity=null"), ("no target is given; set sparsity, speedup or",)),
+        (
+            ("--sparsity", "0.5", "--batch", "8"),
+            ("--batch says where a speed holds, and no speed is asked for", "--latency 5ms"),
+        ),
+        (("--speedup", "3", "--precision", "fp4"), ("case.precision is 'fp4' (--precision)",)),
     ],
 )
 def test_targets_that_are_none(
@@ -91,11 +102,56 @@ def test_a_missing_table_and_a_speed_out_of_reach(
     assert "reachable is 1 to" in done.err
 
 
+def test_a_table_of_another_case(cofi: Cofi, arguments: tuple[Any, ...], tmp_path: Path) -> None:
+    save_table(tmp_path / "table.json", batch=8, provider="cuda")
+    own = ("--speedup", "3", "--table", "table.json")
+    assert cofi(*arguments, *own).code == 0, "what is not said is as in the table"
+    done = cofi(*arguments, *own, "--provider", "cpu", "--batch", "1", "--seq-len", "128")
+    assert done.code == USAGE
+    assert "table.json was measured in another case: provider cuda, not cpu; batch 8, not 1." in (
+        done.err.replace("\n", " ")
+    )
+
+
+def test_a_latency_has_a_range_as_well(
+    cofi: Cofi, arguments: tuple[Any, ...], tmp_path: Path
+) -> None:
+    save_table(tmp_path / "table.json")
+    own = ("--table", "table.json", "--json")
+    done = cofi(*arguments, "--latency", "5ms", *own)
+    assert done.code == 0 and json.loads(done.out)["output"].endswith("-5ms")
+    for asked in ("500ms", "2us"):
+        done = cofi(*arguments, "--latency", asked, *own)
+        assert done.code == USAGE
+        assert f"prune.latency {asked} cannot be reached: by table.json" in done.err
+        assert "reachable is" in done.err and done.err.count(" ms") >= 4
+
+
 def test_a_speed_in_a_runs_name_and_words() -> None:
-    config = RunConfig(model="bert", prune={"speedup": 2.5, "table": "t.json"})
+    config = RunConfig(model="bert", prune={"speedup": 2.5})
     assert run_name(config, command="prune") == "bert-task-2.5x"
-    target = {"speedup": 8.0, "expected_speedup": 8.126, "setting": made_up_table().setting()}
+    target = LatencyTarget(
+        speedup=8.0,
+        seconds=None,
+        expected_speedup=8.126,
+        dense_seconds=0.00975,
+        expected_seconds=0.0012,
+        setting=made_up_table().setting(),
+    )
+    case = "(cpu, fp32, batch 1, 128 tokens, 1 thread)"
     assert speed_words(target) == (
-        "8.13 times the dense one expected by the table, 8 asked "
-        "(cpu, fp32, batch 1, 128 tokens, 1 thread)"
+        "asked 8 times the dense model's speed: 8.13 times (1.2 ms) expected by the latency table "
+        f"{case}"
+    )
+    found = MeasuredPlan(
+        seconds=0.0011,
+        dense_seconds=0.0088,
+        speedup=8.0,
+        interval=(7.8, 8.2),
+        expected_speedup=8.126,
+    )
+    changes = {"speedup": None, "seconds": 0.001, "measured": found}
+    assert speed_words(target.model_copy(update=changes)) == (
+        "asked 1 ms: 8.00 times (7.80 to 8.20) measured before recovery, 1.1 ms against 8.8 ms "
+        f"{case}"
     )

@@ -24,7 +24,6 @@ from cofi_cli.runs.digests import file_digest
 from cofi_cli.runs.records import BenchResult, RunReport, ScoreRow
 from cofi_cli.runtime.client import WorkerClient
 from cofi_cli.runtime.lengths import longest_input
-from cofi_cli.runtime.protocol import unpack
 from cofi_cli.runtime.recorded_task import load_run_task
 from cofi_cli.runtime.scoring import DevSet
 from cofi_cli.runtime.task_labels import as_numbered
@@ -196,10 +195,8 @@ def test_the_torch_process_answers_as_transformers_does(run: RunDir) -> None:
         expected = teacher(**{k: torch.from_numpy(v) for k, v in batch.items()}).logits.numpy()
     client = WorkerClient(run.teacher, name="t", provider="cpu", threads=1, runtime="torch")
     with client as worker:
-        lists = {key: value.tolist() for key, value in batch.items()}
-        answer = unpack(worker.ask("logits", **lists)["logits"])
-        np.testing.assert_allclose(answer, expected, atol=1e-6)
-        worker.feed([lists], what="a batch")
+        np.testing.assert_allclose(worker.logits(batch), expected, atol=1e-6)
+        worker.feed([batch], what="a batch")
         assert len(worker.time(3)) == 3
 
 

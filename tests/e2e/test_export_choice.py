@@ -927,3 +927,48 @@ def test_forms_that_do_not_fit_a_model_are_left_out_with_a_reason(tmp_path):
     assert len(left) == 3 and "Graph 'lean' is left out: it is written for encoders" in left[0]
     with pytest.raises(CofiError, match="Graph 'fused' does not fit this model: onnxruntime's"):
         export(folder, graph="fused", schedule=FAST)
+
+
+def has_int8_rows(file):
+    return inspect(file).embeddings == "int8"
+
+
+def test_int8_rows_go_with_int8_files_and_one_file_can_stand_alone(finished, tmp_path):
+    wish = {"output": tmp_path / "onnx", "precision": "int8", "graph": "lean", "schedule": FAST}
+    rows = export(finished, max_drop=100.0, **wish).models
+    assert {name: row.embeddings for name, row in rows.items()} == {
+        "model": "fp32",
+        "dense": "fp32",
+        "model_int8": "int8",
+        "dense_int8": "int8",
+    }
+    report = export(finished, max_drop=100.0, one_file=True, **wish)
+    (row,) = report.models.values()
+    assert (row.file, row.precision) == ("model.onnx", "int8")
+    assert [file.name for file in (tmp_path / "onnx").glob("*.onnx")] == ["model.onnx"]
+    assert has_int8_rows(tmp_path / "onnx" / "model.onnx") and row.drop is not None
+    assert set(report.left_out) == {"dense"} and is_fresh(finished, tmp_path / "onnx")
+    assert options_of(report.asked).endswith("--one-file")
+
+
+def test_int8_rows_of_fp32_files_are_judged_by_the_score(finished, tmp_path, monkeypatch):
+    score = acceptance.score_model
+    wish = {"output": tmp_path / "onnx", "graph": "plain"}
+    report = export(finished, embeddings="int8", max_drop=100.0, **wish)
+    row = report.models["model"]
+    assert (row.precision, row.embeddings) == ("fp32", "int8")
+    assert "fp32 (embeddings int8)" in (tmp_path / "onnx" / "README.md").read_text()
+
+    def hurt(worker, model, dev):
+        drop = 5.0 * has_int8_rows(model.path)
+        return score(worker, model, dev).model_copy(update={"score": 80.0 - drop})
+
+    monkeypatch.setattr(acceptance, "score_model", hurt)
+    cost = r"int8 embeddings scores 75\.00, needed are 79\.50"
+    with pytest.raises(CofiError, match=cost) as error:
+        export(finished, embeddings="int8", **wish)
+    assert error.value.exit_code == PARITY and "--embeddings fp32" in error.value.hint
+    monkeypatch.setattr(int8, "RECIPES", RECIPES[:1])
+    monkeypatch.setattr(fallback, "most_sensitive_first", lambda layers, **_: [*layers][::-1])
+    row = export(finished, precision="int8", **wish).models["model_int8"]
+    assert row.fp32_layers == ["embeddings"] and row.embeddings == "fp32"

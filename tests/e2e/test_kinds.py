@@ -202,11 +202,12 @@ def test_the_agreement_is_that_of_the_models_themselves(
     """Recomputed with transformers from the two folders and the kept file of texts."""
     from sklearn.metrics import f1_score
 
+    from cofi_cli.tasks import KINDS
     from cofi_cli.tasks.teacher.hold_out import hold_out
 
     config, run = agreeing
     lines = Path(str(config.task.train)).read_text().split("\n")
-    _, held = hold_out([(line,) for line in lines if line], "multilabel", Path("x"))
+    _, held = hold_out([(line,) for line in lines if line], KINDS["multilabel"], Path("x"))
     yes = []
     for folder in (run.teacher, run.model):
         classify = pipeline("text-classification", model=str(folder), top_k=None)
@@ -270,11 +271,13 @@ def test_rows_without_labels_and_without_a_teacher(
     command, bert_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the kind: a loader that finds no labels ends in one error, before any work."""
-    from cofi_cli.tasks import Split, Task
+    from cofi_cli.tasks import KINDS, Split, Task
 
     for kind in ("classification", "regression", "multilabel", "ranking", "tokens", "span"):
         split = Split([("a", "b")], None)
-        bare = Task("bare", kind, ("x", "y"), ("m",), {"train": split, "validation": split}, 16)
+        bare = Task(
+            "bare", KINDS[kind], ("x", "y"), ("m",), {"train": split, "validation": split}, 16
+        )
         monkeypatch.setattr("cofi_cli.training.teacher.task.load_task", lambda *_, own=bare: own)
         config = kind_config(bert_folder, {"train": "x", "validation": "y", "kind": kind})
         with pytest.raises(CofiError) as caught:

@@ -1,4 +1,4 @@
-"""A speed by a table as the target: from the command line to the report."""
+"""A speed as the target: by a table, and by a clock that tells another than the table."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ import pytest
 
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import CofiError
-from cofi_cli.pruning.cost import LatencyCost
+from cofi_cli.modeling import CofiForTask
+from cofi_cli.pruning.cost import LatencyCost, LatencyTable
+from cofi_cli.pruning.cost.measured import MeasuredSpeed
 from cofi_cli.pruning.plan import PrunePlan
+from cofi_cli.pruning.shape import Widths
+from cofi_cli.report.report import render_report
 from cofi_cli.runs import RunDir, read_json
 from cofi_cli.runs.records import RunReport
 from cofi_cli.training import Interrupted, prune
@@ -21,6 +25,30 @@ from tests.stopping import StopAt, assert_same_weights
 from tests.tiny import quick_config
 
 SPEEDUP = 3.0
+SLOWER = 1.2
+"""Times the table's, that a call takes by the clock."""
+
+
+class Clock:
+    """Measures by arithmetic: a made-up table, and times that are not quite its own."""
+
+    def __init__(self) -> None:
+        self.tables, self.timed = 0, 0
+
+    def table(self, *_: Any) -> LatencyTable:
+        self.tables += 1
+        return made_up_table()
+
+    def time(
+        self, model: CofiForTask, dense: CofiForTask, table: LatencyTable, *_: Any
+    ) -> MeasuredSpeed:
+        self.timed += 1
+        cost, own = LatencyCost(table), model.config
+        widths = Widths(tuple(own.layer_heads), tuple(own.layer_ffn), own.hidden_size)
+        seconds = SLOWER * cost.exact(widths)
+        assert dense.config.layer_ffn == [cost.shape.ffn] * cost.shape.n_layers
+        ratio = cost.dense / seconds
+        return MeasuredSpeed(seconds, cost.dense, ratio, (0.99 * ratio, 1.01 * ratio))
 
 
 @pytest.fixture(scope="module")
@@ -29,29 +57,40 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def config(bert_folder: Path, reviews: Path, table: Path) -> RunConfig:
-    return asked(bert_folder, reviews, table)
+def config(bert_folder: Path, reviews: Path) -> RunConfig:
+    return asked(bert_folder, reviews, None)
 
 
-def asked(bert: Path, data: Path, table: Path, **changes: Any) -> RunConfig:
-    wanted = {"sparsity": None, "speedup": SPEEDUP, "table": str(table)}
+def asked(bert: Path, data: Path, table: Path | None, **changes: Any) -> RunConfig:
+    named = None if table is None else str(table)
+    wanted = {"sparsity": None, "speedup": SPEEDUP, "table": named}
     return quick_config(bert, data, prune=wanted | changes)
 
 
 @pytest.fixture(scope="module")
 def finished(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     run = RunDir(tmp_path_factory.mktemp("finished") / "run")
-    prune(config, run)
+    clock = Clock()
+    prune(config, run, stopwatch=clock)
+    assert clock.tables == 1 and 2 <= clock.timed <= 3
     return run
 
 
-def test_the_model_is_as_fast_as_asked_by_its_table(finished: RunDir) -> None:
+def test_the_model_is_as_fast_as_asked_by_the_clock(finished: RunDir) -> None:
     report, plan = RunReport.read(finished.report_json), PrunePlan(**read_json(finished.plan))
     cost = LatencyCost(made_up_table())
     found = report.latency_target
-    assert found.speedup == SPEEDUP
+    assert (found.speedup, found.seconds) == (SPEEDUP, None)
     assert found.expected_speedup == pytest.approx(cost.dense / cost.exact(plan.widths))
-    assert found.expected_speedup >= SPEEDUP - 1e-3 and report.missed is None
+    first, *_, last = found.tried
+    assert first.expected_speedup >= SPEEDUP - 1e-3 and first.speedup < 0.9 * SPEEDUP
+    assert last == found.measured and last.speedup == pytest.approx(SPEEDUP, rel=0.03)
+    assert found.expected_speedup == pytest.approx(last.expected_speedup)
+    assert report.missed is None
+    assert LatencyTable.model_validate_json(finished.latency_table.read_text()) == made_up_table()
+    written = [render_report(report), (finished.model / "README.md").read_text()]
+    assert all("asked 3 times the dense model's speed" in text for text in written)
+    assert all("measured before recovery" in text for text in written)
     assert found.dense_seconds == pytest.approx(cost.dense)
     assert found.setting.model_dump() == {
         "provider": "cpu",
@@ -79,9 +118,15 @@ def test_a_stopped_run_ends_as_the_others_do(
     run = RunDir(tmp_path / "run")
     stop = StopAt("prune", 30)
     with pytest.raises(Interrupted):
-        prune(config, run, progress=stop)
-    prune(config, run, resume=True)
+        prune(config, run, progress=stop, stopwatch=(first := Clock()))
+    prune(config, run, resume=True, stopwatch=(second := Clock()))
+    assert (first.tables, second.tables) == (1, 0), "the run keeps its table"
     assert_same_weights(run, finished)
+
+
+def test_without_a_table_and_a_clock(config: RunConfig, tmp_path: Path) -> None:
+    with pytest.raises(CofiError, match="neither a latency table nor a stopwatch"):
+        prune(config, RunDir(tmp_path / "run"))
 
 
 def test_a_speed_out_of_reach_states_the_range(

@@ -5,18 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import transformers
 
-from cofi_cli.config import Kind
 from cofi_cli.modeling import HEADS
 from cofi_cli.report.cards.model import model_card
 from cofi_cli.report.cards.onnx import onnx_card
-from cofi_cli.report.cards.onnx_snippets import USAGE
-from cofi_cli.runtime.outputs import OUTPUTS
-from cofi_cli.tasks.kinds.specs import KINDS
+from cofi_cli.tasks import KINDS
 from tests.records import export_record, exported_file, run_report
 
 
@@ -27,10 +24,10 @@ def code_of(card: str) -> str:
     return str(code)
 
 
-@pytest.mark.parametrize("kind", get_args(Kind))
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_model_card_opens_the_kind(kind: str) -> None:
     card = model_card(run_report(model_name="some/bert", kind=kind))
-    spec = KINDS[kind]  # type: ignore[index]
+    spec = KINDS[kind]
     assert f"\npipeline_tag: {spec.pipeline}\n" in card
     code = code_of(card)
     opens = (f"{spec.auto}.from_pretrained", f'pipeline("{spec.pipeline}"', "SentenceTransformer(")
@@ -60,9 +57,9 @@ def test_the_pages_feed_what_a_graph_takes() -> None:
         assert names["feed"] == {"input_ids": [[5]], "attention_mask": [[1]]}
 
 
-@pytest.mark.parametrize("head", USAGE)
+@pytest.mark.parametrize("head", HEADS)
 def test_an_onnx_card_reads_the_outputs_of_its_head(head: str) -> None:
-    assert head in HEADS
+    outputs = HEADS[head].output_names
     eight = exported_file(
         "model_int8.onnx",
         precision="int8",
@@ -83,7 +80,7 @@ def test_an_onnx_card_reads_the_outputs_of_its_head(head: str) -> None:
     assert "Pad rows on the right" in onnx_card(shifted, is_portable=False)
     assert "`input_ids` and `attention_mask`, int64" in card
     code = code_of(card)
-    for name in OUTPUTS[head]:
+    for name in outputs:
         assert f"`{name}`" in card
-    asked = OUTPUTS[head][1:] if head == "embedding" else OUTPUTS[head]
+    asked = outputs[1:] if head == "embedding" else outputs
     assert all(f'"{name}"' in code for name in asked)

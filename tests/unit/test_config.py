@@ -70,7 +70,7 @@ def test_keys_are_dotted_and_complete() -> None:
     [
         ("prune.sparsty", "prune.sparsity"),
         ("sparsity", "prune.sparsity"),
-        ("trian.precision", "train.precision"),
+        ("trian.grad_clip", "train.grad_clip"),
         ("distill.temprature", "distill.temperature"),
     ],
 )

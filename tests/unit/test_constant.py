@@ -36,7 +36,9 @@ def test_of_classes_it_is_the_majority(tmp_path: Path) -> None:
 
 def test_of_numbers_it_is_nothing(tmp_path: Path) -> None:
     own = task(tmp_path, [f"t{i},{i / 7}" for i in range(ROWS)])
-    assert own.kind == "regression" and constant_score(own, encoded(np.arange(ROWS) / 7)) == 0.0
+    assert (
+        own.kind.name == "regression" and constant_score(own, encoded(np.arange(ROWS) / 7)) == 0.0
+    )
 
 
 def test_of_labels_it_is_those_that_most_rows_have(tmp_path: Path) -> None:

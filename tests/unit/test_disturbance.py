@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -163,7 +164,7 @@ def test_a_short_turn_is_looked_at_for_longer(machine: Machine) -> None:
 
 
 def test_a_platform_that_counts_nothing_is_never_disturbed() -> None:
-    assert read_counters([os.getpid()]) is None, "the tests' own: there is no /proc/stat"
+    assert read_counters([os.getpid()]) is None, "the tests' own: there is no /proc"
     watch = Watch([os.getpid()], threads=1)
     assert not watch.is_disturbed(watch.look())
 
@@ -171,18 +172,15 @@ def test_a_platform_that_counts_nothing_is_never_disturbed() -> None:
 @pytest.mark.skipif(not Path("/proc/stat").exists(), reason="Linux only")
 def test_the_kernels_counters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Idle time is of the processors that we may use; what is not idle is busy."""
-    stat, tasks = tmp_path / "stat", tmp_path / "task"
-    stat.write_text(
-        "cpu 9 9 9 9 9 9\ncpu0 1 1 1 300 50 1\ncpu1 1 1 1 100 0 1\ncpu7 1 1 1 90000 0 1\nintr 1\n"
-    )
+    tasks = tmp_path / "task"
+    times = [SimpleNamespace(idle=i, iowait=w) for i, w in ((3.0, 0.5), (900.0, 0.0), (1.0, 0.0))]
     for thread, count in ((11, 5), (12, 7)):
         (tasks / str(thread)).mkdir(parents=True)
         words = f"Name:\tx\nvoluntary_ctxt_switches:\t99\nnonvoluntary_ctxt_switches:\t{count}\n"
         (tasks / str(thread) / "status").write_text(words)
-    monkeypatch.setattr(disturbance, "STAT", stat)
+    monkeypatch.setattr(disturbance.psutil, "cpu_times", lambda percpu: times)
+    monkeypatch.setattr(disturbance.psutil.Process, "cpu_affinity", lambda _: [0, 2])
     monkeypatch.setattr(disturbance, "TASKS", str(tasks))
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
-    monkeypatch.setattr(os, "sysconf", lambda _: 100)
     monkeypatch.setattr(time, "perf_counter", lambda: 10.0)
     found = read_counters([os.getpid()])
     assert found is not None

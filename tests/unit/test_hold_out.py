@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cofi_cli.errors import CofiError
+from cofi_cli.tasks import KINDS
 from cofi_cli.tasks.teacher.hold_out import hold_out
 
 HERE = Path("texts.txt")
@@ -19,9 +20,9 @@ def questions(*counts: int) -> list[tuple[str, ...]]:
 
 def test_a_tenth_of_different_texts_whatever_their_order() -> None:
     rows = [(f"text {i}",) for i in range(300)]
-    kept, held = hold_out(rows, "classification", HERE)
+    kept, held = hold_out(rows, KINDS["classification"], HERE)
     assert (len(kept), len(held)) == (270, 30)
-    assert set(hold_out(rows[::-1], "classification", HERE)[1]) == set(held)
+    assert set(hold_out(rows[::-1], KINDS["classification"], HERE)[1]) == set(held)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def test_a_tenth_of_different_texts_whatever_their_order() -> None:
     ],
 )
 def test_a_large_context_stays_in_training(counts: tuple[int, ...], held: int) -> None:
-    kept, out = hold_out(questions(*counts), "span", HERE)
+    kept, out = hold_out(questions(*counts), KINDS["span"], HERE)
     assert (len(kept), len(out)) == (sum(counts) - held, held)
     assert {context for _, context in kept}.isdisjoint(context for _, context in out)
 
@@ -42,4 +43,4 @@ def test_a_large_context_stays_in_training(counts: tuple[int, ...], held: int) -
 @pytest.mark.parametrize("counts", [(40,), (39, 1), (5, 5)])
 def test_too_few_to_hold_some_out(counts: tuple[int, ...]) -> None:
     with pytest.raises(CofiError, match=r"too few to hold some out.*20 rows"):
-        hold_out(questions(*counts), "span", HERE)
+        hold_out(questions(*counts), KINDS["span"], HERE)

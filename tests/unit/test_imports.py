@@ -31,7 +31,8 @@ COMMON = {
 
 LOWER = {"pruning", "tasks", "architectures", "modeling"}
 ALLOWED: dict[str, set[str]] = {
-    "cli": {"api", "training", "report", "report.cards", "runtime", "presets"} | LOWER,
+    "cli": {"api", "benchmarking", "training", "report", "report.cards", "runtime", "presets"}
+    | LOWER,
     # What a call from Python does and a command as well: it exports or measures, and redraws.
     "api": {"exporting", "benchmarking", "report", "runtime", "tasks"},
     "training": {"report.cards", *LOWER},  # a folder is written with its card
@@ -42,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"report.pictures"},
     "report.pictures": set(),
     "report.cards": {"tasks"},  # what a kind of task is called elsewhere
-    "presets": set(),
+    "presets": {"tasks"},  # a kind of task names its preset
     "pruning": {"modeling"},
     "tasks": set(),
     "architectures": {"modeling"},
@@ -63,6 +64,12 @@ EXCEPTIONS = {
     # A latency table is measured in the graphs that exports are.
     ("benchmarking.latency_stacks", "exporting.graphs.forms"),
     ("benchmarking.latency_stacks", "exporting.graphs.tracing"),
+    ("benchmarking.latency_stacks", "exporting.precision.fp16"),
+    ("benchmarking.latency_stacks", "exporting.precision.quantization"),
+    # The speed of a plan is measured in the files that an export would have.
+    ("benchmarking.stopwatch", "exporting.build"),
+    ("benchmarking.stopwatch", "exporting.candidates"),
+    ("benchmarking.stopwatch", "exporting.graphs.choice"),
 }
 """Single imports across wings that ALLOWED refuses."""
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from cofi_cli.benchmarking.latency_table import main, measure_table, rising
+from cofi_cli.benchmarking.latency_stacks import chosen_heads
+from cofi_cli.benchmarking.latency_table import measure_table, rising
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig
 from cofi_cli.pruning.cost import read_table
 from cofi_cli.pruning.shape import EncoderShape
-from cofi_cli.runtime.timing import Schedule
+from cofi_cli.runtime.timing import Case, Schedule
 
 SMALL = CofiConfig(
     vocab_size=50, hidden_size=16, head_dim=8, layer_heads=[2, 2, 2], layer_ffn=[32, 32, 32]
@@ -30,31 +33,41 @@ def test_times_are_made_to_rise() -> None:
     assert np.array_equal(rising(smooth), smooth)
 
 
-def test_a_measured_table_can_be_read(tmp_path: Path) -> None:
-    said: list[str] = []
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_measured_table_can_be_read(precision: str, tmp_path: Path) -> None:
+    said: list[tuple[str, int, int]] = []
     table = measure_table(
         SMALL,
-        batch=1,
-        seq_len=8,
+        Case(1, 8),
+        precision=precision,
         threads=1,
         schedule=SHORT,
         ffn_widths=[4],
-        progress=said.append,
+        report=lambda *told: said.append(told),
     )
-    assert table.ffn_widths == (4, 32) and table.hidden == (8, 16) and table.heads == (1, 2)
-    assert said[:2] == ["hidden 8, heads 1", "hidden 8, heads 2"] and len(said) == 8
-    assert table.environment["onnxruntime"]
+    assert table.ffn_widths == (4, 32) and table.hidden == (4, 8, 16) and table.heads == (1, 2)
+    assert said[:2] == [("1 heads, hidden 4", 0, 12), ("2 heads, hidden 4", 1, 12)]
+    assert said[-1] == ("FFN width 32, hidden 16", 11, 12)
+    assert table.environment["onnxruntime"] and table.precision == precision
     file = tmp_path / "table.json"
     file.write_text(table.model_dump_json(), encoding="utf-8")
     assert read_table(file, EncoderShape.of(SMALL)) == table
 
 
-def test_rows_that_are_too_long() -> None:
-    with pytest.raises(CofiError, match="seq_len is 513; this model takes at most 512 tokens"):
-        measure_table(SMALL, batch=1, seq_len=513)
+def test_heads_between_measured_ones() -> None:
+    assert list(chosen_heads(12)) == [1, 2, 3, 4, 6, 8, 10, 12]
+    assert list(chosen_heads(7)) == [1, 2, 3, 4, 6, 7]
 
 
-def test_the_module_needs_a_file_to_write(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["model"])
-    assert "--output" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("case", "changes", "text"),
+    [
+        (Case(1, 513), {}, "seq_len is 513; this model takes at most 512 tokens"),
+        (Case(1, 8), {"precision": "fp16"}, "Precision 'fp16' cannot be timed on 'cpu'"),
+        (Case(1, 8), {"provider": "tpu"}, "Unknown provider 'tpu'"),
+        (Case(1, 8), {"threads": 100000}, "threads is 100000"),
+    ],
+)
+def test_settings_that_cannot_be_measured(case: Case, changes: dict[str, Any], text: str) -> None:
+    with pytest.raises(CofiError, match=re.escape(text)):
+        measure_table(SMALL, case, **changes)

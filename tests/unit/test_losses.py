@@ -15,7 +15,8 @@ from transformers import (
 )
 
 from cofi_cli.architectures import load_dense
-from cofi_cli.training.objective import OBJECTIVES
+from cofi_cli.tasks import KINDS
+from cofi_cli.training.objective import Objective
 from tests.tiny import batch, bert_config
 
 INPUTS = batch()
@@ -73,7 +74,7 @@ def test_padding_is_no_answer(tmp_path: Path) -> None:
     torch.testing.assert_close(found.loss, torch.stack(alone).mean())
     labels = torch.stack([starts, ends], dim=-1)
     logits = torch.stack([found.start_logits, found.end_logits], dim=-1)
-    trained = OBJECTIVES["span"].hard(logits, {"labels": labels, "attention_mask": MASK})
+    trained = Objective(KINDS["span"]).hard(logits, {"labels": labels, "attention_mask": MASK})
     torch.testing.assert_close(found.loss, trained)
 
 

@@ -5,14 +5,15 @@ import math
 import pytest
 import torch
 
-from cofi_cli.training.objective import OBJECTIVES
+from cofi_cli.tasks import KINDS
+from cofi_cli.training.objective import Objective
 
 MASK = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 0]])
 REAL = MASK.flatten().nonzero().flatten()
 
 
 def soft(kind, student, teacher, temperature=2.0):
-    return OBJECTIVES[kind].soft(student, teacher, MASK, temperature=temperature)
+    return Objective(KINDS[kind]).soft(student, teacher, MASK, temperature=temperature)
 
 
 def test_a_number_carries_signal() -> None:
@@ -25,7 +26,7 @@ def test_a_number_carries_signal() -> None:
 
 
 def test_ranking_is_logistic_against_labels() -> None:
-    loss = OBJECTIVES["ranking"].hard(
+    loss = Objective(KINDS["ranking"]).hard(
         torch.tensor([[0.0], [2.0]]), {"labels": torch.tensor([1, 0])}
     )
     assert loss.item() == pytest.approx((math.log(2) + math.log(1 + math.exp(2))) / 2)
@@ -50,12 +51,12 @@ def test_tokens_without_a_label_do_not_count() -> None:
     labels = torch.tensor([[1, -100, 2], [-100, -100, 0]])
     kept = [(0, 0, 1), (0, 2, 2), (1, 2, 0)]
     expected = -sum(logits[row, t].log_softmax(-1)[label] for row, t, label in kept) / 3
-    assert torch.allclose(OBJECTIVES["tokens"].hard(logits, {"labels": labels}), expected)
+    assert torch.allclose(Objective(KINDS["tokens"]).hard(logits, {"labels": labels}), expected)
 
 
 def test_a_batch_without_any_label_is_no_nan() -> None:
     logits = torch.randn(2, 3, 4, requires_grad=True)
-    loss = OBJECTIVES["tokens"].hard(logits, {"labels": torch.full((2, 3), -100)})
+    loss = Objective(KINDS["tokens"]).hard(logits, {"labels": torch.full((2, 3), -100)})
     loss.backward()
     assert loss.item() == 0 and logits.grad is not None and not logits.grad.any()
 
@@ -75,7 +76,7 @@ def test_a_span_at_padding_cannot_be_the_answer() -> None:
     logits = torch.zeros(2, 4, 2)
     logits[:, 3] = 50.0
     batch = {"labels": torch.tensor([[0, 2], [1, 1]]), "attention_mask": MASK}
-    loss = OBJECTIVES["span"].hard(logits, batch)
+    loss = Objective(KINDS["span"]).hard(logits, batch)
     assert loss.item() == pytest.approx((math.log(3) + math.log(2)) / 2, abs=1e-5)
 
 

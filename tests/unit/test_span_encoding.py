@@ -8,8 +8,8 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from cofi_cli.errors import CofiError
-from cofi_cli.tasks import Split, collate, encode
-from cofi_cli.tasks.kinds.span import QUESTION_TOKENS
+from cofi_cli.tasks import KINDS, Split, collate
+from cofi_cli.tasks.encoding.questions import QUESTION_TOKENS
 
 WORDS = [f"w{i}" for i in range(40)]
 VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS, "?", ",", "."]
@@ -57,7 +57,7 @@ def questions(rows: int = 30) -> Split:
 @pytest.mark.parametrize(("length", "stride"), [(384, 128), (30, 8), (30, 0)])
 def test_features_are_the_librarys(like: str, length: int, stride: int) -> None:
     words, split = tokenizer(like=like), questions()
-    ours = encode(split, words, length, kind="span", doc_stride=stride)
+    ours = KINDS["span"].encode(split, words, length, doc_stride=stride)
     theirs = words(
         [question for question, _ in split.texts],
         [context for _, context in split.texts],
@@ -80,7 +80,7 @@ def test_features_are_the_librarys(like: str, length: int, stride: int) -> None:
 def test_labels_lead_back_to_the_answer(like: str) -> None:
     """They name the fewest tokens that cover it; it is in a window or [CLS] says that it is not."""
     split = questions()
-    encoded = encode(split, tokenizer(like=like), 30, kind="span", doc_stride=8)
+    encoded = KINDS["span"].encode(split, tokenizer(like=like), 30, doc_stride=8)
     gold, seen = encoded.gold, set()
     assert encoded.labels.shape == (len(encoded), 2) and encoded.labels.dtype == np.int64
     for feature, (begin, end) in enumerate(encoded.labels):
@@ -101,25 +101,27 @@ def test_labels_lead_back_to_the_answer(like: str) -> None:
 
 
 def test_a_question_without_an_answer_points_at_the_first_token() -> None:
-    encoded = encode(Split([("w1", "w2 w3")], [[]]), tokenizer(), 16, kind="span", doc_stride=4)
+    encoded = KINDS["span"].encode(Split([("w1", "w2 w3")], [[]]), tokenizer(), 16, doc_stride=4)
     assert encoded.labels.tolist() == [[0, 0]]
     assert encoded.gold.answers == [[]]
 
 
 def test_a_long_question_is_cut_so_that_the_context_has_room() -> None:
     question = " ".join(WORDS * 3)
-    encoded = encode(
-        Split([(question, "w2 w3")], None), tokenizer(), 384, kind="span", doc_stride=4
+    encoded = KINDS["span"].encode(
+        Split([(question, "w2 w3")], None), tokenizer(), 384, doc_stride=4
     )
     assert encoded.gold is None and encoded.labels is None and encoded.reference is None
     assert encoded.lengths.tolist() == [QUESTION_TOKENS + 2 + 3]
-    short = encode(Split([(question, "w2 w3 w4")], None), tokenizer(), 8, kind="span", doc_stride=9)
+    short = KINDS["span"].encode(
+        Split([(question, "w2 w3 w4")], None), tokenizer(), 8, doc_stride=9
+    )
     assert short.lengths.max() == 8 and short.lengths[0] == 8
     assert short.input_ids[0].tolist()[-2] == VOCAB.index("w4"), "2 of the question, 3 of it"
 
 
 def test_a_batch_has_positions_as_labels() -> None:
-    encoded = encode(questions(), tokenizer(), 30, kind="span", doc_stride=8)
+    encoded = KINDS["span"].encode(questions(), tokenizer(), 30, doc_stride=8)
     batch = collate(encoded, [3, 0, 5], pad_id=0)
     assert batch["labels"].dtype == torch.int64
     assert batch["labels"].tolist() == encoded.labels[[3, 0, 5]].tolist()
@@ -129,7 +131,7 @@ def test_a_batch_has_positions_as_labels() -> None:
 def test_no_room_is_an_error() -> None:
     split = Split([("w1", "w2")], None)
     with pytest.raises(CofiError, match=r"task.max_length is 4.*no room") as caught:
-        encode(split, tokenizer(), 4, kind="span", doc_stride=2)
+        KINDS["span"].encode(split, tokenizer(), 4, doc_stride=2)
     assert caught.value.hint == "Add --max-length 384"
 
 
@@ -138,4 +140,4 @@ def test_a_tokenizer_without_offsets_is_an_error() -> None:
         is_fast, model_max_length = False, 512
 
     with pytest.raises(CofiError, match="Spans need a fast tokenizer"):
-        encode(Split([("w1", "w2")], None), Slow(), 64, kind="span", doc_stride=2)
+        KINDS["span"].encode(Split([("w1", "w2")], None), Slow(), 64, doc_stride=2)

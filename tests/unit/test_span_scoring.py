@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cofi_cli.tasks import Ragged, Split, Task
-from cofi_cli.tasks.builtin.squad import ANSWERED, WITH_NONE
-from cofi_cli.tasks.kinds.span import SpanGold
-from cofi_cli.tasks.kinds.span_answers import MAX_ANSWER_TOKENS, best_span, find_answers
+from cofi_cli.tasks import KINDS, Ragged, Split, Task
+from cofi_cli.tasks.encoding.questions import SpanGold
+from cofi_cli.tasks.kinds.span import ANSWERED, WITH_NONE
+from cofi_cli.tasks.metrics.answers import MAX_ANSWER_TOKENS, best_span, find_answers
 from cofi_cli.tasks.metrics.span import best_score, score_answer, words
 
 
@@ -122,7 +122,7 @@ def test_question_and_special_tokens_are_no_answer() -> None:
 
 
 def task(metrics: tuple[str, ...]) -> Task:
-    return Task("qa", "span", (), metrics, {"train": Split([("q", "c")], None)}, 32)
+    return Task("qa", KINDS["span"], (), metrics, {"train": Split([("q", "c")], None)}, 32)
 
 
 def test_scores_where_every_question_has_an_answer() -> None:

@@ -33,7 +33,7 @@ def test_the_start(
     session = SimpleNamespace(
         config=quick_config(own, tmp_path, prune={"student_init": init}),
         run=SimpleNamespace(teacher=theirs),
-        task=SimpleNamespace(spec=SimpleNamespace(head="sequence")),
+        task=SimpleNamespace(kind=SimpleNamespace(head="sequence")),
     )
     opened: list[str] = []
 

@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from cofi_cli.errors import CofiError
-from cofi_cli.tasks import Encoded, Ragged, Split, batches, collate, encode, eval_batches
+from cofi_cli.tasks import KINDS, Encoded, Ragged, Split, batches, collate, eval_batches
 
 VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcde"]
 PAD, _, CLS, SEP, A, B, C, D, E = range(9)
@@ -36,7 +36,7 @@ def tokenizer(*, token_types: bool = True, limit: int = 32) -> PreTrainedTokeniz
 
 def test_pairs_are_typed_and_truncated_from_the_longer_side():
     split = Split([("a b c d", "e"), ("a", "b")], [1, 0])
-    encoded = encode(split, tokenizer(), 7)
+    encoded = KINDS["classification"].encode(split, tokenizer(), 7)
     assert encoded.input_ids[0].tolist() == [CLS, A, B, C, SEP, E, SEP]
     assert encoded.token_type_ids[0].tolist() == [0, 0, 0, 0, 0, 1, 1]
     assert encoded.lengths.tolist() == [7, 5]
@@ -45,13 +45,17 @@ def test_pairs_are_typed_and_truncated_from_the_longer_side():
 
 
 def test_token_types_are_zero_where_the_tokenizer_gives_none():
-    encoded = encode(Split([("a", "b")], None), tokenizer(token_types=False), 16)
+    encoded = KINDS["classification"].encode(
+        Split([("a", "b")], None), tokenizer(token_types=False), 16
+    )
     assert encoded.token_type_ids[0].tolist() == [0] * 5
     assert encoded.labels is None
 
 
 def test_more_rows_than_one_call_takes():
-    encoded = encode(Split([("a",), ("b c",)] * 1001, None), tokenizer(), 16)
+    encoded = KINDS["classification"].encode(
+        Split([("a",), ("b c",)] * 1001, None), tokenizer(), 16
+    )
     assert len(encoded.input_ids) == 2002
     assert encoded.input_ids[-1].tolist() == [CLS, B, C, SEP]
     with pytest.raises(IndexError):
@@ -60,7 +64,7 @@ def test_more_rows_than_one_call_takes():
 
 def test_length_above_the_models():
     with pytest.raises(CofiError) as caught:
-        encode(Split([("a",)], [0]), tokenizer(limit=32), 64)
+        KINDS["classification"].encode(Split([("a",)], [0]), tokenizer(limit=32), 64)
     assert caught.value.message == (
         "task.max_length is 64, but this model takes at most 32 tokens."
     )
@@ -68,7 +72,9 @@ def test_length_above_the_models():
 
 
 def test_collate_pads_on_the_right():
-    encoded = encode(Split([("a",), ("b",), ("c d e",)], [0.5, 1.0, 2.0]), tokenizer(), 16)
+    encoded = KINDS["classification"].encode(
+        Split([("a",), ("b",), ("c d e",)], [0.5, 1.0, 2.0]), tokenizer(), 16
+    )
     batch = collate(encoded, [2, 0], pad_id=PAD)
     assert batch["input_ids"].tolist() == [[CLS, C, D, E, SEP], [CLS, A, SEP, PAD, PAD]]
     assert batch["attention_mask"].tolist() == [[1] * 5, [1, 1, 1, 0, 0]]
@@ -96,7 +102,7 @@ def test_collate_to_lengths_that_recur(longest, padded):
 
 
 def test_collate_without_labels():
-    encoded = encode(Split([("a",)], None), tokenizer(), 16)
+    encoded = KINDS["classification"].encode(Split([("a",)], None), tokenizer(), 16)
     assert "labels" not in collate(encoded, [0], pad_id=PAD)
 
 

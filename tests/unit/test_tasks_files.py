@@ -239,7 +239,7 @@ def test_labels_that_would_silently_be_names_of_classes(cell, told, hint):
 
 def test_fractions_make_a_regression():
     task = load("text,score\na,1\nb,-2.5e0\n", "text,score\na,3\n")
-    assert (task.kind, task.labels, task.num_labels) == ("regression", (), 1)
+    assert (task.kind.name, task.labels, task.num_labels) == ("regression", (), 1)
     assert task.splits["train"].labels == [1.0, -2.5]
     assert task.metrics == ("pearson", "spearman")
 

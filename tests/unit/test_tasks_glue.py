@@ -69,7 +69,7 @@ def test_official_headers(tmp_path, name, header, row, texts, label):
     task = load(tmp_path, name, train=f"{header}\r\n{row}\r\n", dev=f"{header}\n{row}")
     assert task.splits["train"].texts == task.splits["validation"].texts == [texts]
     assert task.splits["train"].labels == [label]
-    assert task.kind == ("regression" if name == "stsb" else "classification")
+    assert task.kind.name == ("regression" if name == "stsb" else "classification")
 
 
 def test_cola_without_a_header_as_published(tmp_path):

@@ -7,12 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from cofi_cli.tasks import Split, Task
+from cofi_cli.tasks import KINDS, Split, Task
 from cofi_cli.tasks.metrics.basic import METRICS
 
 
 def task(kind, labels, *metrics):
-    return Task("t", kind, labels, metrics, {"train": Split([("a",)], [0])}, 16)
+    return Task("t", KINDS[kind], labels, metrics, {"train": Split([("a",)], [0])}, 16)
 
 
 def test_scores_are_points_with_the_headline_first():
@@ -71,6 +71,6 @@ def test_num_labels_and_fingerprint():
     assert a.num_labels == 3
     assert a.headline == "accuracy"
     assert task("regression", (), "pearson").num_labels == 1
-    b = Task("t", "regression", (), ("pearson",), {"train": Split([("a",)], [1])}, 16)
+    b = Task("t", KINDS["regression"], (), ("pearson",), {"train": Split([("a",)], [1])}, 16)
     assert len(a.fingerprint["train"]) == 64
     assert a.fingerprint != b.fingerprint

@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks import load_task
-from cofi_cli.tasks.files.label_sets import multilabel_scores
+from cofi_cli.tasks.metrics.sets import multilabel_scores
 
 
 @pytest.fixture(autouse=True)
@@ -43,10 +43,10 @@ CELLS = "text,labels\na,{}\nb,\nc,rude\n"
 
 def test_lists_tell_the_kind():
     task = load(LISTS, suffix="jsonl")
-    assert (task.kind, task.labels) == ("multilabel", ("rude", "toxic"))
+    assert (task.kind.name, task.labels) == ("multilabel", ("rude", "toxic"))
     assert task.splits["train"].labels == [[1.0, 1.0], [0.0, 0.0], [1.0, 0.0]]
     assert task.metrics == ("micro_f1", "macro_f1", "subset_accuracy")
-    assert task.spec.problem_type == "multi_label_classification"
+    assert task.kind.problem_type == "multi_label_classification"
 
 
 @pytest.mark.parametrize("cell", ["toxic|rude", "toxic; rude", '"toxic,rude"'])
@@ -79,13 +79,13 @@ def test_a_comma_that_may_be_part_of_a_name_is_asked_about():
 def test_without_the_kind_a_cell_is_one_class():
     rows = "text,label\na,x|y\nb,z\n"
     task = load(rows)
-    assert (task.kind, task.labels) == ("classification", ("x|y", "z"))
+    assert (task.kind.name, task.labels) == ("classification", ("x|y", "z"))
 
 
 def test_a_column_for_each_label():
     rows = "id,text,rude,toxic,score\n1,a,1,0,9\n2,b,0.0,true,9\n3,c,0,0,9\n"
     task = load(rows, label=("toxic", "rude"))
-    assert (task.kind, task.labels) == ("multilabel", ("toxic", "rude"))
+    assert (task.kind.name, task.labels) == ("multilabel", ("toxic", "rude"))
     assert task.splits["train"].texts == [("a",), ("b",), ("c",)]
     assert task.splits["train"].labels == [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]]
 

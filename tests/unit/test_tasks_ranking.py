@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, ndcg_score
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks import load_task
-from cofi_cli.tasks.kinds.ranking import RankingGold, ranking_scores
+from cofi_cli.tasks.metrics.ranking import RankingGold, ranking_scores
 
 ROWS = "query,passage,relevance\nq1,a,2\nq1,b,0\nq2,c,1\nq2,d,0\n"
 

@@ -198,7 +198,7 @@ def test_squad_from_a_folder(
         (tmp_path / "train-v1.1.json").write_text("{", encoding="utf-8")
     config = TaskConfig(name=name, data=str(tmp_path), max_length=64, doc_stride=16)
     task = load_task(config)
-    assert (task.kind, task.metrics, task.num_labels) == ("span", metrics, 2)
+    assert (task.kind.name, task.metrics, task.num_labels) == ("span", metrics, 2)
     assert len(task.splits["train"]) == (2 if name == "squad" else 3)
     assert task.encoding == {"doc_stride": 16}
     assert "The train split holds" in task.note, "it is a part of SQuAD, and the note says so"

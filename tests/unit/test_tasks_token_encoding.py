@@ -7,8 +7,8 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from cofi_cli.tasks import Ragged, Split, Task, collate
-from cofi_cli.tasks.kinds.tokens import NOWHERE, encode_words, for_words
+from cofi_cli.tasks import KINDS, Ragged, Split, Task, collate
+from cofi_cli.tasks.encoding.words import NOWHERE, encode_words, for_words
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "ada", "love", "##lace", "##s", "paris", "the"]
 CLS, SEP = 2, 3
@@ -41,7 +41,7 @@ def byte_level(*, prefix: bool) -> PreTrainedTokenizerFast:
 
 def task(split: Split, max_length: int = 64) -> Task:
     metrics = ("entity_f1", "precision", "recall", "accuracy")
-    return Task("t", "tokens", LABELS, metrics, {"validation": split}, max_length)
+    return Task("t", KINDS["tokens"], LABELS, metrics, {"validation": split}, max_length)
 
 
 def test_a_label_sits_on_the_first_sub_word():

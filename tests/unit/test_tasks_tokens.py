@@ -53,7 +53,7 @@ EXPECTED = [("Ada Lovelace wrote", "B-person I-person O"), ("Paris", "B-place")]
 
 def test_a_column_file_becomes_a_task():
     task = load()
-    assert (task.name, task.kind, task.headline) == ("a", "tokens", "entity_f1")
+    assert (task.name, task.kind.name, task.headline) == ("a", "tokens", "entity_f1")
     assert task.labels == ("O", "B-person", "I-person", "B-place", "I-place")
     assert task.num_labels == 5
     assert tagging(task.splits["train"], task) == EXPECTED

@@ -10,11 +10,9 @@ import pytest
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import UNREACHABLE, USAGE, CofiError
-from cofi_cli.tasks import Ragged, Taught, load_task
+from cofi_cli.tasks import KINDS, Ragged, Taught, load_task
 from cofi_cli.tasks.files.plain_text import read_text_rows
-from cofi_cli.tasks.kinds.specs import KINDS
 from cofi_cli.tasks.teacher.agreement import (
-    MEANS,
     TeacherAnswers,
     agreement,
     load_answers,
@@ -22,9 +20,9 @@ from cofi_cli.tasks.teacher.agreement import (
 )
 from cofi_cli.tasks.teacher.hold_out import hold_out
 
-CLASSES = Taught("some/teacher", "classification", ("bad", "good"))
-NUMBER = Taught("some/teacher", "regression", ())
-RANKS = Taught("some/teacher", "ranking", ())
+CLASSES = Taught("some/teacher", KINDS["classification"], ("bad", "good"))
+NUMBER = Taught("some/teacher", KINDS["regression"], ())
+RANKS = Taught("some/teacher", KINDS["ranking"], ())
 TEXTS = [f"text number {i}" for i in range(60)]
 
 
@@ -49,7 +47,7 @@ def fault(taught=CLASSES, **options) -> CofiError:
 
 def test_a_line_is_a_text_and_some_are_held_out():
     task = load()
-    assert task.kind == "classification" and task.labels == ("bad", "good")
+    assert task.kind.name == "classification" and task.labels == ("bad", "good")
     assert task.metrics == ("agreement",)
     train, held = (task.splits[name] for name in ("train", "validation"))
     assert train.labels is None and held.labels is None
@@ -97,7 +95,7 @@ def test_words_of_every_file():
     Path("a.csv").write_text("text,tags\nAda was here,??\nBob too,\n")
     expected = [("Ada", "was", "here"), ("Bob", "too")]
     for name in ("a.txt", "a.conll", "a.jsonl", "a.csv"):
-        assert read_text_rows(Path(name), "tokens", config) == expected, name
+        assert read_text_rows(Path(name), KINDS["tokens"], config) == expected, name
 
 
 def test_words_are_in_the_column_that_is_named():
@@ -106,7 +104,7 @@ def test_words_are_in_the_column_that_is_named():
     Path("a.conll").write_text(rows, encoding="utf-8")
     config = TaskConfig(text=("2",))
     expected = [("the", f"New\u00a0York{i}") for i in range(3)]
-    assert read_text_rows(Path("a.conll"), "tokens", config) == expected
+    assert read_text_rows(Path("a.conll"), KINDS["tokens"], config) == expected
 
 
 def test_questions_of_squads_json_and_of_columns():
@@ -115,10 +113,10 @@ def test_questions_of_squads_json_and_of_columns():
     Path("q.json").write_text(json.dumps(whole))
     Path("q.csv").write_text("question,context,answers\nWho?,Ada.,nonsense\n")
     for name in ("q.json", "q.csv"):
-        assert read_text_rows(Path(name), "span", TaskConfig()) == [("Who?", "Ada.")]
+        assert read_text_rows(Path(name), KINDS["span"], TaskConfig()) == [("Who?", "Ada.")]
     Path("q.json").write_text('{"data": [{"paragraphs": [{}]}]}')
     with pytest.raises(CofiError, match="does not have SQuAD's layout: 'qas' is missing"):
-        read_text_rows(Path("q.json"), "span", TaskConfig())
+        read_text_rows(Path("q.json"), KINDS["span"], TaskConfig())
 
 
 def test_the_label_column_of_a_built_in_task_is_not_read():
@@ -126,7 +124,7 @@ def test_the_label_column_of_a_built_in_task_is_not_read():
         "sentence\tlabel\n" + "".join(f"{text}\tnonsense\n" for text in TEXTS)
     )
     Path("dev.tsv").write_text("sentence\tlabel\nx\t1\ny\tnegative\n")
-    taught = Taught("t", "classification", ("negative", "positive"))
+    taught = Taught("t", KINDS["classification"], ("negative", "positive"))
     given = {"name": "sst2", "data": ".", "train": None}
     task = load(taught, **given)
     assert task.splits["train"].labels is None
@@ -165,7 +163,7 @@ def test_numbers_sets_and_grades_to_score_on():
     Path("dev.csv").write_text("text,score\na,1.5\nb,2\n")
     assert load(NUMBER, validation="dev.csv").splits["validation"].labels == [1.5, 2.0]
     Path("dev.jsonl").write_text('{"text": "a", "labels": ["y"]}\n{"text": "b", "labels": []}')
-    taught = Taught("t", "multilabel", ("x", "y"))
+    taught = Taught("t", KINDS["multilabel"], ("x", "y"))
     task = load(taught, validation="dev.jsonl")
     assert task.splits["validation"].labels == [[0.0, 1.0], [0.0, 0.0]]
     assert task.headline == "micro_f1"
@@ -181,11 +179,11 @@ def test_a_built_in_task_takes_the_teachers_order_of_labels():
         Path(f"{name}.tsv").write_text(
             "sentence1\tsentence2\tgold_label\na\tb\tneutral\nc\td\tentailment\n"
         )
-    taught = Taught("t", "classification", ("CONTRADICTION", "ENTAILMENT", "NEUTRAL"))
+    taught = Taught("t", KINDS["classification"], ("CONTRADICTION", "ENTAILMENT", "NEUTRAL"))
     task = load(taught, name="mnli", data=".", train=None)
     assert task.labels == taught.labels
     assert task.splits["validation"].labels == [2, 1]
-    unnamed = Taught("t", "classification", ("LABEL_0", "LABEL_1", "LABEL_2"))
+    unnamed = Taught("t", KINDS["classification"], ("LABEL_0", "LABEL_1", "LABEL_2"))
     task = load(unnamed, name="mnli", data=".", train=None)
     assert task.splits["validation"].labels == [1, 0]
 
@@ -236,14 +234,14 @@ def test_faults():
 
 def test_holding_out_depends_on_the_texts_alone():
     rows = [(text,) for text in TEXTS]
-    kept, held = hold_out(rows, "classification", Path("x"))
-    again = hold_out(rows[::-1], "classification", Path("y"))
+    kept, held = hold_out(rows, KINDS["classification"], Path("x"))
+    again = hold_out(rows[::-1], KINDS["classification"], Path("y"))
     assert (again[0][::-1], again[1][::-1]) == (kept, held)
     assert [row for row in rows if row in held] == held, "in the file's order"
-    more = hold_out([*rows, *rows], "classification", Path("x"))
+    more = hold_out([*rows, *rows], KINDS["classification"], Path("x"))
     assert set(more[0]).isdisjoint(more[1]), "a text that repeats is on one side"
     spans = [(f"q{i}", f"context {i // 10}") for i in range(100)]
-    kept, held = hold_out(spans, "span", Path("x"))
+    kept, held = hold_out(spans, KINDS["span"], Path("x"))
     assert {c for _, c in held}.isdisjoint(c for _, c in kept) and len(held) == 10
 
 
@@ -251,7 +249,7 @@ def test_holding_out_depends_on_the_texts_alone():
 
 
 def agree(kind, ours, theirs):
-    return agreement(kind, ours, TeacherAnswers(theirs))["agreement"]
+    return agreement(KINDS[kind], ours, TeacherAnswers(theirs))["agreement"]
 
 
 def test_agreement_by_kind():
@@ -274,7 +272,6 @@ def test_agreement_by_kind():
     # cosines 1 and 1/√2, whatever the lengths
     vectors, gold = np.array([[2.0, 0.0], [1.0, 1.0]]), np.array([[1.0, 0.0], [0.0, 3.0]])
     assert agree("embedding", vectors, gold) == pytest.approx(100 * (1 + 0.5**0.5) / 2)
-    assert set(MEANS) == set(KINDS)
 
 
 def spans(*rows):
@@ -323,8 +320,8 @@ def test_answers_are_kept_with_the_rows_that_they_are_for(ragged):
 
 # --- files without labels where there could be some
 
-SPANS = Taught("some/teacher", "span", ())
-TAGS = Taught("some/teacher", "tokens", ("O", "B-a", "I-a"))
+SPANS = Taught("some/teacher", KINDS["span"], ())
+TAGS = Taught("some/teacher", KINDS["tokens"], ("O", "B-a", "I-a"))
 QUESTIONS = {
     "data": [
         {"paragraphs": [{"context": f"it is {i}", "qas": [{"id": str(i), "question": "what?"}]}]}
@@ -370,14 +367,14 @@ def test_a_column_file_may_be_called_txt():
 def test_capitals_do_not_keep_a_label_from_the_teachers(names, labels):
     rows = "".join(json.dumps({"text": "a", "label": label}) + "\n" for label in labels)
     Path("dev.jsonl").write_text(rows, encoding="utf-8")
-    task = load(Taught("some/teacher", "classification", names), validation="dev.jsonl")
+    task = load(Taught("some/teacher", KINDS["classification"], names), validation="dev.jsonl")
     assert task.splits["validation"].labels == [1, 0]
 
 
 def test_capitals_can_make_two_labels():
     rows = "".join(json.dumps({"text": "a", "label": n}) + "\n" for n in ("IT", "it", "It"))
     Path("dev.jsonl").write_text(rows, encoding="utf-8")
-    taught = Taught("some/teacher", "classification", ("IT", "it"))
+    taught = Taught("some/teacher", KINDS["classification"], ("IT", "it"))
     told = fault(taught, validation="dev.jsonl").message
     assert "'It' never occurs in the teacher's labels" in told
     Path("dev.jsonl").write_text(rows[: rows.rindex("{")], encoding="utf-8")
@@ -396,5 +393,5 @@ def test_questions_keep_their_windows():
         json.dumps({"question": f"Who is {i}?", "context": f"It is {i}."}) + "\n" for i in range(40)
     )
     Path("q.jsonl").write_text(rows, encoding="utf-8")
-    task = load(Taught("some/teacher", "span", ()), train="q.jsonl", doc_stride=7)
+    task = load(Taught("some/teacher", KINDS["span"], ()), train="q.jsonl", doc_stride=7)
     assert task.encoding == {"doc_stride": 7} and task.metrics == ("agreement",)

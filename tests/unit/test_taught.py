@@ -14,10 +14,17 @@ from transformers import (
     BertModel,
 )
 
-from cofi_cli.architectures import load_dense, read_taught, save_dense
+from cofi_cli.architectures import load_dense, read_answers, save_dense
 from cofi_cli.architectures.cross_encoder import activation_of
 from cofi_cli.errors import CofiError
+from cofi_cli.tasks import Taught
 from tests.tiny import batch, bert_config, save_bert
+
+
+def read_taught(name: str, kind: str | None = None) -> tuple[str, tuple[str, ...]]:
+    taught = Taught.of(read_answers(name), kind)
+    return taught.kind.name, taught.labels
+
 
 IDENTITY = "torch.nn.modules.linear.Identity"
 

@@ -17,7 +17,7 @@ from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.lagrangian import Lagrangian, ramped_target
 from cofi_cli.pruning.plan import everything
 from cofi_cli.pruning.sparsity import EncoderShape
-from cofi_cli.tasks import collate, encode, load_task
+from cofi_cli.tasks import KINDS, collate, load_task
 from cofi_cli.tolerances import COMPACT
 from cofi_cli.training.evaluation import INPUTS
 from cofi_cli.training.outcome.masked_vs_compact import assert_parity
@@ -73,9 +73,9 @@ def test_automatic_precision(hidden: int, gain: float, expected: str) -> None:
 
 
 def test_bf16_is_not_measured_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(p, "_offers_bf16", lambda: False)
+    monkeypatch.setattr(p, "cpu_flags", lambda: ["avx512f"])
     assert p.bf16_gain(torch.device("cpu")) == 0.0
-    monkeypatch.setattr(p, "_offers_bf16", lambda: True)
+    monkeypatch.setattr(p, "cpu_flags", lambda: ["avx512_bf16"])
     assert p.bf16_gain(torch.device("cpu")) > 0.0
 
 
@@ -180,7 +180,9 @@ def test_bf16_agrees_with_fp32(bert_folder: Path) -> None:
 @pytest.fixture
 def outputs(bert_folder: Path, reviews: Path) -> TeacherOutputs:
     task = load_task(TaskConfig(name="sst2", data=str(reviews), max_length=24))
-    encoded = encode(task.splits["train"], load_tokenizer(str(bert_folder)), 24)
+    encoded = KINDS["classification"].encode(
+        task.splits["train"], load_tokenizer(str(bert_folder)), 24
+    )
     return TeacherOutputs(
         load_dense(str(bert_folder), num_labels=2),
         encoded,

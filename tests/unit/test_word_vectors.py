@@ -9,7 +9,7 @@ import torch
 from cofi_cli.architectures import load_tokenizer
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
-from cofi_cli.tasks import Encoded, Ragged, Split, Task, load_task
+from cofi_cli.tasks import KINDS, Encoded, Ragged, Split, Task, load_task
 from cofi_cli.tasks.encoded import IGNORE
 from cofi_cli.training.baselines.word_bags import Marks, make_bags, reads
 from cofi_cli.training.baselines.word_vectors import Fit, Fitted, WordVectors, fit
@@ -50,8 +50,8 @@ def pair_task(kind: str = "classification") -> Task:
     splits = {"train": pairs(300, 0), "validation": pairs(100, 1), "test": pairs(100, 2)}
     if kind == "regression":
         splits = {k: Split(s.texts, [float(x) for x in s.labels or ()]) for k, s in splits.items()}
-        return Task("agree", "regression", (), ("pearson",), splits, 24)
-    return Task("agree", "classification", ("no", "yes"), ("accuracy",), splits, 24)
+        return Task("agree", KINDS["regression"], (), ("pearson",), splits, 24)
+    return Task("agree", KINDS["classification"], ("no", "yes"), ("accuracy",), splits, 24)
 
 
 def test_words_that_decide_are_learned(tokenizer, reviews: Path) -> None:
@@ -84,7 +84,7 @@ def test_order_is_not_seen(tokenizer) -> None:
     """Texts with the same words in another order get the same outputs."""
     texts = [("good film bad plot",), ("bad film good plot",)]
     task = Task(
-        "t", "classification", ("a", "b"), ("accuracy",), {"train": Split(texts, [0, 1])}, 9
+        "t", KINDS["classification"], ("a", "b"), ("accuracy",), {"train": Split(texts, [0, 1])}, 9
     )
     encoded = task.encode("train", tokenizer)
     bags = make_bags(encoded, Marks.of(tokenizer), reads(task))
@@ -148,12 +148,12 @@ def test_an_embedder_s_vectors_are_regressed(tokenizer) -> None:
         return np.stack([theirs[split.input_ids[row][1:-1]].mean(0) for row in range(len(split))])
 
     splits = {"train": Split(texts, None), "validation": Split(pair_rows, [0.0] * 40)}
-    task = Task("e", "embedding", (), ("spearman",), splits, 24)
+    task = Task("e", KINDS["embedding"], (), ("spearman",), splits, 24)
     held = means(task.encode("validation", tokenizer))
     unit = held / np.linalg.norm(held, axis=1, keepdims=True)
     ratings = (unit[0::2] * unit[1::2]).sum(1).tolist()
     splits["validation"] = Split(pair_rows, ratings)
-    task = Task("e", "embedding", (), ("spearman",), splits, 24)
+    task = Task("e", KINDS["embedding"], (), ("spearman",), splits, 24)
     targets = means(task.encode("train", tokenizer))
     settings = Fit(epochs=20, batch_size=8, learning_rate=0.03)
     assert learn(task, tokenizer, settings, targets=targets).scores["validation"]["spearman"] > 90

@@ -1,6 +1,6 @@
 import io
-import json
 import os
+import pickle
 import sys
 
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from cofi_cli.errors import ENVIRONMENT, CofiError
 from cofi_cli.exporting.precision.quantization import signs_for
 from cofi_cli.runs import machine
-from cofi_cli.runs.machine import describe_machine, physical_cores
+from cofi_cli.runs.machine import cpu_flags, describe_machine, physical_cores
 from cofi_cli.runtime import client
 from cofi_cli.runtime.client import WorkerClient
 from cofi_cli.runtime.onnx_worker import ModelWorker
@@ -26,16 +26,17 @@ def test_random_inputs_are_valid_and_repeatable():
 
 
 def test_a_request_that_fails_is_answered():
-    assert answer(ModelWorker(), {"do": "nothing"}) == {"error": "KeyError: 'nothing'"}
-    assert "unexpected keyword" in answer(ModelWorker(), {"do": "memory", "x": 1})["error"]
+    assert answer(ModelWorker(), "nothing", {}) == {"error": "KeyError: 'nothing'"}
+    assert "unexpected keyword" in answer(ModelWorker(), "memory", {"x": 1})["error"]
 
 
-def test_serving_answers_line_by_line():
-    replies = io.StringIO()
-    serve(ModelWorker(), ['{"do": "memory"}\n', '{"do": "memory"}\n'], replies)
-    lines = [json.loads(line) for line in replies.getvalue().splitlines()]
-    assert len(lines) == 2
-    assert all(line["peak_bytes"] == pytest.approx(peak_bytes(), rel=0.5) for line in lines)
+def test_serving_answers_request_by_request():
+    requests, replies = io.BytesIO(pickle.dumps(("memory", {})) * 2), io.BytesIO()
+    serve(ModelWorker(), requests, replies)
+    replies.seek(0)
+    for _ in range(2):
+        assert pickle.load(replies)["peak_bytes"] == pytest.approx(peak_bytes(), rel=0.5)
+    assert replies.read() == b""
 
 
 def test_a_worker_has_its_own_peak_not_its_parents(tmp_path):
@@ -62,27 +63,38 @@ def test_a_file_that_does_not_open(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "cpuinfo", "flags", "activations"),
+    ("name", "said", "flags", "activations"),
     [
         ("arm64", None, ["asimd", "asimddp"], "s8"),
         ("ARM64", None, ["asimd", "asimddp"], "s8"),
-        ("aarch64", "processor : 0\nFeatures : fp asimd\n", ["asimd"], "s8"),
+        ("aarch64", ["fp", "asimd"], ["asimd"], "s8"),
         ("x86_64", None, [], "u8"),
-        ("x86_64", "processor : 0\nflags : fpu avx2\n", ["avx2"], "u8"),
+        ("x86_64", ["fpu", "avx2"], ["avx2"], "u8"),
+        ("x86_64", ["avx512vnni", "avx512f"], ["avx512f", "avx512_vnni"], "u8"),
     ],
 )
 def test_an_arm_processor_that_says_nothing_has_dot_products(
-    monkeypatch, tmp_path, name, cpuinfo, flags, activations
+    monkeypatch, name, said, flags, activations
 ):
-    """macOS and Windows have no /proc/cpuinfo."""
-    file = tmp_path / "cpuinfo"
-    if cpuinfo is not None:
-        file.write_text(cpuinfo, encoding="utf-8")
-    monkeypatch.setattr(machine, "CPUINFO", file)
+    """macOS and Windows list no flags of ARM; those of x86 come without underscores."""
+    monkeypatch.setattr(machine, "_cpu", lambda: {} if said is None else {"flags": said})
     monkeypatch.setattr(machine.platform, "machine", lambda: name)
-    assert describe_machine().flags == flags
-    signs = signs_for(describe_machine().flags)
-    assert (signs.activations, signs.reduce_range) == (activations, activations == "u8")
+    assert cpu_flags() == flags
+    signs = signs_for(cpu_flags())
+    has_vnni = "avx512_vnni" in flags
+    assert (signs.activations, signs.reduce_range) == (
+        activations,
+        activations == "u8" and not has_vnni,
+    )
+
+
+def test_hyper_threads_of_one_core_count_once(monkeypatch, tmp_path):
+    for cpu, siblings in enumerate(("0,2", "1,3", "0,2", "1,3")):
+        (tmp_path / str(cpu)).write_text(siblings, encoding="ascii")
+    monkeypatch.setattr(machine, "SIBLINGS", str(tmp_path / "{}"))
+    for allowed, cores in (([0, 1, 2, 3], 2), ([0, 2], 1), ([0, 1], 2), ([3], 1)):
+        monkeypatch.setattr(machine.psutil.Process, "cpu_affinity", lambda _, a=allowed: a)
+        assert (machine.physical_cores(), machine.available_cpus()) == (cores, len(allowed))
 
 
 def test_the_machine_is_described():
@@ -127,9 +139,10 @@ def test_threads_keep_within_a_containers_quota(monkeypatch, tmp_path, own, file
 def test_a_worker_that_hangs_is_ended(monkeypatch, tmp_path):
     """It opens its model, and then answers nothing."""
     script = (
-        "import json, sys, time\n"
-        "sys.stdin.readline()\n"
-        "print(json.dumps({'providers': ['CPUExecutionProvider']}), flush=True)\n"
+        "import pickle, sys, time\n"
+        "pickle.load(sys.stdin.buffer)\n"
+        "pickle.dump({'providers': ['CPUExecutionProvider']}, sys.stdout.buffer)\n"
+        "sys.stdout.flush()\n"
         "time.sleep(600)\n"
     )
     (tmp_path / "hanging.py").write_text(script, encoding="utf-8")
@@ -144,3 +157,13 @@ def test_a_worker_that_hangs_is_ended(monkeypatch, tmp_path):
     assert caught.value.exit_code == ENVIRONMENT and "--batch" in caught.value.hint
     with pytest.raises(ProcessLookupError):
         os.kill(worker.pid, 0)
+
+
+def test_a_worker_that_dies_says_its_last_words(monkeypatch, tmp_path):
+    script = "import os, sys\nsys.stderr.write('first\\nno memory\\n')\nos._exit(3)\n"
+    (tmp_path / "dying.py").write_text(script, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setitem(client.MODULES, "onnxruntime", "dying")
+    with pytest.raises(CofiError, match=r"ran m ended \(exit code 3\)\. no memory$") as caught:
+        WorkerClient(tmp_path / "m.onnx", name="m", provider="cpu", threads=1)
+    assert caught.value.exit_code == ENVIRONMENT

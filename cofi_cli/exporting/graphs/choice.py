@@ -45,6 +45,8 @@ class Wish:
         conditions: what the files are to be fast at.
         max_drop: points of score that int8 may lose against fp32.
         opset, tolerance: of the graphs, and of their parity with torch.
+        embeddings: how embedding tables are stored: ``fp32`` (in a file's own precision),
+            ``int8``, or ``auto``: in int8 files as int8 if the score allows it.
     """
 
     graph: str
@@ -53,6 +55,11 @@ class Wish:
     max_drop: float
     opset: int
     tolerance: float
+    embeddings: str = "auto"
+
+    def has_int8_rows(self, precision: str) -> bool:
+        """Whether files of a precision store their embedding tables as int8 rows."""
+        return self.embeddings == "int8" or (self.embeddings == "auto" and precision == "int8")
 
 
 class Graphs:

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from cofi_cli.exporting.graphs.lean_embeddings import LeanEmbeddings
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.modeling.encoder import Attention, FeedForward, attend
+from cofi_cli.runtime.outputs import STATES
 
 
 def reads_first_token(model: CofiForTask) -> bool:
@@ -32,7 +33,7 @@ def reads_first_token(model: CofiForTask) -> bool:
     An embedder's graph gives the states of all tokens as well.
     """
     is_pooled = model.has_pooler and model.config.pooling == "cls"
-    return is_pooled and model.kind != "embedding"
+    return is_pooled and STATES not in model.output_names
 
 
 class Residual(nn.Module):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from cofi_cli.exporting.graphs.forms import LEAN, SKIP, Form
 from cofi_cli.exporting.graphs.fused_embeddings import FusedEmbeddings
 from cofi_cli.exporting.graphs.lean import LeanEncoder, reads_first_token
-from cofi_cli.modeling import CofiForEmbedding, CofiForQuestionAnswering, CofiForTask
+from cofi_cli.modeling import CofiForTask
 from cofi_cli.modeling.disentangled import Relative
 from cofi_cli.modeling.encoder import Attention, attend
 from cofi_cli.modeling.positions import Rotation, rotate
@@ -175,18 +175,22 @@ class Traced(nn.Module):
             )
 
     def forward(self, ids: Tensor, mask: Tensor, types: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Return the outputs that :data:`~cofi_cli.runtime.outputs.OUTPUTS` names."""
+        """Return the outputs that the model's ``output_names`` name."""
         bare = self.inner.model
         if self.lean is not None:
             bias: Any = bare._bias(mask, torch.float32)
             last = self.lean(ids, types, bias, mask.to(torch.int32))
-            return self._guarded(answers(self.inner, last, mask), mask)
+            return self._guarded(self._answers(last, mask), mask)
         if self.is_fused:
             own = mask.sum(1) if self.by_length else mask
             states = bare.encoder(ids, own.to(torch.int32), types, eager=True)
         else:
             states = bare.states(ids, mask, types)
-        return self._guarded(answers(self.inner, states[-1], mask), mask)
+        return self._guarded(self._answers(states[-1], mask), mask)
+
+    def _answers(self, last: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        """Return what the head makes of the last state, (B, T, d), output by output."""
+        return self.inner.outputs_of(last, self.inner.head(last, mask))
 
     def _guarded(self, given: tuple[Tensor, ...], mask: Tensor) -> tuple[Tensor, ...]:
         """Make NaN what would be wrong, silently: kernels of a GPU look at no bounds.
@@ -206,12 +210,3 @@ class Traced(nn.Module):
             torch.where(is_wrong if answer.dim() == 2 else is_wrong[:, None], NAN, answer)
             for answer in given
         )
-
-
-def answers(model: CofiForTask, last: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
-    """Return what a model's head makes of the last state, (B, T, d), output by output."""
-    answer = model.head(last, mask)
-    if isinstance(model, CofiForQuestionAnswering):
-        start, end = answer.unbind(-1)
-        return start, end
-    return (last, answer) if isinstance(model, CofiForEmbedding) else (answer,)

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cofi_cli.runtime.outputs import OUTPUTS
-
 if TYPE_CHECKING:
     from onnx import GraphProto
 
@@ -52,7 +50,7 @@ def write_onnx(
     from cofi_cli.exporting.graphs.forms import SKIP, get_form
     from cofi_cli.exporting.graphs.modules import Traced
 
-    shape, outputs = get_form(form), OUTPUTS[model.kind]
+    shape, outputs = get_form(form), model.output_names
     ids = torch.ones((2, 8), dtype=torch.int64)
     names = inputs_of(model)
     inputs = (ids, torch.ones_like(ids), torch.zeros_like(ids))[: len(names)]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cofi_cli.exporting import candidates
 from cofi_cli.exporting.acceptance import Verdict
 from cofi_cli.exporting.graphs.choice import CHOSEN, Graphs
+from cofi_cli.exporting.precision.embeddings import to_int8_rows
 from cofi_cli.exporting.precision.fallback import keep_in_fp32
 from cofi_cli.runs.records import Candidate
 from cofi_cli.runtime.inputs import Rows
@@ -71,6 +72,8 @@ def half(
 
     def make(keep: tuple[str, ...]) -> Path:
         to_fp16(source, file, keep=keep)
+        if graphs.wish.has_int8_rows("fp16"):
+            to_int8_rows(file, file)
         return file
 
     verdict = judge(make(()))
@@ -168,6 +171,8 @@ def _fastest(graphs: Graphs) -> tuple[str, list[Candidate]]:
     for form, file in graphs.of_each_form().items():
         halves[form] = file.with_suffix(".fp16.onnx")
         to_fp16(file, halves[form])
+        if graphs.wish.has_int8_rows("fp16"):
+            to_int8_rows(halves[form], halves[form])
     if len(halves) == 1:
         return next(iter(halves)), []
     ranking = candidates.rank(halves, graphs.wish.conditions)

@@ -13,6 +13,7 @@ from cofi_cli.exporting.candidates import Ranking
 from cofi_cli.exporting.graphs import blocks
 from cofi_cli.exporting.graphs.choice import CHOSEN, Graphs
 from cofi_cli.exporting.graphs.forms import FORMS
+from cofi_cli.exporting.precision.embeddings import EMBEDDINGS, to_int8_rows
 from cofi_cli.exporting.precision.fallback import keep_in_fp32
 from cofi_cli.exporting.precision.quantization import RECIPES, Recipe, products, quantize, signs_for
 from cofi_cli.runs import machine
@@ -70,7 +71,7 @@ class EightBits:
         self._graphs, self._rows = graphs, rows
         self._calibration, self._pad_id = calibration, pad_id
         self._judge, self._notes = judge, notes
-        self._signs = signs_for(machine.describe_machine().flags)
+        self._signs = signs_for(machine.cpu_flags())
 
     def keep(self) -> Kept:
         """Return the fastest file that keeps the score, in blocks of rows where that is faster.
@@ -109,7 +110,7 @@ class EightBits:
         """Return files, their forms and recipes, their order by speed, and all timings.
 
         All forms are tried in the first recipe, then the fastest of them in the others: each
-        file that is timed is held open by a process of its own, with its embeddings in fp32.
+        file that is timed is held open by a process of its own.
         """
         sources, conditions = self._graphs.of_each_form(), self._graphs.wish.conditions
         made, how = self._quantized(sources, RECIPES[:1])
@@ -171,8 +172,9 @@ class EightBits:
         name = max(ranking.order, key=lambda name: verdicts[name].points)
         form, recipe = how[name]
         source = self._graphs.proven(CHOSEN, form)[0]
+        is_free = self._graphs.wish.embeddings == "auto"
         kept, verdict = keep_in_fp32(
-            products(source),
+            [*products(source), *([EMBEDDINGS] if is_free else [])],
             precision="int8",
             source=source,
             make=lambda keep: self._again(source, made[name], recipe, keep),
@@ -200,6 +202,8 @@ class EightBits:
             calibration=self._calibration,
             pad_id=self._pad_id,
         )
+        if self._graphs.wish.has_int8_rows("int8") and EMBEDDINGS not in keep:
+            to_int8_rows(target, target)
 
     def _again(self, source: Path, target: Path, recipe: Recipe, keep: tuple[str, ...]) -> Path:
         self._quantize(source, target, recipe, keep)

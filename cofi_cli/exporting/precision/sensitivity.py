@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cofi_cli.exporting.precision.embeddings import EMBEDDINGS
 from cofi_cli.runtime.client import WorkerClient
 from cofi_cli.runtime.inputs import Rows, by_length, pad
 
@@ -16,11 +17,15 @@ HEAD = "head"
 
 
 def by_layer(nodes: Sequence[str]) -> dict[str, list[str]]:
-    """Group nodes by encoder layer, ``layer 0`` and so on; what is outside is ``head``."""
+    """Group nodes by encoder layer, ``layer 0`` and so on; what is outside is ``head``.
+
+    The embedding tables are a group of their own, by the name of their node.
+    """
     groups: dict[str, list[str]] = {}
     for node in nodes:
         found = _LAYER.search(node)
-        groups.setdefault(f"layer {found[1]}" if found else HEAD, []).append(node)
+        other = EMBEDDINGS if node == EMBEDDINGS else HEAD
+        groups.setdefault(f"layer {found[1]}" if found else other, []).append(node)
     return groups
 
 

@@ -24,9 +24,10 @@ class LatencyTable(BaseModel):
     Attributes:
         version: of this format.
         provider, precision, threads: of onnxruntime; no threads = its own choice.
-        batch, seq_len: rows, and tokens a row.
+        batch, seq_len: rows, and tokens a row; ``task`` = the rows of a task as they come.
+        task: whose rows these are; ``None`` where all rows have one length.
         shape: of the dense encoder.
-        environment: machine and library versions, for the reader.
+        environment: machine and library versions.
         fixed_seconds: what no width changes: embeddings, task head, the call itself.
         hidden: hidden widths of the rows, two at least; the last is the dense one.
         heads: of the columns of attention: 1, 2, ... H.
@@ -41,7 +42,8 @@ class LatencyTable(BaseModel):
     provider: str
     precision: str
     batch: Count
-    seq_len: Count
+    seq_len: Count | Literal["task"]
+    task: str | None = None
     threads: Count | None
     shape: EncoderShape
     environment: dict[str, Any] = {}

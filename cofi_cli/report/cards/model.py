@@ -2,36 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from cofi_cli.report.cards.model_snippets import snippet
+from cofi_cli.format import speed_words
+from cofi_cli.report.cards.texts import frame, use
 from cofi_cli.runs.records import RunReport
-from cofi_cli.tasks.kinds.specs import KINDS, Kind
+from cofi_cli.tasks.kinds import KINDS
 from cofi_cli.tasks.teacher.agreement import AGREEMENT
-
-_CARD = """---
-library_name: {library}
-pipeline_tag: {pipeline}
-tags: [pruning, cofi]
----
-
-# {name}, pruned for {task}
-
-{summary}
-
-```python
-{code}```
-
-{table}
-
-{note}
-
-Made with [cofi](https://pypi.org/project/cofi-cli/), which implements CoFi structured pruning
-(Xia, Zhong, Chen, ACL 2022).
-"""
-
-_LIBRARIES: Mapping[Kind, str] = {"embedding": "sentence-transformers"}
-"""Kinds that another library than transformers opens."""
 
 
 def model_card(report: RunReport) -> str:
@@ -52,10 +27,13 @@ def model_card(report: RunReport) -> str:
         )
         if report.teacher is not None and not is_agreement:
             rows.insert(1, f"| {metric} of the dense teacher | {report.teacher.score:.1f} |")
-    return _CARD.format(
-        library=_LIBRARIES.get(report.kind, "transformers"),
-        pipeline=KINDS[report.kind].pipeline,
-        code=snippet(report.kind),
+    if report.latency_target is not None:
+        summary += f" Speed: {speed_words(report.latency_target)}."
+    kind = KINDS[report.kind]
+    return frame("model").format(
+        library=kind.library,
+        pipeline=kind.pipeline,
+        use=use("model", kind.name, "any").replace("{auto}", kind.auto),
         name=report.model_name.rstrip("/").split("/")[-1],
         task=report.task,
         summary=summary,

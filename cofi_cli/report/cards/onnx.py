@@ -3,27 +3,8 @@
 from __future__ import annotations
 
 from cofi_cli import format as text
-from cofi_cli.report.cards.onnx_snippets import usage
+from cofi_cli.report.cards.texts import frame, use
 from cofi_cli.runs.records import BY_LENGTH, ExportedFile, ExportRecord
-
-_CARD = """---
-library_name: onnx
-tags: [pruning, cofi, onnxruntime]
----
-
-# {title}
-
-{table}
-
-Written by `cofi export` from `{source}`; ONNX opset {opset}{portable}. Inputs are
-{names}, int64, (batch, length), both open;
-{outputs}. The fp32 files differ from torch by {delta:.1e} at most
-(on {inputs}).{padding} What was tried, and what it took, is in `export.json`.
-
-```python
-{code}```
-"""
-
 
 _PADDING = f"""
 Files of graph `{BY_LENGTH}` take padding on the right only; a row that is padded elsewhere is
@@ -41,14 +22,15 @@ def onnx_card(record: ExportRecord, *, is_portable: bool) -> str:
         record: of it.
         is_portable: whether all files use standard operators only.
     """
-    use, files = usage(record.head), record.models.values()
+    outputs, code = use("onnx", record.head, "sequence").split("\n\n", 1)
+    files = record.models.values()
     rows = tuple(
         (file.file, precision_name(file), file.graph, text.size(file.bytes), text.score(file))
         for file in files
     )
     metric = next((file.metric for file in files if file.metric is not None), "score")
     table = text.Table("", ("file", "precision", "graph", "size", f"{metric} (dev)"), rows)
-    return _CARD.format(
+    return frame("onnx").format(
         title="ONNX models",
         table=table.markdown(),
         source=record.source,
@@ -56,17 +38,24 @@ def onnx_card(record: ExportRecord, *, is_portable: bool) -> str:
         portable=", standard operators" if is_portable else ", with operators of onnxruntime",
         delta=record.parity.max_abs_delta,
         inputs=record.parity.inputs,
-        outputs=use.outputs,
+        outputs=outputs,
         names=_listed(record.inputs),
         padding=_padding(record),
-        code=use.code,
+        code=code.rstrip(),
     )
 
 
 def precision_name(file: ExportedFile) -> str:
-    """Return ``int8 (dynamic-channel; fp32: layer 0)`` for a file."""
+    """Return ``int8 (dynamic-channel; fp32: layer 0)`` for a file.
+
+    Embeddings are named where their precision is another.
+    """
     layers = ", ".join(file.fp32_layers)
-    details = [file.recipe, f"fp32: {layers}" if layers else None]
+    details = [
+        file.recipe,
+        f"fp32: {layers}" if layers else None,
+        f"embeddings {file.embeddings}" if file.embeddings != file.precision else None,
+    ]
     words = "; ".join(filter(None, details))
     return f"{file.precision} ({words})" if words else file.precision
 

@@ -74,6 +74,7 @@ class ExportedFile(Part):
         source: the checkpoint.
         weights_sha256: of its weights; ``None`` when it is not local.
         bytes, sha256: of the file.
+        embeddings: precision of the embedding tables.
         node_count, nodes: nodes of the graph, also by operator.
         metric, score, rows: on the dev set, in points; ``None`` where nothing was scored.
         drop: points below the fp32 file.
@@ -95,6 +96,7 @@ class ExportedFile(Part):
     weights_sha256: str | None = None
     bytes: int
     sha256: str
+    embeddings: str
     node_count: int
     nodes: dict[str, int]
     metric: str | None = None
@@ -174,10 +176,9 @@ class ExportRecord(Record):
     versions: dict[str, str | None]
     seconds: float
 
-    def exact(self, size: str) -> ExportedFile | None:
-        """Return the fp32 file of a size of the model, ``None`` where there is none."""
-        own = (file for file in self.models.values() if file.size == size)
-        return next((file for file in own if file.precision == EXACT), None)
+    def file_of(self, size: str) -> ExportedFile | None:
+        """Return a file of a size of the model, ``None`` where there is none."""
+        return next((file for file in self.models.values() if file.size == size), None)
 
 
 def graph_name(form: str, block_tokens: int | None) -> str:

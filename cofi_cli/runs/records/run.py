@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cofi_cli.config import Kind
-from cofi_cli.runs.records.bench import HeadlineRow, SpeedupRow
+from cofi_cli.config import KindName
+from cofi_cli.runs.records.bench import HeadlineRow, Interval, Length, SpeedupRow
 from cofi_cli.runs.records.export import Parity
 from cofi_cli.runs.records.gates import Gate
 from cofi_cli.runs.records.store import Part, Record
@@ -93,17 +93,42 @@ class LatencySetting(Part):
     provider: str
     precision: str
     batch: int
-    seq_len: int
+    seq_len: Length
     threads: int | None
 
 
-class LatencyTarget(Part):
-    """A speed that was asked for, and what its table expects of the plan."""
+class MeasuredPlan(Part):
+    """A plan by the clock, in turn with the dense model, and the speed its table expected.
 
+    Attributes:
+        seconds, dense_seconds: medians of a call.
+        speedup, interval: their ratio.
+    """
+
+    seconds: float
+    dense_seconds: float
     speedup: float
+    interval: Interval
+    expected_speedup: float
+
+
+class LatencyTarget(Part):
+    """A speed that was asked for, what its table expects of the plan, and what the clock found.
+
+    Attributes:
+        speedup, seconds: asked for, one of them.
+        measured: of the plan that was kept, before recovery; ``None`` where nothing was.
+        tried: every plan that was measured, the kept one last.
+        setting: in which case.
+    """
+
+    speedup: float | None
+    seconds: float | None
     expected_speedup: float
     dense_seconds: float
     expected_seconds: float
+    measured: MeasuredPlan | None = None
+    tried: list[MeasuredPlan] = Field(default_factory=list)
     setting: LatencySetting
 
 
@@ -148,7 +173,7 @@ class RunReport(Record):
 
     model_name: str
     task: str
-    kind: Kind
+    kind: KindName
     metric: str
     note: str = ""
     seed: int

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cofi_cli.errors import ENVIRONMENT, CofiError
 from cofi_cli.tasks.builtin.near_duplicates import group_near_duplicates, normalise
+from cofi_cli.tasks.kinds import KINDS
 from cofi_cli.tasks.rows import Split
 from cofi_cli.tasks.task import Task
 
@@ -99,7 +100,7 @@ def demo_task(*, max_length: int, library: Path | None = None) -> Task:
             chosen[_SPLITS[group % len(_SPLITS)]].append((text, labels.index(label)))
     return Task(
         name="demo",
-        kind="classification",
+        kind=KINDS["classification"],
         labels=labels,
         metrics=("accuracy", "macro_f1"),
         splits={

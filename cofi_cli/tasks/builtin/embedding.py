@@ -16,16 +16,15 @@ from cofi_cli.tasks.builtin.glue import glue_from_folder
 from cofi_cli.tasks.files.columns import choose_columns, choose_texts, one_label
 from cofi_cli.tasks.files.labels import read_labels, to_numbers
 from cofi_cli.tasks.files.tables import Table, read_table, read_text
+from cofi_cli.tasks.kinds.embedding import KIND
 from cofi_cli.tasks.rows import Split
 from cofi_cli.tasks.task import Task
-from cofi_cli.tasks.teacher.agreement import AGREEMENT, MEANS
+from cofi_cli.tasks.teacher.agreement import AGREEMENT
 from cofi_cli.tasks.teacher.hold_out import hold_out
 
 STSB = "stsb-embedding"
 DATASET = "sentence-transformers/stsb"
 """STS-B on the hub with the scores of its test split; GLUE's own copy lacks them."""
-RATED = ("spearman", "pearson")
-"""Metrics where pairs are rated; Spearman is what embedders are compared by."""
 _PLAIN = ".txt"
 
 
@@ -51,18 +50,18 @@ def embedding_from_files(config: TaskConfig) -> Task:
         if file is not None:
             splits[split] = _read_pairs(Path(file), config)
     note = ""
-    metrics: tuple[str, ...] = RATED
+    metrics: tuple[str, ...] = KIND.metrics
     if config.validation is None:
         if config.test is not None:
             raise CofiError("--test needs --validation FILE as well.")
-        kept, held = hold_out(splits["train"].texts, "embedding", path)
+        kept, held = hold_out(splits["train"].texts, KIND, path)
         splits, metrics = (
             {"train": Split(kept, None), "validation": Split(held, None)},
             (AGREEMENT,),
         )
         note = (
             f"No rated pairs were given: {len(held):,} texts were held out, and the score is "
-            f"{MEANS['embedding']}, in points; 100 is the teacher itself."
+            f"{KIND.agreement}, in points; 100 is the teacher itself."
         )
     name = path.resolve().parent.name if path.stem.lower() == "train" else path.stem
     return _task(name, splits, config, metrics=metrics, note=note)
@@ -85,7 +84,7 @@ def stsb_embedding(config: TaskConfig) -> Task:
     rated = {name: split for name, split in splits.items() if name != "train" and split.labels}
     texts = distinct([text for pair in splits["train"].texts for text in pair])
     train = {"train": Split([(text,) for text in texts], None)}
-    return _task(STSB, {**train, **rated}, config, metrics=RATED)
+    return _task(STSB, {**train, **rated}, config, metrics=KIND.metrics)
 
 
 def splits_from_hub(found: Mapping[str, Any]) -> dict[str, Split]:
@@ -114,7 +113,7 @@ def _task(
     metrics: tuple[str, ...],
     note: str = "",
 ) -> Task:
-    return Task(name, "embedding", (), metrics, splits, config.max_length, note=note)
+    return Task(name, KIND, (), metrics, splits, config.max_length, note=note)
 
 
 def _read_texts(path: Path, text: tuple[str, ...]) -> list[str]:

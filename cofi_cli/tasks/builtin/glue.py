@@ -14,7 +14,8 @@ from pathlib import Path
 
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.tasks.files.tables import read_text, tsv_lines
-from cofi_cli.tasks.kinds.specs import Kind
+from cofi_cli.tasks.kind import Kind
+from cofi_cli.tasks.kinds import KINDS
 from cofi_cli.tasks.rows import Split
 from cofi_cli.tasks.task import Task
 
@@ -44,7 +45,7 @@ class GlueTask:
     @property
     def kind(self) -> Kind:
         """Regression where there are no label names."""
-        return "classification" if self.labels else "regression"
+        return KINDS["classification" if self.labels else "regression"]
 
 
 _ONE = (("sentence",),)

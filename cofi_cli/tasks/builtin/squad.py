@@ -11,13 +11,9 @@ from cofi_cli.config import TaskConfig
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.tasks.files.squad_json import read_questions, table_rows, to_split
 from cofi_cli.tasks.files.tables import Table
+from cofi_cli.tasks.kinds.span import ANSWERED, KIND, WITH_NONE
 from cofi_cli.tasks.rows import Split
 from cofi_cli.tasks.task import Task
-
-ANSWERED = ("f1", "exact_match")
-"""Metrics where every question has an answer."""
-WITH_NONE = (*ANSWERED, "best_f1", "best_exact_match")
-"""Metrics where a question may have none."""
 
 _NONE_NOTE = (
     "f1 and exact_match answer where the best span scores at least as high as no answer "
@@ -135,13 +131,13 @@ def _task(
 ) -> Task:
     return Task(
         name=name,
-        kind="span",
+        kind=KIND,
         labels=(),
         metrics=metrics,
         splits=splits,
         max_length=config.max_length,
         note=" ".join([*notes, *([_NONE_NOTE] if metrics == WITH_NONE else [])]),
-        encoding={"doc_stride": config.doc_stride},
+        encoding=KIND.options(config),
     )
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cofi_cli.config import SUFFIX_KINDS, TaskConfig
+from cofi_cli.config import TaskConfig
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.tasks.files.columns import one_label
 from cofi_cli.tasks.files.conll import Sentences, read_sentences
 from cofi_cli.tasks.files.tokens import make_task
+from cofi_cli.tasks.kinds.tokens import KIND
 from cofi_cli.tasks.metrics.tags import iob2_tags
 from cofi_cli.tasks.task import Task
 
@@ -43,10 +44,10 @@ STEMS: Mapping[str, tuple[str, ...]] = {
     "test": ("test", "testb", "eng.testb", "emerging.test"),
 }
 """Split -> names of files, extension aside, the preferred first."""
-_EXTENSIONS = ("", ".txt", ".tsv", *SUFFIX_KINDS, ".annotated", ".jsonl", ".parquet")
+_EXTENSIONS = ("", ".txt", ".tsv", *KIND.suffixes, ".annotated", ".jsonl", ".parquet")
 _LAYOUT = (
     "--data DIR needs train and dev (or valid) files, and may have test: .txt, .tsv, "
-    f"{', '.join(SUFFIX_KINDS)}, .jsonl or .parquet."
+    f"{', '.join(KIND.suffixes)}, .jsonl or .parquet."
 )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
+from cofi_cli.tasks.files.grades import grade_reader
 from cofi_cli.tasks.files.label_sets import multilabel_reader, reads_as_multilabel
 from cofi_cli.tasks.files.labels import (
     check_classes,
@@ -18,8 +19,9 @@ from cofi_cli.tasks.files.labels import (
     to_numbers,
 )
 from cofi_cli.tasks.files.tables import Table
-from cofi_cli.tasks.kinds.ranking import RANKING_METRICS, grade_reader
-from cofi_cli.tasks.kinds.specs import Kind
+from cofi_cli.tasks.kind import Kind
+from cofi_cli.tasks.kinds import KINDS
+from cofi_cli.tasks.metrics.ranking import RANKING_METRICS
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,9 @@ def tell_kind(table: Table, columns: tuple[str, ...]) -> Kind:
         CofiError: a label is empty, or some are numbers with a fraction and others are none.
     """
     if len(columns) > 1 or reads_as_multilabel(table, columns[0]):
-        return "multilabel"
+        return KINDS["multilabel"]
     read_labels(table, columns[0])
-    return "regression" if is_regression(table, columns[0]) else "classification"
+    return KINDS["regression" if is_regression(table, columns[0]) else "classification"]
 
 
 def label_reader(
@@ -71,12 +73,12 @@ def label_reader(
     Raises:
         CofiError: a label is missing or faulty (which line), or there are too few.
     """
-    if len(columns) > 1 and kind != "multilabel":
+    if len(columns) > 1 and kind.name != "multilabel":
         raise CofiError(
             f"task.label names {len(columns)} columns: {', '.join(columns)}. "
             f"A {kind} takes one; several are for --kind multilabel.",
         )
-    return READERS[kind](table, columns, config, names)
+    return READERS[kind.name](table, columns, config, names)
 
 
 def _classes(
@@ -147,7 +149,7 @@ def _check_column(table: Table, column: str, training: Table) -> None:
     table.column(column, hint=f"The label column is '{column}' in {training.path}.")
 
 
-READERS: Mapping[Kind, Callable[..., LabelReader]] = {
+READERS: Mapping[str, Callable[..., LabelReader]] = {
     "classification": _classes,
     "regression": _numbers,
     "multilabel": _sets,

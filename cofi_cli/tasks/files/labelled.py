@@ -7,10 +7,11 @@ from pathlib import Path
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.files.columns import choose_columns, choose_texts
+from cofi_cli.tasks.files.grades import check_groups
 from cofi_cli.tasks.files.label_readers import label_reader, tell_kind
 from cofi_cli.tasks.files.labels import is_empty
 from cofi_cli.tasks.files.tables import Table, read_table
-from cofi_cli.tasks.kinds.ranking import check_groups
+from cofi_cli.tasks.kinds import KINDS
 from cofi_cli.tasks.rows import Split
 from cofi_cli.tasks.task import Task
 
@@ -40,8 +41,8 @@ def task_from_files(config: TaskConfig) -> Task:
     tables = {split: read_rows(Path(path)) for split, path in paths.items() if path is not None}
     training = tables["train"]
     text, label = own_columns(training, config)
-    kind = config.kind or tell_kind(training, label)
-    if kind == "ranking":
+    kind = KINDS[config.kind] if config.kind else tell_kind(training, label)
+    if kind.name == "ranking":
         check_pair(training, text)
     reader = label_reader(kind, training, label, config)
     splits: dict[str, Split] = {}
@@ -50,7 +51,7 @@ def task_from_files(config: TaskConfig) -> Task:
         is_bare = split == "test" and is_unlabelled(table, label)
         splits[split] = Split(texts, None if is_bare else reader.read(table))
     notes = [reader.note]
-    if kind == "ranking":
+    if kind.name == "ranking":
         notes += [
             check_groups(split, name)
             for name, split in splits.items()

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from cofi_cli.config import SUFFIX_KINDS, TaskConfig
+from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.builtin.embedding import embedding_from_files
 from cofi_cli.tasks.builtin.squad import squad_from_files
 from cofi_cli.tasks.files.labelled import task_from_files
 from cofi_cli.tasks.files.tokens import task_from_token_files
-from cofi_cli.tasks.kinds.specs import Kind
+from cofi_cli.tasks.kinds import KINDS
 from cofi_cli.tasks.task import Task
 
-LOADERS: Mapping[Kind, Callable[[TaskConfig], Task]] = {
+LOADERS: Mapping[str, Callable[[TaskConfig], Task]] = {
     "classification": task_from_files,
     "regression": task_from_files,
     "multilabel": task_from_files,
@@ -37,7 +37,9 @@ def task_from_own_files(config: TaskConfig) -> Task:
             "No task given.",
             hint="Name one with --task, or your own files with --train FILE --validation FILE.",
         )
-    kind = config.kind or SUFFIX_KINDS.get(Path(config.train).suffix.lower(), "classification")
+    suffix = Path(config.train).suffix.lower()
+    told = (own.name for own in KINDS.values() if suffix in own.suffixes)
+    kind = config.kind or next(told, "classification")
     if kind not in LOADERS:
         raise CofiError(
             f"Own files of --kind {kind} cannot be read. Choices: {', '.join(LOADERS)}."

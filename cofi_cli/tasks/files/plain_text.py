@@ -14,7 +14,7 @@ from cofi_cli.tasks.files.columns import choose_texts
 from cofi_cli.tasks.files.conll import DOCUMENT, read_sentences
 from cofi_cli.tasks.files.labelled import check_pair, read_rows, read_texts
 from cofi_cli.tasks.files.tables import Table, parse_json, read_text
-from cofi_cli.tasks.kinds.specs import Kind
+from cofi_cli.tasks.kind import Kind
 
 Texts = list[tuple[str, ...]]
 
@@ -44,9 +44,9 @@ def read_text_rows(path: Path, kind: Kind, config: TaskConfig) -> Texts:
         rows = [*read_sentences(path, text=config.text, needs_tags=False).words]
     elif suffix == PLAIN:
         rows = _lines(path, kind)
-    elif suffix in BIO and kind == "tokens":
+    elif suffix in BIO and kind.name == "tokens":
         rows = [*read_sentences(path, text=config.text, needs_tags=False).words]
-    elif suffix == ".json" and kind == "span":
+    elif suffix == ".json" and kind.name == "span":
         rows = _questions(path)
     else:
         rows = _columns(read_rows(path), kind, config)
@@ -63,11 +63,11 @@ def may_be_labelled(path: Path, kind: Kind, config: TaskConfig) -> bool:
     suffix = path.suffix.lower()
     if suffix == PLAIN and not _is_column_file(path, kind):
         return False
-    if kind == "tokens":
+    if kind.name == "tokens":
         label = config.label if isinstance(config.label, str) else None
         own = read_sentences(path, text=config.text, label=label, needs_tags=False)
         return own.tags is not None
-    if kind == "span":
+    if kind.name == "span":
         return (
             '"answers"' in read_text(path)
             if suffix == ".json"
@@ -78,7 +78,7 @@ def may_be_labelled(path: Path, kind: Kind, config: TaskConfig) -> bool:
 
 def _is_column_file(path: Path, kind: Kind) -> bool:
     """Whether a .txt is a column file of tagged words, as CoNLL's are: each line ends in a tag."""
-    if kind != "tokens" or path.suffix.lower() != PLAIN:
+    if kind.name != "tokens" or path.suffix.lower() != PLAIN:
         return False
     lines = [line.split() for line in read_text(path).split("\n") if line.strip()]
     tagged = [line for line in lines if line[0] != DOCUMENT]
@@ -87,25 +87,25 @@ def _is_column_file(path: Path, kind: Kind) -> bool:
 
 
 def _lines(path: Path, kind: Kind) -> Texts:
-    if kind in ("ranking", "span"):
-        what = "query and passage" if kind == "ranking" else "question and context"
+    if kind.name in ("ranking", "span"):
+        what = "query and passage" if kind.name == "ranking" else "question and context"
         raise CofiError(
             f"{path}: a .txt holds one text a line; a {kind} task needs {what}.",
             hint="Give a file with both columns: csv, tsv, jsonl or parquet.",
         )
     lines = [line.strip() for line in read_text(path).split("\n")]
-    return [tuple(line.split()) if kind == "tokens" else (line,) for line in lines if line]
+    return [tuple(line.split()) if kind.name == "tokens" else (line,) for line in lines if line]
 
 
 def _columns(table: Table, kind: Kind, config: TaskConfig) -> Texts:
-    if kind == "tokens":
+    if kind.name == "tokens":
         return _word_rows(table, config)
     text = config.text
-    if kind == "span" and not text:
+    if kind.name == "span" and not text:
         text = ("question", "context")
     but = (config.label,) if isinstance(config.label, str) else config.label or ()
     columns = choose_texts(table, text, but=but)
-    if kind == "ranking":
+    if kind.name == "ranking":
         check_pair(table, columns)
     return read_texts(table, columns)
 

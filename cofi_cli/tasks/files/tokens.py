@@ -11,13 +11,13 @@ from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError, did_you_mean
 from cofi_cli.tasks.files.columns import one_label
 from cofi_cli.tasks.files.conll import Sentences, read_sentences
+from cofi_cli.tasks.kinds.tokens import KIND
 from cofi_cli.tasks.metrics.tags import PREFIXES, entities, iob2_tags, is_tag, kind_of, to_iob2
 from cofi_cli.tasks.rows import Split
 from cofi_cli.tasks.task import Task
 
 logger = logging.getLogger(__name__)
 
-METRICS = ("entity_f1", "precision", "recall", "accuracy")
 _EXAMPLE = "For example: --train train.conll --validation dev.conll"
 
 
@@ -84,7 +84,7 @@ def make_task(
     for split, file in files.items():
         _check_kinds(file, kinds, known)
         splits[split] = Split(list(file.words), _indices(file, labels))
-    return Task(name, "tokens", labels, METRICS, splits, max_length)
+    return Task(name, KIND, labels, KIND.metrics, splits, max_length)
 
 
 def _indices(file: Sentences, labels: tuple[str, ...]) -> list[Any] | None:

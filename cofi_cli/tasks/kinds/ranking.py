@@ -1,151 +1,61 @@
-"""Passages ranked for queries by one logit a pair: grades, groups and their metrics.
+"""Passages ranked for queries, by one logit a pair."""
 
-NDCG after Järvelin and Kekäläinen (2002) with a grade as its own gain, as trec_eval has it; so
-it does not change when all grades are scaled. Relevant, for MRR and MAP, is a grade above 0.
-"""
-
-from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cofi_cli.errors import CofiError
-from cofi_cli.tasks.files.labels import read_labels, to_numbers
-from cofi_cli.tasks.files.tables import Table
+from cofi_cli.tasks.encoded import Encoded
+from cofi_cli.tasks.kind import Fitted
+from cofi_cli.tasks.kinds.regression import Regression
+from cofi_cli.tasks.metrics.basic import finite
+from cofi_cli.tasks.metrics.ranking import (
+    RANKING_METRICS,
+    RankingGold,
+    queries_of,
+    ranking_scores,
+)
 from cofi_cli.tasks.rows import Split
 
-if TYPE_CHECKING:
-    from cofi_cli.tasks.encoded import Encoded
 
-RANKING_METRICS = ("ndcg@10", "mrr@10", "map")
-DEPTH = 10
-"""Passages of a query that NDCG and MRR look at."""
+class Ranking(Regression):
+    """Queries and passages, each pair with its relevance from 0 to 1."""
 
+    name = "ranking"
+    summary = "how well a text answers a query"
+    trained_as = "multi_label_classification"
+    metrics = RANKING_METRICS
+    agreement = "Pearson correlation with the teacher's scores"
+    group_name = "queries"
+    pipeline = "text-ranking"
+    is_cross_encoder = True
 
-@dataclass(frozen=True)
-class RankingGold:
-    """What a split's rankings are held against.
+    def _encode(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
+        """Tokenise pairs; ``gold`` is a :class:`RankingGold`."""
+        encoded = super()._encode(split, tokenizer, max_length)
+        if split.labels is None:
+            return encoded
+        grades = np.asarray(split.labels, dtype=np.float64)
+        labels = grades.astype(np.float32)
+        return replace(encoded, labels=labels, gold=RankingGold(queries_of(split), grades))
 
-    Attributes:
-        query: (rows,) number of the row's query.
-        grade: (rows,) relevance, 0 = not.
-    """
+    def score(
+        self, outputs: Any, reference: Any, labels: Sequence[str], metrics: Sequence[str]
+    ) -> dict[str, float]:
+        """Score one logit a pair, by query."""
+        logits = np.asarray(outputs, dtype=np.float64).reshape(-1)
+        found = ranking_scores(finite(logits, len(reference.query)), reference)
+        return {name: 100.0 * found[name] for name in metrics}
 
-    query: NDArray[np.int64]
-    grade: NDArray[np.float64]
+    def group(self, row: tuple[str, ...]) -> str:
+        """Return the query."""
+        return row[0]
 
-
-def grade_reader(training: Table, column: str) -> tuple[Callable[[Table], list[Any]], str]:
-    """Return what reads grades as numbers in [0, 1], and a note on their scale.
-
-    All are divided by the largest grade of the training file, where that is above 1; what is
-    still above 1 elsewhere is kept for the metrics, which look at no loss.
-
-    Raises:
-        CofiError: a grade that is negative or no number (which line), or none above 0.
-    """
-    largest = max(_grades(training, column))
-    if largest == 0:
-        raise CofiError(
-            f"{training.path} has no relevant passage: column '{column}' is 0 in all rows.",
-            hint="Relevance is 0 or 1, or graded, the higher the better: --label COLUMN",
-        )
-    scale = max(1.0, largest)
-    note = ""
-    if scale > 1:
-        note = f"Relevance, 0 to {scale:g}, is divided by {scale:g} for the loss."
-    return (lambda table: [grade / scale for grade in _grades(table, column)]), note
+    def fits(self, teacher: Fitted) -> int:
+        """Return 2 for a cross-encoder, 1 for another pooled head with one output."""
+        found = super().fits(teacher)
+        return found and 3 - found
 
 
-def _grades(table: Table, column: str) -> list[float]:
-    read_labels(table, column)
-    flags = {"true": 1, "false": 0}
-    plain = [flags.get(str(value).strip().lower(), value) for value in table.columns[column]]
-    read = Table(table.path, {column: plain}, table.lines, table.unit)
-    grades = to_numbers(read, column, because="relevance is 0 or 1, or graded")
-    for row, grade in enumerate(grades):
-        if grade < 0:
-            raise CofiError(
-                f"{table.place(row)}: relevance {grade:g} (column '{column}') is below 0.",
-                hint="0 is not relevant; the higher, the more relevant.",
-            )
-    return grades
-
-
-def queries_of(split: Split) -> NDArray[np.int64]:
-    """Return the number of each row's query, (rows,); rows of equal query texts are a group."""
-    numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(text[0], len(numbers)) for text in split.texts], np.int64)
-
-
-def check_groups(split: Split, name: str) -> str:
-    """Return a note on the groups that the metrics leave out, empty where there are none.
-
-    Raises:
-        CofiError: there is no group to score, or nothing to rank in any.
-    """
-    gold = RankingGold(queries_of(split), np.asarray(split.labels, dtype=np.float64))
-    sizes = np.bincount(gold.query)
-    relevant = np.bincount(gold.query, weights=gold.grade > 0)
-    if not (relevant > 0).any():
-        raise CofiError(f"No query of the {name} rows has a relevant passage: nothing to score.")
-    if (sizes == 1).all():
-        raise CofiError(
-            f"Each query of the {name} rows has one passage only: there is nothing to rank.",
-            hint="A ranking needs all candidates of a query, one a row, the query repeated. "
-            "For pairs with a number each: --kind regression",
-        )
-    left_out = int((relevant == 0).sum())
-    if not left_out:
-        return ""
-    return (
-        f"{left_out} of {len(sizes)} queries of the {name} rows have no relevant passage and "
-        "are left out of the scores."
-    )
-
-
-def encode_ranking(split: Split, tokenizer: Any, max_length: int) -> Encoded:
-    """Tokenise pairs; ``gold`` is a :class:`RankingGold`."""
-    from dataclasses import replace
-
-    from cofi_cli.tasks.kinds.texts import encode_rows
-
-    encoded = encode_rows(split, tokenizer, max_length)
-    if split.labels is None:
-        return encoded
-    grades = np.asarray(split.labels, dtype=np.float64)
-    labels = grades.astype(np.float32)
-    return replace(encoded, labels=labels, gold=RankingGold(queries_of(split), grades))
-
-
-def ranking_scores(logits: NDArray[Any], gold: RankingGold) -> dict[str, float]:
-    """Return the metrics as fractions, the mean over queries with a relevant passage.
-
-    Ties are broken against the model: among equal logits the least relevant comes first, so
-    that a constant earns nothing.
-
-    Args:
-        logits: (rows,).
-        gold: of the same rows.
-    """
-    order = np.lexsort((gold.grade, -logits, gold.query))
-    grades = np.split(gold.grade[order], np.cumsum(np.bincount(gold.query))[:-1])
-    found = [_score_one(grade) for grade in grades if (grade > 0).any()]
-    if not found:
-        return dict.fromkeys(RANKING_METRICS, 0.0)
-    return dict(zip(RANKING_METRICS, np.mean(found, axis=0).tolist(), strict=True))
-
-
-def _score_one(ranked: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Return NDCG@10, the reciprocal rank within 10, and average precision of one ranking."""
-    discount = 1 / np.log2(np.arange(2, DEPTH + 2))
-    top, ideal = ranked[:DEPTH], np.sort(ranked)[::-1][:DEPTH]
-    ndcg = (top * discount[: len(top)]).sum() / (ideal * discount[: len(ideal)]).sum()
-    ranks = np.flatnonzero(ranked > 0) + 1
-    reciprocal = 1 / ranks[0] if ranks[0] <= DEPTH else 0.0
-    precision = (np.arange(len(ranks)) + 1) / ranks
-    return float(ndcg), float(reciprocal), float(precision.mean())
+KIND = Ranking()

@@ -1,124 +1,73 @@
-"""Words to sub-words: a word's tag sits on its first sub-word, and no word of a row is lost."""
+"""A tag a word, such as named entities."""
 
-from __future__ import annotations
-
-import copy
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cofi_cli.tasks.encoded import IGNORE, Encoded, Ragged
+from cofi_cli.tasks.encoded import Encoded, Ragged
+from cofi_cli.tasks.encoding.words import encode_words, for_words
+from cofi_cli.tasks.kind import Kind
+from cofi_cli.tasks.metrics.basic import finite
+from cofi_cli.tasks.metrics.tags import OUTSIDE, entity_scores
 from cofi_cli.tasks.rows import Split
 
-_ROWS_AT_ONCE = 1000
 
-NOWHERE = -1
-"""Place of a word that the tokenizer makes nothing of, such as a lone control character."""
+class Tokens(Kind):
+    """Sentences of words, each with a tag."""
 
+    name = "tokens"
+    summary = "a tag a word"
+    head = "token"
+    metrics = ("entity_f1", "precision", "recall", "accuracy")
+    agreement = "the share of tokens, special ones aside, where both give the same tag"
+    pipeline = "token-classification"
+    auto = "AutoModelForTokenClassification"
+    preset = "tokens"
+    suffixes = (".conll", ".bio", ".iob", ".iob2")
+    per_token = keeps_order = True
+    bag = "words"
 
-@dataclass(frozen=True)
-class WordTags:
-    """What a tagging is scored against: every word of the raw rows.
+    def prepared(self, tokenizer: Any) -> Any:
+        """Return a tokenizer that takes one word like another."""
+        return for_words(tokenizer)
 
-    Attributes:
-        tags: a row the indices of its words' tags.
-        places: (words,) of all rows: where in the flat outputs, (tokens, labels), a word's
-            first sub-word is; :data:`NOWHERE` for a word without any.
-        tokens: of all encoded rows together.
-    """
+    def _encode(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
+        return encode_words(split, tokenizer, max_length)
 
-    tags: Ragged
-    places: NDArray[np.int64]
-    tokens: int
-
-    def predicted(self, outputs: NDArray[Any], *, missing: int) -> Ragged:
-        """Return a row the indices of the likeliest tags.
-
-        Args:
-            outputs: of all tokens, (tokens, labels).
-            missing: the index for words without a sub-word.
-        """
-        best = np.where(self.places == NOWHERE, missing, outputs.argmax(-1)[self.places])
-        return Ragged.over(best, np.diff(self.tags.ends))
-
-
-def for_words(tokenizer: Any) -> Any:
-    """Return the tokenizer, or a copy of it, that takes one word like another.
-
-    A byte-level tokenizer tells a word after a space from one at the start. Given words one by
-    one, it has to put the space before each itself (``add_prefix_space``). The copy saves as such.
-    """
-    from tokenizers.pre_tokenizers import ByteLevel
-
-    step = tokenizer.backend_tokenizer.pre_tokenizer
-    if not isinstance(step, ByteLevel) or step.add_prefix_space:
-        return tokenizer
-    made = copy.deepcopy(tokenizer)
-    step = made.backend_tokenizer.pre_tokenizer
-    step.add_prefix_space = True
-    made.backend_tokenizer.pre_tokenizer = step
-    made.add_prefix_space = made.init_kwargs["add_prefix_space"] = True
-    return made
-
-
-def encode_words(split: Split, tokenizer: Any, max_length: int) -> Encoded:
-    """Tokenise rows of words; a row too long for ``max_length`` becomes several, in order.
-
-    A row of plain text serves as well where there are no labels.
-
-    Returns:
-        Encoded rows, at least one a raw row. A word is labelled in the one that holds its first
-        sub-word. ``gold`` is a :class:`WordTags` of the raw rows, ``None`` without labels.
-    """
-    sizes = np.array([len(words) for words in split.texts], dtype=np.int64)
-    starts = np.concatenate([[0], np.cumsum(sizes)])
-    places = np.full(starts[-1], NOWHERE, dtype=np.int64)
-    ids: list[NDArray[np.int32]] = []
-    types: list[list[int]] = []
-    done = 0
-    for row, tokens, token_types, words in _windows(split, for_words(tokenizer), max_length):
-        own = places[starts[row] : starts[row + 1]]
-        at = np.flatnonzero(words != NOWHERE)
-        # Backwards, so that the first of a word's sub-words is the last to be written.
-        fresh = at[own[words[at]] == NOWHERE][::-1]
-        own[words[fresh]] = done + fresh
-        done += len(tokens)
-        ids.append(np.asarray(tokens, dtype=np.int32))
-        types.append(token_types)
-    lengths = np.array([len(row) for row in ids], dtype=np.int64)
-    if split.labels is None:
-        return Encoded(Ragged(ids), Ragged(types), None, lengths)
-    tags = Ragged(split.labels, dtype=np.int64)
-    labels = np.full(done, IGNORE, dtype=np.int64)
-    is_somewhere = places != NOWHERE
-    labels[places[is_somewhere]] = tags.flat[is_somewhere]
-    return Encoded(
-        Ragged(ids),
-        Ragged(types),
-        Ragged.over(labels, lengths),
-        lengths,
-        gold=WordTags(tags, places, done),
-    )
-
-
-def _windows(
-    split: Split, tokenizer: Any, max_length: int
-) -> Iterator[tuple[int, list[int], list[int], NDArray[np.int64]]]:
-    """Yield raw row, ids, token types, and each token's word in its row, piece by piece."""
-    for start in range(0, len(split), _ROWS_AT_ONCE):
-        call = tokenizer(
-            [list(words) for words in split.texts[start : start + _ROWS_AT_ONCE]],
-            is_split_into_words=True,
-            truncation=True,
-            max_length=max_length,
-            return_overflowing_tokens=True,
-            return_attention_mask=False,
+    def score(
+        self, outputs: Any, reference: Any, labels: Sequence[str], metrics: Sequence[str]
+    ) -> dict[str, float]:
+        """Score a tag a word; a word that the tokenizer makes nothing of counts as O."""
+        logits = finite(np.asarray(outputs.flat, dtype=np.float64), reference.tokens)
+        predicted = reference.predicted(logits, missing=list(labels).index(OUTSIDE))
+        names = np.asarray(labels, dtype=object)
+        scores = entity_scores(
+            (names[row] for row in reference.tags), (names[row] for row in predicted)
         )
-        for piece, tokens in enumerate(call["input_ids"]):
-            words = [NOWHERE if word is None else word for word in call.word_ids(piece)]
-            types = call["token_type_ids"][piece] if "token_type_ids" in call else [0] * len(tokens)
-            row = start + call["overflow_to_sample_mapping"][piece]
-            yield row, tokens, types, np.asarray(words, dtype=np.int64)
+        return {name: 100.0 * scores[name] for name in metrics}
+
+    def agree(self, ours: Any, theirs: Any) -> float:
+        """Return the share of equal tags among the tokens between a row's special ones."""
+        same = ours.flat.argmax(-1) == theirs.flat.argmax(-1)
+        return float(np.mean(same[_inner(ours)]))
+
+    def constant_score(
+        self, encoded: Encoded, labels: Sequence[str], metrics: Sequence[str]
+    ) -> float | None:
+        """Return what the commonest tag gets."""
+        gold = np.asarray(encoded.labels.flat)  # type: ignore[union-attr]
+        answer = self._constant(gold[gold >= 0], len(labels))
+        outputs = Ragged([np.tile(answer, (n, 1)) for n in encoded.lengths], dtype=np.float32)
+        return self.score(outputs, encoded.reference, labels, metrics)[metrics[0]]
+
+
+def _inner(rows: Ragged) -> NDArray[np.bool_]:
+    """Return which tokens stand between the special ones at the ends of their row, (tokens,)."""
+    inner = np.ones(len(rows.flat), dtype=np.bool_)
+    inner[rows.ends[:-1]] = inner[rows.ends[1:] - 1] = False
+    return inner
+
+
+KIND = Tokens()

@@ -16,22 +16,10 @@ from numpy.typing import NDArray
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import write_atomic
 from cofi_cli.tasks.encoded import Ragged
-from cofi_cli.tasks.files.label_sets import f1_of
-from cofi_cli.tasks.kinds.specs import KINDS, Kind
-from cofi_cli.tasks.metrics.basic import cosines, pearson
+from cofi_cli.tasks.kind import Kind
 
 AGREEMENT = "agreement"
 """The metric's name."""
-MEANS: Mapping[Kind, str] = {
-    "classification": "the share of rows where both give the same class",
-    "multilabel": "micro F1 of its labels against the teacher's",
-    "regression": "Pearson correlation with the teacher's numbers",
-    "ranking": "Pearson correlation with the teacher's scores",
-    "tokens": "the share of tokens, special ones aside, where both give the same tag",
-    "span": "F1 of its spans, in tokens, against the teacher's",
-    "embedding": "the mean cosine of its embeddings to the teacher's",
-}
-"""What agreement is, by kind."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +45,7 @@ def agreement(kind: Kind, outputs: Any, answers: TeacherAnswers) -> dict[str, fl
     """Return the agreement of outputs with a teacher's, in points.
 
     Args:
-        kind: of the task; :data:`MEANS` says what is counted.
+        kind: of the task; its ``agreement`` says what is counted.
         outputs: of the model, as :meth:`Task.score` takes them.
         answers: of the teacher on the same rows.
 
@@ -73,48 +61,14 @@ def agreement(kind: Kind, outputs: Any, answers: TeacherAnswers) -> dict[str, fl
     if not np.isfinite(ours).all():
         bad = int((~np.isfinite(ours).reshape(len(ours), -1).all(axis=1)).sum())
         raise ValueError(f"The model's output is not finite in {bad} of {len(ours)} rows.")
-    if kind == "span":
-        pairs = zip(outputs, answers.outputs, strict=True)
-        found = float(np.mean([_span_f1(_best_span(a), _best_span(b)) for a, b in pairs]))
-    elif kind == "multilabel":
-        yes, gold = ours >= 0, theirs >= 0
-        same = f1_of(np.asarray((yes & gold).sum()), np.asarray((yes ^ gold).sum()))
-        found = float(np.nan_to_num(same, nan=1.0))  # neither ever says yes
-    elif kind == "embedding":
-        found = float(cosines(ours, theirs).mean())
-    elif KINDS[kind].outputs == 1:
-        ours, theirs = ours.reshape(-1), theirs.reshape(-1)
-        found = 1.0 if np.array_equal(ours, theirs) else pearson(theirs, ours)
-    else:
-        same = ours.argmax(-1) == theirs.argmax(-1)
-        found = float(np.mean(same[_inner(outputs)] if kind == "tokens" else same))
-    return {AGREEMENT: 100.0 * found}
+    if not isinstance(outputs, Ragged):
+        return {AGREEMENT: 100.0 * kind.agree(ours, theirs)}
+    return {AGREEMENT: 100.0 * kind.agree(outputs, answers.outputs)}
 
 
 def _flat(outputs: Any) -> NDArray[np.float64]:
     flat = outputs.flat if isinstance(outputs, Ragged) else outputs
     return np.asarray(flat, dtype=np.float64)
-
-
-def _inner(rows: Ragged) -> NDArray[np.bool_]:
-    """Return which tokens stand between the special ones at the ends of their row, (tokens,)."""
-    inner = np.ones(len(rows.flat), dtype=np.bool_)
-    inner[rows.ends[:-1]] = inner[rows.ends[1:] - 1] = False
-    return inner
-
-
-def _best_span(scores: NDArray[Any]) -> tuple[int, int]:
-    """Return first and last token of the best span, start no later than end; scores are (T, 2)."""
-    start, end = scores[:, 0].astype(np.float64), scores[:, 1].astype(np.float64)
-    best_start = np.maximum.accumulate(start)
-    last = int((best_start + end).argmax())
-    return int(start[: last + 1].argmax()), last
-
-
-def _span_f1(one: tuple[int, int], other: tuple[int, int]) -> float:
-    both = min(one[1], other[1]) - max(one[0], other[0]) + 1
-    sizes = one[1] - one[0] + 1 + other[1] - other[0] + 1
-    return 2 * max(0, both) / sizes
 
 
 def save_answers(

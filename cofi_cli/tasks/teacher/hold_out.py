@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cofi_cli.errors import CofiError
-from cofi_cli.tasks.kinds.specs import Kind
+from cofi_cli.tasks.kind import Kind
 
 SHARE = 10
 """One row of so many is held out,"""
@@ -32,12 +32,11 @@ def hold_out(rows: Sequence[tuple[str, ...]], kind: Kind, path: Path) -> tuple[T
     """
     groups: dict[str, list[int]] = {}
     for number, row in enumerate(rows):
-        groups.setdefault(_key(row, kind), []).append(number)
+        groups.setdefault(kind.group(row), []).append(number)
     wanted = min(MOST, len(rows) // SHARE)
-    what = {"ranking": "queries", "span": "contexts"}.get(kind, "texts")
     too_few = CofiError(
-        f"{path} has {len(rows)} rows of {len(groups)} different {what}: too few to hold some "
-        f"out; {SHARE * FEWEST} rows is the least.",
+        f"{path} has {len(rows)} rows of {len(groups)} different {kind.group_name}: "
+        f"too few to hold some out; {SHARE * FEWEST} rows is the least.",
         hint="Add texts, or name rows to score on: --validation FILE",
     )
     if wanted < FEWEST:
@@ -54,11 +53,6 @@ def hold_out(rows: Sequence[tuple[str, ...]], kind: Kind, path: Path) -> tuple[T
         [row for number, row in enumerate(rows) if number not in chosen],
         [row for number, row in enumerate(rows) if number in chosen],
     )
-
-
-def _key(row: tuple[str, ...], kind: Kind) -> str:
-    place = {"ranking": row[:1], "span": row[1:]}
-    return "\x1f".join(place.get(kind, row))
 
 
 def _digest(key: str) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.files.labels import find_name
-from cofi_cli.tasks.kinds.specs import KINDS, Kind
+from cofi_cli.tasks.kind import Fitted, Kind, of_teacher
+from cofi_cli.tasks.kinds import KINDS
 from cofi_cli.tasks.rows import Split
 from cofi_cli.tasks.task import Task
 
@@ -27,6 +28,16 @@ class Taught:
     kind: Kind
     labels: tuple[str, ...]
 
+    @classmethod
+    def of(cls, teacher: Fitted, kind: str | None = None) -> Taught:
+        """Return what a checkpoint answers, by its configuration; ``kind`` decides what is open.
+
+        Raises:
+            CofiError: it is of another kind.
+        """
+        own = of_teacher(teacher, KINDS, kind)
+        return cls(teacher.name, own, teacher.labels if own.outputs is None else ())
+
 
 def in_order_of(task: Task, taught: Taught) -> Task:
     """Return a task with its labels in the order of the teacher's outputs, by their names.
@@ -36,16 +47,14 @@ def in_order_of(task: Task, taught: Taught) -> Task:
     Raises:
         CofiError: the teacher answers something else, or lacks some label.
     """
-    if KINDS[task.kind].head != KINDS[taught.kind].head or (
-        KINDS[task.kind].outputs is None and KINDS[taught.kind].outputs is not None
-    ):
+    own, theirs = task.kind, taught.kind
+    if own.head != theirs.head or (own.outputs is None and theirs.outputs is not None):
         raise CofiError(
-            f"The teacher '{taught.name}' answers {KINDS[taught.kind].summary} ({taught.kind}); "
-            f"task '{task.name}' asks for {KINDS[task.kind].summary} ({task.kind})."
+            f"The teacher '{taught.name}' answers {theirs.summary} ({theirs}); "
+            f"task '{task.name}' asks for {own.summary} ({own})."
         )
-    own = renumbered(task, taught.labels)
-    if own is not None:
-        return own
+    if (found := renumbered(task, taught.labels)) is not None:
+        return found
     if say_nothing(taught.labels) and len(task.labels) == len(taught.labels):
         return task
     raise foreign_label(task, taught.name, taught.labels)

@@ -8,6 +8,7 @@ from pathlib import Path
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.files.columns import LABELS
+from cofi_cli.tasks.files.grades import check_groups
 from cofi_cli.tasks.files.label_readers import READERS, LabelReader, label_reader
 from cofi_cli.tasks.files.labelled import (
     check_pair,
@@ -20,10 +21,9 @@ from cofi_cli.tasks.files.labelled import read_texts as texts_of
 from cofi_cli.tasks.files.labels import class_name
 from cofi_cli.tasks.files.plain_text import may_be_labelled, read_text_rows
 from cofi_cli.tasks.files.tables import Table
-from cofi_cli.tasks.kinds.ranking import check_groups
 from cofi_cli.tasks.rows import Split
 from cofi_cli.tasks.task import Task
-from cofi_cli.tasks.teacher.agreement import AGREEMENT, MEANS
+from cofi_cli.tasks.teacher.agreement import AGREEMENT
 from cofi_cli.tasks.teacher.hold_out import hold_out
 from cofi_cli.tasks.teacher.taught import Taught, in_order_of
 
@@ -82,7 +82,7 @@ def task_from_texts(config: TaskConfig, taught: Taught) -> Task:
         (AGREEMENT,),
         splits,
         config.max_length,
-        encoding={"doc_stride": config.doc_stride} if kind == "span" else {},
+        encoding=kind.options(config),
     )
     return _agreeing(task, taught, origin)
 
@@ -116,7 +116,7 @@ def _learned(task: Task, taught: Taught) -> Task:
 def _agreeing(task: Task, taught: Taught, origin: str) -> Task:
     count = len(task.splits["validation"])
     note = (
-        f"Agreement is not accuracy: no label was read. It is {MEANS[task.kind]}, in points, on "
+        f"Agreement is not accuracy: no label was read. It is {task.kind.agreement}, in points, on "
         f"{count:,} {origin.removeprefix('the ')}; 100 is the teacher {_short(taught)} itself, "
         "right or wrong."
     )
@@ -135,21 +135,21 @@ def _labelled(config: TaskConfig, taught: Taught) -> Task | None:
     path, kind = Path(config.validation), taught.kind
     if not may_be_labelled(path, kind, config):
         return None
-    if kind not in READERS:
+    if kind.name not in READERS:
         return _by_loader(config, taught)
     table = read_rows(path)
     label = _label_columns(table, config)
     if not label or is_unlabelled(table, label):
         return None
     text, label = own_columns(table, config.model_copy(update={"label": _named(label)}))
-    if kind == "ranking":
+    if kind.name == "ranking":
         check_pair(table, text)
     reader = label_reader(kind, table, label, config, names=_by_index(table, label, taught))
     splits = {"train": Split([], None), "validation": _split(table, text, label, reader)}
     if config.test is not None:
         splits["test"] = _split(read_rows(Path(config.test)), text, label, reader)
     notes = [reader.note]
-    if kind == "ranking":
+    if kind.name == "ranking":
         notes.append(check_groups(splits["validation"], "validation"))
     note = " ".join(filter(None, notes))
     return Task(
@@ -181,11 +181,11 @@ def _named(label: tuple[str, ...]) -> str | tuple[str, ...]:
 
 def _by_index(table: Table, label: tuple[str, ...], taught: Taught) -> tuple[str, ...] | None:
     """Return the teacher's label names, or their indices where a file counts its classes."""
-    if taught.kind not in ("classification", "multilabel"):
+    if taught.kind.name not in ("classification", "multilabel"):
         return None
     indices = tuple(map(str, range(len(taught.labels))))
     values = {class_name(value) for value in table.columns[label[0]]}
-    is_counted = taught.kind == "classification" and values <= set(indices)
+    is_counted = taught.kind.name == "classification" and values <= set(indices)
     return indices if is_counted and not values <= set(taught.labels) else taught.labels
 
 
@@ -195,10 +195,10 @@ def _by_loader(config: TaskConfig, taught: Taught) -> Task | None:
 
     assert config.validation is not None
     path, kind = Path(config.validation), taught.kind
-    if kind not in LOADERS:
+    if kind.name not in LOADERS:
         raise CofiError(
             f"{path}: labelled rows of --kind {kind} cannot be read.",
             hint="Leave --validation out: rows are held out and scored by agreement.",
         )
-    own = {"train": config.validation, "kind": kind, "unlabelled": False}
-    return in_order_of(LOADERS[kind](config.model_copy(update=own)), taught)
+    own = {"train": config.validation, "kind": kind.name, "unlabelled": False}
+    return in_order_of(LOADERS[kind.name](config.model_copy(update=own)), taught)

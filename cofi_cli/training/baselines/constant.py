@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-import numpy as np
-
-from cofi_cli.tasks import Encoded, Ragged, Task
+from cofi_cli.tasks import Encoded, Task
 
 NOISE = 2.0
 """Standard errors of a share of right rows by which a model has to beat the constant one."""
 _LEAST = 2.0
 """Points by which it has to, in metrics whose standard error is not known."""
-_RANKLESS = ("regression", "ranking", "embedding")
-"""Kinds whose metric is 0 for a constant: there is nothing to correlate or to rank."""
 
 
 def constant_score(task: Task, encoded: Encoded) -> float | None:
@@ -30,26 +25,7 @@ def constant_score(task: Task, encoded: Encoded) -> float | None:
     """
     if encoded.labels is None or task.splits["validation"].labels is None or task.answers:
         return None
-    if task.kind in _RANKLESS:
-        return 0.0
-    if task.kind == "span":
-        return None
-    if task.kind == "tokens":
-        labels = np.asarray(encoded.labels.flat)
-        row = _one_hot(labels[labels >= 0], len(task.labels))
-        outputs: Any = Ragged([np.tile(row, (n, 1)) for n in encoded.lengths], dtype=np.float32)
-    else:
-        labels = np.asarray(encoded.labels)
-        is_set = task.kind == "multilabel"
-        row = labels.mean(0) - 0.5 if is_set else _one_hot(labels, len(task.labels))
-        outputs = np.tile(row, (len(encoded), 1))
-    return task.score(outputs, encoded.reference)[task.headline]
-
-
-def _one_hot(labels: Any, classes: int) -> Any:
-    row = np.zeros(classes, dtype=np.float32)
-    row[np.bincount(labels, minlength=classes).argmax()] = 1.0
-    return row
+    return task.kind.constant_score(encoded, task.labels, task.metrics)
 
 
 def margin(task: Task, score: float, rows: int) -> float:

@@ -28,7 +28,7 @@ def word_vector_baseline(session: Session, teacher: CofiForTask) -> WordVectors 
     if not session.config.train.baseline:
         return None
     targets: NDArray[Any] | None = None
-    if session.task.kind == "embedding":
+    if not session.task.kind.has_labels:
         answers = predict(
             teacher,
             session.splits["train"],

@@ -70,11 +70,10 @@ class Bags:
 
 def reads(task: Task) -> Reads:
     """Return what a task's rows are."""
-    if task.kind == "tokens":
+    if task.kind.bag == "words":
         return "words"
     texts = task.splits["train"].texts
-    is_pair = task.kind != "embedding" and len(texts) > 0 and len(texts[0]) == 2
-    return "pair" if is_pair else "text"
+    return "pair" if len(texts) > 0 and len(texts[0]) == 2 else "text"
 
 
 def make_bags(encoded: Encoded, marks: Marks, what: Reads) -> Bags:

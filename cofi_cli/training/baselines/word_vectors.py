@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks import Encoded, Ragged, Task, batches, no_labels
 from cofi_cli.training.baselines.word_bags import Bags, Marks, Reads, make_bags, reads, used_ids
-from cofi_cli.training.objective import OBJECTIVES
+from cofi_cli.training.objective import Objective
 from cofi_cli.training.stages.optim import linear_decay, set_lr
 from cofi_cli.training.stages.seeding import derive, seed_global
 
@@ -153,7 +153,7 @@ def fit(
     """Train word vectors on a task's labels, and score them.
 
     Args:
-        task: of any kind but spans.
+        task: of a kind that word vectors can answer.
         splits: its rows, tokenised; ``train`` and ``validation`` at least.
         marks: of the tokenizer.
         table: the encoder's word embeddings, (V, d); it stays as it is.
@@ -167,9 +167,9 @@ def fit(
     """
     own, table = settings or Fit(), table.detach().float().cpu()
     check(task)
-    if task.kind == "embedding" and targets is None:
+    if not task.kind.has_labels and targets is None:
         raise ValueError("an embedder's word vectors are trained on its teacher's, targets")
-    if task.kind != "embedding" and splits["train"].labels is None:
+    if task.kind.has_labels and splits["train"].labels is None:
         raise no_labels(task)
     what = reads(task)
     scored = {k: v for k, v in splits.items() if k != "train" and v.reference is not None}
@@ -214,7 +214,7 @@ def check(task: Task) -> None:
     Raises:
         CofiError: the task is one of spans.
     """
-    if task.kind == "span":
+    if task.kind.bag is None:
         raise CofiError(
             f"Word vectors alone cannot do task '{task.name}': where an answer lies in a context "
             "is a matter of order, which they do not know.",
@@ -261,7 +261,7 @@ def _epoch(
             loss = _loss(logits, task, encoded, bags, rows)
         else:
             theirs = torch.from_numpy(np.ascontiguousarray(targets[rows])).float()
-            loss = OBJECTIVES[task.kind].soft(logits, theirs, theirs, temperature=1.0)
+            loss = Objective(task.kind).soft(logits, theirs, theirs, temperature=1.0)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -277,10 +277,11 @@ def _inputs(bags: Bags, rows: list[int]) -> tuple[Tensor, Tensor, Tensor]:
 
 def _loss(logits: Tensor, task: Task, encoded: Encoded, bags: Bags, rows: list[int]) -> Tensor:
     labels: Any = encoded.labels
-    if task.kind == "tokens":
+    hard = Objective(task.kind).hard
+    if task.kind.bag == "words":
         own = labels.flat[bags.places[bags.numbers(rows)]]
-        return OBJECTIVES["tokens"].hard(logits[None], {"labels": torch.from_numpy(own)[None]})
-    return OBJECTIVES[task.kind].hard(logits, {"labels": torch.from_numpy(labels[rows])})
+        return hard(logits[None], {"labels": torch.from_numpy(own)[None]})
+    return hard(logits, {"labels": torch.from_numpy(labels[rows])})
 
 
 @torch.no_grad()

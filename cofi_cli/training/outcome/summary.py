@@ -14,6 +14,7 @@ from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.sparsity import count_encoder, count_prunable
 from cofi_cli.runs.records import (
     MaskedParity,
+    MeasuredPlan,
     ModelSummary,
     RunReport,
     Score,
@@ -26,7 +27,7 @@ from cofi_cli.training.baselines.constant import constant_score, not_learned
 from cofi_cli.training.evaluation import score_all
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.prune import REACHED
-from cofi_cli.training.stages.target import Target
+from cofi_cli.training.stopwatch import missed_words
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Pruned:
         plan: what was kept.
         layer_map: W of the layer loss, (d, d), or ``None``.
         expected: expected sparsity when it was kept.
+        measured: speeds of the plans that were tried, the kept one's last; empty where none was.
         parity: largest |Δ logit| between masked and compact.
         score: headline metric on the validation split, in points.
     """
@@ -46,6 +48,7 @@ class Pruned:
     plan: PrunePlan
     layer_map: Tensor | None
     expected: float
+    measured: list[MeasuredPlan]
     parity: float
     score: float
 
@@ -67,7 +70,7 @@ def _header(session: Session) -> dict[str, Any]:
     return {
         "model_name": session.config.model,
         "task": session.task.name,
-        "kind": session.task.kind,
+        "kind": session.task.kind.name,
         "metric": session.task.headline,
         "note": session.task.note,
         "seed": session.config.seed,
@@ -85,10 +88,13 @@ def build_report(
 ) -> RunReport:
     """Return report.json of a pruning run; sparsity is recounted from the tensors."""
     shape = pruned.plan.encoder_shape
-    target = Target.of(session.config.prune, shape)
+    target = session.target
+    assert target is not None, "pruning has a target"
     realised = 1 - count_prunable(model) / shape.prunable
-    reached = realised if target.speedup is None else target.reached(pruned.plan)
+    reached = realised if target.table is None else target.reached(pruned.plan)
     missed = target.missed(reached) if reached < target.reduction - REACHED else None
+    if pruned.measured:
+        missed = missed_words(target, pruned.measured[-1])
     ours, theirs = describe_model(session, model), describe_model(session, teacher)
     validation = session.splits["validation"]
     return RunReport(
@@ -105,7 +111,7 @@ def build_report(
         parity=MaskedParity(masked_vs_compact=pruned.parity),
         missed=missed,
         stages=dict(times),
-        latency_target=target.report(pruned.plan),
+        latency_target=target.report(pruned.plan, pruned.measured),
         baseline=baseline,
     )
 

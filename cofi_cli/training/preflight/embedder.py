@@ -18,6 +18,7 @@ from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig
 from cofi_cli.tasks import Task
 
+EMBEDDERS = "sentence-transformers"
 _FITTING = {
     "hidden_size": "hidden width",
     "pooler_size": "embedding width",
@@ -28,7 +29,7 @@ _FITTING = {
 
 def given_teacher(config: RunConfig, task: Task) -> str | None:
     """Return the teacher that is there already: the one named, or an embedder itself."""
-    if config.teacher.path is None and task.kind == "embedding":
+    if config.teacher.path is None and not task.kind.has_labels:
         return config.model
     return config.teacher.path
 
@@ -39,7 +40,7 @@ def check_embedders(config: RunConfig, task: Task) -> None:
     Raises:
         CofiError: saying what is missing, or what differs.
     """
-    if task.kind != "embedding":
+    if task.kind.library != EMBEDDERS:
         return
     names = [config.model, *([config.teacher.path] if config.teacher.path else [])]
     for name in names:
@@ -77,8 +78,8 @@ def task_tokenizer(config: RunConfig, task: Task) -> Any:
 
     An embedder may take less than its encoder could.
     """
-    load = embedder_tokenizer if task.kind == "embedding" else load_tokenizer
-    tokenizer, model = load(config.model), read_config(config.model, task.spec.head)
+    load = embedder_tokenizer if task.kind.library == EMBEDDERS else load_tokenizer
+    tokenizer, model = load(config.model), read_config(config.model, task.kind.head)
     if model.position == "learned":  # old checkpoints do not say so beside their vocabulary
         tokenizer.model_max_length = min(tokenizer.model_max_length, model.longest_input)
     return tokenizer

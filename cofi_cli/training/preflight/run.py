@@ -70,7 +70,7 @@ def _guard_places(run: RunDir, config: RunConfig) -> None:
 def wide_numbers(task: Task) -> str | None:
     """Return a warning where numbers are far larger than what an untrained model answers."""
     labels = task.splits["train"].labels
-    if task.kind != "regression" or not labels:
+    if task.kind.problem_type != "regression" or not labels:
         return None
     low, high = min(labels), max(labels)
     if max(-low, high) <= _WIDE:

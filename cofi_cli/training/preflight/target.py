@@ -1,13 +1,21 @@
-"""Whether a target can be reached, told from configurations alone."""
+"""Whether a target can be reached, told from configurations and a latency table alone."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 from cofi_cli.architectures import adapter_for, load_config_dict, resolve
-from cofi_cli.config import ALL_GATES, RunConfig
+from cofi_cli.config import ALL_GATES, CaseConfig, RunConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig
+from cofi_cli.pruning.cost import LatencyTable, read_table
 from cofi_cli.pruning.shape import EncoderShape
+from cofi_cli.runs import RunDir
+from cofi_cli.tasks import Task
+from cofi_cli.training.stages.progress import Progress, Silent
 from cofi_cli.training.stages.target import Target, as_speedup
+from cofi_cli.training.stopwatch import Stopwatch
 
 
 def load_shape(config: RunConfig) -> EncoderShape:
@@ -26,30 +34,95 @@ def load_shape(config: RunConfig) -> EncoderShape:
     return EncoderShape.of(CofiConfig(**adapter.config_to_ours(theirs)))
 
 
-def check_target(config: RunConfig) -> tuple[EncoderShape, Target]:
+def check_target(
+    config: RunConfig,
+    run: RunDir | None = None,
+    *,
+    stopwatch: Stopwatch | None = None,
+    task: Callable[[], Task],
+    progress: Progress | None = None,
+) -> tuple[EncoderShape, Target]:
     """Return the shape and the target when the chosen gates can reach it.
 
+    Args:
+        config: of the run.
+        run: its folder, which may hold a table that was measured before.
+        stopwatch: measures a table where there is none.
+        task: loads the run's task, whose rows may be timed.
+        progress: a watcher.
+
     Raises:
-        CofiError: stating the reachable range; or there is no such latency table.
+        CofiError: stating the reachable range; or there is no such latency table, or it is of
+            another case.
     """
     shape, settings = load_shape(config), config.prune
-    target = Target.of(settings, shape)
+    table = None
+    if settings.is_speed:
+        table = _table(config, run, shape, stopwatch, task, progress or Silent())
+    target = Target.of(settings, shape, table)
     most = target.most(settings.gates, settings.round_widths_to)
-    if target.reduction > most:
-        is_part = set(settings.gates) != set(ALL_GATES)
-        chosen = f" with prune.gates {', '.join(settings.gates)} alone" if is_part else ""
-        if target.speedup is None:
-            asked, high = f"prune.sparsity {settings.sparsity}", f"0 to {most:.4f}"
-            known = f"'{config.model}' has {shape.prunable:,} prunable weights"
-        else:
-            asked, high = f"prune.speedup {target.speedup:g}", f"1 to {as_speedup(most):.2f}"
-            dense = target.cost.dense
-            known = (
-                f"by {settings.table} '{config.model}' takes {1e3 * dense:.3g} ms, and "
-                f"{1e3 * dense * (1 - most):.3g} ms at least"
-            )
-        raise CofiError(
-            f"{asked} cannot be reached{chosen}: {known}; reachable is {high}.",
-            hint="Ask for less, or leave prune.gates out." if is_part else None,
-        )
+    if not 0 <= target.reduction <= most:
+        raise _unreachable(config, shape, target, most)
     return shape, target
+
+
+def _unreachable(config: RunConfig, shape: EncoderShape, target: Target, most: float) -> CofiError:
+    settings = config.prune
+    is_part = set(settings.gates) != set(ALL_GATES)
+    chosen = f" with prune.gates {', '.join(settings.gates)} alone" if is_part else ""
+    if target.table is None:
+        asked, range_ = f"prune.sparsity {settings.sparsity}", f"0 to {most:.4f}"
+        known = f"'{config.model}' has {shape.prunable:,} prunable weights"
+    else:
+        times = [f"{1e3 * target.cost.dense * (1 - share):.3g} ms" for share in (0.0, most)]
+        asked, range_ = f"prune.speedup {target.speedup:g}", f"1 to {as_speedup(most):.2f}"
+        if settings.latency is not None:
+            asked, range_ = f"prune.latency {settings.latency}", f"{times[1]} to {times[0]}"
+        table = f"by {settings.table}" if settings.table else "as measured here"
+        known = f"{table} '{config.model}' takes {times[0]}, and {times[1]} at least"
+    return CofiError(
+        f"{asked} cannot be reached{chosen}: {known}; reachable is {range_}.",
+        hint="Ask for less, or leave prune.gates out." if is_part else None,
+    )
+
+
+def _table(
+    config: RunConfig,
+    run: RunDir | None,
+    shape: EncoderShape,
+    stopwatch: Stopwatch | None,
+    task: Callable[[], Task],
+    progress: Progress,
+) -> LatencyTable:
+    """Return the table that is named, that the run has, or that is measured now."""
+    if (named := config.prune.table) is not None:
+        table = read_table(Path(named), shape)
+        _check_case(Path(named), table, config.case)
+        return table
+    if run is not None and run.latency_table.exists():
+        return read_table(run.latency_table, shape)
+    if stopwatch is None:
+        raise CofiError(
+            "A speed is asked for, and there is neither a latency table nor a stopwatch.",
+            hint="Name a table: prune.table, or pass stopwatch=Stopwatch() to prune().",
+        )
+    return stopwatch.table(config, task, progress)
+
+
+def _check_case(path: Path, table: LatencyTable, asked: CaseConfig) -> None:
+    """Refuse a table of another case than the one asked for.
+
+    Raises:
+        CofiError: naming what differs.
+    """
+    theirs = table.setting()
+    differs = [
+        f"{name} {theirs[name]}, not {value}"
+        for name, value in asked.model_dump().items()
+        if value is not None and value != theirs[name]
+    ]
+    if differs:
+        raise CofiError(
+            f"{path} was measured in another case: {'; '.join(differs)}.",
+            hint="Leave the table out, and one is measured for the case; or leave the case out.",
+        )

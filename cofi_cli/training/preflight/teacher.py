@@ -47,11 +47,11 @@ def check_given_teacher(config: RunConfig, task: Task, *, prunes: bool) -> None:
         )
     if not prunes:
         _check_layers(given, config, task)
-    if task.kind == "embedding":  # check_embedders looks at those
+    if not task.kind.has_labels:  # check_embedders looks at those
         return
-    if not has_head(given, num_labels=task.num_labels, head=task.spec.head):
+    if not has_head(given, num_labels=task.num_labels, head=task.kind.head):
         raise CofiError(
-            f"The teacher '{given}' has no {task.spec.head} head with {task.num_labels} "
+            f"The teacher '{given}' has no {task.kind.head} head with {task.num_labels} "
             f"outputs for task '{task.name}'.",
             hint=f"Fine-tune it first: cofi finetune {given} --task {task.name}",
         )
@@ -74,7 +74,7 @@ def _check_names(given: str, theirs: dict[str, Any], task: Task) -> None:
 
 def _check_fit(given: str, config: RunConfig, task: Task, *, prunes: bool) -> None:
     """Compare the sizes that the losses need equal, and the tokenizers."""
-    model, teacher = (read_config(name, task.spec.head) for name in (config.model, given))
+    model, teacher = (read_config(name, task.kind.head) for name in (config.model, given))
     keys = {"vocab_size": "vocabulary size"}
     is_copied = prunes and config.prune.student_init == "teacher"
     if prunes and (uses_layers(config.distill) or is_copied):
@@ -107,7 +107,7 @@ def _check_layers(given: str, config: RunConfig, task: Task) -> None:
     """Compare what the layer loss ties together where a model goes on learning."""
     if not uses_layers(config.distill):
         return
-    model, teacher = (read_config(name, task.spec.head) for name in (config.model, given))
+    model, teacher = (read_config(name, task.kind.head) for name in (config.model, given))
     plan, differing = plan_of(config.model), []
     if plan is not None and plan.encoder_shape.hidden != teacher.hidden_size:
         differing.append(

@@ -12,11 +12,12 @@ import os
 import statistics
 import time
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 
 import torch
 
-_CPU_FLAGS = ("avx512_bf16", "amx_bf16")
+from cofi_cli.runs.machine import cpu_flags
+
+_CPU_FLAGS = {"avx512_bf16", "amx_bf16"}
 MIN_GAIN = 1.5
 """Times as fast as fp32 that a product has to be, for the casts to pay."""
 MIN_WIDTH = 256
@@ -46,13 +47,7 @@ def bf16_gain(device: torch.device) -> float:
     if device.type == "cuda":
         # A GPU without units for bf16 emulates it, slowly: Turing (T4), Volta (V100) and older.
         return _CUDA_GAIN if torch.cuda.is_bf16_supported(including_emulation=False) else 0.0
-    return _cpu_gain() if _offers_bf16() else 0.0
-
-
-def _offers_bf16() -> bool:
-    """Whether the processor has instructions for bf16 products."""
-    info = Path("/proc/cpuinfo")
-    return info.exists() and any(flag in info.read_text() for flag in _CPU_FLAGS)
+    return _cpu_gain() if _CPU_FLAGS & {*cpu_flags()} else 0.0
 
 
 def _cpu_gain() -> float:

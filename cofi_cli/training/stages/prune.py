@@ -24,7 +24,6 @@ from cofi_cli.training.stages.precision import autocast
 from cofi_cli.training.stages.rates import base_rate, growth_of
 from cofi_cli.training.stages.schedule import Schedule
 from cofi_cli.training.stages.seeding import derive, generator
-from cofi_cli.training.stages.target import Target
 
 REACHED = 0.001
 """A plan counts as on target when it misses by no more than this."""
@@ -56,7 +55,8 @@ class PruneStage:
         self.shape = EncoderShape.of(student.config)
         self.rate = settings.learning_rate or base_rate(self.shape.hidden)
         self.precision = session.precision(hidden=self.shape.hidden)
-        self.goal = Target.of(settings, self.shape)
+        assert session.target is not None, "pruning has a target"
+        self.goal = session.target
         self.gates = Gates(
             self.shape,
             groups=settings.gates,
@@ -95,7 +95,7 @@ class PruneStage:
 
     def learning_rate(self, step: int) -> float:
         """Return the weights' rate: it grows while the target closes units, and decays to 0."""
-        if self.goal.speedup is None:
+        if self.goal.table is None:
             kept = 1 - self.target(step)
         else:
             kept = max(1 - self.gates.expected_sparsity().item(), _LEAST_KEPT)
@@ -161,10 +161,17 @@ class PruneStage:
             return [True] * self.shape.n_layers
         return existing_layers([(len(masks.kept_heads(i)), len(masks.kept_ffn(i))) for i in layers])
 
-    def plan(self) -> PrunePlan:
-        """Return the plan that the gates stand for now."""
+    def plan(self, target: float | None = None) -> PrunePlan:
+        """Return the plan that the gates stand for now.
+
+        Args:
+            target: a reduction in the place of the stage's own; the gates are shifted to it.
+        """
         settings = self.settings
-        target = self.goal.reduction if settings.constraint == "held" else None
+        if target is not None:
+            self.gates.hold(target)
+        elif settings.constraint == "held":
+            target = self.goal.reduction
         is_soft = settings.eval_gates == "soft"
         return decide(self.gates, target, soft=is_soft, multiple=settings.round_widths_to)
 
@@ -187,6 +194,7 @@ class PruneStage:
                 self.student,
                 plan=plan.model_dump(),
                 layer_map=self._layer_map(),
+                gates=self.gates.state_dict(),
                 expected=self.gates.expected_sparsity().item(),
             )
         return row
@@ -199,6 +207,7 @@ class PruneStage:
             "model": {k: v.detach().cpu() for k, v in self.student.state_dict().items()},
             "plan": self.plan().model_dump(),
             "layer_map": self._layer_map(),
+            "gates": self.gates.state_dict(),
             "expected": self.gates.expected_sparsity().item(),
             "step": self.total,
         }

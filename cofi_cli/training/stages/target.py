@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from cofi_cli.config import PruneConfig
 from cofi_cli.pruning.cost import (
@@ -13,12 +12,11 @@ from cofi_cli.pruning.cost import (
     LatencyTable,
     ParameterCost,
     reachable,
-    read_table,
     reduction,
 )
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.shape import EncoderShape
-from cofi_cli.runs.records import LatencySetting, LatencyTarget
+from cofi_cli.runs.records import LatencySetting, LatencyTarget, MeasuredPlan
 
 
 @dataclass(frozen=True)
@@ -30,27 +28,39 @@ class Target:
         reduction: asked for, 1 - cost / dense cost; of weights the sparsity, of a speedup s
             1 - 1 / s.
         speedup: asked for; ``None`` where weights are counted.
-        table: that the speed is told by; ``None`` likewise.
+        seconds: of a call, asked for in the place of a speedup.
+        table: that the speed is told by; ``None`` where weights are counted.
     """
 
     cost: Cost
     reduction: float
     speedup: float | None = None
+    seconds: float | None = None
     table: LatencyTable | None = None
 
     @classmethod
-    def of(cls, settings: PruneConfig, shape: EncoderShape) -> Target:
+    def of(cls, settings: PruneConfig, shape: EncoderShape, table: LatencyTable | None) -> Target:
         """Return the target of a configuration for an encoder of this shape.
 
-        Raises:
-            CofiError: the latency table cannot be read, or is not of this encoder.
+        Args:
+            settings: sparsity, speedup or latency.
+            shape: dense.
+            table: of this shape, where a speed is asked for.
         """
-        if settings.speedup is None:
-            assert settings.sparsity is not None, "the configuration has one of the two"
+        if settings.sparsity is not None:
             return cls(ParameterCost(shape), settings.sparsity)
-        assert settings.table is not None, "a speedup comes with a table"
-        table = read_table(Path(settings.table), shape)
-        return cls(LatencyCost(table), 1 - 1 / settings.speedup, settings.speedup, table)
+        assert table is not None, "a speed is told by a table"
+        cost, seconds = LatencyCost(table), settings.seconds
+        speedup = settings.speedup if seconds is None else cost.dense / seconds
+        assert speedup is not None, "the configuration has a target"
+        return cls(cost, 1 - 1 / speedup, speedup, seconds, table)
+
+    @property
+    def asked(self) -> str:
+        """The target as it was asked for: ``8 times``, ``5 ms``, ``95 %``."""
+        if self.seconds is not None:
+            return f"{1e3 * self.seconds:g} ms"
+        return f"{100 * self.reduction:g} %" if self.speedup is None else f"{self.speedup:g} times"
 
     def most(self, groups: Sequence[str], multiple: int) -> float:
         """Return the largest reduction that these groups of gates can reach."""
@@ -66,15 +76,25 @@ class Target:
             return {f"{name}_sparsity": value}
         return {f"{name}_speedup": as_speedup(value)}
 
-    def report(self, plan: PrunePlan) -> LatencyTarget | None:
-        """Return what a report says of a speedup that was asked for, ``None`` where none was."""
-        if self.table is None or self.speedup is None:
+    def report(
+        self, plan: PrunePlan, measured: Sequence[MeasuredPlan] = ()
+    ) -> LatencyTarget | None:
+        """Return what a report says of a speed that was asked for, ``None`` where none was.
+
+        Args:
+            plan: of the model.
+            measured: what was measured of it and of plans before it, the model's own last.
+        """
+        if self.table is None:
             return None
         return LatencyTarget(
-            speedup=self.speedup,
+            speedup=None if self.seconds is not None else self.speedup,
+            seconds=self.seconds,
             expected_speedup=as_speedup(self.reached(plan)),
             dense_seconds=self.cost.dense,
             expected_seconds=self.cost.exact(plan.widths),
+            measured=measured[-1] if measured else None,
+            tried=list(measured),
             setting=LatencySetting.model_validate(self.table.setting()),
         )
 

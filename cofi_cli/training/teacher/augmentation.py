@@ -67,7 +67,7 @@ def imitated_rows(session: Session) -> Encoded:
         vectors=model.model.encoder.embeddings.word.weight,
         special=_no_words(session.tokenizer),
         max_length=session.task.max_length,
-        keeps_order=session.task.kind in ("tokens", "span"),
+        keeps_order=session.task.kind.keeps_order,
         seed=derive(config.seed, "augmentation"),
     )
 

@@ -37,11 +37,11 @@ def load_for_task(session: Session, name: str) -> CofiForTask:
     model = load_dense(
         name,
         num_labels=task.num_labels,
-        head=task.spec.head,
+        head=task.kind.head,
         labels=task.labels,
-        problem_type=task.spec.problem_type,
+        problem_type=task.kind.problem_type,
     )
-    if task.kind == "ranking":
+    if task.kind.is_cross_encoder:
         mark_cross_encoder(model.config)
     if task.labels and put_in_order(model, load_config_dict(resolve(name)), task.labels):
         log.info("%s numbers the labels in another order; its head is sorted as the task's.", name)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cofi_cli.architectures import read_taught
+from cofi_cli.architectures import read_answers
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiForTask
-from cofi_cli.tasks import EXTRA, Task, Taught, load_task, no_labels, with_extra
+from cofi_cli.tasks import EXTRA, Task, Taught, asks_teacher, load_task, no_labels, with_extra
 from cofi_cli.tasks.teacher.agreement import AGREEMENT, TeacherAnswers, save_answers
 from cofi_cli.training.evaluation import predict
 from cofi_cli.training.session import Session
@@ -23,10 +23,10 @@ def load_run_task(config: RunConfig) -> Task:
             ``distill.label_weight`` asks for them.
     """
     taught, teacher = None, config.teacher.path
-    if config.task.unlabelled and teacher is not None and config.task.kind != "embedding":
-        taught = Taught(teacher, *read_taught(teacher, config.task.kind))
+    if teacher is not None and asks_teacher(config.task):
+        taught = Taught.of(read_answers(teacher), config.task.kind)
     task = with_extra(load_task(config.task, taught), config.task)
-    if task.splits["train"].labels is None and teacher is None and task.kind != "embedding":
+    if task.splits["train"].labels is None and teacher is None and task.kind.has_labels:
         raise no_labels(task)
     if task.splits["train"].labels is None and config.distill.label_weight > 0:
         raise CofiError(

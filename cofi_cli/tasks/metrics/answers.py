@@ -10,8 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from cofi_cli.tasks.encoded import Ragged
-from cofi_cli.tasks.kinds.span import SpanGold
-from cofi_cli.tasks.kinds.specs import Scored
+from cofi_cli.tasks.encoding.questions import SpanGold
 from cofi_cli.tasks.metrics.span import best_score, score_answer
 
 MAX_ANSWER_TOKENS = 30
@@ -73,11 +72,11 @@ def find_answers(outputs: Ragged, gold: SpanGold) -> Answers:
     return Answers(texts, scores, none_scores)
 
 
-def score_spans(task: Scored, outputs: Any, reference: SpanGold) -> dict[str, float]:
-    """Score start and end scores, a row of (length, 2) a feature, in points.
+def span_scores(outputs: Any, reference: SpanGold, *, has_none: bool) -> dict[str, float]:
+    """Score start and end scores, a row of (length, 2) a feature, as fractions.
 
-    Where a question may have no answer, ``f1`` and ``exact_match`` give none if it scores more
-    than the best span.
+    Where a question may have no answer (``has_none``), ``f1`` and ``exact_match`` give none if
+    it scores more than the best span.
 
     Raises:
         ValueError: there are more or fewer rows than features, or a score is not finite.
@@ -93,9 +92,9 @@ def score_spans(task: Scored, outputs: Any, reference: SpanGold) -> dict[str, fl
     whole = np.array([score_answer(*pair) for pair in zip(reference.answers, found.texts)])
     margin = found.none_scores - found.scores
     given = whole
-    if "best_f1" in task.metrics:
+    if has_none:
         given = np.where((margin > 0)[:, None], ~has_answer[:, None], whole)
     values = dict(zip(("f1", "exact_match"), given.mean(axis=0)))
     for column, name in enumerate(("best_f1", "best_exact_match")):
         values[name] = best_score(whole[:, column], margin, has_answer)
-    return {name: 100.0 * float(values[name]) for name in task.metrics}
+    return {name: float(value) for name, value in values.items()}

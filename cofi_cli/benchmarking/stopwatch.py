@@ -1,0 +1,198 @@
+"""Measures for pruning what onnxruntime takes: a latency table, and the speed of a plan's model."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cofi_cli.benchmarking.latency_table import Report
+from cofi_cli.benchmarking.table_request import request_table
+from cofi_cli.benchmarking.task_batches import MAX_ROWS, cut
+from cofi_cli.errors import ENVIRONMENT, CofiError
+from cofi_cli.exporting.build import Build
+from cofi_cli.exporting.candidates import Conditions
+from cofi_cli.exporting.graphs.choice import Wish
+from cofi_cli.pruning.cost import LatencyTable
+from cofi_cli.pruning.cost.measured import MeasuredSpeed
+from cofi_cli.runs import machine
+from cofi_cli.runtime import statistics
+from cofi_cli.runtime.client import open_workers
+from cofi_cli.runtime.disturbance import Watch, busy_note
+from cofi_cli.runtime.inputs import synthetic_rows, task_rows
+from cofi_cli.runtime.timing import Case, Inputs, Schedule, Turns, time_case
+from cofi_cli.tolerances import EXPORT
+
+if TYPE_CHECKING:
+    from cofi_cli.config import RunConfig
+    from cofi_cli.modeling import CofiForTask
+    from cofi_cli.tasks import Task
+
+logger = logging.getLogger(__name__)
+
+SCHEDULE = Schedule(runs=40, rounds=10, max_seconds=10.0, min_seconds=1.0)
+_MACHINE = ("cpu", "onnxruntime")
+"""Facts of a table's environment that have to be those of this machine."""
+
+
+class Stopwatch:
+    """Measures on this machine.
+
+    Args:
+        report: makes a callback that is told how far a table is, of a watcher of training.
+        graph: of the files that are timed; ``auto`` = the fastest for the first model.
+        is_watched: whether rounds that other work disturbs are made again.
+    """
+
+    def __init__(
+        self,
+        report: Callable[[Any], Report] = lambda _: lambda *_: None,
+        *,
+        graph: str = "auto",
+        is_watched: bool = True,
+    ) -> None:
+        self._report, self._graph, self._is_watched = report, graph, is_watched
+
+    def table(self, config: RunConfig, task: Callable[[], Task], progress: Any) -> LatencyTable:
+        """Measure the latency table of the configured model in the configured case."""
+        case = config.case
+        if case.threads is None:
+            case = case.model_copy(update={"threads": config.train.threads})
+        if note := busy_note():
+            logger.warning("%s", note)
+        rows = task() if case.seq_len == "task" else None
+        return request_table(config.model, case, task=rows, report=self._report(progress))
+
+    def time(
+        self,
+        model: CofiForTask,
+        dense: CofiForTask,
+        table: LatencyTable,
+        task: Task,
+        tokenizer: Any,
+    ) -> MeasuredSpeed | None:
+        """Time a compact model and its dense one in turn, in the files that an export would have.
+
+        The graph that is fastest for the first model is taken for those after it.
+
+        Returns:
+            ``None``, and a warning, where the table is of another machine, the provider is not
+            here, or other work is in the way.
+        """
+        if (why := _elsewhere(table)) is not None:
+            logger.warning("%s The speed is what the table expects.", why)
+            return None
+        threads = table.threads or machine.default_threads()
+        batches: list[Mapping[str, Any]] = []
+        if table.seq_len == "task":
+            rows = task_rows(task, tokenizer, limit=MAX_ROWS)
+            own = cut(rows, int(tokenizer.pad_token_id or 0), size=table.batch)
+            batches, length = list(own.batches), math.ceil(own.mean_length)
+        else:
+            length = table.seq_len
+        conditions = Conditions(table.provider, threads, (table.batch,), (length,))
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                files = self._files(Path(folder), model, dense, table.precision, conditions)
+                vocab = int(model.config.vocab_size)
+                timed = self._timed(files, table, threads, vocab, batches)
+            except CofiError as error:
+                if error.exit_code != ENVIRONMENT:
+                    raise
+                logger.warning("The speed is what the table expects: %s", error.message)
+                return None
+        if not timed:
+            logger.warning(
+                "The speed could not be measured, since other work disturbed it; it is what the "
+                "table expects."
+            )
+            return None
+        found = statistics.speedup(timed["dense"], timed["model"])
+        return MeasuredSpeed(
+            seconds=statistics.summarize(timed["model"]).p50,
+            dense_seconds=statistics.summarize(timed["dense"]).p50,
+            speedup=found.ratio,
+            interval=(found.low, found.high),
+        )
+
+    def _files(
+        self,
+        folder: Path,
+        model: CofiForTask,
+        dense: CofiForTask,
+        precision: str,
+        conditions: Conditions,
+    ) -> dict[str, Path]:
+        """Write both models as an export does; return their files in the precision."""
+        models = {name: ("", _exportable(own)) for name, own in _named(model, dense)}
+        wish = Wish(
+            graph=self._graph,
+            portable=False,
+            conditions=conditions,
+            max_drop=0.0,
+            opset=18,
+            tolerance=EXPORT,
+        )
+        rows = {
+            name: synthetic_rows(vocab=own.config.vocab_size, longest=own.config.longest_input)
+            for name, (_, own) in models.items()
+        }
+        build = Build(
+            folder, models, rows=rows, task=None, calibration=None, tokenizer=None, wish=wish
+        )
+        build.fp32()
+        if precision != "fp32":
+            {"int8": build.int8, "fp16": build.fp16}[precision]()
+        suffix = "" if precision == "fp32" else f"_{precision}"
+        if self._graph == "auto":
+            self._graph = build.files["model"].form
+        return {name: build.folder / f"{name}{suffix}.onnx" for name in models}
+
+    def _timed(
+        self,
+        files: Mapping[str, Path],
+        table: LatencyTable,
+        threads: int,
+        vocab: int,
+        batches: Sequence[Mapping[str, Any]],
+    ) -> dict[str, Turns]:
+        inputs = Inputs(dict.fromkeys(files, vocab), {table.batch: dict.fromkeys(files, batches)})
+        with open_workers(files, provider=table.provider, threads=threads) as workers:
+            watch = Watch([worker.pid for worker in workers], threads=threads)
+            return time_case(
+                workers,
+                Case(table.batch, table.seq_len),
+                SCHEDULE,
+                inputs=inputs,
+                watch=watch if self._is_watched else None,
+            )
+
+
+def _named(model: CofiForTask, dense: CofiForTask) -> Sequence[tuple[str, CofiForTask]]:
+    return (("model", model), ("dense", dense))
+
+
+def _exportable(model: CofiForTask) -> CofiForTask:
+    own = copy.deepcopy(model)
+    own.to("cpu")
+    own.config._attn_implementation = "eager"
+    own.train(False)
+    return own
+
+
+def _elsewhere(table: LatencyTable) -> str | None:
+    """Say that a table was measured on another machine than this one; ``None`` if it was here."""
+    here = machine.describe_machine().model_dump() | machine.versions("onnxruntime")
+    if table.provider == "cuda":
+        here["cpu"] = table.environment.get("cpu")  # the GPU is what counts
+    names = (*_MACHINE, "gpu") if table.provider == "cuda" else _MACHINE
+    differs = [
+        f"{name} {theirs}, not {here[name]}"
+        for name in names
+        if (theirs := table.environment.get(name)) != here[name]
+    ]
+    return f"The latency table is of another machine: {'; '.join(differs)}." if differs else None

@@ -1,0 +1,209 @@
+"""A kind of task: what a model's head answers, and all that follows from it.
+
+Each file in ``tasks/kinds`` defines one, under the file's name. docs/adding-a-kind.md says how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from cofi_cli.config import TaskConfig
+from cofi_cli.errors import CofiError
+from cofi_cli.tasks.encoded import Encoded
+from cofi_cli.tasks.encoding.texts import encode_rows
+from cofi_cli.tasks.metrics.basic import METRICS, finite
+from cofi_cli.tasks.rows import Split
+
+Shape = tuple[int, ...]
+
+
+class Fitted(Protocol):
+    """What a fine-tuned checkpoint's configuration says of its head.
+
+    Attributes:
+        name: its folder or hub id.
+        head: kind of head, as :data:`cofi_cli.modeling.HEADS` names it.
+        labels: names of the outputs, in their order.
+        problem_type: as transformers' configurations have it.
+        is_ranker: whether sentence-transformers calls it a cross-encoder.
+    """
+
+    @property
+    def name(self) -> str:
+        """See the class."""
+
+    @property
+    def head(self) -> str:
+        """See the class."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """See the class."""
+
+    @property
+    def problem_type(self) -> str | None:
+        """See the class."""
+
+    @property
+    def is_ranker(self) -> bool:
+        """See the class."""
+
+
+class Kind:
+    """One kind. Defaults are those of texts, or pairs of texts, with one answer a row.
+
+    Attributes:
+        name: the file's name; ``--kind NAME``.
+        summary: what is predicted, for messages.
+        head: kind of head, as :data:`cofi_cli.modeling.HEADS` names it.
+        outputs: width of the head; ``None`` = one per label.
+        problem_type: as transformers' configurations have it.
+        trained_as: the problem type of the loss against labels, where that is another.
+        soft_loss: the loss against a teacher, as ``training/objective.py`` names it.
+        metrics: of own files, the headline first.
+        agreement: what agreement with a teacher is; completes "It is ...".
+        group_name: what hold-out keeps on one side.
+        pipeline: transformers' pipeline and the hub's tag.
+        auto: the Auto class that opens such a model.
+        library: what opens a model's folder.
+        is_cross_encoder: whether sentence-transformers opens it as a cross-encoder.
+        preset: for own files; ``None`` = by their number of rows.
+        suffixes: extensions of own files that tell the kind.
+        has_labels: whether it can be learned from labels; if not, from a teacher alone.
+        per_token: whether it answers for each token; a long row then becomes several.
+        keeps_order: whether the answer hangs on where in a text a word stands.
+        bag: what word vectors alone see of a row: ``text``, or ``words`` one by one; ``None`` =
+            they cannot answer.
+    """
+
+    name: str
+    summary: str
+    head = "sequence"
+    outputs: int | None = None
+    problem_type: str | None = None
+    trained_as: str | None = None
+    soft_loss = "classes"
+    metrics: tuple[str, ...]
+    agreement: str
+    group_name = "texts"
+    pipeline = "text-classification"
+    auto = "AutoModelForSequenceClassification"
+    library = "transformers"
+    is_cross_encoder = False
+    preset: str | None = None
+    suffixes: tuple[str, ...] = ()
+    has_labels = True
+    per_token = False
+    keeps_order = False
+    bag: str | None = "text"
+
+    def __str__(self) -> str:
+        """Return the name."""
+        return self.name
+
+    def options(self, config: TaskConfig) -> dict[str, Any]:
+        """Return what :meth:`encode` takes beside ``max_length``."""
+        return {}
+
+    def prepared(self, tokenizer: Any) -> Any:
+        """Return a tokenizer as the kind needs it; this one belongs beside the model."""
+        return tokenizer
+
+    def encode(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
+        """Tokenise a split.
+
+        Raises:
+            CofiError: the tokenizer does not serve this kind, or takes fewer tokens.
+        """
+        if max_length > tokenizer.model_max_length:
+            raise CofiError(
+                f"task.max_length is {max_length}, but this model takes at most "
+                f"{tokenizer.model_max_length} tokens.",
+                hint=f"Add --set task.max_length={tokenizer.model_max_length}",
+            )
+        return self._encode(split, tokenizer, max_length, **options)
+
+    def _encode(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
+        return encode_rows(split, tokenizer, max_length)
+
+    def score(
+        self, outputs: Any, reference: Any, labels: Sequence[str], metrics: Sequence[str]
+    ) -> dict[str, float]:
+        """Score outputs, in points.
+
+        Args:
+            outputs: (rows, C), or a :class:`~cofi_cli.tasks.encoded.Ragged` of (length, C).
+            reference: what :attr:`Encoded.reference` of the same rows holds.
+            labels: names of the outputs.
+            metrics: what to return.
+
+        Raises:
+            ValueError: the shapes do not fit, or an output is not finite.
+        """
+        gold = np.asarray(reference).reshape(-1)
+        width = self.outputs or len(labels)
+        answers = finite(np.asarray(outputs, dtype=np.float64).reshape(-1, width), len(gold))
+        predicted = self._predicted(answers)
+        return {name: 100.0 * METRICS[name](gold, predicted) for name in metrics}
+
+    def _predicted(self, answers: Any) -> Any:
+        """Return what is compared with the labels, of answers, (rows, C)."""
+        return answers.argmax(1)
+
+    def agree(self, ours: Any, theirs: Any) -> float:
+        """Return how far outputs agree with a teacher's of the same shape, 1.0 = wholly."""
+        return float(np.mean(ours.argmax(-1) == theirs.argmax(-1)))
+
+    def group(self, row: tuple[str, ...]) -> str:
+        """Return what of a row hold-out keeps on one side."""
+        return "\x1f".join(row)
+
+    def constant_score(
+        self, encoded: Encoded, labels: Sequence[str], metrics: Sequence[str]
+    ) -> float | None:
+        """Return the headline metric of the best constant answer; ``None`` = there is none."""
+        gold = np.asarray(encoded.labels)
+        outputs = np.tile(self._constant(gold, len(labels)), (len(encoded), 1))
+        return self.score(outputs, encoded.reference, labels, metrics)[metrics[0]]
+
+    def _constant(self, gold: Any, classes: int) -> Any:
+        """Return the best answer, (C,), to all rows of these labels."""
+        answer = np.zeros(classes, dtype=np.float32)
+        answer[np.bincount(gold, minlength=classes).argmax()] = 1.0
+        return answer
+
+    def answer_shape(self, batch: Shape, answer: Shape, labels: int) -> Shape:
+        """Return the shape that answers have to have.
+
+        Args:
+            batch: of the token ids.
+            answer: what was answered.
+            labels: width of the head.
+        """
+        return (*batch, labels) if self.per_token else (batch[0], labels)
+
+    def fits(self, teacher: Fitted) -> int:
+        """Return whether a teacher's outputs are of this kind: 0 no, 1 perhaps, 2 likely."""
+        return 2 if teacher.head == self.head else 0
+
+
+def of_teacher(teacher: Fitted, kinds: Mapping[str, Kind], name: str | None = None) -> Kind:
+    """Return the kind that a teacher's outputs are of; ``name`` decides what they leave open.
+
+    Raises:
+        CofiError: they are of another kind.
+    """
+    found = {own.name: own.fits(teacher) for own in kinds.values()}
+    told = sorted((own for own in found if found[own]), key=lambda own: -found[own])
+    if name is not None and name not in told:
+        raise CofiError(
+            f"The teacher '{teacher.name}' is for --kind {' or '.join(told)} "
+            f"({len(teacher.labels)} outputs, problem_type {teacher.problem_type}), "
+            f"not for {name}.",
+            hint=f"Leave --kind out, or: fine-tune it first: cofi finetune {teacher.name} "
+            "--task TASK",
+        )
+    return kinds[name or told[0]]

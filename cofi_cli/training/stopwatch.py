@@ -1,0 +1,119 @@
+"""What training asks of whoever can measure latencies: onnxruntime is not among its imports."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from cofi_cli.config import RunConfig
+from cofi_cli.modeling import CofiForTask
+from cofi_cli.pruning.cost import LatencyTable
+from cofi_cli.pruning.cost.measured import MeasuredSpeed
+from cofi_cli.pruning.plan import PrunePlan
+from cofi_cli.runs.records import MeasuredPlan
+from cofi_cli.tasks import Task
+from cofi_cli.training.stages.progress import Progress
+from cofi_cli.training.stages.target import Target, as_speedup
+
+log = logging.getLogger(__name__)
+
+CLOSE = 0.03
+"""Share by which a measured speed may miss what was asked for before a plan is made again."""
+ALLOWED = 0.05
+"""Share by which it may miss without a warning."""
+AGAIN = 2
+"""Plans that are made again, at most."""
+
+
+class Stopwatch(Protocol):
+    """Measures for pruning; :class:`cofi_cli.benchmarking.stopwatch.Stopwatch` is one."""
+
+    def table(
+        self, config: RunConfig, task: Callable[[], Task], progress: Progress
+    ) -> LatencyTable:
+        """Return the latency table of the configured model in the configured case.
+
+        Args:
+            config: of the run.
+            task: loads the run's task, whose rows may be timed.
+            progress: a watcher.
+        """
+
+    def time(
+        self,
+        model: CofiForTask,
+        dense: CofiForTask,
+        table: LatencyTable,
+        task: Task,
+        tokenizer: Any,
+    ) -> MeasuredSpeed | None:
+        """Return the speed of a compact model as it would be exported, beside its dense one.
+
+        ``None``, and a warning, where it cannot be measured here.
+        """
+
+
+Measure = Callable[[PrunePlan], MeasuredSpeed | None]
+Decide = Callable[[float], PrunePlan]
+
+
+def close_loop(
+    target: Target, plan: PrunePlan, *, most: float, measure: Measure, decide: Decide
+) -> tuple[PrunePlan, list[MeasuredPlan]]:
+    """Return the plan whose measured speed is closest to the target, and what was measured.
+
+    The table expects r of the dense time of a plan and the clock finds m. What was asked for is
+    then asked of the table as (r / m) times that, and a plan is decided again from the same gates.
+
+    Args:
+        target: a speed.
+        plan: the first.
+        most: largest reduction that can be reached.
+        measure: times a plan's model.
+        decide: makes a plan for a reduction.
+    """
+    tried: list[tuple[float, PrunePlan, MeasuredPlan]] = []
+    for turn in range(AGAIN + 1):
+        found = measure(plan)
+        if found is None:
+            break
+        miss = missed_by(target, found)
+        expected = as_speedup(target.reached(plan))
+        row = MeasuredPlan(**asdict(found), expected_speedup=expected)
+        tried.append((abs(miss), plan, row))
+        if abs(miss) <= CLOSE or turn == AGAIN:
+            break
+        goal = min(max(1 - (1 - target.reached(plan)) * (1 + miss), 0.0), most)
+        again = decide(goal)
+        if again == plan:
+            break
+        log.info(
+            "The plan is %.2f times as fast by the clock and %.2f by the table; asked are %s. "
+            "A plan is decided again.",
+            found.speedup,
+            expected,
+            target.asked,
+        )
+        plan = again
+    if not tried:
+        return plan, []
+    tried.sort(key=lambda one: -one[0])
+    return tried[-1][1], [row for _, _, row in tried]
+
+
+def missed_by(target: Target, found: MeasuredSpeed | MeasuredPlan) -> float:
+    """Return by what share of what was asked for a model is too fast, or (below 0) too slow."""
+    if target.seconds is not None:
+        return target.seconds / found.seconds - 1
+    assert target.speedup is not None, "a speed was asked for"
+    return found.speedup / target.speedup - 1
+
+
+def missed_words(target: Target, found: MeasuredPlan) -> str | None:
+    """Say by how much a measured speed misses the target; ``None`` within 5 %."""
+    if abs(missed_by(target, found)) <= ALLOWED:
+        return None
+    took = f"{found.speedup:.2f} times as fast as the dense one ({1e3 * found.seconds:.3g} ms)"
+    return f"The target was missed: by the clock the model is {took}; asked were {target.asked}."

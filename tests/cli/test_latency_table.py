@@ -1,0 +1,76 @@
+"""``cofi bench --table``: what is measured, where it is written, what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cofi_cli.benchmarking import table_request
+from cofi_cli.errors import USAGE
+from cofi_cli.pruning.cost import LatencyTable
+from tests.cli.conftest import Cofi
+from tests.latency_tables import made_up_table
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, dict[str, Any]]]:
+    """Measure nothing; return what was asked for."""
+    calls: list[tuple[Any, dict[str, Any]]] = []
+
+    def measure(config: Any, case: Any, *, report: Any, **values: Any) -> LatencyTable:
+        report("1 heads, hidden 4", 0, 1)
+        calls.append((case, values))
+        return made_up_table(batch=case.batch, seq_len=case.seq_len, task=values["task"])
+
+    monkeypatch.setattr(table_request, "measure_table", measure)
+    return calls
+
+
+def test_a_table_is_measured_written_and_shown(
+    cofi: Cofi, bert_folder: Path, asked: list[Any], tmp_path: Path
+) -> None:
+    done = cofi("bench", bert_folder, "--table", "--seq-len", "16", "--threads", "1")
+    assert done.code == 0, done.err
+    case, values = asked[0]
+    assert (case.batch, case.seq_len) == (1, 16)
+    assert (values["precision"], values["threads"], values["provider"]) == ("fp32", 1, "cpu")
+    file = tmp_path / "latency-cpu-fp32-b1-s16.json"
+    assert LatencyTable.model_validate_json(file.read_text()) == made_up_table(seq_len=16)
+    assert "Attention, ms a layer" in done.out and f"--speedup 8 --table {file.name}" in done.out
+    assert "latency table" in done.err
+    again = cofi("bench", bert_folder, "--table", "-o", "t.json", "--precision", "int8", "--json")
+    assert json.loads(again.out) == json.loads(Path("t.json").read_text())
+    assert (asked[1][0].batch, asked[1][0].seq_len, asked[1][1]["precision"]) == (1, 48, "int8")
+
+
+def test_a_table_at_the_lengths_of_a_task(
+    cofi: Cofi, bert_folder: Path, reviews: Path, asked: list[Any]
+) -> None:
+    own = ("--task", "sst2", "--data", reviews, "--batch", "4", "--seq-len", "task")
+    done = cofi("bench", bert_folder, "--table", *own, "-o", "t.json")
+    assert done.code == 0, done.err
+    values = asked[0][1]
+    assert values["task"] == "sst2" and {len(b["input_ids"]) for b in values["batches"]} == {4}
+    assert len({len(b["input_ids"][0]) for b in values["batches"]}) > 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        (("--table", "--batch", "1,32"), "A latency table is of one case, and --batch is 1,32."),
+        (("--table", "other"), "A latency table is of one model, and 2 are named."),
+        (("--table", "--precision", "fp4"), "case.precision is 'fp4' (--precision); expected one"),
+        (("--table", "--threads", "0"), "case.threads is 0 (--threads); expected"),
+        (("--table", "--seq-len", "task"), "no task whose rows could tell the lengths"),
+        (("--precision", "int8"), "--precision int8 is of a latency table, and none is asked for."),
+    ],
+)
+def test_tables_that_are_refused(
+    cofi: Cofi, bert_folder: Path, flags: tuple[str, ...], text: str
+) -> None:
+    done = cofi("bench", bert_folder, *flags)
+    assert done.code == USAGE and text in done.err.replace("\n", " ")
+    assert not list(Path().glob("*.json"))

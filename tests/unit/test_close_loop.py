@@ -1,0 +1,99 @@
+"""A target is asked of the table again as the clock found it, and the closest plan is kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from cofi_cli.benchmarking import stopwatch
+from cofi_cli.benchmarking.stopwatch import Stopwatch
+from cofi_cli.config import PruneConfig
+from cofi_cli.modeling import CofiConfig, CofiForSequenceClassification
+from cofi_cli.pruning.cost import LatencyCost
+from cofi_cli.pruning.cost.measured import MeasuredSpeed
+from cofi_cli.pruning.decide import decide
+from cofi_cli.pruning.plan import PrunePlan
+from cofi_cli.runs import machine
+from cofi_cli.runtime.timing import Schedule
+from cofi_cli.training.stages.target import Target
+from cofi_cli.training.stopwatch import close_loop, missed_words
+from tests.latency_tables import made_up_table
+from tests.unit.test_latency_cost import MINILM, trained_gates
+
+TABLE = made_up_table(MINILM)
+
+
+def found(seconds: float) -> MeasuredSpeed:
+    dense = LatencyCost(TABLE).dense
+    return MeasuredSpeed(seconds, dense, dense / seconds, (1.0, 9.0))
+
+
+@pytest.mark.parametrize("off", [1.3, 0.8])
+@pytest.mark.parametrize("asked", [{"speedup": 4.0}, {"latency": "6ms"}])
+def test_the_loop_closes(off: float, asked: dict[str, object]) -> None:
+    target = Target.of(PruneConfig(**asked), MINILM, TABLE)
+    gates = trained_gates(target.reduction, 0)
+    saved = {name: value.clone() for name, value in gates.state_dict().items()}
+
+    def again(goal: float) -> PrunePlan:
+        gates.load_state_dict(saved)
+        gates.hold(goal)
+        return decide(gates, goal)
+
+    def measure(plan: PrunePlan) -> MeasuredSpeed:
+        return found(off * target.cost.exact(plan.widths))
+
+    first = decide(gates, target.reduction)
+    plan, tried = close_loop(target, first, most=0.95, measure=measure, decide=again)
+    assert len(tried) == 2 and plan != first
+    wanted = target.seconds or target.cost.dense / 4.0
+    assert measure(plan).seconds == pytest.approx(wanted, rel=0.03)
+    assert missed_words(target, tried[-1]) is None
+    words = missed_words(target, tried[0])
+    assert words is not None and "by the clock the model is" in words and target.asked in words
+
+
+def test_the_closest_plan_is_kept_where_none_is_close() -> None:
+    target = Target.of(PruneConfig(speedup=4.0), MINILM, TABLE)
+    gates, clock = trained_gates(0.75, 0), iter((3.0, 5.5, 2.5))
+    first, second, third = (decide(gates, share) for share in (0.75, 0.8, 0.7))
+    plans = iter((second, third))
+    plan, tried = close_loop(
+        target,
+        first,
+        most=0.95,
+        measure=lambda _: found(LatencyCost(TABLE).dense / next(clock)),
+        decide=lambda _: next(plans),
+    )
+    assert plan == first and [round(row.speedup, 1) for row in tried] == [5.5, 2.5, 3.0]
+
+
+def test_where_nothing_can_be_measured_the_table_is_believed() -> None:
+    target = Target.of(PruneConfig(speedup=4.0), MINILM, TABLE)
+    plan = decide(trained_gates(0.75, 0), 0.75)
+    assert close_loop(target, plan, most=0.9, measure=lambda _: None, decide=lambda _: plan) == (
+        plan,
+        [],
+    )
+
+
+def small_model(heads: list[int], ffn: list[int]) -> CofiForSequenceClassification:
+    sizes = {"vocab_size": 50, "hidden_size": 16, "head_dim": 8}
+    return CofiForSequenceClassification(
+        CofiConfig(**sizes, layer_heads=heads, layer_ffn=ffn, max_position_embeddings=32)
+    )
+
+
+def test_a_model_is_timed_as_it_would_be_exported(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopwatch, "SCHEDULE", Schedule(runs=4, rounds=2, warmup=1))
+    here = machine.describe_machine().model_dump() | machine.versions("onnxruntime")
+    table = made_up_table(precision="int8", seq_len=8, environment=here)
+    model, dense = small_model([1, 0], [8, 0]), small_model([2, 2], [32, 32])
+    watch = Stopwatch(graph="plain", is_watched=False)
+    speed = watch.time(model, dense, table, None, None)  # type: ignore[arg-type]
+    assert speed is not None and speed.interval[0] <= speed.speedup <= speed.interval[1]
+    assert 0 < speed.seconds < 0.1 and 0 < speed.dense_seconds < 0.1
+    elsewhere = table.model_copy(update={"environment": here | {"cpu": "Another"}})
+    assert watch.time(model, dense, elsewhere, None, None) is None  # type: ignore[arg-type]
+    assert "The latency table is of another machine: cpu Another, not" in caplog.text
