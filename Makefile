@@ -37,13 +37,15 @@ test: .venv/.installed  ## all tests
 test-457: .venv-457/.installed  ## the fast tests on the 4.57 line of transformers
 	$(TEST_ENV) .venv-457/bin/python $(PYTEST) -m "not slow"
 
-# optimum's ONNX classes need transformers 4.57, so they have an environment without cofi.
-.venv-optimum/.installed: constraints-optimum.txt
+# optimum's ONNX classes need transformers 4.57, so they have an environment of their own, with
+# cofi alone and not what it needs: its model type is all that optimum asks for.
+.venv-optimum/.installed: pyproject.toml constraints-optimum.txt
 	$(PYTHON) -m venv .venv-optimum
 	.venv-optimum/bin/python -m pip install --disable-pip-version-check -q -r constraints-optimum.txt
+	.venv-optimum/bin/python -m pip install --disable-pip-version-check -q --no-deps -e .
 	@touch $@
 
-test-optimum: .venv/.installed .venv-optimum/.installed  ## an export opens in optimum
+test-optimum: .venv/.installed .venv-optimum/.installed  ## an export opens in optimum, and optimum exports
 	$(TEST_ENV) COFI_OPTIMUM_PYTHON=.venv-optimum/bin/python \
 		.venv/bin/python -m pytest -q tests/e2e/test_optimum.py
 

@@ -1,7 +1,7 @@
 """Prune transformer encoders, export them to ONNX, and measure what was gained.
 
-``import cofi_cli`` is cheap: neither torch nor transformers is loaded by it. It
-is also all that transformers' Auto classes need to open a compact model.
+``import cofi_cli`` is cheap: neither torch nor transformers is loaded by it.
+``import cofi_cli.auto`` lets transformers' Auto classes open a pruned model.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from cofi_cli._register import register_when_loaded
-
 if TYPE_CHECKING:
     from cofi_cli.api import bench, export
     from cofi_cli.config import RunConfig
     from cofi_cli.runs import RunDir
     from cofi_cli.tasks import load_task
-    from cofi_cli.training import finetune, prune
+    from cofi_cli.training.finetune import finetune
+    from cofi_cli.training.pipeline import prune
 
 __version__ = "0.1.0"
 __all__ = [
@@ -52,6 +51,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-register_when_loaded()

@@ -41,6 +41,8 @@ class ExportOptions(TypedDict, total=False):
     data: str | None
     embeddings: Embeddings
     one_file: bool
+    vocab: int | Literal["auto"] | None
+    text: str | None
 
 
 class BenchOptions(TypedDict, total=False):

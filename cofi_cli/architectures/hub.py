@@ -18,6 +18,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from transformers import AutoTokenizer, PretrainedConfig
 from transformers.utils import cached_file
 
+import cofi_cli.auto  # noqa: F401  tokenizers look at the model type
 from cofi_cli.errors import ENVIRONMENT, UNREACHABLE, CofiError
 
 log = logging.getLogger(__name__)

@@ -76,6 +76,22 @@ def export(
             "without the dense model.",
         ),
     ] = _D.one_file,
+    vocab: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|auto",
+            help="Keep N pieces of the tokenizer, the most used ones. auto keeps the fewest that "
+            "lengthen held-out texts by less than 2 %. Default: all.",
+        ),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Texts that --vocab is chosen by, one a line or in a column, next to the "
+            "training rows of the task.",
+        ),
+    ] = _D.text,
     provider: Annotated[
         str,
         typer.Option(
@@ -153,7 +169,7 @@ def export(
 
 def _show(record: ExportRecord) -> None:
     from cofi_cli import format as text
-    from cofi_cli.report.cards.onnx import precision_name
+    from cofi_cli.report.cards.onnx import precision_name, vocabulary_in_words
 
     rows = tuple(
         (
@@ -173,7 +189,8 @@ def _show(record: ExportRecord) -> None:
             tables.append(_candidates(file.file, file.candidates, record.conditions))
     show_tables(tables)
     picked = [f"fastest {record.picked}"] if record.picked else []
-    show_lines([*record.notes, *picked, f"folder  {record.folder}"])
+    words = [f"vocabulary  {vocabulary_in_words(record.vocabulary)}"] if record.vocabulary else []
+    show_lines([*record.notes, *words, *picked, f"folder  {record.folder}"])
 
 
 def _candidates(name: str, rows: Sequence[Candidate], conditions: ExportConditions) -> Table:

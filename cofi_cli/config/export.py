@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cofi_cli.config.section import Provider, Section, Sizes
 
@@ -54,3 +55,26 @@ class ExportConfig(Section):
     one_file: bool = False
     """Write ``model.onnx`` alone, in the precision asked for or, with ``auto``, the fastest one;
     without the dense model."""
+    vocab: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
+    """Pieces that the tokenizer keeps; ``auto``: the fewest that lengthen held-out texts by less
+    than 2 %; ``None``: all."""
+    text: str | None = None
+    """A file of texts that the pieces are chosen by, next to the task's training rows."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_numbers(cls, values: Any) -> Any:
+        """Read the number of pieces as the command line gives it."""
+        if not isinstance(values, Mapping):
+            return values
+        vocab = values.get("vocab")
+        if isinstance(vocab, str) and vocab.isdecimal():
+            return {**values, "vocab": int(vocab)}
+        return values
+
+    @model_validator(mode="after")
+    def _has_a_vocabulary(self) -> ExportConfig:
+        """Refuse texts that nothing is chosen by."""
+        if self.text is not None and self.vocab is None:
+            raise ValueError("--text is for choosing a vocabulary; add --vocab auto")
+        return self

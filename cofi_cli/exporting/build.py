@@ -20,6 +20,7 @@ from cofi_cli.runs.records import EXACT, Candidate, ExportedFile, GpuParity, Sco
 from cofi_cli.runtime.inputs import Rows
 from cofi_cli.runtime.inspection import inspect
 from cofi_cli.runtime.statistics import share_error
+from cofi_cli.tolerances import within
 
 if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
@@ -40,6 +41,7 @@ class Build:
         calibration: text for static int8, ``None`` where there is none.
         tokenizer: the model's.
         wish: see :class:`~cofi_cli.exporting.graphs.choice.Wish`.
+        whole: score of ``CHOSEN`` with its whole vocabulary, where that was trimmed.
     """
 
     def __init__(
@@ -52,11 +54,13 @@ class Build:
         calibration: Rows | None,
         tokenizer: Any,
         wish: Wish,
+        whole: ScoreRow | None = None,
     ) -> None:
         self.folder, self.models, self.inputs = shop / "files", models, rows
         self.calibration, self.wish = calibration, wish
         self.files: dict[str, ExportedFile] = {}
         self.notes: list[str] = []
+        self._whole = whole
         self._exact: dict[str, ScoreRow | None] = {}
         candidates_of = shop / "candidates"
         for made in (self.folder, candidates_of):
@@ -94,6 +98,8 @@ class Build:
             target = self.folder / f"{name}.onnx"
             shutil.copyfile(file, target)
             self._exact[name] = score = self._judge.score(target)
+            if name == CHOSEN and self._whole is not None:
+                self._hold_vocabulary(score, self._whole)
             if self.wish.has_int8_rows(EXACT):
                 score = self._with_int8_rows(name, target)
             is_chosen = name == CHOSEN
@@ -108,6 +114,17 @@ class Build:
                 parity=proof,
                 parity_on_gpu=on_gpu if is_chosen else None,
                 candidates=tried,
+            )
+
+    def _hold_vocabulary(self, score: ScoreRow | None, whole: ScoreRow) -> None:
+        """Hold all files against the model with its whole vocabulary, the exact one first."""
+        self._exact[CHOSEN], most = whole, self.wish.max_drop
+        if score is not None and not within(whole.score - most, score.score):
+            raise CofiError(
+                f"With the trimmed vocabulary the model scores {score.score:.2f}, with the "
+                f"whole one {whole.score:.2f}; allowed are {most:g} points less.",
+                hint="Use a larger --vocab, or allow more with --max-drop.",
+                exit_code=PARITY,
             )
 
     def _with_int8_rows(self, name: str, file: Path) -> ScoreRow | None:
@@ -284,7 +301,8 @@ class Build:
     ) -> None:
         """Record a file that lies in the folder; ``more`` are further fields of its record."""
         graph, checkpoint = inspect(file), self.models[size][0]
-        exact, is_exact = self._exact[size], {precision, graph.embeddings} == {EXACT}
+        exact = self._exact[size]
+        is_exact = {precision, graph.embeddings} == {EXACT} and self._whole is None
         if score is not None:
             more |= {"metric": score.metric, "score": score.score, "rows": score.rows}
             if not is_exact and exact is not None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cofi_cli.config import ExportConfig
 from cofi_cli.errors import PARITY, CofiError
@@ -19,6 +19,7 @@ from cofi_cli.exporting.graphs.choice import CHOSEN
 from cofi_cli.exporting.graphs.forms import FORMS
 from cofi_cli.exporting.graphs.tracing import LARGEST_FILE, inputs_of
 from cofi_cli.exporting.order import Order, choose
+from cofi_cli.exporting.vocabulary import Models, score_of, with_vocabulary
 from cofi_cli.report.cards.onnx import onnx_card
 from cofi_cli.runs import machine, write_atomic
 from cofi_cli.runs.atomic import workshop
@@ -47,6 +48,7 @@ class Made:
     Attributes:
         build: the files, and a record of each.
         model: the torch model that they are to be.
+        tokenizer: the model's.
         left_out: size -> why it has no files.
         env: the machine, as the export began.
         started: by ``time.perf_counter``.
@@ -54,6 +56,7 @@ class Made:
 
     build: Build
     model: CofiForTask
+    tokenizer: Any
     left_out: Mapping[str, str]
     env: Machine
     started: float
@@ -90,35 +93,41 @@ def run_export(
             export or not reachable (6), a missing package (5), a wrong argument (2).
     """
     order = choose(source, config, output=output, task=task, tolerance=tolerance, schedule=schedule)
-    with workshop(order.folder) as shop:
-        made = make(order, shop)
-        record = prove(order, made)
-        record = write(order, made, record)
+    trimmed = with_vocabulary(
+        order.source.models, vocab=config.vocab, text=config.text, task=order.task
+    )
+    with workshop(order.folder) as shop, trimmed as given:
+        made = make(order, given, shop)
+        record = prove(order, given, made)
+        record = write(order, given, made, record)
     for note in record.notes:
         logger.warning("%s", note)
     return record
 
 
-def make(order: Order, shop: Path) -> Made:
+def make(order: Order, given: Models, shop: Path) -> Made:
     """Make the files of every precision in a workshop; a graph that is not proven is not timed.
 
     Raises:
         CofiError: no graph is the torch model, or a precision that was asked for cannot be had.
     """
-    from cofi_cli.architectures import load_config_dict, resolve
+    from cofi_cli.architectures import load_config_dict, load_tokenizer, resolve
     from cofi_cli.runtime.task_labels import as_numbered
 
     started, here = time.perf_counter(), machine.describe_machine()
-    task, tokenizer = order.task, order.tokenizer
-    places, one = order.source.models, order.config.one_file
-    models, without = _that_fit({CHOSEN: places[CHOSEN]} if one else places)
-    scored = known = calibration = None
+    task, source, one = order.task, order.source.models, order.config.one_file
+    tokenizer = load_tokenizer(given.places[CHOSEN])
+    fitting, without = _that_fit({CHOSEN: given.places[CHOSEN]} if one else given.places)
+    models = {name: (source[name], model) for name, model in fitting.items()}
+    scored = known = calibration = whole = None
     if task is not None:
         check_answers(models[CHOSEN][1], task)
         known = task_rows(task, tokenizer, limit=PARITY_ROWS)
         if order.unscored is None:
-            config = load_config_dict(resolve(order.source.models[CHOSEN]))
+            config = load_config_dict(resolve(source[CHOSEN]))
             scored = as_numbered(task, config, "the model")
+            if given.vocabulary is not None:
+                whole = score_of(source[CHOSEN], task=scored, conditions=order.wish.conditions)
         if "int8" in order.smaller and "train" in task.splits:
             calibration = task_rows(task, tokenizer, split="train", limit=CALIBRATION_ROWS)
     build = Build(
@@ -129,6 +138,7 @@ def make(order: Order, shop: Path) -> Made:
         calibration=calibration,
         tokenizer=tokenizer,
         wish=order.wish,
+        whole=whole,
     )
     build.notes += [f"{name}.onnx is left out: {why}." for name, why in without.items()]
     if order.wish.graph == "auto" and (note := busy_note()):
@@ -139,11 +149,11 @@ def make(order: Order, shop: Path) -> Made:
     for precision in order.smaller:
         _add(build, precision, is_asked_for=order.config.precision == precision)
     if one:
-        without |= dict.fromkeys(sorted(places.keys() - models.keys()), "one file was asked for")
-    return Made(build, models[CHOSEN][1], without, here, started)
+        without |= dict.fromkeys(sorted(source.keys() - models.keys()), "one file was asked for")
+    return Made(build, fitting[CHOSEN], tokenizer, without, here, started)
 
 
-def prove(order: Order, made: Made) -> ExportRecord:
+def prove(order: Order, given: Models, made: Made) -> ExportRecord:
     """Return the record of what was made, with the proof that every fp32 file is its torch model.
 
     Raises:
@@ -164,6 +174,7 @@ def prove(order: Order, made: Made) -> ExportRecord:
         folder=str(order.folder),
         precision=order.config.precision,
         graph=build.files[CHOSEN].form,
+        vocabulary=given.vocabulary,
         picked=picked,
         candidates=timed,
         left_out=dict(made.left_out),
@@ -188,7 +199,7 @@ def prove(order: Order, made: Made) -> ExportRecord:
     )
 
 
-def write(order: Order, made: Made, record: ExportRecord) -> ExportRecord:
+def write(order: Order, given: Models, made: Made, record: ExportRecord) -> ExportRecord:
     """Write the folder, whole or not at all; return the record, which names its files."""
     from cofi_cli.architectures import save_tokenizer
 
@@ -197,8 +208,8 @@ def write(order: Order, made: Made, record: ExportRecord) -> ExportRecord:
         folder.mkdir(parents=True)
         for file in record.models.values():
             shutil.move(made.build.folder / file.file, folder / file.file)
-        save_tokenizer(order.tokenizer, folder)
-        write_config(order.source.models[CHOSEN], folder)
+        save_tokenizer(made.tokenizer, folder)
+        write_config(given.places[CHOSEN], folder)
         names = sorted(path.name for path in folder.iterdir())
         record = record.model_copy(update={"files": names})
         record.write(folder / EXPORT_JSON)
@@ -224,7 +235,7 @@ def _add(build: Build, precision: str, *, is_asked_for: bool) -> None:
 
 def _that_fit(
     places: Mapping[str, str],
-) -> tuple[dict[str, tuple[str, CofiForTask]], dict[str, str]]:
+) -> tuple[dict[str, CofiForTask], dict[str, str]]:
     """Load the models that one ONNX file can hold; return them, and why others are left out.
 
     Raises:
@@ -235,7 +246,7 @@ def _that_fit(
         model = load_model(place)
         size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
         if size < LARGEST_FILE:
-            models[name] = place, model
+            models[name] = model
             continue
         why = f"its weights take {size / 2**30:.1f} GiB, and an ONNX file holds less than 2"
         if name == CHOSEN:

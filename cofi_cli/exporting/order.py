@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cofi_cli.config import ExportConfig
 from cofi_cli.config.export import MAX_DROP
@@ -37,7 +37,6 @@ class Order:
         folder: to write.
         config: what was asked for.
         wish: the same for the graphs, fitted to the model.
-        tokenizer: the model's.
         task: whose rows parity and scores are seen on; ``None`` for synthetic rows.
         unscored: why nothing can be scored, ``None`` where it can.
         smaller: precisions that are made next to fp32.
@@ -48,7 +47,6 @@ class Order:
     folder: Path
     config: ExportConfig
     wish: Wish
-    tokenizer: Any
     task: Task | None
     unscored: str | None
     smaller: tuple[str, ...]
@@ -69,8 +67,6 @@ def choose(
         CofiError: options that contradict each other, nothing to export, a folder of something
             else, a length that the model does not take, nothing to hold ``max_drop`` against.
     """
-    from cofi_cli.architectures import load_tokenizer
-
     _check_options(config)
     source = find_source(name)
     folder = _output(source, output)
@@ -79,7 +75,6 @@ def choose(
     wish = _wish(config, longest, tolerance=tolerance, schedule=schedule)
     most = int(min(longest, tokenizer_limit(model)))
     named = named_task(config.task, config.data, longest=most)
-    tokenizer = load_tokenizer(model)
     task, unscored = _task_to_score_on(task or named, source)
     if unscored is not None and config.max_drop is not None and config.precision != "fp32":
         raise CofiError(
@@ -92,7 +87,6 @@ def choose(
         folder=folder,
         config=config,
         wish=wish,
-        tokenizer=tokenizer,
         task=task,
         unscored=unscored,
         smaller=_smaller(config),

@@ -475,8 +475,9 @@ class CofiForEmbedding(CofiForTask):
     def __init__(self, config: CofiConfig) -> None:
         super().__init__(config)
         assert self.model.pooler is not None
-        nn.init.eye_(self.model.pooler.weight)
-        nn.init.zeros_(self.model.pooler.bias)
+        with torch.no_grad():  # nn.init.eye_ fails on meta weights within a device context
+            self.model.pooler.weight.copy_(torch.eye(*self.model.pooler.weight.shape))
+            self.model.pooler.bias.zero_()
 
     def _build_head(self, config: CofiConfig) -> None:
         """Have no head beside the pooler, which starts as the identity."""

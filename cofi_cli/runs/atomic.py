@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Any
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs.swap import (
     give_usual_rights,
-    is_special,
     put_in_place,
     remove,
     temporary_beside,
@@ -79,7 +77,8 @@ def workshop(path: Path) -> Iterator[Path]:
     It is removed in the end; what a killed process left of it, by the next one.
 
     Raises:
-        CofiError: the disk is full or the place not writable (exit code 6).
+        CofiError: the disk is full or the place not writable (exit code 6), or it is a device,
+            a pipe or the current folder.
     """
     place = Path(os.path.realpath(path))
     folder = temporary_beside(place)
@@ -95,17 +94,14 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
     """Write a file or folder through ``write(temporary_path)``, then rename it into place.
 
     A reader never sees a part of it, and a crash leaves the old version. What a killed
-    process left of an earlier try is removed. A link stays, and what it leads to is replaced;
-    a device or a pipe is written to.
+    process left of an earlier try is removed. A link stays, and what it leads to is replaced.
 
     Raises:
-        CofiError: the disk is full or the place not writable (exit code 6).
+        CofiError: the disk is full or the place not writable (exit code 6), or it is a device,
+            a pipe or the current folder.
     """
     with _disk_errors(path):
-        if is_special(path):
-            _write_into(path, write)
-        else:
-            _replace(Path(os.path.realpath(path)), write)
+        _replace(Path(os.path.realpath(path)), write)
 
 
 def _replace(path: Path, write: Callable[[Path], None]) -> None:
@@ -117,14 +113,6 @@ def _replace(path: Path, write: Callable[[Path], None]) -> None:
         put_in_place(temporary, path)
     finally:
         remove(temporary)
-
-
-def _write_into(path: Path, write: Callable[[Path], None]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "made"
-        write(made)
-        with path.open("wb") as stream:
-            stream.write(made.read_bytes())
 
 
 def write_text(path: Path, text: str) -> None:

@@ -31,7 +31,7 @@ class TorchWorker(Worker):
         import torch
         import transformers
 
-        import cofi_cli  # noqa: F401  makes the model type of compact checkpoints known
+        import cofi_cli.auto  # noqa: F401  makes the model type of compact checkpoints known
 
         torch.set_num_threads(threads)
         torch.set_num_interop_threads(1)

@@ -14,7 +14,7 @@ import torch
 from onnxruntime import InferenceSession
 from transformers import AutoModel
 
-import cofi_cli  # noqa: F401  (registers the model type)
+import cofi_cli.auto  # noqa: F401  (registers the model type)
 from cofi_cli import bench, export
 from cofi_cli.architectures import embedder_tokenizer, load_dense
 from cofi_cli.config import RunConfig
@@ -130,7 +130,7 @@ def test_the_model_cards_example_runs_with_and_without_cofi(run: RunDir) -> None
     names: dict[str, Any] = {}
     exec(_code(card).replace('"PATH"', repr(str(run.model))), names)
     trusting = _code(card).replace('"PATH"', f"{str(run.model)!r}, trust_remote_code=True")
-    code = f"{HIDE}{trusting.replace('import cofi_cli', '')}\nprint(float(similarity))"
+    code = f"{HIDE}{trusting.replace('import cofi_cli.auto', '')}\nprint(float(similarity))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

@@ -972,3 +972,30 @@ def test_int8_rows_of_fp32_files_are_judged_by_the_score(finished, tmp_path, mon
     monkeypatch.setattr(fallback, "most_sensitive_first", lambda layers, **_: [*layers][::-1])
     row = export(finished, precision="int8", **wish).models["model_int8"]
     assert row.fp32_layers == ["embeddings"] and row.embeddings == "fp32"
+
+
+def test_a_trimmed_vocabulary_for_all_models_of_a_run(finished, tmp_path, monkeypatch):
+    file = tmp_path / "texts.txt"
+    lines = [f"good {a} {b} film" for a in ("bad", "fine", "the", "is") for b in "abcdefghij"]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    wish = {"output": tmp_path / "onnx", "graph": "plain", "text": str(file)}
+    report = export(finished, vocab="auto", max_drop=100.0, **wish)
+    known = report.vocabulary
+    assert known.held_out.growth < 0.02 and known.smallest <= known.pieces
+    for name in ("model", "dense"):
+        assert inspect(tmp_path / "onnx" / f"{name}.onnx").vocab == known.pieces
+    assert len(load_tokenizer(str(tmp_path / "onnx"))) == known.pieces
+    assert is_fresh(finished, tmp_path / "onnx") and report.models["model"].drop is not None
+    assert "The vocabulary is trimmed" in (tmp_path / "onnx" / "README.md").read_text()
+    assert f"--vocab auto --text {file}" in options_of(report.asked)
+    monkeypatch.setattr(export_module, "score_of", lambda *_, **__: score_row(score=101.0))
+    with pytest.raises(CofiError, match="With the trimmed vocabulary the model scores") as error:
+        export(finished, vocab="auto", **wish)
+    assert error.value.exit_code == PARITY
+    with pytest.raises(CofiError, match="--text is for choosing a vocabulary"):
+        export(finished, **wish)
+    file.write_text("\n \n", encoding="utf-8")
+    with pytest.raises(CofiError, match="has no texts"):
+        export(finished, vocab="auto", **wish)
+    with pytest.raises(CofiError, match="There is no text to choose a vocabulary by"):
+        export(RunDir(finished).model, output=tmp_path / "onnx", vocab=8000)

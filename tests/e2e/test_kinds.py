@@ -13,7 +13,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
-import cofi_cli  # noqa: F401  (registers the model type)
+import cofi_cli.auto  # noqa: F401  (registers the model type)
 from cofi_cli import bench, export
 from cofi_cli.architectures.cross_encoder import activation_of
 from cofi_cli.config import RunConfig

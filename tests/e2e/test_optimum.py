@@ -17,6 +17,7 @@ from onnxruntime import InferenceSession
 
 from cofi_cli import export
 from cofi_cli.modeling import (
+    HEADS,
     CofiConfig,
     CofiForEmbedding,
     CofiForQuestionAnswering,
@@ -213,3 +214,53 @@ def test_optimum_opens_an_embedder(tmp_path):
     tokens, vectors = session.run(["last_hidden_state", "sentence_embedding"], inputs)
     np.testing.assert_allclose(tokens, found["states"], atol=1e-5)
     assert vectors.shape == (2, 32)
+
+
+@needs_optimum
+@pytest.mark.parametrize(
+    ("head", "task", "names"),
+    [
+        ("sequence", "text-classification", ["logits"]),
+        ("token", "token-classification", ["logits"]),
+        ("span", "question-answering", ["start_logits", "end_logits"]),
+        ("embedding", "feature-extraction", ["last_hidden_state"]),
+    ],
+)
+def test_optimum_exports_a_pruned_model(tmp_path, head, task, names):
+    """Its graph takes other lengths than the one it was traced with, and answers as torch does."""
+    assert PYTHON is not None
+    torch.manual_seed(0)
+    words = tokenizer(tmp_path)
+    model = HEADS[head](
+        CofiConfig(
+            hidden_size=29,
+            head_dim=8,
+            layer_heads=[3, 0, 1],
+            layer_ffn=[7, 0, 0],
+            vocab_size=len(words),
+            max_position_embeddings=32,
+            initializer_range=0.5,
+        )
+    ).eval()
+    model.save_pretrained(tmp_path / "model")
+    words.save_pretrained(tmp_path / "model")
+    asked = ["-m", str(tmp_path / "model"), "--task", task, "--trust-remote-code"]
+    done = subprocess.run(
+        [Path(PYTHON).with_name("optimum-cli"), "export", "onnx", *asked, tmp_path / "out"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    inputs = dict(
+        words(["a film", "a very bad plot is not fine"], padding=True, return_tensors="pt")
+    )
+    with torch.no_grad():
+        expected = model(**inputs)
+    session = InferenceSession(
+        str(tmp_path / "out" / "model.onnx"), providers=["CPUExecutionProvider"]
+    )
+    found = session.run(names, {key: value.numpy() for key, value in inputs.items()})
+    for name, values in zip(names, found, strict=True):
+        np.testing.assert_allclose(values, expected[name].numpy(), atol=1e-5)

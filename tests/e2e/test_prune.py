@@ -17,7 +17,7 @@ from typing import BinaryIO
 import pytest
 from transformers import AutoModelForSequenceClassification, BertForSequenceClassification
 
-import cofi_cli  # noqa: F401  (registers the model type)
+import cofi_cli.auto  # noqa: F401  (registers the model type)
 from cofi_cli import runs
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import CofiError

@@ -15,7 +15,7 @@ import torch
 from onnxruntime import InferenceSession
 from transformers import AutoModelForQuestionAnswering, BertForQuestionAnswering
 
-import cofi_cli  # noqa: F401  (registers the model type)
+import cofi_cli.auto  # noqa: F401  (registers the model type)
 from cofi_cli import bench, export
 from cofi_cli.config import RunConfig
 from cofi_cli.runs import RunDir
@@ -97,7 +97,7 @@ def test_the_model_cards_example_finds_a_span(run: RunDir) -> None:
     exec(code, names)
     assert names["answer"] and names["answer"] in names["context"]
     trusting = _code(card).replace('"PATH"', f"{str(run.model)!r}, trust_remote_code=True")
-    code = f"{HIDE}{trusting.replace('import cofi_cli', '')}\nprint(answer)"
+    code = f"{HIDE}{trusting.replace('import cofi_cli.auto', '')}\nprint(answer)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

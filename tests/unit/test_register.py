@@ -85,34 +85,18 @@ def run(code: str, folder: Path, cwd: Path) -> dict[str, object]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize(
-    "first",
-    [
-        pytest.param("import cofi_cli", id="cofi first"),
-        pytest.param(
-            "import cofi_cli\nfrom transformers import AutoConfig",
-            id="cofi, config",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param("from transformers import AutoModel\nimport cofi_cli", id="auto first"),
-        pytest.param(
-            "from transformers import BertModel\nimport cofi_cli",
-            id="bert first",
-            marks=pytest.mark.slow,
-        ),
-    ],
-)
 def test_auto_classes_know_the_model(
-    compact_folder: Path, logits: torch.Tensor, tmp_path: Path, first: str
+    compact_folder: Path, logits: torch.Tensor, tmp_path: Path
 ) -> None:
-    found = run(f"{first}\n{LOGITS.format(options='')}", compact_folder, tmp_path)
+    code = f"import cofi_cli.auto\n{LOGITS.format(options='')}"
+    found = run(code, compact_folder, tmp_path)
     assert found["class"] == "cofi_cli.modeling.modeling_cofi"
     torch.testing.assert_close(torch.tensor(found["logits"]), logits, atol=1e-6, rtol=0)
 
 
 def test_pipeline(compact_folder: Path, logits: torch.Tensor, tmp_path: Path) -> None:
     code = (
-        "import cofi_cli, json, sys\nfrom transformers import pipeline\n"
+        "import cofi_cli.auto, json, sys\nfrom transformers import pipeline\n"
         "classify = pipeline('text-classification', model=sys.argv[1], device='cpu')\n"
         "print(json.dumps(classify(sys.argv[2], top_k=None)))"
     )

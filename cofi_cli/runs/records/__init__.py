@@ -27,6 +27,7 @@ from cofi_cli.runs.records.export import (
     Parity,
     ParityCase,
     Proof,
+    Vocabulary,
     graph_name,
 )
 from cofi_cli.runs.records.gates import (
@@ -107,6 +108,7 @@ __all__ = [
     "StageSummary",
     "Structure",
     "UnmeasuredRow",
+    "Vocabulary",
     "Widths",
     "WordVectors",
     "gate_error",

@@ -117,6 +117,32 @@ class ExportedFile(Part):
         return graph_name(self.form, self.block_tokens)
 
 
+class HeldOut(Part):
+    """What a trimmed tokenizer does to texts that its pieces were not chosen by.
+
+    Attributes:
+        texts: number of them.
+        changed: share of them that splits otherwise.
+        unknown, unknown_before: tokens for what cannot be split.
+        growth: tokens more, as a share of those before.
+    """
+
+    texts: int
+    changed: float
+    unknown: int
+    unknown_before: int
+    growth: float
+
+
+class Vocabulary(Part):
+    """A trimmed vocabulary: pieces now and before, the fewest possible, and its effect."""
+
+    pieces: int
+    before: int
+    smallest: int
+    held_out: HeldOut
+
+
 class ExportConditions(Part):
     """What the files are to be fast at."""
 
@@ -135,6 +161,7 @@ class ExportRecord(Record):
         folder: that was written.
         precision: that was asked for.
         graph: form of the model's fp32 file.
+        vocabulary: if it was trimmed.
         picked: file that is fastest of all precisions, where that was asked for.
         candidates: the timings behind that.
         left_out: size -> why it has no files.
@@ -159,6 +186,7 @@ class ExportRecord(Record):
     folder: str
     precision: str
     graph: str
+    vocabulary: Vocabulary | None = None
     picked: str | None = None
     candidates: list[Candidate] = Field(default_factory=list)
     left_out: dict[str, str] = Field(default_factory=dict)

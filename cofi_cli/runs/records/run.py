@@ -84,7 +84,7 @@ class StageSummary(Part):
     examples: int = 0
     steps: int = 0
     examples_per_second: float = 0.0
-    teacher_seconds: float | None = None
+    teacher_seconds: float = 0.0
 
 
 class LatencySetting(Part):

@@ -57,7 +57,7 @@ class StageTime:
     evaluation_seconds: float = 0.0
     examples: int = 0
     steps: int = 0
-    teacher_seconds: float | None = None
+    teacher_seconds: float = 0.0
 
     def summary(self) -> StageSummary:
         """Return the numbers of the report."""

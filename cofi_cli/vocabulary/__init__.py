@@ -1,0 +1,1 @@
+"""Vocabulary trimming: fewer pieces, the same tokenizer for all text that uses the others."""

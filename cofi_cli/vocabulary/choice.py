@@ -1,0 +1,126 @@
+"""How many pieces: a number, or the fewest that hardly lengthen texts that were not counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from cofi_cli.errors import CofiError
+from cofi_cli.vocabulary.pieces import Pieces, Trimmed, count
+
+AUTO = "auto"
+MOST_GROWTH = 0.02
+"""Of the tokens of held-out texts, under ``auto``."""
+HELD_OUT = 10
+"""One in so many different texts is held out."""
+FEWEST_TEXTS = 20
+_STEP = 64
+"""``auto`` looks no closer."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a trimmed tokenizer does to texts that its pieces were not chosen by.
+
+    Attributes:
+        texts: number of held-out texts.
+        changed: share of them that splits otherwise.
+        unknown, unknown_before: tokens for what cannot be split.
+        growth: tokens more, as a share of those before.
+    """
+
+    texts: int
+    changed: float
+    unknown: int
+    unknown_before: int
+    growth: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A trimmed tokenizer, and what is known of it."""
+
+    trimmed: Trimmed
+    before: int
+    smallest: int
+    difference: Difference
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for export.json."""
+        sizes = {"pieces": len(self.trimmed.rows), "before": self.before}
+        return sizes | {"smallest": self.smallest, "held_out": asdict(self.difference)}
+
+
+def choose(
+    tokenizer: Any, texts: Sequence[str], size: int | None, *, needed: Sequence[int] = ()
+) -> Choice:
+    """Return the tokenizer of the pieces that texts use most.
+
+    Args:
+        tokenizer: a fast one of transformers.
+        texts: one in :data:`HELD_OUT` is not counted, but measured.
+        size: number of pieces; ``None`` for the fewest with a growth below
+            :data:`MOST_GROWTH`.
+        needed: further ids that stay.
+
+    Raises:
+        CofiError: a kind that cannot be trimmed, too few pieces, or hardly any text.
+    """
+    pieces = Pieces(tokenizer, needed)
+    if size is not None:
+        pieces.check(size)
+    texts = [text for text in dict.fromkeys(texts) if text.strip()]
+    if len(texts) < FEWEST_TEXTS:
+        raise CofiError(
+            f"There are {len(texts)} different texts to choose a vocabulary by; "
+            f"at least {FEWEST_TEXTS} are needed.",
+            hint="Add a file with more texts: --text FILE",
+        )
+    before = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    before.no_truncation()
+    before.no_padding()
+    held_out = texts[::HELD_OUT]
+    counted = [text for i, text in enumerate(texts) if i % HELD_OUT]
+    highest = max([*pieces.pieces.values(), *pieces.outside.values()]) + 1
+    counts = count(before, counted, highest)
+
+    def tried(number: int) -> Choice:
+        trimmed = pieces.trimmed(number, counts)
+        found = compare(before, trimmed.tokenizer(), held_out, unknown=pieces.model.unknown)
+        return Choice(trimmed, pieces.size, pieces.smallest, found)
+
+    if size is not None:
+        return tried(min(size, pieces.size + len(pieces.new)))
+    low, high = pieces.smallest, pieces.size + len(pieces.new)
+    best = tried(high)
+    while high - low > _STEP:
+        middle = (low + high) // 2
+        own = tried(middle)
+        if own.difference.growth < MOST_GROWTH:
+            best, high = own, middle
+        else:
+            low = middle
+    return best
+
+
+def compare(
+    before: Tokenizer, after: Tokenizer, texts: Sequence[str], *, unknown: str | None
+) -> Difference:
+    """Split texts with both."""
+    old, new = (
+        [split.tokens for split in own.encode_batch(texts, add_special_tokens=False)]
+        for own in (before, after)
+    )
+    tokens, more = (sum(map(len, splits)) for splits in (old, new))
+    lost, had = (sum(s.count(unknown) for s in splits) if unknown else 0 for splits in (new, old))
+    changed = sum(int(a != b) for a, b in zip(old, new, strict=True))
+    return Difference(
+        texts=len(texts),
+        changed=changed / len(texts),
+        unknown=lost,
+        unknown_before=had,
+        growth=more / max(1, tokens) - 1,
+    )
