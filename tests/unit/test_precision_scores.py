@@ -89,7 +89,7 @@ def test_a_drop_is_told_with_what_so_few_rows_can_tell(
     monkeypatch.setattr(build_module, "weights_digest", lambda checkpoint: "0")
     made: Any = object.__new__(Build)
     made.files, made.models = {}, {"model": ("checkpoint", None)}
-    made._exact = {}
+    made._exact, made._whole = {}, None
     for key, right in (("model", 348), ("model_int8", 346)):
         file = save_onnx(tmp_path / f"{key}.onnx")
         found = score_row("model", 100 * right / 408, metric=metric, rows=408)
