@@ -16,6 +16,7 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from cofi_cli.cli.launch import process_count, process_index
 from cofi_cli.errors import CofiError
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def prepare(*, quiet: bool = False) -> None:
     """
     debug = is_debug()
     level = logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO
+    if process_index() > 0:
+        level = logging.ERROR  # the first of several processes says it
     handler = RichHandler(
         console=stderr(), show_time=False, show_level=debug, show_path=False, markup=False
     )
@@ -84,7 +87,8 @@ def say(text: str, *, quiet: bool = False) -> None:
 def show_error(error: CofiError) -> None:
     """Write an error and its hint to stderr."""
     console = stderr()
-    console.print(f"[bold red]Error:[/] {escape(error.message)}", soft_wrap=True)
+    who = f" in process {process_index()} of {process_count()}" if process_count() > 1 else ""
+    console.print(f"[bold red]Error{who}:[/] {escape(error.message)}", soft_wrap=True)
     if error.hint:
         console.print(f"[dim]Hint:[/] {escape(error.hint)}", soft_wrap=True)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from cofi_cli.cli import options as o
 from cofi_cli.cli.console import prepare, say
+from cofi_cli.cli.launch import process_index
 from cofi_cli.cli.training import Request, open_request, run_training
 
 
@@ -41,6 +42,7 @@ def finetune(
     --unlabelled, MODEL is distilled on texts alone.
     """
     given: dict[str, Any] = {k: v for k, v in locals().items() if k in o.KEYS}
+    quiet = quiet or process_index() > 0
     prepare(quiet=quiet)
     request = Request("finetune", given, preset, config, overrides, output, resume)
     resolved, run = open_request(request, announce=lambda text: say(text, quiet=quiet))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import UNREACHABLE, CofiError
-from cofi_cli.runs import RUNS, RunDir, command_of, foreign_folder
+from cofi_cli.runs import RUNS, RunDir, command_of
 
 FINETUNE = "finetune"
 
@@ -32,31 +31,6 @@ def free_folder(name: str, runs: Path = RUNS) -> Path:
     while folder.exists():
         folder, number = runs / f"{name}-{number}", number + 1
     return folder
-
-
-def output_folder(
-    output: Path | None, config: RunConfig, *, command: str, resume: bool = False
-) -> RunDir:
-    """Return the folder of a run.
-
-    Raises:
-        CofiError: the folder holds a run that is not resumed, or other files, or is a file.
-    """
-    if output is None:
-        return RunDir(free_folder(run_name(config, command=command)))
-    run = RunDir(output)
-    if output.exists() and not output.is_dir():
-        raise CofiError(f"{output} is a file; a run needs a folder.", hint="Choose another -o.")
-    if run.exists and not resume:
-        own = command_of(run)
-        again = f"Continue it with: cofi {own} --resume -o {shlex.quote(str(output))}, or choose "
-        raise CofiError(
-            f"{output} already holds a run" + ("." if own == command else f" of cofi {own}."),
-            hint=f"{again if own == command else 'Choose '}another folder with -o.",
-        )
-    if run.is_foreign:
-        raise foreign_folder(output)
-    return run
 
 
 def unfinished_run(*, command: str, runs: Path = RUNS) -> RunDir:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from cofi_cli.config import KIND_NAMES, TARGETS, RunConfig
-from cofi_cli.errors import CofiError, unknown
+from cofi_cli.errors import CofiError
 from cofi_cli.presets import (
     Layer,
     choose_preset,
@@ -385,8 +385,10 @@ def build_config(
     if starts_from_teacher and (start := _student_from_teacher(layers)):
         announce(f"No MODEL: the student starts from the teacher, {start.values['model']}")
         layers.insert(0, start)
+    from cofi_cli.tasks import check_named
+
     resolved = resolve_config(layers)
-    check_task(resolved)
+    check_named(resolved.task, has_teacher=resolved.teacher.path is not None)
     check_case(top, resolved)
     return resolved
 
@@ -464,23 +466,3 @@ def _task_value(values: Mapping[str, Any], key: str) -> str | None:
     task = values.get("task")
     value = task.get(key) if isinstance(task, Mapping) else None
     return value if isinstance(value, str) else None
-
-
-def check_task(config: RunConfig) -> None:
-    """Refuse a missing or unknown task before anything is loaded or downloaded.
-
-    Raises:
-        CofiError: with the choices.
-    """
-    from cofi_cli.tasks import asks_teacher, no_teacher, task_names
-
-    name = config.task.name
-    if name is None and config.task.train is None:
-        raise CofiError(
-            f"No task given. Choices: {', '.join(task_names())}.",
-            hint="--task NAME, or your own files: --train FILE --validation FILE.",
-        )
-    if name is not None and name not in task_names():
-        raise unknown("task", name, task_names(), hint="For your own files: --train, --validation.")
-    if config.teacher.path is None and asks_teacher(config.task):
-        raise no_teacher()

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from cofi_cli.cli.console import say, show_json, show_lines, show_tables
-from cofi_cli.cli.folders import output_folder, unfinished_run
+from cofi_cli.cli.folders import free_folder, run_name, unfinished_run
 from cofi_cli.cli.latency_table import table_report
+from cofi_cli.cli.launch import agreed_folder, process_index
 from cofi_cli.cli.options import build_config
 from cofi_cli.cli.progress import make_progress
 from cofi_cli.config import RunConfig
@@ -47,7 +48,7 @@ def open_request(request: Request, *, announce: Callable[[str], None]) -> tuple[
     ``--resume`` are compared with that configuration when training starts.
 
     Raises:
-        CofiError: bad input, a folder that is in use, or no run to resume.
+        CofiError: bad input, or no run to resume.
     """
     output, saved = request.output, None
     if request.resume:
@@ -67,8 +68,8 @@ def open_request(request: Request, *, announce: Callable[[str], None]) -> tuple[
         starts_from_teacher=request.command == "prune",
         announce=announce,
     )
-    run = output_folder(output, config, command=request.command, resume=request.resume)
-    return config, run
+    run = RunDir(output or free_folder(run_name(config, command=request.command)))
+    return config, agreed_folder(run, config)
 
 
 def run_training(
@@ -95,6 +96,8 @@ def run_training(
             )
     finally:
         progress.close()
+    if process_index() > 0:
+        return
     write_report(run)
     if as_json:
         show_json(report.as_json())
@@ -166,6 +169,8 @@ def show_plan(config: RunConfig, run: RunDir, *, resume: bool, as_json: bool) ->
     finally:
         progress.close()
     plan |= {"output": str(run.root)}
+    if process_index() > 0:
+        return
     resolved = config.model_dump(mode="json")
     if as_json:
         show_json({"config": resolved, **plan})

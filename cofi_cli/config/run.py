@@ -151,6 +151,8 @@ class PruneConfig(Section):
     freeze_embeddings: bool = True
     teacher_cache_gb: float = Field(4.0, ge=0)
     """Memory for kept teacher outputs; 0 runs the teacher at each step."""
+    teacher_disk_gb: float = Field(20.0, ge=0)
+    """Disk space for them where memory does not hold them; they are kept in bf16 then."""
 
     @model_validator(mode="before")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -86,6 +86,7 @@ class LayerLoss(nn.Module):
         exists: Sequence[bool],
         kept: Tensor | None,
         positions: Tensor | None = None,
+        total: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Return the loss, a scalar.
 
@@ -96,6 +97,7 @@ class LayerLoss(nn.Module):
             exists: as in :func:`match_ordered`.
             kept: the k kept hidden dims, (k,); ``None`` when k = d.
             positions: the n rows of the flattened states to compare, (n,); ``None`` = all.
+            total: turns the errors over these states into those that layers are matched by.
         """
         projected: dict[int, Tensor] = {}
         weight, missing = self._in_order(kept)
@@ -104,7 +106,7 @@ class LayerLoss(nn.Module):
                 # Projected whole and at full width, so that few shapes of product occur.
                 flat = F.linear(F.pad(state, (0, missing)), weight).flatten(0, -2)
                 projected[id(state)] = take(flat, positions, 0).float()
-        self.last_match = self._match(states, projected, teacher, exists)
+        self.last_match = self._match(states, projected, teacher, exists, total)
         loss = teacher.new_zeros(())
         for tap, layer in enumerate(self.last_match):
             if layer is not None:
@@ -117,6 +119,7 @@ class LayerLoss(nn.Module):
         projected: dict[int, Tensor],
         teacher: Tensor,
         exists: Sequence[bool],
+        total: Callable[[Tensor], Tensor] | None,
     ) -> list[int | None]:
         if self.matching == "fixed":
             return [*self.taps]
@@ -124,6 +127,7 @@ class LayerLoss(nn.Module):
         # The difference of squares needs fp32 whatever the layers were computed in.
         with torch.no_grad(), torch.autocast(teacher.device.type, enabled=False):
             distinct = _ranked_errors(teacher, list(projected.values()))
+            distinct = distinct if total is None else total(distinct)
             errors = distinct[:, [places[id(state)] for state in states]]
         if self.matching == "ordered":
             return match_ordered(errors, exists)

@@ -22,8 +22,7 @@ def claim(run: RunDir) -> Iterator[None]:
     Raises:
         CofiError: another command holds it, or it is a file.
     """
-    if run.root.exists() and not run.root.is_dir():
-        raise CofiError(f"{run.root} is a file; a run needs a folder.", hint="Choose another -o.")
+    run.check_folder()
     made = [folder for folder in (run.root, *run.root.parents) if not folder.exists()]
     run.root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(run.lock, blocking=False)

@@ -22,6 +22,8 @@ _PACKAGES = (
     "numpy",
     "datasets",
 )
+_OWN = ("python", "cpu", "threads", "device", "gpu", "processes")
+"""What else a result depends on."""
 
 
 def describe_environment(
@@ -31,6 +33,7 @@ def describe_environment(
     *,
     command: str,
     bf16_gain: float,
+    processes: int,
 ) -> Environment:
     """Return versions, hardware, threads, seed, data fingerprints, and where paths start."""
     return Environment(
@@ -42,11 +45,12 @@ def describe_environment(
         cpu=cpu_name(),
         cores=os.cpu_count(),
         threads=torch.get_num_threads(),
-        device=str(device),
+        device=device.type,
         gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         seed=config.seed,
         data=dict(data),
         bf16_gain=bf16_gain,
+        processes=processes,
     )
 
 
@@ -82,9 +86,5 @@ def changes_in_words(before: Environment, now: Environment) -> str | None:
 
 def _flat(env: Environment) -> dict[str, str | int | None]:
     """Return the values that a result depends on, packages among them by name."""
-    own: dict[str, str | int | None] = {
-        "python": env.python,
-        "cpu": env.cpu,
-        "threads": env.threads,
-    }
-    return {**own, "device": env.device, "gpu": env.gpu, **env.packages}
+    own: dict[str, str | int | None] = {name: getattr(env, name) for name in _OWN}
+    return {**own, **env.packages}

@@ -42,6 +42,17 @@ class RunDir:
         """Whether this folder holds a run, finished or not."""
         return self.config.exists()
 
+    def check_folder(self) -> None:
+        """Refuse a file in the place of the folder.
+
+        Raises:
+            CofiError: naming it.
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise CofiError(
+                f"{self.root} is a file; a run needs a folder.", hint="Choose another -o."
+            )
+
     @property
     def is_foreign(self) -> bool:
         """Whether the folder holds something, and that is no run."""

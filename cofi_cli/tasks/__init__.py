@@ -3,7 +3,7 @@
 from cofi_cli.tasks.encoded import Encoded, Ragged, batches, collate, eval_batches
 from cofi_cli.tasks.kind import Kind
 from cofi_cli.tasks.kinds import KINDS
-from cofi_cli.tasks.load import EXTRA, asks_teacher, load_task, task_names, with_extra
+from cofi_cli.tasks.load import EXTRA, asks_teacher, check_named, load_task, task_names, with_extra
 from cofi_cli.tasks.rows import Split
 from cofi_cli.tasks.task import Task
 from cofi_cli.tasks.teacher.taught import Taught
@@ -20,6 +20,7 @@ __all__ = [
     "Taught",
     "asks_teacher",
     "batches",
+    "check_named",
     "collate",
     "eval_batches",
     "load_task",

@@ -33,6 +33,24 @@ def asks_teacher(config: TaskConfig) -> bool:
     return config.unlabelled and (config.kind is None or KINDS[config.kind].has_labels)
 
 
+def check_named(config: TaskConfig, *, has_teacher: bool) -> None:
+    """Refuse a missing or unknown task, which is seen before anything is read.
+
+    Raises:
+        CofiError: with the choices; or labels are left to a teacher, and there is none.
+    """
+    if config.name is None and config.train is None:
+        raise CofiError(
+            f"No task given. Choices: {', '.join(task_names())}.",
+            hint="--task NAME, or your own files: --train FILE --validation FILE.",
+        )
+    if config.name is not None and config.name not in BUILTIN:
+        hint = "For your own files: --train, --validation."
+        raise unknown("task", config.name, task_names(), hint=hint)
+    if asks_teacher(config) and not has_teacher:
+        raise no_teacher()
+
+
 def load_task(config: TaskConfig, taught: Taught | None = None) -> Task:
     """Load the task that a configuration names, or the user's own files.
 
@@ -45,22 +63,14 @@ def load_task(config: TaskConfig, taught: Taught | None = None) -> Task:
         CofiError: an unknown name, options that exclude each other, or a fault in the data;
             exit code 6 if the data cannot be reached.
     """
+    check_named(config, has_teacher=taught is not None)
     name, files = config.name, (config.train, config.validation, config.test)
-    if asks_teacher(config) and taught is None:
-        raise no_teacher()
     if name is None:
         if taught is not None and config.train is not None:
             return task_from_texts(config, taught)
         from cofi_cli.tasks.files.own import task_from_own_files
 
         return task_from_own_files(config)
-    if name not in BUILTIN:
-        raise unknown(
-            "task",
-            name,
-            task_names(),
-            hint="For your own files: --train and --validation",
-        )
     if any(files):
         raise CofiError(
             f"--task {name} and --train, --validation or --test exclude each other.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,16 +11,17 @@ from typing import Any
 from cofi_cli.config import RunConfig
 from cofi_cli.pruning.distillation import teacher_taps
 from cofi_cli.runs import RunDir
+from cofi_cli.training.preflight.checks import preflight
 from cofi_cli.training.preflight.embedder import given_teacher
-from cofi_cli.training.preflight.run import guard_data, guard_folder, wide_numbers
+from cofi_cli.training.preflight.run import guard_folder
 from cofi_cli.training.preflight.target import check_target
-from cofi_cli.training.preflight.teacher import check_given_teacher
+from cofi_cli.training.processes import open_processes
 from cofi_cli.training.session import open_session
 from cofi_cli.training.stages.interrupts import StopFlag
 from cofi_cli.training.stages.progress import Progress
 from cofi_cli.training.stages.schedule import Schedule, slow_gates, total_steps
 from cofi_cli.training.stages.target import as_speedup
-from cofi_cli.training.stopwatch import Stopwatch
+from cofi_cli.training.stopwatch import SharedStopwatch, Stopwatch
 from cofi_cli.training.teacher.augmentation import imitated_rows
 from cofi_cli.training.teacher.obtain import load_for_task
 from cofi_cli.training.teacher.task import load_run_task
@@ -47,6 +48,9 @@ def dry_run(
     Raises:
         CofiError: whatever :func:`~cofi_cli.training.pipeline.prune` would raise at its start.
     """
+    processes = open_processes(config.train.device)
+    if stopwatch is not None:
+        stopwatch = SharedStopwatch(stopwatch, processes)
     if run is not None:
         guard_folder(run, config, command="prune", resume=resume)
     loaded = functools.cache(lambda: load_run_task(config))
@@ -54,10 +58,8 @@ def dry_run(
     most = target.most(config.prune.gates, config.prune.round_widths_to)
     by_weights = target.speedup is None
     task = loaded()
-    if run is not None:
-        guard_data(run, task)
+    warnings = preflight(config, task, run, command="prune")
     given = given_teacher(config, task)
-    check_given_teacher(config, task, prunes=True)
     counts = {name: len(split) for name, split in task.splits.items()}
     with TemporaryDirectory() as folder:
         session = open_session(
@@ -67,9 +69,10 @@ def dry_run(
             flag=StopFlag(),
             command="prune",
             task=task,
+            processes=processes,
             target=target,
         )
-        session.imitated = imitated_rows(session)
+        session = replace(session, imitated=imitated_rows(session))
         costs = measure_costs(session, load_for_task(session, config.model))
     encoded = {name: len(split) for name, split in session.splits.items()}
     rows = encoded["train"]
@@ -102,5 +105,5 @@ def dry_run(
             if count
         ],
         "seconds": asdict(seconds) | {"total": seconds.total},
-        "warnings": [note for note in (slow_gates(config, steps), wide_numbers(task)) if note],
+        "warnings": [*filter(None, [slow_gates(config, steps)]), *warnings],
     }

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cofi_cli.modeling import CofiForTask, Masks
 from cofi_cli.tasks import Encoded, Ragged, collate, eval_batches
+from cofi_cli.training.processes import Processes
 from cofi_cli.training.session import Session
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -24,18 +25,32 @@ def predict(
     pad_id: int,
     device: torch.device,
     masks: Masks | None = None,
+    processes: Processes | None = None,
 ) -> NDArray[Any] | Ragged:
-    """Return logits in the split's order, fp32: (rows, num_labels), or rows of (length, ...)."""
+    """Return logits in the split's order, fp32: (rows, num_labels), or rows of (length, ...).
+
+    Args:
+        model: that answers.
+        encoded: a split.
+        batch_size, pad_id, device: of batches.
+        masks: of its units; ``None`` = all open.
+        processes: that share the batches; ``None`` = this one runs all.
+    """
     was_training = model.training
     model.eval()
-    rows: list[NDArray[Any]] = [np.empty(0)] * len(encoded)
-    for indices in eval_batches(encoded.lengths, batch_size=batch_size):
+    plan = eval_batches(encoded.lengths, batch_size=batch_size)
+    found: list[tuple[int, NDArray[Any]]] = []
+    for indices in plan if processes is None else processes.share(plan):
         batch = collate(encoded, indices, pad_id=pad_id, device=device)
         inputs: dict[str, Any] = {k: batch[k] for k in INPUTS}
         out = model.run(**inputs, masks=masks).logits.float().cpu().numpy()
         for place, row in enumerate(indices):
-            rows[row] = out[place, : encoded.lengths[row]] if model.per_token else out[place]
+            own = out[place, : encoded.lengths[row]] if model.per_token else out[place]
+            found.append((row, own))
     model.train(was_training)
+    if processes is not None:
+        found = processes.gather(found)
+    rows = [own for _, own in sorted(found, key=lambda pair: pair[0])]
     return Ragged(rows, dtype=np.float32) if model.per_token else np.stack(rows)
 
 
@@ -55,8 +70,12 @@ def evaluate(
         pad_id=session.pad_id,
         device=session.device,
         masks=masks,
+        processes=session.processes,
     )
-    return session.task.score(logits, encoded.reference)
+    scores: dict[str, float] = {}
+    if session.processes.is_main:
+        scores = session.task.score(logits, encoded.reference)
+    return session.processes.from_main(scores)
 
 
 def score_all(session: Session, model: CofiForTask) -> dict[str, Any]:

@@ -5,21 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cofi_cli.architectures import load_config_dict, resolve
 from cofi_cli.config import DistillConfig, RunConfig, TeacherConfig
 from cofi_cli.errors import CofiError
-from cofi_cli.modeling import CofiConfig, CofiForTask
+from cofi_cli.modeling import CofiForTask
 from cofi_cli.runs import RunDir
-from cofi_cli.runs.claim import claim
 from cofi_cli.runs.records import RunReport
-from cofi_cli.tasks import Task
-from cofi_cli.training.distiller import Distiller
 from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.outcome.artefacts import PLAN, plan_of, save_compact, save_dense_model
 from cofi_cli.training.outcome.finish import finish, finished_report
 from cofi_cli.training.outcome.summary import finetune_report
+from cofi_cli.training.preflight.checks import is_compact, preflight
 from cofi_cli.training.preflight.run import guard_folder
-from cofi_cli.training.preflight.teacher import check_given_teacher
+from cofi_cli.training.processes import claimed, open_processes
 from cofi_cli.training.session import Session, open_session
 from cofi_cli.training.stages.dense import DenseStage
 from cofi_cli.training.stages.interrupts import stop_flag
@@ -27,7 +24,12 @@ from cofi_cli.training.stages.loop import StageTime, has_begun, run_stage
 from cofi_cli.training.stages.progress import Progress
 from cofi_cli.training.stages.recover import RecoverStage
 from cofi_cli.training.stages.schedule import total_steps
-from cofi_cli.training.teacher.obtain import load_for_task, make_teacher_outputs, prepare_outputs
+from cofi_cli.training.teacher.obtain import (
+    load_for_task,
+    make_distiller,
+    make_teacher_outputs,
+    prepare_outputs,
+)
 from cofi_cli.training.teacher.task import ask_teacher, load_run_task
 
 _STAGE = "finetune"
@@ -49,62 +51,40 @@ def finetune(
     Returns:
         The report, as in ``report.json``: scores before and after, stage time.
     """
-    with claim(run), stop_flag() as flag:
+    processes = open_processes(config.train.device)
+    with claimed(run, processes), stop_flag() as flag:
         guard_folder(run, config, command=_STAGE, resume=resume)
-        if (done := finished_report(config, run, progress)) is not None:
+        if (done := finished_report(config, run, progress, processes)) is not None:
             return done
         task = load_run_task(config)
-        theirs = load_config_dict(resolve(config.model))
-        is_compact = theirs["model_type"] == CofiConfig.model_type
-        _check(config, task, is_compact=is_compact)
-        session = open_session(config, run, progress=progress, flag=flag, command=_STAGE, task=task)
+        preflight(config, task, run, command=_STAGE)
+        was_pruned = is_compact(config.model)
+        session = open_session(
+            config,
+            run,
+            progress=progress,
+            flag=flag,
+            command=_STAGE,
+            task=task,
+            processes=processes,
+        )
         model = load_for_task(session, config.model).to(session.device)
         teacher = None
         if config.teacher.path is not None:
             teacher = load_for_task(session, config.teacher.path)
-            ask_teacher(session, teacher)
+            session = ask_teacher(session, teacher)
         before = evaluate(session, model)
         if teacher is not None:
             used = _distil(session, model, teacher)
         else:
-            used = _fit(session, model, _settings(config, is_compact=is_compact))
+            used = _fit(session, model, _settings(config, is_compact=was_pruned))
         report = finetune_report(session, model=model, before=before, time=used.summary())
-        if is_compact:
+        if was_pruned:
             plan = plan_of(config.model)
             save_compact(session, model, report, plan=plan.model_dump() if plan else None)
         else:
             save_dense_model(session, model, run.model, source=config.model)
-        return finish(config, run, report)
-
-
-def _check(config: RunConfig, task: Task, *, is_compact: bool) -> None:
-    """Refuse what would train nothing, or not as asked.
-
-    Raises:
-        CofiError: no epochs; a teacher that would not be listened to or does not fit; an embedder
-            without a larger teacher.
-    """
-    given = config.teacher.path
-    if is_compact and config.recover.epochs == 0:
-        raise CofiError(
-            "recover.epochs is 0, so a compact model is not trained at all.",
-            hint="Add --set recover.epochs=1, or more.",
-        )
-    if not task.kind.has_labels and (given is None or not is_compact):
-        raise CofiError(
-            "An embedder learns from its teacher's embeddings, not from labels, and "
-            f"'{config.model}' has no teacher here that is larger than itself.",
-            hint="To prune one: cofi prune MODEL --task TASK; to train a pruned one on: "
-            "cofi finetune RUN/model --teacher RUN/teacher",
-        )
-    if given is not None and not is_compact and task.splits["train"].labels is not None:
-        raise CofiError(
-            f"'{config.model}' is a dense model: it is trained on labels, and would not listen to "
-            f"the teacher '{given}'.",
-            hint="Leave --teacher out; or add --unlabelled to learn from the teacher alone.",
-        )
-    if given is not None:
-        check_given_teacher(config, task, prunes=False)
+        return finish(session, report)
 
 
 def _settings(config: RunConfig, *, is_compact: bool) -> TeacherConfig:
@@ -132,7 +112,7 @@ def _distil(session: Session, model: CofiForTask, teacher: CofiForTask) -> Stage
         kept = torch.arange(teacher.config.hidden_size)
     outputs = make_teacher_outputs(session, teacher, distill)
     spent = prepare_outputs(session, outputs)
-    distiller = Distiller(outputs, distill, objective=session.objective)
+    distiller = make_distiller(session, outputs, distill)
     rows, settings = len(session.splits["train"]), config.recover
     steps = total_steps(rows, batch_size=settings.batch_size, epochs=settings.epochs)
     stage = RecoverStage(session, model, distiller, settings, kept=kept, steps=steps, name=_STAGE)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cofi_cli.modeling import HEADS
-from cofi_cli.modeling.losses import CLOSED
+from cofi_cli.modeling.losses import CLOSED, IGNORE
 from cofi_cli.pruning.distillation import prediction_loss
 from cofi_cli.tasks import Kind
 
@@ -29,6 +29,20 @@ class Objective:
         """Return the loss against ``batch["labels"]``, a scalar; the head knows it."""
         own = self.kind
         return HEADS[own.head].loss(logits, batch, own.trained_as or own.problem_type)
+
+    def label_count(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return how many labels the hard loss is a mean over, a scalar."""
+        labels = batch["labels"]
+        if self.kind.head == "token":
+            return (labels != IGNORE).sum()
+        if self.kind.head == "span":
+            return (labels < batch["input_ids"].shape[1]).sum()
+        return labels.new_tensor(len(labels))
+
+    @property
+    def soft_over(self) -> str:
+        """What the soft loss is a mean over: ``rows`` or ``tokens``."""
+        return "tokens" if self.kind.head == "token" else "rows"
 
     def soft(self, student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
         """Return the loss against the teacher's logits, a scalar.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,30 +15,34 @@ from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.cost.measured import MeasuredSpeed
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.runs import RunDir, write_text
-from cofi_cli.runs.claim import claim
 from cofi_cli.runs.records import MeasuredPlan, RunReport, StageSummary
 from cofi_cli.training.baselines.evaluate import word_vector_baseline
-from cofi_cli.training.baselines.word_vectors import check as check_words
-from cofi_cli.training.distiller import Distiller, load_layer_map
+from cofi_cli.training.distiller import load_layer_map
 from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.outcome.artefacts import save_compact
 from cofi_cli.training.outcome.finish import finish, finished_report
 from cofi_cli.training.outcome.masked_vs_compact import assert_parity
 from cofi_cli.training.outcome.summary import Pruned, build_report
+from cofi_cli.training.preflight.checks import preflight
 from cofi_cli.training.preflight.run import guard_folder
 from cofi_cli.training.preflight.target import check_target
-from cofi_cli.training.preflight.teacher import check_given_teacher
+from cofi_cli.training.processes import claimed, open_processes
 from cofi_cli.training.session import Session, open_session
-from cofi_cli.training.stages.checkpoint import load_state, save_state
+from cofi_cli.training.stages.checkpoint import load_state
 from cofi_cli.training.stages.interrupts import stop_flag
 from cofi_cli.training.stages.loop import has_begun, run_stage
 from cofi_cli.training.stages.progress import Progress
 from cofi_cli.training.stages.prune import PruneStage
 from cofi_cli.training.stages.recover import RecoverStage
 from cofi_cli.training.stages.schedule import Schedule, slow_gates
-from cofi_cli.training.stopwatch import Stopwatch, close_loop
+from cofi_cli.training.stopwatch import SharedStopwatch, Stopwatch, close_loop
 from cofi_cli.training.teacher.augmentation import imitated_rows
-from cofi_cli.training.teacher.obtain import make_teacher_outputs, obtain_teacher, prepare_outputs
+from cofi_cli.training.teacher.obtain import (
+    make_distiller,
+    make_teacher_outputs,
+    obtain_teacher,
+    prepare_outputs,
+)
 from cofi_cli.training.teacher.outputs import TeacherOutputs
 from cofi_cli.training.teacher.student import make_student
 from cofi_cli.training.teacher.task import ask_teacher, load_run_task
@@ -73,27 +78,34 @@ def prune(
     Raises:
         CofiError: bad input, an interruption, a diverged loss or broken parity.
     """
-    with claim(run), stop_flag() as flag:
+    processes = open_processes(config.train.device)
+    if stopwatch is not None:
+        stopwatch = SharedStopwatch(stopwatch, processes)
+    with claimed(run, processes), stop_flag() as flag:
         guard_folder(run, config, command="prune", resume=resume)
-        if (done := finished_report(config, run, progress)) is not None:
+        if (done := finished_report(config, run, progress, processes)) is not None:
             return done
         loaded = functools.cache(lambda: load_run_task(config))
         _, target = check_target(config, run, stopwatch=stopwatch, task=loaded, progress=progress)
         task = loaded()
-        if not run.teacher.exists():
-            check_given_teacher(config, task, prunes=True)
-        if config.train.baseline:
-            check_words(task)
+        preflight(config, task, run, command="prune")
         session = open_session(
-            config, run, progress=progress, flag=flag, command="prune", task=task, target=target
+            config,
+            run,
+            progress=progress,
+            flag=flag,
+            command="prune",
+            task=task,
+            processes=processes,
+            target=target,
         )
-        session.imitated = imitated_rows(session)
+        session = replace(session, imitated=imitated_rows(session))
         steps = obtain_schedule(session)
         if note := slow_gates(config, steps):
             log.warning("%s", note)
         times: dict[str, StageSummary] = {}
         teacher = obtain_teacher(session, times)
-        ask_teacher(session, teacher)
+        session = ask_teacher(session, teacher)
         outputs = make_teacher_outputs(session, teacher)
         pruned = _pruned(session, outputs, steps, times, stopwatch)
         model = _recovered(session, outputs, pruned, steps, times)
@@ -103,10 +115,10 @@ def prune(
             model=model,
             pruned=pruned,
             times=times,
-            baseline=word_vector_baseline(session, teacher),
+            baseline=word_vector_baseline(session, teacher) if processes.is_main else None,
         )
         save_compact(session, model, report)
-        return finish(config, run, report)
+        return finish(session, report)
 
 
 def _pruned(
@@ -118,11 +130,10 @@ def _pruned(
 ) -> Pruned:
     """Run the pruning stage and build the compact model, or load what an earlier call made."""
     path = session.run.checkpoints / "pruned.pt"
-    config = session.config
     student = make_student(session, outputs.teacher)
-    if not path.exists():
+    if not session.processes.exists(path):
         spent = prepare_outputs(session, outputs)
-        distiller = Distiller(outputs, config.distill, objective=session.objective)
+        distiller = make_distiller(session, outputs)
         stage = PruneStage(session, student, distiller, steps)
         used = run_stage(session, stage)
         used.teacher_seconds = spent
@@ -132,7 +143,8 @@ def _pruned(
         small = compact(student, plan)
         delta = assert_parity(session, student, small, plan)
         score = evaluate(session, small)[session.task.headline]
-        write_text(session.run.plan, plan.model_dump_json(indent=1) + "\n")
+        text = plan.model_dump_json(indent=1) + "\n"
+        session.processes.write(lambda: write_text(session.run.plan, text))
         state = {
             "compact": small.state_dict(),
             "plan": plan.model_dump(),
@@ -143,7 +155,7 @@ def _pruned(
             "score": score,
             "time": used.summary().model_dump(),
         }
-        save_state(path, state)
+        session.save(path, state)
     state = load_state(path)
     times["prune"] = StageSummary(**state["time"])
     plan = PrunePlan(**state["plan"])
@@ -196,9 +208,9 @@ def _recovered(
     if steps.recover == 0:
         return model
     path = session.run.checkpoints / "recovered.pt"
-    if not path.exists():
+    if not session.processes.exists(path):
         spent = prepare_outputs(session, outputs)
-        distiller = Distiller(outputs, config.distill, objective=session.objective)
+        distiller = make_distiller(session, outputs)
         load_layer_map(distiller, pruned.layer_map)
         kept = torch.tensor(pruned.plan.hidden)
         stage = RecoverStage(
@@ -209,7 +221,7 @@ def _recovered(
         used = run_stage(session, stage)
         used.teacher_seconds = spent
         best = stage.best.load()
-        save_state(path, {"model": best["model"], "time": used.summary().model_dump()})
+        session.save(path, {"model": best["model"], "time": used.summary().model_dump()})
     state = load_state(path)
     times["recover"] = StageSummary(**state["time"])
     model.load_state_dict(state["model"])

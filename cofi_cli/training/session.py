@@ -5,23 +5,24 @@ from __future__ import annotations
 import logging
 import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from cofi_cli.config import RunConfig
-from cofi_cli.errors import ENVIRONMENT, CofiError
 from cofi_cli.runs import RunDir, recorded, write_text
 from cofi_cli.runs.environment import changes_in_words, describe_environment, resumed_record
+from cofi_cli.runs.records import Environment
 from cofi_cli.tasks import Encoded, Task
 from cofi_cli.training.objective import Objective
-from cofi_cli.training.preflight.embedder import check_embedders, task_tokenizer
-from cofi_cli.training.preflight.run import guard_data, wide_numbers
+from cofi_cli.training.preflight.embedder import task_tokenizer
+from cofi_cli.training.processes import Processes
+from cofi_cli.training.stages.checkpoint import save_state
 from cofi_cli.training.stages.interrupts import StopFlag
-from cofi_cli.training.stages.metrics_log import MetricsLog
+from cofi_cli.training.stages.metrics_log import MetricsLog, NoLog
 from cofi_cli.training.stages.precision import bf16_gain, keep_compiled_products, resolve_precision
 from cofi_cli.training.stages.progress import Progress, Silent
 from cofi_cli.training.stages.schedule import check_schedule
@@ -30,7 +31,7 @@ from cofi_cli.training.stages.target import Target
 log = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Session:
     """An open run.
 
@@ -48,8 +49,8 @@ class Session:
     tokenizer: Any
     splits: dict[str, Encoded]
     imitated: Encoded
-    accelerator: Accelerator
-    metrics: MetricsLog
+    processes: Processes
+    metrics: MetricsLog | NoLog
     progress: Progress
     flag: StopFlag
     resume_command: str
@@ -73,8 +74,11 @@ class Session:
     @property
     def device(self) -> torch.device:
         """Where models run."""
-        device: torch.device = self.accelerator.device
-        return device
+        return self.processes.device
+
+    def save(self, path: Path, state: dict[str, Any]) -> None:
+        """Let the main process write a state; it is there for all afterwards."""
+        self.processes.write(lambda: save_state(path, state))
 
     @property
     def pad_id(self) -> int:
@@ -95,41 +99,34 @@ def open_session(
     flag: StopFlag,
     command: str,
     task: Task,
+    processes: Processes,
     target: Target | None = None,
 ) -> Session:
     """Tokenise the task, choose the device, record command, configuration and environment.
 
     Raises:
-        CofiError: CUDA asked for and absent, several processes, too few tokens a row, too few
-            steps, or other data than the run began with.
+        CofiError: too few tokens a row, or too few steps.
     """
-    guard_data(run, task)
-    if note := wide_numbers(task):
-        log.warning("%s", note)
     keep_compiled_products()
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
-    accelerator = make_accelerator(config.train.device)
     set_seed(config.seed)
-    check_embedders(config, task)
     tokenizer = task.prepared(task_tokenizer(config, task))
     splits = {name: task.encode(name, tokenizer) for name in task.splits}
     if command == "prune":
         check_schedule(config, rows=len(splits["train"]))
-    run.root.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-    write_text(run.config, text)
-    if target is not None and target.table is not None and config.prune.table is None:
-        write_text(run.latency_table, target.table.model_dump_json(indent=1) + "\n")
-    gain = _bf16_gain(config, run, accelerator.device)
-    env = describe_environment(
-        config, task.fingerprint, accelerator.device, command=command, bf16_gain=gain
-    )
-    if (before := recorded(run)) is not None:
-        if note := changes_in_words(before, env):
-            log.warning("%s", note)
-        env = resumed_record(before, env)
-    env.write(run.env)
+    gain = processes.from_main(_bf16_gain(config, run, processes.device))
+    processes.wait()  # until all have seen what the folder holds
+    if processes.is_main:
+        env = describe_environment(
+            config,
+            task.fingerprint,
+            processes.device,
+            command=command,
+            bf16_gain=gain,
+            processes=processes.count,
+        )
+        _record(config, run, env, target)
     return Session(
         config=config,
         run=run,
@@ -137,14 +134,28 @@ def open_session(
         tokenizer=tokenizer,
         splits=splits,
         imitated=splits["train"],
-        accelerator=accelerator,
-        metrics=MetricsLog(run.metrics),
-        progress=progress or Silent(),
+        processes=processes,
+        metrics=MetricsLog(run.metrics) if processes.is_main else NoLog(),
+        progress=(progress if processes.is_main else None) or Silent(),
         flag=flag,
         resume_command=f"cofi {command} --resume -o {shlex.quote(str(run.root))}",
         bf16_gain=gain,
         target=target,
     )
+
+
+def _record(config: RunConfig, run: RunDir, env: Environment, target: Target | None) -> None:
+    """Write configuration, environment and latency table; warn of an environment that changed."""
+    run.root.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    write_text(run.config, text)
+    if target is not None and target.table is not None and config.prune.table is None:
+        write_text(run.latency_table, target.table.model_dump_json(indent=1) + "\n")
+    if (before := recorded(run)) is not None:
+        if note := changes_in_words(before, env):
+            log.warning("%s", note)
+        env = resumed_record(before, env)
+    env.write(run.env)
 
 
 def _bf16_gain(config: RunConfig, run: RunDir, device: torch.device) -> float:
@@ -154,27 +165,3 @@ def _bf16_gain(config: RunConfig, run: RunDir, device: torch.device) -> float:
     if (began := recorded(run)) is not None:
         return began.bf16_gain
     return bf16_gain(device)
-
-
-def make_accelerator(device: str) -> Accelerator:
-    """Return the accelerator of one process.
-
-    Raises:
-        CofiError: CUDA is asked for and absent, or several processes were launched.
-    """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise CofiError(
-            "train.device is 'cuda', but torch sees no CUDA device.",
-            hint="Install a CUDA build of torch, or use --set train.device=cpu.",
-            exit_code=ENVIRONMENT,
-        )
-    accelerator = Accelerator(
-        cpu=device == "cpu" or not torch.cuda.is_available(), mixed_precision="no"
-    )
-    if accelerator.num_processes > 1:
-        raise CofiError(
-            f"Launched in {accelerator.num_processes} processes; a run uses one.",
-            hint="Start cofi directly, without accelerate launch or torchrun.",
-            exit_code=ENVIRONMENT,
-        )
-    return accelerator

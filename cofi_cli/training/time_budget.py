@@ -17,15 +17,16 @@ from cofi_cli.format import clock
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.distillation import teacher_taps
-from cofi_cli.tasks import Encoded, collate
-from cofi_cli.training.distiller import Distiller, uses_layers
+from cofi_cli.tasks import Encoded
+from cofi_cli.training.distiller import uses_layers
 from cofi_cli.training.session import Session
-from cofi_cli.training.stages.checkpoint import load_state, save_state
+from cofi_cli.training.stages.batch import make_batch
+from cofi_cli.training.stages.checkpoint import load_state
 from cofi_cli.training.stages.dense import DenseStage
 from cofi_cli.training.stages.prune import PruneStage
 from cofi_cli.training.stages.recover import RecoverStage
 from cofi_cli.training.stages.schedule import Schedule, total_steps
-from cofi_cli.training.teacher.obtain import load_for_task
+from cofi_cli.training.teacher.obtain import load_for_task, make_distiller, room_on_disk
 from cofi_cli.training.teacher.outputs import TeacherOutputs
 
 _QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -100,14 +101,7 @@ def _batches(session: Session, encoded: Encoded, precision: str) -> list[Batch]:
     for quantile in _QUANTILES:
         start = min(max(0, round(quantile * len(order)) - size // 2), len(order) - size)
         indices = order[start : start + size].tolist()
-        batch = collate(
-            encoded,
-            indices,
-            pad_id=session.pad_id,
-            device=session.device,
-            round_up=session.rounds_lengths(precision),
-        )
-        found.append((indices, batch))
+        found.append(make_batch(session, encoded, indices, precision=precision))
     return found
 
 
@@ -146,6 +140,8 @@ def measure_costs(session: Session, model: CofiForTask) -> Costs:
         pad_id=session.pad_id,
         device=session.device,
         budget_gb=config.prune.teacher_cache_gb,
+        disk_gb=room_on_disk(session),
+        folder=session.run.checkpoints,
         mask_padding=config.distill.mask_padding,
         precision=precision,
     )
@@ -160,7 +156,7 @@ def measure_costs(session: Session, model: CofiForTask) -> Costs:
         teacher = mean(lambda indices, batch: fine.step(batch, indices, 0), labelled)
         del fine  # before the next copy, with its optimiser
     steps = Schedule(dense=1, ramp=0, prune=2, recover=1)
-    distiller = Distiller(outputs, config.distill, objective=session.objective)
+    distiller = make_distiller(session, outputs)
     stage = PruneStage(session, copy.deepcopy(model), distiller, steps)
     dense = mean(lambda indices, batch: stage.step(batch, indices, 0))
     stage.gates.hold(stage.goal.reduction)
@@ -226,13 +222,13 @@ def obtain_schedule(session: Session) -> Schedule:
     They are settled once, before anything is trained, and kept for ``--resume``.
     """
     config, path = session.config, session.run.checkpoints / "schedule.pt"
-    if not path.exists():
+    if not session.processes.exists(path):
         steps = Schedule.of(config, rows=len(session.splits["train"]))
         costs = measure_costs(session, load_for_task(session, config.model))
         if config.train.minutes is not None:
             steps = fit(session, costs, steps, minutes=config.train.minutes)
         session.progress.message(in_words(estimate(session, costs, steps)))
-        save_state(path, {"steps": steps.as_dict(), "costs": costs.as_dict()})
+        session.save(path, {"steps": steps.as_dict(), "costs": costs.as_dict()})
     return Schedule(**load_state(path)["steps"])
 
 

@@ -33,7 +33,7 @@ def test_a_run_of_the_other_command_is_not_written_over(
     before = files(run)
     new = cofi(other, "--config", quick_yaml, "-o", "mine")
     assert new.code == USAGE and new.out == ""
-    assert f"mine already holds a run of cofi {own}." in new.err
+    assert f"mine holds a run of cofi {own}; cofi {other} would write over it." in new.err
     assert "another folder" in new.err and "--resume" not in new.err
     again = cofi(other, "--resume", "-o", "mine")
     assert again.code == USAGE and again.out == ""

@@ -201,7 +201,7 @@ def test_kept_teacher_outputs_are_the_teachers(outputs: TeacherOutputs) -> None:
     logits, taps = outputs.get(inputs, rows)
     with torch.no_grad():
         live = outputs.teacher.run(**{k: inputs[k] for k in INPUTS})
-    positions = real_positions(inputs["attention_mask"])
+    positions = real_positions(inputs)
     torch.testing.assert_close(logits, live.logits, atol=1e-5, rtol=1e-5)
     for place, tap in enumerate(outputs.taps):
         expected = select_positions(live.states[tap + 1], positions)

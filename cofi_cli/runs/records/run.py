@@ -85,6 +85,7 @@ class StageSummary(Part):
     steps: int = 0
     examples_per_second: float = 0.0
     teacher_seconds: float = 0.0
+    communication_seconds: float = 0.0
 
 
 class LatencySetting(Part):
@@ -208,6 +209,7 @@ class Environment(Record):
         packages: name -> version, ``None`` when absent.
         data: split -> SHA-256 of its rows.
         bf16_gain: how many times as fast as fp32 a bf16 product was; 0 where nobody asked.
+        processes: that train together.
         resumed: for each resumption in another environment, what was another then.
     """
 
@@ -227,4 +229,5 @@ class Environment(Record):
     seed: int
     data: dict[str, str]
     bf16_gain: float = 0.0
+    processes: int = 1
     resumed: list[dict[str, str | int | None]] = Field(default_factory=list)

@@ -29,10 +29,11 @@ def save_dense_model(session: Session, model: CofiForTask, folder: Path, *, sour
     """Write a dense model as an ordinary checkpoint with its tokenizer, whole or not at all."""
 
     def write(temporary: Path) -> None:
+        transformers_logging.disable_progress_bar()
         save_dense(model, temporary, source=source)
         save_tokenizer(session.tokenizer, temporary)
 
-    write_atomic(folder, write)
+    session.processes.write(lambda: write_atomic(folder, write))
 
 
 def save_compact(
@@ -55,4 +56,4 @@ def save_compact(
             (temporary / PLAN).write_text(json.dumps(plan) + "\n", encoding="utf-8")
         (temporary / "README.md").write_text(model_card(report), encoding="utf-8")
 
-    write_atomic(session.run.model, write)
+    session.processes.write(lambda: write_atomic(session.run.model, write))

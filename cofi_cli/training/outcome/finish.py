@@ -6,28 +6,37 @@ from cofi_cli.config import RunConfig
 from cofi_cli.runs import RunDir
 from cofi_cli.runs.records import RunReport
 from cofi_cli.runs.swap import remove
+from cofi_cli.training.processes import Processes
+from cofi_cli.training.session import Session
 from cofi_cli.training.stages.progress import Progress
 
 
-def finish(config: RunConfig, run: RunDir, report: RunReport) -> RunReport:
+def finish(session: Session, report: RunReport) -> RunReport:
     """Write report.json, with which a run is finished, and let its checkpoints go."""
-    report.write(run.report_json)
-    _clear(config, run)
+
+    def write() -> None:
+        report.write(session.run.report_json)
+        _clear(session.config, session.run)
+
+    session.processes.wait()  # for those that still read checkpoints
+    session.processes.write(write)
     return report
 
 
-def finished_report(config: RunConfig, run: RunDir, progress: Progress | None) -> RunReport | None:
+def finished_report(
+    config: RunConfig, run: RunDir, progress: Progress | None, processes: Processes
+) -> RunReport | None:
     """Return the report of a run that has finished, as it is; ``None`` for any other run.
 
     Raises:
         CofiError: it cannot be read (exit code 6).
     """
-    if not run.is_finished:
+    if not processes.from_main(run.is_finished):
         return None
     report = RunReport.read(run.report_json)
-    if progress is not None:
+    if progress is not None and processes.is_main:
         progress.message(f"{run.root} is finished: nothing is left to train.")
-    _clear(config, run)  # a run that was killed while it did so
+    processes.write(lambda: _clear(config, run))  # for a run that was killed while it did so
     return report
 
 

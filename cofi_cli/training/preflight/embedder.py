@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from cofi_cli.architectures import (
@@ -20,11 +20,11 @@ from cofi_cli.tasks import Task
 
 EMBEDDERS = "sentence-transformers"
 _FITTING = {
+    "vocab_size": "vocabulary size",
     "hidden_size": "hidden width",
     "pooler_size": "embedding width",
-    "vocab_size": "vocabulary size",
+    "num_hidden_layers": "number of layers",
 }
-"""What a teacher must share with the model that learns its layers, embeddings and token ids."""
 
 
 def given_teacher(config: RunConfig, task: Task) -> str | None:
@@ -54,23 +54,28 @@ def check_embedders(config: RunConfig, task: Task) -> None:
     if len(names) < 2:
         return
     model, teacher = (read_config(name, "embedding") for name in names)
-    theirs = load_config_dict(resolve(config.model))
     # A compact model has the teacher's widths but in its stream, where the plan says what it kept.
-    keys = [key for key in _FITTING if key != "hidden_size" or not _is_compact(theirs)]
-    differing = [
-        f"{_FITTING[key]} {getattr(teacher, key)} against the model's {getattr(model, key)}"
-        for key in keys
-        if getattr(teacher, key) != getattr(model, key)
-    ]
-    if differing:
+    is_compact = load_config_dict(resolve(names[0]))["model_type"] == CofiConfig.model_type
+    keys = ["vocab_size", "pooler_size", *([] if is_compact else ["hidden_size"])]
+    if different := differing(teacher, model, keys):
         raise CofiError(
-            f"The teacher '{names[1]}' does not fit '{names[0]}': {'; '.join(differing)}.",
+            f"The teacher '{names[1]}' does not fit '{names[0]}': {'; '.join(different)}.",
             hint="Leave --teacher out: an embedder is its own teacher.",
         )
 
 
-def _is_compact(config: Mapping[str, Any]) -> bool:
-    return bool(config["model_type"] == CofiConfig.model_type)
+def differing(teacher: CofiConfig, model: CofiConfig, keys: Iterable[str]) -> list[str]:
+    """Return which sizes of a teacher are not those of the model that learns from it, in words.
+
+    Args:
+        teacher, model: their configurations.
+        keys: sizes to compare; those of :data:`_FITTING`.
+    """
+    return [
+        f"{_FITTING[key]} {getattr(teacher, key)} against the model's {getattr(model, key)}"
+        for key in keys
+        if getattr(teacher, key) != getattr(model, key)
+    ]
 
 
 def task_tokenizer(config: RunConfig, task: Task) -> Any:

@@ -23,6 +23,7 @@ def guard_folder(run: RunDir, config: RunConfig, *, command: str, resume: bool) 
         CofiError: naming the folder, the command or the keys that differ; or the folder holds
             something else.
     """
+    run.check_folder()
     if run.is_foreign:
         raise foreign_folder(run.root)
     if not run.exists:
@@ -36,7 +37,7 @@ def guard_folder(run: RunDir, config: RunConfig, *, command: str, resume: bool) 
     if not resume:
         raise CofiError(
             f"{run.root} already holds a run.",
-            hint=f"Continue it with --resume -o {shlex.quote(str(run.root))}, "
+            hint=f"Continue it with: cofi {own} --resume -o {shlex.quote(str(run.root))}, "
             "or choose another folder with -o.",
         )
     saved = read_yaml(run.config)

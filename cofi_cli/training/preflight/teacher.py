@@ -20,7 +20,7 @@ from cofi_cli.tasks import Task
 from cofi_cli.tasks.teacher.taught import foreign_label, label_names, places, say_nothing
 from cofi_cli.training.distiller import uses_layers
 from cofi_cli.training.outcome.artefacts import plan_of
-from cofi_cli.training.preflight.embedder import given_teacher
+from cofi_cli.training.preflight.embedder import differing, given_teacher
 
 log = logging.getLogger(__name__)
 
@@ -75,23 +75,19 @@ def _check_names(given: str, theirs: dict[str, Any], task: Task) -> None:
 def _check_fit(given: str, config: RunConfig, task: Task, *, prunes: bool) -> None:
     """Compare the sizes that the losses need equal, and the tokenizers."""
     model, teacher = (read_config(name, task.kind.head) for name in (config.model, given))
-    keys = {"vocab_size": "vocabulary size"}
+    keys = ["vocab_size"]
     is_copied = prunes and config.prune.student_init == "teacher"
     if prunes and (uses_layers(config.distill) or is_copied):
-        keys["hidden_size"] = "hidden width"
+        keys.append("hidden_size")
     if prunes and (config.distill.matching == "fixed" or is_copied):
-        keys["num_hidden_layers"] = "number of layers"
-    differing = [
-        f"{words} {getattr(teacher, key)} against the model's {getattr(model, key)}"
-        for key, words in keys.items()
-        if getattr(teacher, key) != getattr(model, key)
-    ]
-    if not differing and has_tokenizer(given):
+        keys.append("num_hidden_layers")
+    different = differing(teacher, model, keys)
+    if not different and has_tokenizer(given):
         own, other = (load_tokenizer(name).get_vocab() for name in (config.model, given))
-        differing = [] if own == other else ["its tokenizer gives tokens other ids"]
-    if differing:
+        different = [] if own == other else ["its tokenizer gives tokens other ids"]
+    if different:
         raise CofiError(
-            f"The teacher '{given}' does not fit '{config.model}': {'; '.join(differing)}.",
+            f"The teacher '{given}' does not fit '{config.model}': {'; '.join(different)}.",
             hint="Name a teacher that was fine-tuned from this model, or leave --teacher out.",
         )
     needed = min(config.task.max_length, model.longest_input)
@@ -108,21 +104,21 @@ def _check_layers(given: str, config: RunConfig, task: Task) -> None:
     if not uses_layers(config.distill):
         return
     model, teacher = (read_config(name, task.kind.head) for name in (config.model, given))
-    plan, differing = plan_of(config.model), []
+    plan, different = plan_of(config.model), []
     if plan is not None and plan.encoder_shape.hidden != teacher.hidden_size:
-        differing.append(
+        different.append(
             f"hidden width {teacher.hidden_size} against the {plan.encoder_shape.hidden} that the "
             "model was pruned from"
         )
     if config.distill.matching == "fixed" and model.num_hidden_layers != teacher.num_hidden_layers:
-        differing.append(
+        different.append(
             f"{teacher.num_hidden_layers} layers against the model's {model.num_hidden_layers}, "
             "which distill.matching=fixed takes by their numbers"
         )
-    if differing:
+    if different:
         raise CofiError(
             f"The layers of the teacher '{given}' do not fit '{config.model}': "
-            f"{'; '.join(differing)}.",
+            f"{'; '.join(different)}.",
             hint="Name the teacher that the model was pruned with (RUN/teacher), or learn from the "
             "answers alone: --set distill.matching=none --set distill.prediction_weight=1",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ class Best:
 
     Args:
         path: where it is written.
+        save: writes a state there.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(
+        self, path: Path, *, save: Callable[[Path, dict[str, Any]], None] = save_state
+    ) -> None:
+        self.path, self._save = path, save
         self.score: float | None = None
         self.step = 0
 
@@ -28,7 +32,7 @@ class Best:
             return False
         self.score, self.step = score, step
         tensors = {k: v.detach().cpu() for k, v in model.state_dict().items()}
-        save_state(self.path, {"model": tensors, "score": score, "step": step, **extra})
+        self._save(self.path, {"model": tensors, "score": score, "step": step, **extra})
         return True
 
     def load(self) -> dict[str, Any]:

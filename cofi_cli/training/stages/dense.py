@@ -7,6 +7,7 @@ from torch import Tensor
 from cofi_cli.config import TeacherConfig
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.tasks import no_labels
+from cofi_cli.training.distiller import part_of
 from cofi_cli.training.evaluation import INPUTS
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.optim import linear_decay
@@ -39,7 +40,9 @@ class DenseStage(PlainStage):
         warmup = round(self.settings.warmup_ratio * self.total)
         return self.rate * linear_decay(step, self.total, warmup=warmup)
 
-    def loss(self, batch: dict[str, Tensor], indices: list[int]) -> tuple[Tensor, dict[str, float]]:
+    def loss(
+        self, batch: dict[str, Tensor], indices: list[int]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss against the labels."""
         logits = self.model.run(**{k: batch[k] for k in INPUTS}).logits.float()
-        return self.session.objective.hard(logits, batch), {}
+        return part_of(self.session.objective.hard(logits, batch), batch, over="labels"), {}

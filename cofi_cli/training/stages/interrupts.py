@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+import torch
+
 from cofi_cli.errors import INTERRUPTED, UNEXPECTED, CofiError
 
 _HANG_UP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
@@ -39,8 +41,16 @@ class Diverged(CofiError):
         )
 
 
+def _is_launched() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
 class StopFlag:
-    """Set by the first signal; the second one raises KeyboardInterrupt at once."""
+    """Set by the first signal; the second one raises KeyboardInterrupt at once.
+
+    A launcher of several processes passes Ctrl-C on to those that the terminal has told already:
+    there the second signal is the first one again, and the launcher ends who does not heed it.
+    """
 
     def __init__(self) -> None:
         self.is_set = False
@@ -49,7 +59,7 @@ class StopFlag:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if number == _HANG_UP:
             self._leave_terminal()
-        elif self.is_set:
+        elif self.is_set and not _is_launched():
             raise KeyboardInterrupt
         self.is_set = True
 

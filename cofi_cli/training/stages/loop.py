@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 
 from cofi_cli.runs.records import StageSummary
-from cofi_cli.tasks import Encoded, batches, collate
+from cofi_cli.tasks import Encoded, batches
 from cofi_cli.training.session import Session
-from cofi_cli.training.stages.checkpoint import load_state, save_state
+from cofi_cli.training.stages.batch import make_batch
+from cofi_cli.training.stages.checkpoint import load_state
 from cofi_cli.training.stages.interrupts import Diverged, Interrupted
+from cofi_cli.training.stages.rows import Row, read_rows, steps_together
 from cofi_cli.training.stages.seeding import derive, seed_global
 
 
@@ -36,7 +38,7 @@ class Stage(Protocol):
     precision: str
     ended: bool
 
-    def step(self, batch: dict[str, Tensor], indices: list[int], step: int) -> dict[str, float]:
+    def step(self, batch: dict[str, Tensor], indices: list[int], step: int) -> Row:
         """Take one optimiser step; return what to log, ``loss`` among it."""
 
     def evaluate(self, step: int) -> dict[str, float] | None:
@@ -58,6 +60,7 @@ class StageTime:
     examples: int = 0
     steps: int = 0
     teacher_seconds: float = 0.0
+    communication_seconds: float = 0.0
 
     def summary(self) -> StageSummary:
         """Return the numbers of the report."""
@@ -71,7 +74,7 @@ def _checkpoint(session: Session, stage: Stage) -> Path:
 
 def has_begun(session: Session, stage: Stage) -> bool:
     """Whether a stage will go on from a checkpoint; its best so far is on disk then."""
-    return _checkpoint(session, stage).exists()
+    return session.processes.exists(_checkpoint(session, stage))
 
 
 def _is_finite(state: Any) -> bool:
@@ -97,32 +100,36 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
     total = stage.total
     path = _checkpoint(session, stage)
     used, done = StageTime(), 0
-    if path.exists():
+    if has_begun(session, stage):
         state = load_state(path)
         stage.load_state(state["stage"])
         used, done = StageTime(**state["time"]), int(state["step"])
+    session.processes.wait()  # before the checkpoint that was read is written again
     session.metrics.rewind(stage.name, done)
     session.progress.stage(stage.name, total, done)
 
-    def diverged() -> Diverged:
+    def diverged(step: int) -> Diverged:
         session.metrics.flush()
         kept = f"{path} (step {load_state(path)['step']})" if path.exists() else "nothing yet"
-        return Diverged(stage.name, done, kept)
+        return Diverged(stage.name, step, kept)
 
     def sound_state() -> dict[str, Any]:
         """Return what a step left: its loss, which is from before it, does not tell."""
         state = stage.state()
         if not _is_finite(state):
-            raise diverged()
+            raise diverged(done)
         return state
 
     def save() -> None:
         state = {"step": done, "time": asdict(used), "stage": sound_state()}
         session.metrics.flush()
-        save_state(path, state)
+        session.save(path, state)
 
     eval_every = max(1, round(per_epoch / train.evals_per_epoch))
+    together = steps_together(session.device)
     turn, plan = -1, []
+    pending: list[Row] = []
+    began, examples, talked = time.perf_counter(), 0, session.processes.seconds
     while done < total and not stage.ended:
         if done // per_round != turn:
             turn = done // per_round
@@ -134,40 +141,43 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
                 group_by_length=train.group_by_length,
             )
         indices = plan[done % per_round]
-        began = time.perf_counter()
-        batch = collate(
-            encoded,
-            indices,
-            pad_id=session.pad_id,
-            device=session.device,
-            round_up=session.rounds_lengths(stage.precision),
-        )
-        seed_global(session.config.seed, stage.name, done)
-        row: dict[str, Any] = {
-            "stage": stage.name,
-            "step": done + 1,
-            "epoch": done / per_epoch,
-        }
-        row |= stage.step(batch, indices, done)
-        seconds = time.perf_counter() - began
+        mine, batch = make_batch(session, encoded, indices, precision=stage.precision)
+        seed_global(session.config.seed, stage.name, done, *session.processes.place)
+        place = {"stage": stage.name, "step": done + 1, "epoch": done / per_epoch}
+        pending.append(place | stage.step(batch, mine, done))
+        examples += len(indices)
         done += 1
-        if not math.isfinite(row["loss"]):
-            raise diverged()
+        scores = done % eval_every == 0 or done == total
+        saves = done % train.checkpoint_steps == 0 or done == total
+        if not (scores or saves or done % together == 0):
+            continue
+        rows, stops = read_rows(pending, session.processes, stop=session.flag.is_set)
+        seconds = time.perf_counter() - began
+        for row in rows:
+            if not math.isfinite(row["loss"]):
+                raise diverged(row["step"])
+            row["examples_per_second"] = examples / seconds
         used.seconds += seconds
-        used.examples += len(indices)
+        if session.processes.count > 1:
+            talked, before = session.processes.seconds, talked
+            used.communication_seconds += talked - before
+        used.examples += examples
         used.steps = done
-        row["examples_per_second"] = len(indices) / seconds
-        if done % eval_every == 0 or done == total:
+        if scores:
             sound_state()
             began = time.perf_counter()
-            row |= stage.evaluate(done) or {}
+            rows[-1] |= stage.evaluate(done) or {}
             used.evaluation_seconds += time.perf_counter() - began
-        session.metrics.add(row)
-        session.progress.step(row)
-        if session.flag.is_set and done < total and not stage.ended:
+        for row in rows:
+            session.metrics.add(row)
+            session.progress.step(row)
+        stops = stops if session.processes.count > 1 else session.flag.is_set
+        if stops and done < total and not stage.ended:
             save()
             raise Interrupted(f"in stage '{stage.name}', step {done}", session.resume_command)
-        if done % train.checkpoint_steps == 0 or done == total or stage.ended:
+        if saves or stage.ended:
             save()
+        pending, examples, began = [], 0, time.perf_counter()
+        talked = session.processes.seconds
     session.metrics.flush()
     return used

@@ -49,3 +49,16 @@ class MetricsLog:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write("".join(self._pending))
             self._pending.clear()
+
+
+class NoLog:
+    """What a process has that does not write."""
+
+    def rewind(self, stage: str, step: int) -> None:
+        """Ignore."""
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Ignore."""
+
+    def flush(self) -> None:
+        """Ignore."""

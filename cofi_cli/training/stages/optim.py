@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -46,18 +46,28 @@ class WeightOptimizer:
             self.optimizers.append(SparseAdam(tables))
         self.weights: list[Tensor] = [*decayed, *plain, *tables]
 
-    def step(self, loss: Tensor, *, rate: float, clip: float) -> None:
+    def step(
+        self,
+        loss: Tensor,
+        *,
+        rate: float,
+        clip: float,
+        after_backward: Callable[[], None] = lambda: None,
+    ) -> None:
         """Take a step down the gradient of a loss.
 
         Args:
             loss: a scalar; gradients of what else it depends on are added to, not cleared.
             rate: of all weights.
             clip: bound of the gradients' joint norm.
+            after_backward: called before gradients are clipped: with several processes they
+                are summed then.
         """
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
             set_lr(optimizer, rate)
         loss.backward()
+        after_backward()
         clip_gradients(self.weights, clip)
         for optimizer in self.optimizers:
             optimizer.step()

@@ -14,6 +14,7 @@ from cofi_cli.training.session import Session
 from cofi_cli.training.stages.best import Best
 from cofi_cli.training.stages.optim import WeightOptimizer
 from cofi_cli.training.stages.precision import autocast
+from cofi_cli.training.stages.rows import Row
 
 
 class PlainStage:
@@ -49,23 +50,30 @@ class PlainStage:
         )
         self.patience: int | None = None
         self.ended = False
-        self.best = Best(session.run.checkpoints / name / "best.pt")
+        self.best = Best(session.run.checkpoints / name / "best.pt", save=session.save)
 
     def learning_rate(self, step: int) -> float:
         """Return the rate of a step, from 0."""
         raise NotImplementedError
 
-    def loss(self, batch: dict[str, Tensor], indices: list[int]) -> tuple[Tensor, dict[str, float]]:
+    def loss(
+        self, batch: dict[str, Tensor], indices: list[int]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a batch, a scalar, and its terms for the log."""
         raise NotImplementedError
 
-    def step(self, batch: dict[str, Tensor], indices: list[int], step: int) -> dict[str, float]:
+    def step(self, batch: dict[str, Tensor], indices: list[int], step: int) -> Row:
         """Take one step."""
         rate = self.learning_rate(step)
         with autocast(self.precision, self.session.device):
             loss, row = self.loss(batch, indices)
-        self.optimizer.step(loss, rate=rate, clip=self.session.config.train.grad_clip)
-        return row | {"loss": loss.item(), "learning_rate": rate}
+        self.optimizer.step(
+            loss,
+            rate=rate,
+            clip=self.session.config.train.grad_clip,
+            after_backward=lambda: self.session.processes.sum_gradients(self.optimizer.weights),
+        )
+        return row | {"loss": loss.detach(), "learning_rate": rate}
 
     def evaluate(self, step: int) -> dict[str, float] | None:
         """Score the validation split and keep the best model."""

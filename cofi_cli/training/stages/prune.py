@@ -22,6 +22,7 @@ from cofi_cli.training.stages.best import Best
 from cofi_cli.training.stages.optim import WeightOptimizer, linear_decay, scalar_optimizer, set_lr
 from cofi_cli.training.stages.precision import autocast
 from cofi_cli.training.stages.rates import base_rate, growth_of
+from cofi_cli.training.stages.rows import Row
 from cofi_cli.training.stages.schedule import Schedule
 from cofi_cli.training.stages.seeding import derive, generator
 
@@ -81,7 +82,7 @@ class PruneStage:
             lr=settings.multiplier_learning_rate,
             ascend=True,
         )
-        self.best = Best(session.run.checkpoints / self.name / "best.pt")
+        self.best = Best(session.run.checkpoints / self.name / "best.pt", save=session.save)
         self.armed = False
 
     def target(self, step: int) -> float:
@@ -102,9 +103,10 @@ class PruneStage:
         growth = growth_of(kept, self.settings.rate_growth)
         return self.rate * growth * linear_decay(step, self.total)
 
-    def step(self, batch: dict[str, Tensor], indices: list[int], step: int) -> dict[str, float]:
+    def step(self, batch: dict[str, Tensor], indices: list[int], step: int) -> Row:
         """One step of weights, gates and multipliers."""
         settings, dense = self.settings, step < self.dense_steps
+        processes = self.session.processes
         masks = None
         if not dense:
             seed = self.session.config.seed
@@ -113,20 +115,27 @@ class PruneStage:
         lr = self.learning_rate(step)
         with autocast(self.precision, device):
             out = self.student.run(**{k: batch[k] for k in INPUTS}, masks=masks)
-            row: dict[str, float]
-            loss, row = self.distiller(out, batch, indices, exists=self._exists(masks))
+            loss, terms = self.distiller(out, batch, indices, exists=self._exists(masks))
+        row: Row = dict(terms)
         if not dense:
             penalty = self.lagrangian(self.gates.expected_reduction(), target)
             row["penalty"] = penalty.item()
-            loss = loss + penalty.to(device)
+            # Every process knows the whole penalty; their sum has to be it once.
+            loss = loss + penalty.to(device) / processes.count
         for optimizer in (self.gate_optimizer, self.multiplier_optimizer):
             optimizer.zero_grad(set_to_none=True)
-        self.optimizer.step(loss, rate=lr, clip=self.session.config.train.grad_clip)
+        learned = (*self.optimizer.weights, *self.gates.parameters(), *self.lagrangian.parameters())
+        self.optimizer.step(
+            loss,
+            rate=lr,
+            clip=self.session.config.train.grad_clip,
+            after_backward=lambda: processes.sum_gradients(learned),
+        )
         if not dense:
             set_lr(self.gate_optimizer, settings.gate_learning_rate * self._gate_factor(step))
             row |= self._constrain(target)
-        row |= {"loss": loss.item(), "learning_rate": lr} | self.goal.row("target", target)
-        return row
+        row |= {"loss": loss.detach(), "learning_rate": lr}
+        return row | self.goal.row("target", target)
 
     def _gate_factor(self, step: int) -> float:
         """Return the factor of the gates' rate, so that weights end on a settled structure."""

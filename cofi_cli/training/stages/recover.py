@@ -73,7 +73,9 @@ class RecoverStage(PlainStage):
         factor = linear_decay(step, self.total) if is_linear else 1.0
         return self.rate * factor
 
-    def loss(self, batch: dict[str, Tensor], indices: list[int]) -> tuple[Tensor, dict[str, float]]:
+    def loss(
+        self, batch: dict[str, Tensor], indices: list[int]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the distillation loss."""
         out = self.model.run(**{k: batch[k] for k in INPUTS})
         loss, row = self.distiller(out, batch, indices, exists=self.exists, kept=self.kept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 
 from cofi_cli.architectures import (
@@ -15,11 +16,11 @@ from cofi_cli.config import DistillConfig
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.distillation import teacher_taps
 from cofi_cli.runs.records import StageSummary
-from cofi_cli.training.distiller import uses_layers
+from cofi_cli.training.distiller import Distiller, uses_layers
 from cofi_cli.training.outcome.artefacts import save_dense_model
 from cofi_cli.training.preflight.embedder import given_teacher
 from cofi_cli.training.session import Session
-from cofi_cli.training.stages.checkpoint import load_state, save_state
+from cofi_cli.training.stages.checkpoint import load_state
 from cofi_cli.training.stages.dense import DenseStage
 from cofi_cli.training.stages.interrupts import Interrupted
 from cofi_cli.training.stages.loop import run_stage
@@ -52,20 +53,20 @@ def obtain_teacher(session: Session, times: dict[str, StageSummary]) -> CofiForT
     """Return the fine-tuned teacher; ``teacher/`` holds it afterwards."""
     config, folder = session.config, session.run.teacher
     record = session.run.checkpoints / "teacher.pt"
-    if not folder.exists():
+    if not session.processes.exists(folder):
         given = given_teacher(config, session.task)
         if given is not None:
             teacher = load_for_task(session, given)
-            save_state(record, {"time": None})
+            session.save(record, {"time": None})
             save_dense_model(session, teacher, folder, source=given)
         else:
             teacher = load_for_task(session, config.model)
             stage = DenseStage(session, teacher, config.teacher)
             used = run_stage(session, stage)
             teacher.load_state_dict(stage.best.load()["model"])
-            save_state(record, {"time": used.summary().model_dump()})
+            session.save(record, {"time": used.summary().model_dump()})
             save_dense_model(session, teacher, folder, source=config.model)
-    spent = load_state(record)["time"] if record.exists() else None
+    spent = load_state(record)["time"] if session.processes.exists(record) else None
     if spent is not None:
         times["teacher"] = StageSummary(**spent)
     return load_for_task(session, str(folder)).to(session.device)
@@ -88,8 +89,30 @@ def make_teacher_outputs(
         device=session.device,
         batch_size=config.train.eval_batch_size,
         budget_gb=config.prune.teacher_cache_gb,
+        disk_gb=room_on_disk(session),
+        folder=session.run.checkpoints,
+        processes=session.processes,
         mask_padding=distill.mask_padding,
         precision=session.precision(hidden=teacher.config.hidden_size),
+    )
+
+
+def room_on_disk(session: Session) -> float:
+    """Return how many GB the teacher's outputs may take on disk."""
+    place = session.run.root
+    free = shutil.disk_usage(place).free / 1e9 if place.exists() else 0.0
+    return session.processes.from_main(min(session.config.prune.teacher_disk_gb, free / 2))
+
+
+def make_distiller(
+    session: Session, outputs: TeacherOutputs, distill: DistillConfig | None = None
+) -> Distiller:
+    """Return the distillation loss of a session, by its configuration or by other settings."""
+    return Distiller(
+        outputs,
+        distill or session.config.distill,
+        objective=session.objective,
+        total=session.processes.sum,
     )
 
 
@@ -102,14 +125,20 @@ def prepare_outputs(session: Session, outputs: TeacherOutputs) -> float:
     if not outputs.is_kept:
         if session.config.prune.teacher_cache_gb > 0:
             session.progress.message(
-                f"Teacher outputs need {outputs.needed_gb:.1f} GB, more than "
-                f"--teacher-cache-gb {session.config.prune.teacher_cache_gb:g}: "
-                "the teacher runs at each step."
+                f"Teacher outputs need {outputs.needed_gb:.1f} GB, more than memory "
+                f"(--teacher-cache-gb {session.config.prune.teacher_cache_gb:g}) and disk "
+                f"(prune.teacher_disk_gb {session.config.prune.teacher_disk_gb:g}, and half of "
+                "what is free) may hold: the teacher runs at each step."
             )
         return 0.0
     if outputs.is_ready:
         return 0.0
     began = time.perf_counter()
+    if outputs.is_on_disk and session.processes.count == 1:
+        session.progress.message(
+            f"Teacher outputs are kept on disk, {outputs.needed_gb:.1f} GB in bf16: they need more "
+            f"memory than --teacher-cache-gb {session.config.prune.teacher_cache_gb:g}."
+        )
     session.progress.stage("teacher outputs", len(outputs.encoded))
 
     def tick(done: int) -> None:

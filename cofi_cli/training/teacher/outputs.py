@@ -2,12 +2,14 @@
 
 The teacher runs without dropout, so its outputs are a function of the example.
 The kept ones are computed once, before the stage, in batches of fixed content:
-a resumed run finds the same bits.
+a resumed run finds the same bits. They are kept in memory, or in a file where
+memory does not hold them or several processes share them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,16 +18,19 @@ from torch import Tensor
 from cofi_cli.modeling import CofiForEmbedding, CofiForTask
 from cofi_cli.tasks import Encoded, collate, eval_batches
 from cofi_cli.training.evaluation import INPUTS
+from cofi_cli.training.processes import Processes
 from cofi_cli.training.stages.precision import autocast
+from cofi_cli.training.teacher.mapped import mapped_tensor
 
 _GB = 1e9
 _SPARE = 0.25
 """Share of a GPU's free memory that kept outputs may take."""
 
 
-def real_positions(attention_mask: Tensor) -> Tensor:
-    """Return the flat indices of unpadded positions, (n,), of a (B, T) mask."""
-    return attention_mask.flatten().nonzero().flatten()
+def real_positions(batch: Mapping[str, Tensor]) -> Tensor:
+    """Return the flat indices of unpadded positions, (n,), of a (B, T) batch."""
+    known = batch.get("positions")
+    return batch["attention_mask"].flatten().nonzero().flatten() if known is None else known
 
 
 def select_positions(state: Tensor, positions: Tensor | None) -> Tensor:
@@ -49,7 +54,11 @@ class TeacherOutputs:
         encoded: the training split.
         taps: teacher layers to keep, from 0; empty for logits only.
         pad_id, device, batch_size: for running the teacher.
-        budget_gb: memory for kept outputs; too little runs the teacher each step.
+        budget_gb: memory for kept outputs.
+        disk_gb: room in ``folder`` for what memory does not hold, in bf16 then; too little of
+            both runs the teacher each step.
+        folder: of the file.
+        processes: that compute the outputs together; ``None`` = one.
         mask_padding: keep real positions only; otherwise nothing can be kept, since
             padding positions depend on the batch.
     """
@@ -66,6 +75,9 @@ class TeacherOutputs:
         budget_gb: float = 0.0,
         mask_padding: bool = True,
         precision: str = "fp32",
+        disk_gb: float = 0.0,
+        folder: Path | None = None,
+        processes: Processes | None = None,
     ) -> None:
         self.teacher = teacher.eval().requires_grad_(False)
         self.encoded, self.taps, self.pad_id, self.device = (
@@ -84,9 +96,16 @@ class TeacherOutputs:
         width = self._width = _answer_width(teacher)
         # What was computed in bf16 has no more digits to keep.
         self.dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        kept = tokens * len(self.taps) * hidden * self.dtype.itemsize
-        self.needed_gb = (kept + answers * width * 4) / _GB
+        states = tokens * len(self.taps) * hidden
+        self.needed_gb = (states * self.dtype.itemsize + answers * width * 4) / _GB
         self.is_kept = mask_padding and 0 < self.needed_gb <= budget_gb
+        self.folder, self.processes = folder, processes
+        self.is_on_disk = processes is not None and processes.count > 1
+        if mask_padding and folder is not None and not self.is_kept and budget_gb > 0:
+            needed = (states * torch.bfloat16.itemsize + answers * width * 4) / _GB
+            self.is_kept = self.is_on_disk = 0 < needed <= disk_gb
+            if self.is_kept:
+                self.dtype, self.needed_gb = torch.bfloat16, needed
         self._logits: Tensor | None = None
         self._states: Tensor | None = None
         self._starts = np.concatenate([[0], np.cumsum(encoded.lengths)])
@@ -103,10 +122,24 @@ class TeacherOutputs:
         tokens, hidden = int(self._starts[-1]), self.teacher.config.hidden_size
         per_token = self.teacher.per_token
         home = self._home()
-        logits = torch.empty(tokens if per_token else len(self.encoded), self._width, device=home)
-        states = torch.empty(len(self.taps), tokens, hidden, dtype=self.dtype, device=home)
+        shapes = (
+            (tokens if per_token else len(self.encoded), self._width),
+            (len(self.taps), tokens, hidden),
+        )
+        plan, count = eval_batches(self.encoded.lengths, batch_size=self.batch_size), 1
+        if self.is_on_disk and self.folder is not None and self.processes is not None:
+            home, processes = torch.device("cpu"), self.processes
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = self.folder / "teacher_outputs"
+            logits = mapped_tensor(file, shapes[0], torch.float32, processes)
+            states = mapped_tensor(file, shapes[1], self.dtype, processes)
+            count = processes.local_count
+            plan = plan[processes.local_index :: count]
+        else:
+            logits = torch.empty(*shapes[0], device=home)
+            states = torch.empty(*shapes[1], dtype=self.dtype, device=home)
         done = 0
-        for indices in eval_batches(self.encoded.lengths, batch_size=self.batch_size):
+        for indices in plan:
             batch = collate(self.encoded, indices, pad_id=self.pad_id, device=self.device)
             out_logits, out_states = self._run(batch)
             place = self._positions(indices).to(home)
@@ -115,7 +148,11 @@ class TeacherOutputs:
                 states.index_copy_(1, place, out_states.to(home, self.dtype))
             done += len(indices)
             if tick is not None:
-                tick(done)
+                tick(min(done * count, len(self.encoded)))
+        if self.processes is not None:
+            self.processes.wait()
+        if self.is_on_disk:
+            logits, states = logits.to(self._home()), states.to(self._home())
         self._logits, self._states = logits, states
 
     def _home(self) -> torch.device:
@@ -137,11 +174,11 @@ class TeacherOutputs:
     def _run(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         with autocast(self.precision, self.device):
             out = self.teacher.run(**{k: batch[k] for k in INPUTS})
-        positions = real_positions(batch["attention_mask"]) if self.mask_padding else None
+        positions = real_positions(batch) if self.mask_padding else None
         states = [select_positions(out.states[tap + 1], positions).float() for tap in self.taps]
         logits = out.logits.float()
         if self.teacher.per_token:
-            logits = select_positions(logits, real_positions(batch["attention_mask"]))
+            logits = select_positions(logits, real_positions(batch))
         return logits, torch.stack(states) if states else logits.new_zeros(0)
 
     def get(self, batch: dict[str, Tensor], indices: Sequence[int]) -> tuple[Tensor, Tensor]:

