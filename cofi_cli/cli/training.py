@@ -19,6 +19,7 @@ from cofi_cli.cli.progress import make_progress
 from cofi_cli.config import RunConfig
 from cofi_cli.format import clock
 from cofi_cli.runs import RunDir
+from cofi_cli.runs.records import RunReport
 
 if TYPE_CHECKING:
     from cofi_cli.benchmarking.stopwatch import Stopwatch
@@ -99,12 +100,11 @@ def run_training(
         return
     write_report(run)
     if as_json:
-        show_json(report)
+        show_json(report.as_json())
     else:
         show_report(report, run)
-    for warning in ("missed", "not_learned"):
-        if report.get(warning):
-            say(f"Warning: {report[warning]}")
+    for warning in report.warnings:
+        say(f"Warning: {warning}")
 
 
 def _stopwatch(config: RunConfig) -> Stopwatch | None:
@@ -116,22 +116,22 @@ def _stopwatch(config: RunConfig) -> Stopwatch | None:
     return Stopwatch(table_report)
 
 
-def show_report(report: Mapping[str, Any], run: RunDir) -> None:
+def show_report(report: RunReport, run: RunDir) -> None:
     """Write the report's tables, the structure and the next command to stdout."""
     from cofi_cli.format import speed_words
     from cofi_cli.report.bars import structure_lines
     from cofi_cli.report.tables import stage_table, summary_table
 
-    show_tables([summary_table(dict(report)), stage_table(dict(report))])
+    show_tables([summary_table(report), stage_table(report)])
     lines = []
-    if report.get("structure"):
-        lines += [*structure_lines(report["structure"]), ""]
-    if report.get("note"):
-        lines += [str(report["note"]), ""]
+    if report.structure is not None:
+        lines += [*structure_lines(report.structure), ""]
+    if report.note:
+        lines += [report.note, ""]
     lines += [f"model   {run.model}", f"report  {run.report_md}"]
     if run.structure.exists():
         lines.append(f"picture {run.structure}")
-    if target := report.get("latency_target"):
+    if (target := report.latency_target) is not None:
         lines.append(f"speed   {speed_words(target)}")
     root = shlex.quote(str(run.root))
     show_lines([*lines, f"next    cofi export {root} && cofi bench {root}"])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from cofi_cli.runs.records import DENSE
 from cofi_cli.runtime.inspection import Graph
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class Model:
         form: which shape of the graph, where its export says so.
         runtime: what runs it.
         family: the export that it belongs to; its dense and pruned models compare.
-        is_dense: whether it is the dense one of its family.
+        size: which size of the model it is, where its export says so.
     """
 
     name: str
@@ -41,7 +42,12 @@ class Model:
     form: str | None = None
     runtime: Runtime = "onnxruntime"
     family: Path | None = None
-    is_dense: bool = False
+    size: str | None = None
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether it is the dense one of its family."""
+        return self.size == DENSE
 
     @property
     def precision(self) -> str:

@@ -15,6 +15,7 @@ from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.cost.measured import MeasuredSpeed
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.runs import RunDir, write_text
+from cofi_cli.runs.records import MeasuredPlan, RunReport, StageSummary
 from cofi_cli.training.baselines.evaluate import word_vector_baseline
 from cofi_cli.training.distiller import load_layer_map
 from cofi_cli.training.evaluation import evaluate
@@ -57,7 +58,7 @@ def prune(
     resume: bool = False,
     progress: Progress | None = None,
     stopwatch: Stopwatch | None = None,
-) -> dict[str, Any]:
+) -> RunReport:
     """Prune a model from beginning to end; the callable twin of ``cofi prune``.
 
     Stages that ended in an earlier, interrupted call are not run again; of a run that has
@@ -102,14 +103,20 @@ def prune(
         steps = obtain_schedule(session)
         if note := slow_gates(config, steps):
             log.warning("%s", note)
-        times: dict[str, dict[str, float]] = {}
+        times: dict[str, StageSummary] = {}
         teacher = obtain_teacher(session, times)
         session = ask_teacher(session, teacher)
         outputs = make_teacher_outputs(session, teacher)
         pruned = _pruned(session, outputs, steps, times, stopwatch)
         model = _recovered(session, outputs, pruned, steps, times)
-        report = build_report(session, teacher=teacher, model=model, pruned=pruned, times=times)
-        report["baseline"] = word_vector_baseline(session, teacher) if processes.is_main else None
+        report = build_report(
+            session,
+            teacher=teacher,
+            model=model,
+            pruned=pruned,
+            times=times,
+            baseline=word_vector_baseline(session, teacher) if processes.is_main else None,
+        )
         save_compact(session, model, report)
         return finish(session, report)
 
@@ -118,7 +125,7 @@ def _pruned(
     session: Session,
     outputs: TeacherOutputs,
     steps: Schedule,
-    times: dict[str, dict[str, float]],
+    times: dict[str, StageSummary],
     stopwatch: Stopwatch | None,
 ) -> Pruned:
     """Run the pruning stage and build the compact model, or load what an earlier call made."""
@@ -129,7 +136,7 @@ def _pruned(
         distiller = make_distiller(session, outputs)
         stage = PruneStage(session, student, distiller, steps)
         used = run_stage(session, stage)
-        used.extra["teacher_seconds"] = spent
+        used.teacher_seconds = spent
         result = stage.result()
         student.load_state_dict(result["model"])
         plan, measured = _fitted(session, stage, student, result, stopwatch)
@@ -143,14 +150,14 @@ def _pruned(
             "plan": plan.model_dump(),
             "layer_map": result["layer_map"],
             "expected": result["expected"],
-            "measured": measured,
+            "measured": [row.model_dump() for row in measured],
             "parity": delta,
             "score": score,
-            "time": used.summary(),
+            "time": used.summary().model_dump(),
         }
         session.save(path, state)
     state = load_state(path)
-    times["prune"] = state["time"]
+    times["prune"] = StageSummary(**state["time"])
     plan = PrunePlan(**state["plan"])
     small = compact(student, plan)
     small.load_state_dict(state["compact"])
@@ -159,7 +166,7 @@ def _pruned(
         plan=plan,
         layer_map=state["layer_map"],
         expected=state["expected"],
-        measured=state["measured"],
+        measured=[MeasuredPlan(**row) for row in state["measured"]],
         parity=state["parity"],
         score=state["score"],
     )
@@ -171,7 +178,7 @@ def _fitted(
     student: CofiForTask,
     result: dict[str, Any],
     stopwatch: Stopwatch | None,
-) -> tuple[PrunePlan, list[dict[str, Any]]]:
+) -> tuple[PrunePlan, list[MeasuredPlan]]:
     """Return the plan of a stage, as fast by the clock as was asked, and what was measured."""
     plan, target, settings = PrunePlan(**result["plan"]), stage.goal, stage.settings
     if stopwatch is None or (table := target.table) is None:
@@ -194,7 +201,7 @@ def _recovered(
     outputs: TeacherOutputs,
     pruned: Pruned,
     steps: Schedule,
-    times: dict[str, dict[str, float]],
+    times: dict[str, StageSummary],
 ) -> CofiForTask:
     """Recover the compact model; the better of before and after is returned."""
     config, model = session.config, pruned.model
@@ -212,11 +219,11 @@ def _recovered(
         if not has_begun(session, stage):
             stage.best.offer(pruned.score, 0, model)
         used = run_stage(session, stage)
-        used.extra["teacher_seconds"] = spent
+        used.teacher_seconds = spent
         best = stage.best.load()
-        session.save(path, {"model": best["model"], "time": used.summary()})
+        session.save(path, {"model": best["model"], "time": used.summary().model_dump()})
     state = load_state(path)
-    times["recover"] = state["time"]
+    times["recover"] = StageSummary(**state["time"])
     model.load_state_dict(state["model"])
     model.eval()
     return model

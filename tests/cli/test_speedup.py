@@ -13,7 +13,7 @@ from cofi_cli.cli.folders import run_name
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import UNREACHABLE, USAGE
 from cofi_cli.format import speed_words
-from cofi_cli.pruning.cost.measured import MeasuredSpeed
+from cofi_cli.runs.records import LatencyTarget, MeasuredPlan
 from tests.cli.conftest import Cofi
 from tests.latency_tables import made_up_table, save_table
 
@@ -130,20 +130,28 @@ def test_a_latency_has_a_range_as_well(
 def test_a_speed_in_a_runs_name_and_words() -> None:
     config = RunConfig(model="bert", prune={"speedup": 2.5})
     assert run_name(config, command="prune") == "bert-task-2.5x"
-    target = {
-        "speedup": 8.0,
-        "seconds": None,
-        "expected_speedup": 8.126,
-        "expected_seconds": 0.0012,
-        "setting": made_up_table().setting(),
-    }
+    target = LatencyTarget(
+        speedup=8.0,
+        seconds=None,
+        expected_speedup=8.126,
+        dense_seconds=0.00975,
+        expected_seconds=0.0012,
+        setting=made_up_table().setting(),
+    )
     case = "(cpu, fp32, batch 1, 128 tokens, 1 thread)"
     assert speed_words(target) == (
         "asked 8 times the dense model's speed: 8.13 times (1.2 ms) expected by the latency table "
         f"{case}"
     )
-    found = MeasuredSpeed(0.0011, 0.0088, 8.0, (7.8, 8.2)).as_dict()
-    assert speed_words(target | {"speedup": None, "seconds": 0.001, "measured": found}) == (
+    found = MeasuredPlan(
+        seconds=0.0011,
+        dense_seconds=0.0088,
+        speedup=8.0,
+        interval=(7.8, 8.2),
+        expected_speedup=8.126,
+    )
+    changes = {"speedup": None, "seconds": 0.001, "measured": found}
+    assert speed_words(target.model_copy(update=changes)) == (
         "asked 1 ms: 8.00 times (7.80 to 8.20) measured before recovery, 1.1 ms against 8.8 ms "
         f"{case}"
     )
