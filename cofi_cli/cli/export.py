@@ -169,7 +169,7 @@ def export(
 
 def _show(record: ExportRecord) -> None:
     from cofi_cli import format as text
-    from cofi_cli.report.cards.onnx import precision_name, vocabulary_in_words
+    from cofi_cli.report.cards.onnx import precision_name
 
     rows = tuple(
         (
@@ -189,7 +189,7 @@ def _show(record: ExportRecord) -> None:
             tables.append(_candidates(file.file, file.candidates, record.conditions))
     show_tables(tables)
     picked = [f"fastest {record.picked}"] if record.picked else []
-    words = [f"vocabulary  {vocabulary_in_words(record.vocabulary)}"] if record.vocabulary else []
+    words = [f"vocabulary  {text.vocabulary_words(record.vocabulary)}"] if record.vocabulary else []
     show_lines([*record.notes, *words, *picked, f"folder  {record.folder}"])
 
 

@@ -256,4 +256,9 @@ def _that_fit(
 
 
 def _synthetic(model: CofiForTask) -> Rows:
-    return synthetic_rows(vocab=model.config.vocab_size, longest=model.config.longest_input)
+    config = model.config
+    return synthetic_rows(
+        vocab=config.vocab_size,
+        longest=config.longest_input,
+        sequences=config.num_labels if model.has_parts else 0,
+    )

@@ -70,6 +70,8 @@ def choose(
     _check_options(config)
     source = find_source(name)
     folder = _output(source, output)
+    if source.run is not None:
+        source.run.refuse_links()
     model = source.models[CHOSEN]
     longest = longest_input(model)
     wish = _wish(config, longest, tolerance=tolerance, schedule=schedule)

@@ -71,6 +71,15 @@ def test_a_speedup_takes_the_place_of_a_presets_sparsity(
             ("--sparsity", "0.5", "--batch", "8"),
             ("--batch says where a speed holds, and no speed is asked for", "--latency 5ms"),
         ),
+        (
+            ("--sparsity", "0.8,0.6"),
+            ("sizes 0.8, 0.6 do not ascend; give them from the largest model to the smallest",),
+        ),
+        (("--sparsity", "0.6,0.8,0.8"), ("sizes 0.6, 0.8, 0.8 do not ascend",)),
+        (("--sparsity", "0.6,x,0.8"), ("prune.milestones[1] is 'x' (--sparsity)",)),
+        (("--speedup", "0.5,2"), ("sizes 0.5, 2 begin at 0.5; the first is above 1",)),
+        (("--latency", "5ms,9ms"), ("prune.latency is '5ms,9ms' (--latency)", "its unit: 5ms")),
+        (("--max-drop", "-1"), ("prune.max_drop is -1 (--max-drop)",)),
         (("--speedup", "3", "--precision", "fp4"), ("case.precision is 'fp4' (--precision)",)),
     ],
 )
@@ -127,9 +136,24 @@ def test_a_latency_has_a_range_as_well(
         assert "reachable is" in done.err and done.err.count(" ms") >= 4
 
 
+def test_several_sizes_on_the_command_line(cofi: Cofi, arguments: tuple[Any, ...]) -> None:
+    done = cofi(*arguments, "--sparsity", "0.3,0.5,0.8", "--max-drop", "1.5", "--json")
+    assert done.code == 0, done.err
+    plan = json.loads(done.out)
+    asked = plan["config"]["prune"]
+    assert (asked["milestones"], asked["sparsity"], asked["max_drop"]) == ([0.3, 0.5], 0.8, 1.5)
+    assert plan["output"].endswith("-0.3-to-0.8")
+    steps = {stage["name"]: stage["steps"] for stage in plan["stages"]}
+    one = json.loads(cofi(*arguments, "--sparsity", "0.8", "--json").out)["stages"]
+    assert steps["recover"] == 3 * {stage["name"]: stage["steps"] for stage in one}["recover"]
+    assert steps["prune"] == {stage["name"]: stage["steps"] for stage in one}["prune"]
+
+
 def test_a_speed_in_a_runs_name_and_words() -> None:
     config = RunConfig(model="bert", prune={"speedup": 2.5})
     assert run_name(config, command="prune") == "bert-task-2.5x"
+    family = RunConfig(model="bert", prune={"speedup": 8, "milestones": [2, 4]})
+    assert run_name(family, command="prune") == "bert-task-2-to-8x"
     target = LatencyTarget(
         speedup=8.0,
         seconds=None,

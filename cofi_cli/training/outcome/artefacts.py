@@ -30,7 +30,7 @@ def save_dense_model(session: Session, model: CofiForTask, folder: Path, *, sour
 
     def write(temporary: Path) -> None:
         transformers_logging.disable_progress_bar()
-        save_dense(model, temporary, source=source)
+        save_dense(model, temporary, source=session.vocabulary.place(source))
         save_tokenizer(session.tokenizer, temporary)
 
     session.processes.write(lambda: write_atomic(folder, write))
@@ -42,8 +42,17 @@ def save_compact(
     report: RunReport,
     *,
     plan: dict[str, Any] | None = None,
+    folder: Path | None = None,
 ) -> None:
-    """Write ``model/``: weights, configuration, modeling code, tokenizer, plan, model card."""
+    """Write weights, configuration, modeling code, tokenizer, plan, model card.
+
+    Args:
+        session: of the run.
+        model: compact.
+        report: for the card.
+        plan: by default that of the run.
+        folder: by default ``model/`` of the run.
+    """
     plan = plan or (read_json(session.run.plan) if session.run.plan.exists() else None)
 
     def write(temporary: Path) -> None:
@@ -51,9 +60,10 @@ def save_compact(
         model.cpu().eval().save_pretrained(temporary, safe_serialization=True)
         save_tokenizer(session.tokenizer, temporary)
         if model.kind == "embedding":
-            write_modules(model, temporary, source=session.config.model)
+            source = session.vocabulary.place(session.config.model)
+            write_modules(model, temporary, source=source)
         if plan is not None:
             (temporary / PLAN).write_text(json.dumps(plan) + "\n", encoding="utf-8")
         (temporary / "README.md").write_text(model_card(report), encoding="utf-8")
 
-    session.processes.write(lambda: write_atomic(session.run.model, write))
+    session.processes.write(lambda: write_atomic(folder or session.run.model, write))
