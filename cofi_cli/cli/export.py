@@ -92,6 +92,14 @@ def export(
             "training rows of the task.",
         ),
     ] = _D.text,
+    max_length: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Longest row in tokens that the files are to take. Position rows beyond it are "
+            "left out. Default: what the model takes.",
+        ),
+    ] = _D.max_length,
     provider: Annotated[
         str,
         typer.Option(

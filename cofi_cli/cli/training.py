@@ -20,7 +20,7 @@ from cofi_cli.config import RunConfig
 from cofi_cli.errors import GATE, CofiError
 from cofi_cli.format import clock
 from cofi_cli.runs import RunDir
-from cofi_cli.runs.records import RunReport
+from cofi_cli.runs.records import LatencySetting, RunReport
 
 if TYPE_CHECKING:
     from cofi_cli.benchmarking.stopwatch import Stopwatch
@@ -145,7 +145,17 @@ def show_report(report: RunReport, run: RunDir) -> None:
     if (target := report.latency_target) is not None:
         lines.append(f"speed   {speed_words(target)}")
     root = shlex.quote(str(run.root))
-    show_lines([*lines, f"next    cofi export {root} && cofi bench {root}"])
+    files, case = _case_flags(target.setting) if target else ("", "")
+    show_lines([*lines, f"next    cofi export {root}{files}{case} && cofi bench {root}{case}"])
+
+
+def _case_flags(setting: LatencySetting) -> tuple[str, str]:
+    """Return the flags of a speed's case: those of an export alone, and those of both commands."""
+    files = "" if setting.precision == "fp32" else f" --precision {setting.precision}"
+    flags = f" --provider {setting.provider} --batch {setting.batch}"
+    flags += f" --threads {setting.threads}" if setting.threads else ""
+    # The task's lengths are none that an export times.
+    return files, flags + (f" --seq-len {setting.seq_len}" if setting.seq_len != "task" else "")
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -199,7 +199,6 @@ def batches(
     seed: int,
     epoch: int,
     group_by_length: bool,
-    drop_last: bool = False,
 ) -> list[list[int]]:
     """Plan one epoch: every row once, in shuffled batches of row numbers.
 
@@ -213,15 +212,12 @@ def batches(
         seed: of the run.
         epoch: 0, 1, ...; each has its own order.
         group_by_length: whether batches hold rows of similar length.
-        drop_last: leave out the rows, random ones, that do not fill a batch.
 
     Returns:
         A pure function of the arguments.
     """
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(lengths))
-    if drop_last:
-        order = order[: len(order) // batch_size * batch_size]
     if group_by_length:
         chunk = GROUP_BATCHES * batch_size
         parts = [order[start : start + chunk] for start in range(0, len(order), chunk)]

@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from cofi_cli.cli.folders import run_name
+from cofi_cli.cli.training import _case_flags
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import UNREACHABLE, USAGE
 from cofi_cli.format import speed_words
-from cofi_cli.runs.records import LatencyTarget, MeasuredPlan
+from cofi_cli.runs.records import LatencySetting, LatencyTarget, MeasuredPlan
 from tests.cli.conftest import Cofi
 from tests.latency_tables import made_up_table, save_table
 
@@ -147,6 +148,18 @@ def test_several_sizes_on_the_command_line(cofi: Cofi, arguments: tuple[Any, ...
     one = json.loads(cofi(*arguments, "--sparsity", "0.8", "--json").out)["stages"]
     assert steps["recover"] == 3 * {stage["name"]: stage["steps"] for stage in one}["recover"]
     assert steps["prune"] == {stage["name"]: stage["steps"] for stage in one}["prune"]
+
+
+def test_the_next_commands_have_the_case_of_the_speed() -> None:
+    table = made_up_table(precision="int8", batch=32, seq_len=64)
+    setting = LatencySetting.model_validate(table.setting())
+    case = " --provider cpu --batch 32 --threads 1 --seq-len 64"
+    assert _case_flags(setting) == (" --precision int8", case)
+    other = {"precision": "fp32", "seq_len": "task", "threads": None}
+    assert _case_flags(setting.model_copy(update=other)) == (
+        "",
+        " --provider cpu --batch 32",
+    )
 
 
 def test_a_speed_in_a_runs_name_and_words() -> None:

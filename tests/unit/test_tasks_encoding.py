@@ -149,19 +149,6 @@ def test_grouping_pads_little_and_stays_random(lengths):
     assert np.mean(again) < 10
 
 
-@pytest.mark.parametrize("group", [True, False])
-def test_drop_last_leaves_out_random_rows(lengths, group):
-    found = plan(lengths, drop_last=True, group_by_length=group)
-    assert {len(batch) for batch in found} == {32}
-    assert len(found) == 5003 // 32
-    dropped = [
-        set(range(5003)) - {r for b in plan(lengths, drop_last=True, epoch=e) for r in b}
-        for e in range(20)
-    ]
-    mean = np.mean([lengths[list(rows)].mean() for rows in dropped])
-    assert abs(mean - lengths.mean()) < 4
-
-
 def test_eval_batches_start_with_the_longest():
     lengths = np.array([3, 9, 5, 9, 1])
     assert eval_batches(lengths, batch_size=2) == [[1, 3], [2, 0], [4]]
@@ -172,4 +159,3 @@ def test_tiny_splits(size):
     expected = [[0]] * size
     assert plan(np.full(size, 5)) == expected
     assert eval_batches(np.full(size, 5), batch_size=8) == expected
-    assert plan(np.full(size, 5), drop_last=True) == []

@@ -41,7 +41,7 @@ def onnx_card(record: ExportRecord, *, is_portable: bool) -> str:
         outputs=outputs,
         names=_listed(record.inputs),
         padding=_padding(record),
-        vocabulary=_vocabulary(record),
+        small=_small(record),
         code=code.rstrip(),
     )
 
@@ -61,10 +61,11 @@ def precision_name(file: ExportedFile) -> str:
     return f"{file.precision} ({words})" if words else file.precision
 
 
-def _vocabulary(record: ExportRecord) -> str:
-    if record.vocabulary is None:
-        return ""
-    return f"\nThe vocabulary is trimmed: {text.vocabulary_words(record.vocabulary)}"
+def _small(record: ExportRecord) -> str:
+    """Return what was left out to make the files small."""
+    trimmed, longest = record.vocabulary, record.asked.max_length
+    words = f"\nThe vocabulary is trimmed: {text.vocabulary_words(trimmed)}" if trimmed else ""
+    return words + (f"\nThe files take rows of at most {longest} tokens." if longest else "")
 
 
 def _padding(record: ExportRecord) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from transformers.utils import logging as transformers_logging
 
 from cofi_cli.architectures import save_dense, save_tokenizer, write_modules
+from cofi_cli.errors import reading
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.report.cards.model import model_card
@@ -22,7 +23,10 @@ PLAN = "plan.json"
 def plan_of(model: str) -> PrunePlan | None:
     """Return the plan beside a compact model, ``None`` where there is none."""
     file = Path(model) / PLAN
-    return PrunePlan(**read_json(file)) if file.exists() else None
+    if not file.exists():
+        return None
+    with reading(str(file)):
+        return PrunePlan(**read_json(file))
 
 
 def save_dense_model(session: Session, model: CofiForTask, folder: Path, *, source: str) -> None:
