@@ -277,6 +277,11 @@ class CofiForTask(CofiPreTrainedModel):
         """
         raise NotImplementedError
 
+    @staticmethod
+    def label_count(batch: Mapping[str, Tensor]) -> Tensor:
+        """Return how many labels the loss is a mean over, a scalar."""
+        return batch["labels"].new_tensor(len(batch["labels"]))
+
     def outputs_of(self, last: Tensor, answer: Tensor) -> tuple[Tensor, ...]:
         """Return what :attr:`output_names` names, of the last state and the head's answer."""
         return (answer,)
@@ -452,6 +457,11 @@ class CofiForTokenClassification(_PerToken):
         """Return the mean cross-entropy over the tokens that carry a label, 0 without any."""
         return token_loss(logits, batch["labels"])
 
+    @staticmethod
+    def label_count(batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the number of tokens that carry a label."""
+        return (batch["labels"] != IGNORE).sum()
+
     @tuple_if_asked
     def forward(
         self,
@@ -492,6 +502,11 @@ class CofiForQuestionAnswering(_PerToken):
     ) -> Tensor:
         """Return the mean of both cross-entropies; labels are (B, 2) positions."""
         return span_loss(logits, batch["labels"], batch["attention_mask"])
+
+    @staticmethod
+    def label_count(batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the number of positions that lie in their row."""
+        return (batch["labels"] < batch["input_ids"].shape[1]).sum()
 
     def outputs_of(self, last: Tensor, answer: Tensor) -> tuple[Tensor, ...]:
         """Return start and end logits, (B, T) each."""

@@ -42,6 +42,14 @@ class Ragged(Sequence[Any]):
         made.flat, made.ends = flat, np.concatenate([[0], np.cumsum(lengths)])
         return made
 
+    @classmethod
+    def joined(cls, parts: Sequence[Ragged]) -> Ragged:
+        """Put the rows of several behind each other."""
+        if not parts:
+            return cls(())
+        lengths = np.concatenate([np.diff(part.ends) for part in parts])
+        return cls.over(np.concatenate([part.flat for part in parts]), lengths)
+
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.ends) - 1

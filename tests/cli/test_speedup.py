@@ -12,11 +12,20 @@ import yaml
 from cofi_cli.cli.folders import run_name
 from cofi_cli.cli.training import _case_flags
 from cofi_cli.config import RunConfig
-from cofi_cli.errors import UNREACHABLE, USAGE
+from cofi_cli.errors import GATE, UNREACHABLE, USAGE
 from cofi_cli.format import speed_words
-from cofi_cli.runs.records import LatencySetting, LatencyTarget, MeasuredPlan
+from cofi_cli.runs import RunDir
+from cofi_cli.runs.records import (
+    Chosen,
+    LatencySetting,
+    LatencyTarget,
+    MeasuredPlan,
+    RunReport,
+    SizeRow,
+)
 from tests.cli.conftest import Cofi
 from tests.latency_tables import made_up_table, save_table
+from tests.records import run_report
 
 
 @pytest.fixture
@@ -148,6 +157,25 @@ def test_several_sizes_on_the_command_line(cofi: Cofi, arguments: tuple[Any, ...
     one = json.loads(cofi(*arguments, "--sparsity", "0.8", "--json").out)["stages"]
     assert steps["recover"] == 3 * {stage["name"]: stage["steps"] for stage in one}["recover"]
     assert steps["prune"] == {stage["name"]: stage["steps"] for stage in one}["prune"]
+
+
+def test_a_drop_that_no_size_keeps_ends_with_its_own_code(
+    cofi: Cofi, bert_folder: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missed = "No size loses at most 1 points of validation score: the nearest is 0.6"
+    known = {"score": 80.0, "encoder_params": 9, "sparsity": 0.5}
+    rows = [SizeRow(name=name, drop=drop, **known) for name, drop in (("0.6", 1.5), ("0.8", 3.0))]
+    report = run_report(sizes=rows, chosen=Chosen(name="0.6", max_drop=1.0, missed=missed))
+
+    def prune(config: RunConfig, run: RunDir, **_: object) -> RunReport:
+        report.write(run.report_json)
+        return report
+
+    monkeypatch.setattr("cofi_cli.training.prune", prune)
+    own = ("--task", "sst2", "--data", reviews, "--sparsity", "0.6,0.8", "--max-drop", "1")
+    done = cofi("prune", bert_folder, *own, "-o", "run")
+    assert done.code == GATE and missed in done.err.replace("\n", " ") and "cofi pick" in done.err
+    assert "chosen" in done.out and missed in Path("run/report.md").read_text()
 
 
 def test_the_next_commands_have_the_case_of_the_speed() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cofi_cli import bench, export
 from cofi_cli.architectures import load_dense
 from cofi_cli.cli.main import run as command
 from cofi_cli.config import RunConfig
@@ -52,7 +53,7 @@ def test_each_size_meets_its_target(finished: RunDir) -> None:
     stages = {json.loads(line)["stage"] for line in finished.metrics.read_text().splitlines()}
     assert {"prune", "recover-0.3", "recover-0.5", "recover-0.8"} <= stages
     assert {f"recover-{stop}" for stop in STOPS} <= set(report["stages"])
-    assert "## Sizes" not in finished.root.name and not finished.checkpoints.exists()
+    assert not finished.checkpoints.exists()
 
 
 def test_the_smallest_is_chosen_where_nothing_is_said(finished: RunDir) -> None:
@@ -67,6 +68,11 @@ def test_a_size_is_a_run_of_its_own(finished: RunDir) -> None:
     assert source.models["model"] == str(size.model)
     assert Path(source.models["dense"]).resolve() == finished.teacher.resolve()
     assert "milestones: []" in size.config.read_text()
+    exported = export(size.root, graph="plain").models
+    assert exported["model"].score == pytest.approx(read_json(size.report_json)["model"]["score"])
+    assert {"model", "dense"} == set(exported) and (size.onnx / "dense.onnx").exists()
+    bench([size.root], batch=[1], seq_len=[8], runs=2, warmup=1, torch=False, score=False)
+    assert size.bench.exists() and "## Sizes" in size.report_md.read_text()
 
 
 def test_a_stopped_run_ends_as_the_others_do(

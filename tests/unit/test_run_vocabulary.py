@@ -44,8 +44,6 @@ def test_all_models_of_a_run_have_the_pieces(config: RunConfig, tmp_path: Path) 
         assert load_model(str(folder)).config.vocab_size == pieces
     assert report.model_name == config.model == yaml.safe_load(run.config.read_text())["model"]
     assert not run.checkpoints.exists()
-    again = finetune(config.model_copy(update={"vocab": None}), RunDir(tmp_path / "dense"))
-    assert again.vocabulary is None
     own = config.model_copy(update={"model": str(run.model)})
     further = finetune(own, RunDir(tmp_path / "further"))
     assert further.vocabulary.pieces <= pieces

@@ -11,7 +11,7 @@ from cofi_cli.errors import CofiError
 from cofi_cli.tasks.encoded import Encoded, Ragged
 from cofi_cli.tasks.encoding.texts import encode_rows
 from cofi_cli.tasks.files.columns import one_label
-from cofi_cli.tasks.files.file import TEACHERS, Ask, Labels
+from cofi_cli.tasks.files.file import Ask, Labels
 from cofi_cli.tasks.files.labels import to_classes
 from cofi_cli.tasks.files.tables import Table
 from cofi_cli.tasks.kind import Kind
@@ -61,8 +61,7 @@ class Choice(Kind):
         numbers = tuple(map(str, range(len(texts) - 1)))
         origin = f"the {len(numbers)} choices"
         values = to_classes(table, columns[0], numbers, origin)
-        is_taught = ask.origin(table.path) == TEACHERS and ask.known is not None
-        return Labels(values, ask.known.names if is_taught and ask.known else numbers)
+        return Labels(values, ask.known.names if ask.known else numbers)
 
     def rows_of(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
         """Tokenise context and each choice as a pair; a row is all pairs of its context."""
