@@ -43,6 +43,7 @@ class ExportOptions(TypedDict, total=False):
     one_file: bool
     vocab: int | Literal["auto"] | None
     text: str | None
+    max_length: int | None
 
 
 class BenchOptions(TypedDict, total=False):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 OK = 0
@@ -29,6 +30,40 @@ class CofiError(Exception):
         self.message = message
         self.hint = hint
         self.exit_code = exit_code
+
+
+@contextmanager
+def reading(what: str, *, hint: str = "Copy or download it again.") -> Iterator[None]:
+    """Guard a reader of somebody else's files: whatever is wrong in them is one clear error.
+
+    Args:
+        what: that is read, with the name of its file or folder.
+        hint: what to do next.
+
+    Raises:
+        CofiError: the block failed by another error (exit code 6); those of the file system
+            itself, such as a full disk, go through.
+    """
+    try:
+        yield
+    except CofiError:
+        raise
+    except Exception as error:  # libraries fail in many ways over what they do not expect
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise CofiError(
+            f"{what} cannot be used: {reason(error)}.", hint=hint, exit_code=UNREACHABLE
+        ) from error
+
+
+def reason(error: BaseException) -> str:
+    """Return why something failed, in a line; libraries say it in many, or not at all."""
+    if isinstance(error, KeyError) and error.args:
+        return f"{error.args[0]!r} is missing"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    words = str(error).strip().partition("\n")[0].rstrip(".: ")
+    return f"{words} ({type(error).__name__})" if words else type(error).__name__
 
 
 def did_you_mean(value: str, choices: Iterable[str]) -> str:

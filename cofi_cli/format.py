@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cofi_cli.runs.records import ExportedFile, LatencySetting, LatencyTarget, ScoreRow
+    from cofi_cli.runs.records import (
+        ExportedFile,
+        LatencySetting,
+        LatencyTarget,
+        ScoreRow,
+        Vocabulary,
+    )
 
 MISSING = "-"
 
@@ -139,6 +145,16 @@ def speed_words(target: LatencyTarget) -> str:
             f"{1e3 * measured.seconds:.3g} ms against {1e3 * measured.dense_seconds:.3g} ms"
         )
     return f"asked {asked}: {found} ({case_words(target.setting)})"
+
+
+def vocabulary_words(trimmed: Vocabulary) -> str:
+    """Say what a trimmed vocabulary does to text."""
+    seen = trimmed.held_out
+    return (
+        f"{trimmed.pieces} of {trimmed.before} pieces. Of {seen.texts} held-out texts "
+        f"{seen.changed:.1%} split otherwise; they have {seen.growth:.1%} more tokens, "
+        f"{seen.unknown} of them unknown ({seen.unknown_before} before)."
+    )
 
 
 def case_words(setting: LatencySetting) -> str:

@@ -197,7 +197,10 @@ def _one_target(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, An
     given = [key for key in TARGETS if stated.get(key) is not None]
     gone = [key for key in TARGETS if given and key not in given]
     gone += ["table"] if "sparsity" in given else []
-    return merge(below, {"prune": dict.fromkeys(gone)}) if gone else below
+    cleared: dict[str, Any] = dict.fromkeys(gone)
+    if given and "milestones" not in stated:
+        cleared["milestones"] = ()
+    return merge(below, {"prune": cleared}) if cleared else below
 
 
 def _paths(values: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -57,6 +57,20 @@ def save_ranking(folder: Path, *, queries: int = 24) -> Path:
     return folder
 
 
+def save_choices(folder: Path, *, rows: int = 96) -> Path:
+    """Write train.csv and dev.csv: of three ends to a text, the one of good words is right."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = random.Random(5)
+    for name, count in (("train", rows), ("dev", rows // 2)):
+        lines = ["context,choice0,choice1,choice2,label"]
+        for _ in range(count):
+            right = rng.randrange(3)
+            ends = [rng.choices((BAD, GOOD)[i == right], k=rng.randint(2, 4)) for i in range(3)]
+            lines.append(",".join([sentence(rng, 3), *map(" ".join, ends), str(right)]))
+        (folder / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
 def save_texts(path: Path, *, rows: int = 120) -> Path:
     """Write a .txt, one text a line, with blank lines between some."""
     rng = random.Random(4)

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cofi_cli.errors import CofiError
+
 
 @dataclass(frozen=True)
 class Rename:
@@ -34,6 +36,22 @@ def _apply(source: str, target: str, key: str) -> str | None:
         return None
     *numbers, parameter = match.groups()
     return target.format(*numbers) + parameter
+
+
+_LARGEST = 1_000_000
+"""Beyond any layer, head or width of a model that a machine holds."""
+
+
+def _size(config: Mapping[str, Any], key: str) -> int:
+    """Return a size that a configuration states.
+
+    Raises:
+        KeyError, ValueError: it does not, or it states no size.
+    """
+    value = config[key]
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _LARGEST:
+        raise ValueError(f"{key} is {value!r}, not a whole number from 1 to {_LARGEST:,}")
+    return value
 
 
 @dataclass(frozen=True)
@@ -116,6 +134,19 @@ class Adapter:
         "intermediate_size",
     )
 
+    def head(self, kind: str) -> Head:
+        """Return how a kind of head is stored.
+
+        Raises:
+            CofiError: this architecture has none; lists those that it has.
+        """
+        if kind not in self.heads:
+            raise CofiError(
+                f"{self.model_type} has no {kind} head. Heads there: {', '.join(self.heads)}.",
+                hint="Choose a model of another architecture, or another kind of task.",
+            )
+        return self.heads[kind]
+
     def unsupported(self, theirs: Mapping[str, Any]) -> str | None:
         """Return what of a configuration our encoder cannot do, in words; ``None`` if nothing."""
         theirs = {**self.defaults, **theirs}
@@ -130,7 +161,7 @@ class Adapter:
     def to_ours(self, state: Mapping[str, Tensor], head: str) -> dict[str, Tensor]:
         """Rename a checkpoint's tensors; those that our model with this head lacks are left out."""
         found: dict[str, Tensor] = {}
-        renames = (*self.renames, *self.heads[head].renames)
+        renames = (*self.renames, *self.head(head).renames)
         for key, tensor in state.items():
             for old, new in self.legacy:
                 if key.endswith(old):
@@ -160,7 +191,7 @@ class Adapter:
             joined = stack.backward(state)
             renamed |= joined
             taken |= {own for key in joined for own in stack.own_keys(key)}
-        renames = (*self.renames, *self.heads[head].renames)
+        renames = (*self.renames, *self.head(head).renames)
         for key, tensor in state.items():
             if key in taken:
                 continue
@@ -171,10 +202,16 @@ class Adapter:
         return renamed
 
     def config_to_ours(self, theirs: Mapping[str, Any], head: str = "sequence") -> dict[str, Any]:
-        """Return the arguments of a dense :class:`CofiConfig`."""
+        """Return the arguments of a dense :class:`CofiConfig`.
+
+        Raises:
+            KeyError, ValueError: a size is missing, or is none.
+        """
         theirs = {**self.defaults, **theirs}
         ours = {own: theirs[their] for own, their in self.config.items() if their in theirs}
-        layers, heads, hidden, ffn = (theirs[key] for key in self.sizes)
+        layers, heads, hidden, ffn = (_size(theirs, key) for key in self.sizes)
+        if hidden % heads:
+            raise ValueError(f"{self.sizes[2]} {hidden} is no multiple of {heads} heads")
         return ours | {
             "source_model_type": self.model_type,
             "hidden_size": hidden,
@@ -183,5 +220,5 @@ class Adapter:
             "layer_ffn": [ffn] * layers,
             **self.own,
             **(self.derive(theirs) if self.derive else {}),
-            **self.heads[head].config,
+            **self.head(head).config,
         }

@@ -9,7 +9,7 @@ from typing import Any
 from cofi_cli.architectures.checkpoints import adapter_for, head_kind
 from cofi_cli.architectures.cross_encoder import activation_of
 from cofi_cli.architectures.hub import load_config_dict, resolve
-from cofi_cli.errors import CofiError
+from cofi_cli.errors import CofiError, reading
 from cofi_cli.modeling import CofiConfig
 
 
@@ -38,7 +38,11 @@ def read_answers(name: str) -> Answers:
     Raises:
         CofiError: it has no task head.
     """
-    config = load_config_dict(resolve(name))
+    with reading(f"config.json of '{name}'"):
+        return _answers(name, load_config_dict(resolve(name)))
+
+
+def _answers(name: str, config: Mapping[str, Any]) -> Answers:
     if config["model_type"] != CofiConfig.model_type:
         adapter_for(name, config)
     head = head_kind(config)

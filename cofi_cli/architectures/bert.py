@@ -53,6 +53,7 @@ def heads(prefix: str, root: str) -> dict[str, Head]:
         "token": Head(f"{prefix}ForTokenClassification", (Rename("classifier", "classifier"),)),
         "span": Head(f"{prefix}ForQuestionAnswering", (Rename("qa_outputs", "classifier"),)),
         "embedding": Head(f"{prefix}Model", (), EMBEDDING),
+        "choice": Head(f"{prefix}ForMultipleChoice", pooled),
     }
 
 

@@ -34,7 +34,7 @@ from cofi_cli.architectures.modernbert import MODERNBERT
 from cofi_cli.architectures.mpnet import MPNET
 from cofi_cli.architectures.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 from cofi_cli.architectures.weights import load_weights, weight_shapes
-from cofi_cli.errors import CofiError
+from cofi_cli.errors import UNREACHABLE, CofiError, reading
 from cofi_cli.modeling import HEADS, CofiConfig, CofiForTask
 
 ADAPTERS: Mapping[str, Adapter] = {
@@ -98,6 +98,13 @@ def load_dense(
         CofiError: not reachable, not supported or not complete, or a compact model with
             another kind of head.
     """
+    with reading(f"The model '{name}'"):
+        return _load_dense(name, num_labels, head, labels, problem_type)
+
+
+def _load_dense(
+    name: str, num_labels: int, head: str, labels: tuple[str, ...], problem_type: str | None
+) -> CofiForTask:
     source = resolve(name)
     theirs = load_config_dict(source)
     if theirs["model_type"] == CofiConfig.model_type:
@@ -111,42 +118,43 @@ def load_dense(
         return _load_compact(source, head, num_labels, **own)
     adapter = adapter_for(name, theirs)
     embedder = read_embedder(name) if head == "embedding" else None
-    config = _dense_config(
-        adapter,
-        theirs,
-        head,
-        embedder,
-        num_labels=num_labels,
-        problem_type=problem_type,
-        **_label_maps(labels),
-        **(activation_config(activation_of(name)) if (head, num_labels) == ("sequence", 1) else {}),
-    )
+    own = activation_config(activation_of(name)) if (head, num_labels) == ("sequence", 1) else {}
+    own |= {"num_labels": num_labels, "problem_type": problem_type, **_label_maps(labels)}
+    with reading(f"config.json of '{name}'"):
+        config = _dense_config(adapter, theirs, head, embedder, **own)
     model = HEADS[head](config)
     found = adapter.to_ours(load_weights(source), head)
     if embedder is not None:
         found |= embedder.tensors
-    own = model.state_dict()
-    beyond = next((k for k in found if k not in own and ".layers." in k), None)
+    expected = model.state_dict()
+    beyond = next((k for k in found if k not in expected and ".layers." in k), None)
     if beyond is not None:
         raise CofiError(
             f"'{name}' holds {beyond}, of which its config.json says nothing.",
             hint="Does that config.json belong to these weights?",
         )
     # Some checkpoints carry embeddings that their configuration leaves unread.
-    found = {k: v for k, v in found.items() if k in own}
+    found = {k: v for k, v in found.items() if k in expected}
     if not _fits(found, theirs, head=head, num_labels=num_labels):
         found = {k: v for k, v in found.items() if not k.startswith("classifier.")}
-    missing = [k for k in own if k not in found and not k.startswith(_HEAD)]
+    missing = [k for k in expected if k not in found and not k.startswith(_HEAD)]
     if missing:
         raise CofiError(
             f"'{name}' lacks {len(missing)} of the encoder's tensors, the first: {missing[0]}.",
             hint=f"Is it a complete {adapter.model_type} checkpoint?",
         )
     for key, tensor in found.items():
-        if own[key].shape != tensor.shape:
+        if expected[key].shape != tensor.shape:
             raise CofiError(
                 f"'{name}': {key} has shape {tuple(tensor.shape)}, "
-                f"its config.json says {tuple(own[key].shape)}."
+                f"its config.json says {tuple(expected[key].shape)}."
+            )
+        if not tensor.is_floating_point() or not tensor.isfinite().all():
+            holds = "NaN or infinite values" if tensor.is_floating_point() else str(tensor.dtype)
+            raise CofiError(
+                f"'{name}': {key} holds {holds}, which no weight is.",
+                hint="Copy or download the weights again.",
+                exit_code=UNREACHABLE,
             )
     model.load_state_dict(found, strict=False)
     return model
@@ -158,7 +166,7 @@ def _load_compact(source: str, head: str, num_labels: int, **own: Any) -> CofiFo
     model = HEADS[head].from_pretrained(source)
     if head == "embedding":
         return model
-    if num_labels == model.config.num_labels:
+    if num_labels == model.config.num_labels or model.rows is not None:
         for key, value in own.items():
             setattr(model.config, key, value)
         return model
@@ -175,10 +183,11 @@ def read_config(name: str, head: str) -> CofiConfig:
     """Return the configuration that a checkpoint has as a model of ours with this kind of head."""
     source = resolve(name)
     theirs = load_config_dict(source)
-    if theirs["model_type"] == CofiConfig.model_type:
-        return CofiConfig(**theirs)
     embedder = read_embedder(name) if head == "embedding" else None
-    return _dense_config(adapter_for(name, theirs), theirs, head, embedder)
+    with reading(f"config.json of '{name}'"):
+        if theirs["model_type"] == CofiConfig.model_type:
+            return CofiConfig(**theirs)
+        return _dense_config(adapter_for(name, theirs), theirs, head, embedder)
 
 
 def _dense_config(
@@ -188,9 +197,27 @@ def _dense_config(
     return CofiConfig(**(adapter.config_to_ours(theirs, head) | read), **own)
 
 
+def dense_config(name: str) -> CofiConfig:
+    """Return the dense shape of a checkpoint, from its configuration alone.
+
+    Raises:
+        CofiError: not reachable, not supported, not as it should be, or compact already.
+    """
+    theirs = load_config_dict(resolve(name))
+    if theirs["model_type"] == CofiConfig.model_type:
+        raise CofiError(
+            f"'{name}' is a compact model; pruning starts from a dense one.",
+            hint=f"To train it further: cofi finetune {name} --task TASK",
+        )
+    adapter = adapter_for(name, theirs)
+    with reading(f"config.json of '{name}'"):
+        return _dense_config(adapter, theirs, "sequence", None)
+
+
 def head_kind(config: Mapping[str, Any]) -> str | None:
     """Return the kind of head that a checkpoint's configuration names, if it is one of ours."""
-    names = set(config.get("architectures") or ())
+    own = config.get("architectures")
+    names = set(map(str, own)) if isinstance(own, list | tuple) else set()
     if config["model_type"] == CofiConfig.model_type:
         return next((kind for kind, own in HEADS.items() if own.__name__ in names), None)
     heads = ADAPTERS[config["model_type"]].heads
@@ -218,7 +245,8 @@ def _fits(
     found: Mapping[str, Any], config: Mapping[str, Any], *, head: str, num_labels: int
 ) -> bool:
     weight = found.get("classifier.weight")
-    if weight is None or weight.shape[0] != num_labels:
+    rows = HEADS[head].rows or num_labels
+    if weight is None or weight.ndim == 0 or weight.shape[0] != rows:
         return False
     return head_kind(config) in (head, None)
 
@@ -234,9 +262,11 @@ def save_dense(model: CofiForTask, folder: Path, *, source: str) -> None:
     theirs = load_config_dict(resolve(source))
     adapter = ADAPTERS[model.config.source_model_type]
     # The tensors are fp32, whatever the source's were.
-    theirs = {key: value for key, value in theirs.items() if key not in ("dtype", "torch_dtype")}
+    # What a stranger's configuration says of code to run is not passed on.
+    dropped = ("dtype", "torch_dtype", "auto_map", "custom_pipelines")
+    theirs = {key: value for key, value in theirs.items() if key not in dropped}
     config = theirs | {
-        "architectures": [adapter.heads[model.kind].class_name],
+        "architectures": [adapter.head(model.kind).class_name],
         "id2label": {str(k): v for k, v in model.config.id2label.items()},
         "label2id": dict(model.config.label2id),
         "problem_type": model.config.problem_type,

@@ -61,6 +61,10 @@ DEBERTA_V2 = Adapter(
             {"classifier_dropout": 0.0},
         ),
         "embedding": Head("DebertaV2Model", (), EMBEDDING),
+        "choice": Head(
+            "DebertaV2ForMultipleChoice",
+            (Rename("pooler.dense", "model.pooler"), Rename("classifier", "classifier")),
+        ),
     },
     config=CONFIG | {"classifier_dropout": "cls_dropout", "pooler_act": "pooler_hidden_act"},
     defaults={

@@ -18,6 +18,11 @@ DISTILBERT = Adapter(
         "token": Head("DistilBertForTokenClassification", (Rename("classifier", "classifier"),)),
         "span": Head("DistilBertForQuestionAnswering", (Rename("qa_outputs", "classifier"),)),
         "embedding": Head("DistilBertModel", (), EMBEDDING),
+        "choice": Head(
+            "DistilBertForMultipleChoice",
+            (Rename("pre_classifier", "model.pooler"), Rename("classifier", "classifier")),
+            {"pooler_act": "relu"},
+        ),
     },
     config={
         "vocab_size": "vocab_size",

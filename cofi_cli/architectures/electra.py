@@ -31,6 +31,14 @@ ELECTRA = Adapter(
         "token": Head("ElectraForTokenClassification", (Rename("classifier", "classifier"),)),
         "span": Head("ElectraForQuestionAnswering", (Rename("qa_outputs", "classifier"),)),
         "embedding": Head("ElectraModel", (), EMBEDDING),
+        "choice": Head(
+            "ElectraForMultipleChoice",
+            (
+                Rename("sequence_summary.summary", "model.pooler"),
+                Rename("classifier", "classifier"),
+            ),
+            {"pooler_act": "gelu"},
+        ),
     },
     config=CONFIG,
     fixed=FIXED,

@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from cofi_cli.architectures.hub import find_file, load_json, load_tokenizer, resolve
-from cofi_cli.architectures.weights import load_weights
-from cofi_cli.errors import CofiError
+from cofi_cli.architectures.weights import WEIGHTS, load_weights
+from cofi_cli.errors import CofiError, reading
 from cofi_cli.modeling import CofiForTask
 
 logger = logging.getLogger(__name__)
@@ -95,6 +95,11 @@ def read_embedder(name: str) -> Embedder | None:
     modules = load_json(source, MODULES)
     if modules is None:
         return None
+    with reading(f"{MODULES} of '{name}', or a file that it names,"):
+        return _read_modules(name, source, modules)
+
+
+def _read_modules(name: str, source: str, modules: list[dict[str, Any]]) -> Embedder:
     kinds = _kinds(modules)
     if kinds not in _SUPPORTED:
         raise CofiError(
@@ -120,17 +125,22 @@ def read_embedder(name: str) -> Embedder | None:
     dense = _read_dense(name, source, paths["Dense"]) if "Dense" in paths else {}
     found = (load_json(source, file) for file in _LENGTHS)
     lengths: dict[str, Any] = next(filter(None, found), {})
+    longest = lengths.get("max_seq_length")
+    if longest is not None and (type(longest) is not int or longest < 1):
+        raise ValueError(f"max_seq_length is {longest!r}")
     return Embedder(
         pooling=_read_pooling(name, load_json(source, f"{paths['Pooling']}/config.json") or {}),
         normalize="Normalize" in kinds,
-        max_length=lengths.get("max_seq_length"),
+        max_length=longest,
         lower_case=bool(lengths.get("do_lower_case")),
         **dense,
     )
 
 
 def _kinds(modules: list[dict[str, Any]]) -> list[str]:
-    return [str(module["type"]).rsplit(".", 1)[-1] for module in modules]
+    """Return what modules are, by the library's classes; another class keeps its whole name."""
+    names = [str(module["type"]) for module in modules]
+    return [n.rsplit(".", 1)[-1] if n.startswith("sentence_transformers.") else n for n in names]
 
 
 def _read_pooling(name: str, config: dict[str, Any]) -> str:
@@ -201,14 +211,11 @@ def copy_modules(name: str, folder: Path) -> None:
     """Copy what makes a dense embedder one: all modules but the encoder, and their settings."""
     source = resolve(name)
     modules = load_json(source, MODULES) or []
-    inside = ("config.json", "model.safetensors", "pytorch_model.bin")
     paths = [str(module["path"]) for module in modules if module.get("path")]
-    files = [
-        MODULES,
-        _SETTINGS,
-        *_LENGTHS,
-        *(f"{path}/{file}" for path in paths for file in inside),
-    ]
+    files = [MODULES, _SETTINGS, *_LENGTHS, *(f"{path}/config.json" for path in paths)]
+    for path in paths:  # of weights only what was read: the first name that is there
+        own = (f"{path}/{file}" for file in WEIGHTS)
+        files += [file for file in own if find_file(source, file) is not None][:1]
     for file in files:
         found = find_file(source, file)
         if found is not None:

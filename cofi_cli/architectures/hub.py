@@ -19,7 +19,7 @@ from transformers import AutoTokenizer, PretrainedConfig
 from transformers.utils import cached_file
 
 import cofi_cli.auto  # noqa: F401  tokenizers look at the model type
-from cofi_cli.errors import ENVIRONMENT, UNREACHABLE, CofiError
+from cofi_cli.errors import ENVIRONMENT, UNREACHABLE, CofiError, reading
 
 log = logging.getLogger(__name__)
 
@@ -128,9 +128,9 @@ def _reachable(what: str, name: str) -> Iterator[None]:
 
 def load_config_dict(name: str) -> dict[str, Any]:
     """Return the model's ``config.json`` as a dict, from a folder, the hub or its cache."""
-    with _reachable("configuration", name):
+    with reading(f"config.json of '{name}'"), _reachable("configuration", name):
         config, _ = PretrainedConfig.get_config_dict(name, local_files_only=_local_only(name))
-        if not config.get("model_type"):
+        if not isinstance(config.get("model_type"), str) or not config["model_type"]:
             raise OSError(f"no config.json with a model_type in '{name}'")
     return dict(config)
 
@@ -163,7 +163,7 @@ def load_json(name: str, file: str) -> Any:
         return None
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CofiError(
             f"{path} is not JSON: {error}.", hint="Copy or download the file again."
         ) from error
@@ -173,9 +173,18 @@ def load_tokenizer(name: str) -> Any:
     """Return the model's fast tokenizer.
 
     Raises:
-        CofiError: not reachable, not there, or only sentencepiece can read it, which is not
-            installed.
+        CofiError: not reachable, not there, not whole, or only sentencepiece can read it, which
+            is not installed.
     """
+    with reading(f"The tokenizer of '{name}'"):
+        tokenizer = _open_tokenizer(name)
+        longest = tokenizer.model_max_length
+        if isinstance(longest, bool) or not isinstance(longest, int | float) or longest < 1:
+            raise ValueError(f"model_max_length is {longest!r}")
+    return tokenizer
+
+
+def _open_tokenizer(name: str) -> Any:
     source = resolve(name, files=("config.json", "modules.json", *_VOCABULARIES))
     is_local = Path(source).is_dir()
     if is_local:

@@ -49,6 +49,7 @@ MODERNBERT = Adapter(
         "sequence": Head("ModernBertForSequenceClassification", _CLASSIFIER),
         "token": Head("ModernBertForTokenClassification", _CLASSIFIER, {"pool_tokens": True}),
         "span": Head("ModernBertForQuestionAnswering", _CLASSIFIER, {"pool_tokens": True}),
+        "choice": Head("ModernBertForMultipleChoice", _CLASSIFIER),
         "embedding": Head(
             "ModernBertModel",
             (),

@@ -26,6 +26,10 @@ MPNET = Adapter(
         "token": Head("MPNetForTokenClassification", (Rename("classifier", "classifier"),)),
         "span": Head("MPNetForQuestionAnswering", (Rename("qa_outputs", "classifier"),)),
         "embedding": Head("MPNetModel", (), EMBEDDING),
+        "choice": Head(
+            "MPNetForMultipleChoice",
+            (Rename("mpnet.pooler.dense", "model.pooler"), Rename("classifier", "classifier")),
+        ),
     },
     config={k: v for k, v in CONFIG.items() if k not in ("type_vocab_size", "pad_token_id")},
     fixed=FIXED | {"relative_attention_num_buckets": _BUCKETS, "pad_token_id": 1},

@@ -31,6 +31,13 @@ def _adapter(model_type: str, name: str) -> Adapter:
             "token": Head(f"{name}ForTokenClassification", (Rename("classifier", "classifier"),)),
             "span": Head(f"{name}ForQuestionAnswering", (Rename("qa_outputs", "classifier"),)),
             "embedding": Head(f"{name}Model", (), EMBEDDING),
+            "choice": Head(
+                f"{name}ForMultipleChoice",
+                (
+                    Rename("roberta.pooler.dense", "model.pooler"),
+                    Rename("classifier", "classifier"),
+                ),
+            ),
         },
         config=CONFIG,
         fixed=FIXED,

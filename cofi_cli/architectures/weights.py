@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from cofi_cli.architectures.hub import UNREACHABLE_HINT, find_file, load_json
-from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.errors import UNREACHABLE, CofiError, reason
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 """Names of a checkpoint's one file, the first choice first."""
@@ -52,9 +53,11 @@ def _gathered(name: str, folder: str, read: Callable[[Path], Tensors]) -> Tensor
                     hint="git lfs pull",
                     exit_code=UNREACHABLE,
                 ) from error
+            is_code = isinstance(error, pickle.UnpicklingError) and "weights_only" in str(error)
+            told = "it holds code, which is not run" if is_code else reason(error)
             raise CofiError(
-                f"The weights in {path} cannot be read: {error}.",
-                hint="Copy or download the file again.",
+                f"The weights in {path} cannot be read: {told}.",
+                hint="Use a model.safetensors of it." if is_code else "Copy or download it again.",
                 exit_code=UNREACHABLE,
             ) from error
     return found
@@ -91,8 +94,7 @@ def _part(name: str, start: str, file: str) -> Path:
 def _load(path: Path) -> Tensors:
     if path.suffix == ".safetensors":
         return load_file(path)
-    loaded: Tensors = torch.load(path, map_location="cpu", weights_only=True)
-    return loaded
+    return _unpickled(path, "cpu")
 
 
 def _outline(path: Path) -> Tensors:
@@ -102,8 +104,16 @@ def _outline(path: Path) -> Tensors:
                 key: torch.empty(file.get_slice(key).get_shape(), device="meta")
                 for key in file.keys()  # noqa: SIM118  it is no mapping
             }
-    loaded: Tensors = torch.load(path, map_location="meta", weights_only=True)
-    return loaded
+    return _unpickled(path, "meta")
+
+
+def _unpickled(path: Path, device: str) -> Tensors:
+    loaded: object = torch.load(path, map_location=device, weights_only=True)
+    if not isinstance(loaded, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in loaded.items()
+    ):
+        raise ValueError("it holds something else than named tensors")
+    return dict(loaded)
 
 
 def _is_lfs_pointer(path: Path) -> bool:

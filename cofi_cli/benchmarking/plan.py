@@ -95,6 +95,8 @@ def resolve(
         provider=config.provider,
         torch=config.torch if config.torch is not None or torch_serves(config.provider) else False,
     )
+    if found.run is not None:
+        found.run.refuse_links()
     lengths = config.seq_len
     if lengths is None:
         lengths = (usual_length(found.models),)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cofi_cli.benchmarking.targets import Targets
 from cofi_cli.benchmarking.task_batches import TaskBatches
@@ -29,8 +31,21 @@ if TYPE_CHECKING:
 
 Timed = Mapping[str, Mapping[str, Turns]]
 """Case's name -> model's name -> its turns."""
-Content = tuple[int, str | None]
-"""Bytes of a model's files, and their sha256 or that of a checkpoint's weights."""
+
+
+class Content(NamedTuple):
+    """Sizes of a model, and the sha256 of its files or of a checkpoint's weights.
+
+    Attributes:
+        bytes: of its own files.
+        shipped_bytes: tokenizer and configuration as well.
+        download_bytes: the same compressed.
+    """
+
+    bytes: int
+    shipped_bytes: int
+    download_bytes: int
+    sha256: str | None
 
 
 def speedup_rows(found: Targets, cases: Sequence[Case], timed: Timed) -> list[SpeedupRow]:
@@ -148,10 +163,25 @@ def unmeasured_rows(cases: Sequence[Case], timed: Timed) -> list[UnmeasuredRow]:
 
 
 def content_of(model: Model) -> Content:
-    """Return the size of a model's files, and what they hold as one digest."""
+    """Return sizes of a model, and what its files hold as one digest."""
     is_file = model.runtime == "onnxruntime"
     digest = files_digest(model.files) if is_file else weights_digest(str(model.path))
-    return model.bytes, digest
+    shipped = [(file.stat().st_size, _compressed(file)) for file in model.shipped]
+    return Content(
+        bytes=model.bytes,
+        shipped_bytes=sum(size for size, _ in shipped),
+        download_bytes=sum(size for _, size in shipped),
+        sha256=digest,
+    )
+
+
+def _compressed(file: Path) -> int:
+    """Return the bytes of a file after deflate at its fastest level, as a download has them."""
+    packer, size = zlib.compressobj(level=1), 0
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            size += len(packer.compress(block))
+    return size + len(packer.flush())
 
 
 def model_row(worker: WorkerClient, model: Model, first_run: float, content: Content) -> ModelRow:
@@ -166,8 +196,10 @@ def model_row(worker: WorkerClient, model: Model, first_run: float, content: Con
     return ModelRow(
         name=model.name,
         file=str(model.path),
-        bytes=content[0],
-        sha256=content[1],
+        bytes=content.bytes,
+        shipped_bytes=content.shipped_bytes,
+        download_bytes=content.download_bytes,
+        sha256=content.sha256,
         precision=model.precision,
         form=model.form,
         size=model.size,

@@ -77,6 +77,6 @@ def cut(rows: Rows, pad_id: int, *, size: int) -> TaskBatches:
     padded = [pad(rows, range(start, start + size), pad_id=pad_id) for start in starts]
     return TaskBatches(
         batches=padded,
-        mean_tokens=float(np.mean([batch["attention_mask"].sum(axis=1) for batch in padded])),
-        mean_length=float(np.mean([batch["attention_mask"].shape[1] for batch in padded])),
+        mean_tokens=float(np.mean([batch["attention_mask"].sum(axis=-1) for batch in padded])),
+        mean_length=float(np.mean([batch["attention_mask"].shape[-1] for batch in padded])),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -56,6 +57,7 @@ def prepare(*, quiet: bool = False) -> None:
     handler = RichHandler(
         console=stderr(), show_time=False, show_level=debug, show_path=False, markup=False
     )
+    handler.setFormatter(_PlainText("%(message)s"))
     logger = logging.getLogger("cofi_cli")
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(level)
@@ -78,19 +80,40 @@ def replace_unknown() -> None:
             reconfigure(errors="replace")
 
 
+_SHOWN = 3000
+"""Characters of a message that are shown, about a screen of them."""
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""What moves a cursor, names a window or turns text around: all but tabs and line ends."""
+
+
+def plain(text: str) -> str:
+    """Return text of data and names that a terminal only shows, cut where it is very long."""
+    if len(text) > _SHOWN:
+        left = len(text) - _SHOWN
+        text = f"{text[: _SHOWN - 300]} ... ({left:,} characters left out) ... {text[-300:]}"
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+class _PlainText(logging.Formatter):
+    """Shows what :func:`plain` leaves of a message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return plain(super().format(record))
+
+
 def say(text: str, *, quiet: bool = False) -> None:
     """Write a line to stderr."""
     if not quiet:
-        stderr().print(text, markup=False, soft_wrap=True)
+        stderr().print(plain(text), markup=False, soft_wrap=True)
 
 
 def show_error(error: CofiError) -> None:
     """Write an error and its hint to stderr."""
     console = stderr()
     who = f" in process {process_index()} of {process_count()}" if process_count() > 1 else ""
-    console.print(f"[bold red]Error{who}:[/] {escape(error.message)}", soft_wrap=True)
+    console.print(f"[bold red]Error{who}:[/] {escape(plain(error.message))}", soft_wrap=True)
     if error.hint:
-        console.print(f"[dim]Hint:[/] {escape(error.hint)}", soft_wrap=True)
+        console.print(f"[dim]Hint:[/] {escape(plain(error.hint))}", soft_wrap=True)
 
 
 def show_tables(tables: Sequence[Table]) -> None:
@@ -103,7 +126,7 @@ def show_tables(tables: Sequence[Table]) -> None:
         for i, name in enumerate(table.columns):
             drawn.add_column(name, justify="right" if i else "left")
         for row in table.rows:
-            drawn.add_row(*map(escape, row))
+            drawn.add_row(*(escape(plain(cell)) for cell in row))
         console.print(drawn)
 
 
@@ -111,7 +134,7 @@ def show_lines(lines: Sequence[str]) -> None:
     """Write plain lines to stdout."""
     console = stdout()
     for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", line), markup=False, soft_wrap=True)
 
 
 def show_json(value: Any) -> None:

@@ -92,6 +92,14 @@ def export(
             "training rows of the task.",
         ),
     ] = _D.text,
+    max_length: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Longest row in tokens that the files are to take. Position rows beyond it are "
+            "left out. Default: what the model takes.",
+        ),
+    ] = _D.max_length,
     provider: Annotated[
         str,
         typer.Option(
@@ -169,7 +177,7 @@ def export(
 
 def _show(record: ExportRecord) -> None:
     from cofi_cli import format as text
-    from cofi_cli.report.cards.onnx import precision_name, vocabulary_in_words
+    from cofi_cli.report.cards.onnx import precision_name
 
     rows = tuple(
         (
@@ -189,7 +197,7 @@ def _show(record: ExportRecord) -> None:
             tables.append(_candidates(file.file, file.candidates, record.conditions))
     show_tables(tables)
     picked = [f"fastest {record.picked}"] if record.picked else []
-    words = [f"vocabulary  {vocabulary_in_words(record.vocabulary)}"] if record.vocabulary else []
+    words = [f"vocabulary  {text.vocabulary_words(record.vocabulary)}"] if record.vocabulary else []
     show_lines([*record.notes, *words, *picked, f"folder  {record.folder}"])
 
 

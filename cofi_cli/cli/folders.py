@@ -19,6 +19,8 @@ def run_name(config: RunConfig, *, command: str) -> str:
     asked = prune.latency or (
         f"{prune.sparsity:g}" if prune.speedup is None else f"{prune.speedup:g}x"
     )
+    if prune.milestones:
+        asked = f"{prune.milestones[0]:g}-to-{asked}"
     last = FINETUNE if command == FINETUNE else asked
     place = Path(config.model)
     model = place.resolve().name if place.is_dir() else place.name

@@ -16,13 +16,14 @@ from cofi_cli.cli.bench import bench
 from cofi_cli.cli.console import is_debug, replace_unknown, say, show_error
 from cofi_cli.cli.export import export
 from cofi_cli.cli.finetune import finetune
+from cofi_cli.cli.pick import pick
 from cofi_cli.cli.presets import presets
 from cofi_cli.cli.prune import prune
 from cofi_cli.errors import INTERRUPTED, OK, UNEXPECTED, UNREACHABLE, USAGE, CofiError
 from cofi_cli.runs import FULL, FULL_HINT
 
 _PLACES = (
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR),
+    *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR),
     *(errno.ENAMETOOLONG, errno.ELOOP, errno.EIO),
 )
 """Errors of the file system about a place; none of them is a bug of cofi."""
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (prune, finetune, export, bench, presets):
+for command in (prune, pick, finetune, export, bench, presets):
     app.command()(command)
 
 

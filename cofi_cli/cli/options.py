@@ -129,8 +129,16 @@ Sparsity = Annotated[
     str | None,
     typer.Option(
         metavar="S",
-        help="Share of the prunable weights to remove: at least 0 and less than 1. Default: the "
-        "preset's, 0.95 in most.",
+        help="Share of the prunable weights to remove: at least 0 and less than 1. Several, such "
+        "as 0.6,0.8,0.95, make several sizes in one run. Default: the preset's, 0.95 in most.",
+    ),
+]
+MaxDrop = Annotated[
+    str | None,
+    typer.Option(
+        metavar="POINTS",
+        help="Choose the smallest size that loses at most so much validation score against the "
+        "teacher. Exit code 3 if none does. Default: the smallest size.",
     ),
 ]
 Teacher = Annotated[
@@ -141,7 +149,8 @@ Speedup = Annotated[
     str | None,
     typer.Option(
         metavar="X",
-        help="Times as fast as the dense model, measured in onnxruntime. Instead of --sparsity.",
+        help="Times as fast as the dense model, measured in onnxruntime. Instead of --sparsity. "
+        "Several, such as 2,4,8, make several sizes.",
         rich_help_panel=_SPEED,
     ),
 ]
@@ -209,6 +218,15 @@ Set = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Any setting: --set prune.epochs=5. May be given several times.",
+    ),
+]
+Vocab = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|auto",
+        help="Keep N pieces of the tokenizer, those that the training rows use most. auto keeps "
+        "the fewest that lengthen held-out texts by less than 2 %. Default: all.",
+        rich_help_panel=_TRAIN,
     ),
 ]
 Seed = Annotated[
@@ -305,10 +323,12 @@ KEYS = {
     "table": ("--table", "prune.table"),
     "teacher": ("--teacher", "teacher.path"),
     "seed": ("--seed", "seed"),
+    "vocab": ("--vocab", "vocab"),
     "teacher_cache_gb": ("--teacher-cache-gb", "prune.teacher_cache_gb"),
     "baseline": ("--baseline", "train.baseline"),
     "minutes": ("--minutes", "train.minutes"),
     "latency": ("--latency", "prune.latency"),
+    "max_drop": ("--max-drop", "prune.max_drop"),
     "provider": ("--provider", "case.provider"),
     "precision": ("--precision", "case.precision"),
     "batch": ("--batch", "case.batch"),
@@ -344,10 +364,18 @@ def flag_layers(flags: Mapping[str, Any]) -> list[Layer]:
         flag, path = KEYS[name]
         if name == "label" and isinstance(value, list) and len(value) == 1:
             value = value[0]
-        layer = parse_override(f"{path}={value}") if name not in _TEXTS else None
-        values = layer.values if layer is not None else nested(path, value)
+        values = nested(path, value) if name in _TEXTS else _read(path, str(value))
         layers.append(Layer(values, flag))
     return layers
+
+
+def _read(path: str, value: str) -> Mapping[str, Any]:
+    """Return the values of a flag; several targets are the sizes on the way to the last one."""
+    if path not in ("prune.sparsity", "prune.speedup") or "," not in value:
+        return parse_override(f"{path}={value}").values
+    *milestones, last = value.split(",")
+    first = parse_override(f"prune.milestones=[{','.join(milestones)}]").values
+    return merge(first, parse_override(f"{path}={last}").values)
 
 
 def build_config(

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from cofi_cli.cli.console import stderr
+from cofi_cli.cli.console import plain, stderr
 from cofi_cli.format import clock
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class BarProgress(_Watcher):
 
     def message(self, text: str) -> None:
         """Leave a line above the bar."""
-        self.bar.console.print(text, markup=False)
+        self.bar.console.print(plain(text), markup=False)
 
     def close(self) -> None:
         """Take the bar away."""
@@ -203,4 +203,4 @@ def make_progress(*, quiet: bool = False) -> TrainingProgress:
     console = stderr()
     if console.is_terminal and not console.is_dumb_terminal:
         return BarProgress()
-    return LineProgress(lambda text: console.print(text, markup=False, soft_wrap=True))
+    return LineProgress(lambda text: console.print(plain(text), markup=False, soft_wrap=True))

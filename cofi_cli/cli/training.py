@@ -17,9 +17,10 @@ from cofi_cli.cli.launch import agreed_folder, process_index
 from cofi_cli.cli.options import build_config
 from cofi_cli.cli.progress import make_progress
 from cofi_cli.config import RunConfig
+from cofi_cli.errors import GATE, CofiError
 from cofi_cli.format import clock
 from cofi_cli.runs import RunDir
-from cofi_cli.runs.records import RunReport
+from cofi_cli.runs.records import LatencySetting, RunReport
 
 if TYPE_CHECKING:
     from cofi_cli.benchmarking.stopwatch import Stopwatch
@@ -105,6 +106,14 @@ def run_training(
         show_report(report, run)
     for warning in report.warnings:
         say(f"Warning: {warning}")
+    if report.advice is not None:
+        say(report.advice)
+    if report.chosen is not None and report.chosen.missed is not None:
+        raise CofiError(
+            report.chosen.missed,
+            hint="The model is there all the same: choose with cofi pick.",
+            exit_code=GATE,
+        )
 
 
 def _stopwatch(config: RunConfig) -> Stopwatch | None:
@@ -118,11 +127,11 @@ def _stopwatch(config: RunConfig) -> Stopwatch | None:
 
 def show_report(report: RunReport, run: RunDir) -> None:
     """Write the report's tables, the structure and the next command to stdout."""
-    from cofi_cli.format import speed_words
+    from cofi_cli.format import speed_words, vocabulary_words
     from cofi_cli.report.bars import structure_lines
-    from cofi_cli.report.tables import stage_table, summary_table
+    from cofi_cli.report.tables import size_table, stage_table, summary_table
 
-    show_tables([summary_table(report), stage_table(report)])
+    show_tables([size_table(report), summary_table(report), stage_table(report)])
     lines = []
     if report.structure is not None:
         lines += [*structure_lines(report.structure), ""]
@@ -131,10 +140,22 @@ def show_report(report: RunReport, run: RunDir) -> None:
     lines += [f"model   {run.model}", f"report  {run.report_md}"]
     if run.structure.exists():
         lines.append(f"picture {run.structure}")
+    if report.vocabulary is not None:
+        lines.append(f"pieces  {vocabulary_words(report.vocabulary)}")
     if (target := report.latency_target) is not None:
         lines.append(f"speed   {speed_words(target)}")
     root = shlex.quote(str(run.root))
-    show_lines([*lines, f"next    cofi export {root} && cofi bench {root}"])
+    files, case = _case_flags(target.setting) if target else ("", "")
+    show_lines([*lines, f"next    cofi export {root}{files}{case} && cofi bench {root}{case}"])
+
+
+def _case_flags(setting: LatencySetting) -> tuple[str, str]:
+    """Return the flags of a speed's case: those of an export alone, and those of both commands."""
+    files = "" if setting.precision == "fp32" else f" --precision {setting.precision}"
+    flags = f" --provider {setting.provider} --batch {setting.batch}"
+    flags += f" --threads {setting.threads}" if setting.threads else ""
+    # The task's lengths are none that an export times.
+    return files, flags + (f" --seq-len {setting.seq_len}" if setting.seq_len != "task" else "")
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -61,6 +61,9 @@ class ExportConfig(Section):
     text: str | None = None
     """A file of texts that the pieces are chosen by, next to the task's training rows."""
 
+    max_length: int | None = Field(None, ge=1)
+    """Longest row in tokens that the files are to take; position rows beyond it are left out."""
+
     @model_validator(mode="before")
     @classmethod
     def _reads_numbers(cls, values: Any) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -117,6 +118,11 @@ class PruneConfig(Section):
     table: str | None = None
     """A latency table that was measured for the model's shape (JSON); ``None`` = it is measured
     before training."""
+    milestones: tuple[float, ...] = ()
+    """Smaller sparsities or speedups on the way to the target, ascending; each becomes a size of
+    its own, as ``--sparsity 0.6,0.8,0.95`` asks for."""
+    max_drop: float | None = Field(None, ge=0)
+    """Points of validation score that the chosen size may lose against the teacher."""
     epochs: float = Field(8, gt=0)
     """All epochs of the stage, the dense and the ramp epochs among them."""
     dense_epochs: float = Field(0, ge=0)
@@ -187,9 +193,29 @@ class PruneConfig(Section):
             raise ValueError("no target is given; set sparsity, speedup or latency")
         if self.table is not None and not self.is_speed:
             raise ValueError("table is given without a speed; give both: --speedup X --table FILE")
+        self._check_milestones()
         if self.seconds == 0:
             raise ValueError("latency is 0; give a time above it, such as 5ms")
         return self
+
+    def _check_milestones(self) -> None:
+        """Refuse sizes that do not ascend, or begin below what there is."""
+        if not self.milestones:
+            return
+        target = self.sparsity if self.speedup is None else self.speedup
+        if target is None:
+            raise ValueError(
+                "latency asks for one size; sizes are asked for by sparsity or speedup"
+            )
+        sizes, least = (*self.milestones, target), 0 if self.speedup is None else 1
+        listed = ", ".join(f"{size:g}" for size in sizes)
+        if any(a >= b for a, b in pairwise(sizes)):
+            raise ValueError(
+                f"sizes {listed} do not ascend; give them from the largest model to the smallest, "
+                "such as --sparsity 0.6,0.8,0.95"
+            )
+        if sizes[0] <= least:
+            raise ValueError(f"sizes {listed} begin at {sizes[0]:g}; the first is above {least}")
 
     @model_validator(mode="after")
     def _leaves_time_at_the_target(self) -> PruneConfig:
@@ -252,7 +278,7 @@ class TrainConfig(Section):
     """Also train word vectors alone, without an encoder, and state their scores in the report."""
     minutes: float | None = Field(None, gt=0)
     """Time of the whole run; the epochs of pruning and recovery are then scaled to fit into it."""
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(None, ge=1, le=4096)
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
@@ -264,6 +290,8 @@ class RunConfig(Section):
     task: TaskConfig = TaskConfig()
     seed: int = Field(57, ge=0, lt=2**32)
     """As large as numpy takes it."""
+    vocab: int | Literal["auto"] | None = None
+    """Pieces that the tokenizer keeps; ``auto``: as few as hardly lengthen texts; ``None``: all."""
     teacher: TeacherConfig = TeacherConfig()
     prune: PruneConfig = PruneConfig()
     case: CaseConfig = CaseConfig()

@@ -19,15 +19,12 @@ from cofi_cli.runs.digests import file_digest, weights_digest
 from cofi_cli.runs.records import EXACT, Candidate, ExportedFile, GpuParity, ScoreRow
 from cofi_cli.runtime.inputs import Rows
 from cofi_cli.runtime.inspection import inspect
-from cofi_cli.runtime.statistics import share_error
+from cofi_cli.tasks.metrics.basic import SHARES, share_error
 from cofi_cli.tolerances import within
 
 if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
     from cofi_cli.tasks import Task
-
-SHARES = ("accuracy", "exact_match")
-"""Metrics that are shares of rows, whose standard error follows from their number."""
 
 
 class Build:

@@ -60,18 +60,25 @@ def load_model(name: str) -> CofiForTask:
     return model
 
 
-def write_config(name: str, folder: Path) -> None:
+def write_config(name: str, folder: Path, *, positions: int | None = None) -> None:
     """Write config.json as runtimes read it: labels and sizes, and no code that has to be trusted.
 
     A compact model is described as one of its source's type, so that for example optimum's
     ``ORTModelForSequenceClassification`` opens the folder as it stands. The widths of each
     layer are there too, under the names of :class:`cofi_cli.modeling.CofiConfig`.
+
+    Args:
+        name: of the checkpoint.
+        folder: where the file goes.
+        positions: rows of the table of positions, where some were left out.
     """
     from cofi_cli.architectures import load_config_dict, resolve
 
     config = load_config_dict(resolve(name))
     for key in ("_commit_hash", "auto_map", "architectures"):
         config.pop(key, None)
+    if positions is not None:
+        config["max_position_embeddings"] = positions
     if "source_model_type" in config:
         config |= {
             "model_type": config["source_model_type"],

@@ -19,6 +19,7 @@ from cofi_cli.exporting.graphs.choice import CHOSEN
 from cofi_cli.exporting.graphs.forms import FORMS
 from cofi_cli.exporting.graphs.tracing import LARGEST_FILE, inputs_of
 from cofi_cli.exporting.order import Order, choose
+from cofi_cli.exporting.positions import shorten
 from cofi_cli.exporting.vocabulary import Models, score_of, with_vocabulary
 from cofi_cli.report.cards.onnx import onnx_card
 from cofi_cli.runs import machine, write_atomic
@@ -119,6 +120,10 @@ def make(order: Order, given: Models, shop: Path) -> Made:
     tokenizer = load_tokenizer(given.places[CHOSEN])
     fitting, without = _that_fit({CHOSEN: given.places[CHOSEN]} if one else given.places)
     models = {name: (source[name], model) for name, model in fitting.items()}
+    if (longest := order.config.max_length) is not None:
+        for model in fitting.values():
+            shorten(model, longest)
+        tokenizer.model_max_length = min(tokenizer.model_max_length, longest)
     scored = known = calibration = whole = None
     if task is not None:
         check_answers(models[CHOSEN][1], task)
@@ -209,7 +214,9 @@ def write(order: Order, given: Models, made: Made, record: ExportRecord) -> Expo
         for file in record.models.values():
             shutil.move(made.build.folder / file.file, folder / file.file)
         save_tokenizer(made.tokenizer, folder)
-        write_config(given.places[CHOSEN], folder)
+        is_short = order.config.max_length is not None
+        positions = made.model.config.max_position_embeddings if is_short else None
+        write_config(given.places[CHOSEN], folder, positions=positions)
         names = sorted(path.name for path in folder.iterdir())
         record = record.model_copy(update={"files": names})
         record.write(folder / EXPORT_JSON)
@@ -256,4 +263,9 @@ def _that_fit(
 
 
 def _synthetic(model: CofiForTask) -> Rows:
-    return synthetic_rows(vocab=model.config.vocab_size, longest=model.config.longest_input)
+    config = model.config
+    return synthetic_rows(
+        vocab=config.vocab_size,
+        longest=config.longest_input,
+        sequences=config.num_labels if model.has_parts else 0,
+    )

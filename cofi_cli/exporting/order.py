@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,12 +70,18 @@ def choose(
     _check_options(config)
     source = find_source(name)
     folder = _output(source, output)
+    if source.run is not None:
+        source.run.refuse_links()
     model = source.models[CHOSEN]
     longest = longest_input(model)
+    if config.max_length is not None:
+        longest = min(longest, config.max_length)
     wish = _wish(config, longest, tolerance=tolerance, schedule=schedule)
     most = int(min(longest, tokenizer_limit(model)))
     named = named_task(config.task, config.data, longest=most)
     task, unscored = _task_to_score_on(task or named, source)
+    if task is not None and config.max_length is not None:
+        task = replace(task, max_length=min(task.max_length, config.max_length))
     if unscored is not None and config.max_drop is not None and config.precision != "fp32":
         raise CofiError(
             f"max_drop is {wish.max_drop:g}, and there is nothing to score on: {unscored}.",

@@ -48,7 +48,7 @@ def check_parity(
         pairs = [(answer_of(outputs), torch_answer(model, batch))]
         if STATES in outputs:
             pairs.append((outputs[STATES], _torch_states(model, batch)))
-        size, length = batch["input_ids"].shape
+        size, *_, length = batch["input_ids"].shape
         is_padded = bool((batch["attention_mask"] == 0).any())
         deltas = []
         for theirs, ours in pairs:

@@ -17,7 +17,7 @@ from cofi_cli.exporting.checkpoint import load_model
 from cofi_cli.exporting.graphs.choice import CHOSEN
 from cofi_cli.exporting.graphs.tracing import write_onnx
 from cofi_cli.runs.records import ScoreRow, Vocabulary
-from cofi_cli.tasks.files.plain_text import read_text_rows
+from cofi_cli.tasks.files.file import Ask, File
 from cofi_cli.tasks.kinds import KINDS
 from cofi_cli.vocabulary.checkpoint import needed_ids, write_trimmed
 from cofi_cli.vocabulary.choice import AUTO, choose
@@ -63,8 +63,10 @@ def with_vocabulary(
     from cofi_cli.architectures import load_tokenizer
 
     size = None if vocab == AUTO else int(vocab)
-    rows = [] if text is None else read_text_rows(Path(text), KINDS["classification"], TaskConfig())
-    texts = [*texts_of(task), *(" ".join(row) for row in rows)]
+    texts = texts_of(task)
+    if text is not None:
+        rows = KINDS["classification"].read(File(text), Ask(TaskConfig(), labels=())).split
+        texts += [" ".join(row) for row in rows.texts]
     if not texts:
         raise CofiError(
             "There is no text to choose a vocabulary by: the model is not a run, and no task is "

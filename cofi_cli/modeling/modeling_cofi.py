@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from transformers.activations import ACT2FN
 from transformers.modeling_outputs import (
     BaseModelOutputWithPooling,
+    MultipleChoiceModelOutput,
     QuestionAnsweringModelOutput,
     SequenceClassifierOutput,
     TokenClassifierOutput,
@@ -227,6 +228,8 @@ class CofiForTask(CofiPreTrainedModel):
     Attributes:
         kind: its name in :data:`HEADS`.
         outputs: width of the head where that is no choice.
+        rows: rows of the classifier, where they are not one per output.
+        has_parts: whether a row is several sequences, one per output: (B, C, T).
         has_pooler: whether the head reads the pooler's output, not the stream itself.
         per_token: whether it answers for each token.
         output_names: what its answers are called in a graph, as optimum's classes and
@@ -236,6 +239,8 @@ class CofiForTask(CofiPreTrainedModel):
     kind = ""
     output_names: tuple[str, ...] = ("logits",)
     outputs: Optional[int] = None
+    rows: Optional[int] = None
+    has_parts = False
     has_pooler = True
     per_token = False
     model: CofiModel
@@ -253,7 +258,7 @@ class CofiForTask(CofiPreTrainedModel):
 
     def _build_head(self, config: CofiConfig) -> None:
         width = config.pooler_size if self.has_pooler else config.hidden_size
-        self.classifier = nn.Linear(width, config.num_labels)
+        self.classifier = nn.Linear(width, self.rows or config.num_labels)
 
     def head(self, last: Tensor, mask: Optional[Tensor]) -> Tensor:
         """Return the answers for the last state, (B, T, d)."""
@@ -271,6 +276,11 @@ class CofiForTask(CofiPreTrainedModel):
             problem_type: as transformers' configurations have it.
         """
         raise NotImplementedError
+
+    @staticmethod
+    def label_count(batch: Mapping[str, Tensor]) -> Tensor:
+        """Return how many labels the loss is a mean over, a scalar."""
+        return batch["labels"].new_tensor(len(batch["labels"]))
 
     def outputs_of(self, last: Tensor, answer: Tensor) -> tuple[Tensor, ...]:
         """Return what :attr:`output_names` names, of the last state and the head's answer."""
@@ -359,6 +369,68 @@ class CofiForSequenceClassification(CofiForTask):
         return SequenceClassifierOutput(loss=loss, logits=out.logits, **asked)
 
 
+class CofiForMultipleChoice(CofiForTask):
+    """The encoder with one pooled logit a text; a row is the texts that are chosen among."""
+
+    kind, rows = "choice", 1
+    has_parts = True
+    _auto_class = "AutoModelForMultipleChoice"
+
+    def head(self, last: Tensor, mask: Optional[Tensor]) -> Tensor:
+        """Return a logit each, (B·C, 1), for the last state, (B·C, T, d)."""
+        pooled = self.model.pool(last, mask)
+        logits: Tensor = self.classifier(drop(pooled, self.dropout, self.training))
+        return logits
+
+    @staticmethod
+    def loss(
+        logits: Tensor, batch: Mapping[str, Tensor], problem_type: Optional[str] = None
+    ) -> Tensor:
+        """Return the cross-entropy of which text is right, labels (B,)."""
+        return F.cross_entropy(logits, batch["labels"].flatten())
+
+    def run(
+        self,
+        input_ids: Optional[Tensor] = None,
+        attention_mask: Optional[Tensor] = None,
+        token_type_ids: Optional[Tensor] = None,
+        *,
+        inputs_embeds: Optional[Tensor] = None,
+        **options: Any,
+    ) -> MaskedOutput:
+        """Run on (B, C, T); logits are (B, C), states those of B·C rows."""
+        given = input_ids if inputs_embeds is None else inputs_embeds
+        assert given is not None
+        ids, mask, types, embeds = (
+            None if x is None else x.flatten(0, 1)
+            for x in (input_ids, attention_mask, token_type_ids, inputs_embeds)
+        )
+        out = super().run(ids, mask, types, inputs_embeds=embeds, **options)
+        out.logits = out.logits.view(given.shape[:2])
+        return out
+
+    @tuple_if_asked
+    def forward(
+        self,
+        input_ids: Optional[Tensor] = None,
+        attention_mask: Optional[Tensor] = None,
+        token_type_ids: Optional[Tensor] = None,
+        labels: Optional[Tensor] = None,
+        inputs_embeds: Optional[Tensor] = None,
+        **kwargs: Any,
+    ) -> MultipleChoiceModelOutput:
+        """Return logits, (B, C), and the loss when labels, (B,), are given."""
+        out, asked = self._run(
+            kwargs,
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            inputs_embeds=inputs_embeds,
+        )
+        loss = None if labels is None else self.loss(out.logits, {"labels": labels})
+        return MultipleChoiceModelOutput(loss=loss, logits=out.logits, **asked)
+
+
 class _PerToken(CofiForTask):
     """A linear layer over the state of each token."""
 
@@ -384,6 +456,11 @@ class CofiForTokenClassification(_PerToken):
     ) -> Tensor:
         """Return the mean cross-entropy over the tokens that carry a label, 0 without any."""
         return token_loss(logits, batch["labels"])
+
+    @staticmethod
+    def label_count(batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the number of tokens that carry a label."""
+        return (batch["labels"] != IGNORE).sum()
 
     @tuple_if_asked
     def forward(
@@ -425,6 +502,11 @@ class CofiForQuestionAnswering(_PerToken):
     ) -> Tensor:
         """Return the mean of both cross-entropies; labels are (B, 2) positions."""
         return span_loss(logits, batch["labels"], batch["attention_mask"])
+
+    @staticmethod
+    def label_count(batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the number of positions that lie in their row."""
+        return (batch["labels"] < batch["input_ids"].shape[1]).sum()
 
     def outputs_of(self, last: Tensor, answer: Tensor) -> tuple[Tensor, ...]:
         """Return start and end logits, (B, T) each."""
@@ -521,6 +603,7 @@ HEADS: dict[str, type[CofiForTask]] = {
         CofiForTokenClassification,
         CofiForQuestionAnswering,
         CofiForEmbedding,
+        CofiForMultipleChoice,
     )
 }
 """Kind of head -> its class."""

@@ -16,6 +16,7 @@ from cofi_cli.report.tables import (
     change_table,
     gate_table,
     score_table,
+    size_table,
     stage_table,
     summary_table,
 )
@@ -45,9 +46,14 @@ def render_report(
     """Return the report as Markdown; what is ``None`` is left out."""
     parts = [f"# {_title(report)}"]
     parts += [f"**Warning:** {warning}" for warning in report.warnings]
+    if report.advice is not None:
+        parts.append(report.advice)
     if report.note:
         parts.append(report.note)
     parts.append(summary_table(report, bench).markdown())
+    if report.chosen is not None and report.chosen.missed is not None:
+        parts.append(f"**Warning:** {report.chosen.missed}")
+    parts += _section("Sizes", _table(size_table(report)))
     if report.latency_target is not None:
         parts += _section("Speed", f"- Speed: {speed_words(report.latency_target)}.")
     parts += _section("Sparsity", _sparsity(report, export))
@@ -74,6 +80,7 @@ def write_report(run: RunDir) -> None:
     Raises:
         CofiError: there is no report.json, or it is broken (exit code 6).
     """
+    run.refuse_links()
     report = RunReport.read(run.report_json)
     export = _or_none(ExportRecord, run.onnx / EXPORT_JSON)
     bench = _or_none(BenchResult, run.bench)

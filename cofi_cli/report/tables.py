@@ -45,6 +45,48 @@ def summary_table(report: RunReport, bench: BenchResult | None = None) -> Table:
     )
 
 
+def size_table(report: RunReport) -> Table:
+    """Score against size and speed, a row for each size of a run; empty where there is one."""
+    rows, teacher = report.sizes, report.teacher
+    chosen = report.chosen.name if report.chosen else None
+    has_speed = any(row.expected_speedup is not None for row in rows)
+    has_error = any(row.standard_error is not None for row in rows)
+    cells = [
+        (
+            "teacher",
+            text.number(teacher.score if teacher else None),
+            MISSING,
+            *([MISSING] * has_error),
+            text.count(teacher.encoder_params if teacher else None),
+            *(["1", MISSING] if has_speed else []),
+            "",
+        )
+    ]
+    for row in rows:
+        speeds = [text.number(value) for value in (row.expected_speedup, row.measured_speedup)]
+        cells.append(
+            (
+                row.name,
+                text.number(row.score),
+                text.number(row.drop),
+                *([text.number(row.standard_error)] if has_error else []),
+                text.count(row.encoder_params),
+                *(speeds if has_speed else []),
+                "chosen" if row.name == chosen else "",
+            )
+        )
+    columns = (
+        "size",
+        report.metric,
+        "drop",
+        *(["standard error"] if has_error else []),
+        "encoder weights",
+        *(["speedup expected", "measured"] if has_speed else []),
+        "",
+    )
+    return Table("Sizes", columns, tuple(cells) if rows else ())
+
+
 def stage_table(report: RunReport) -> Table:
     """Time and speed of each stage."""
     rows = [
@@ -112,14 +154,15 @@ def score_table(bench: BenchResult) -> Table:
                 model.name,
                 text.metric(score),
                 text.number(score.score if score else None),
-                text.size(model.bytes),
+                text.size(model.shipped_bytes),
+                text.size(model.download_bytes),
                 text.size(model.peak_rss_bytes),
                 text.number(model.load_seconds, 2),
                 text.number(model.cold_start_seconds, 2),
             )
         )
-    columns = ("model", "metric", "score", "file", "peak memory", "load s", "cold start s")
-    return Table("Models", columns, tuple(rows))
+    columns = ("model", "metric", "score", "size", "download", "peak memory")
+    return Table("Models", (*columns, "load s", "cold start s"), tuple(rows))
 
 
 def gate_table(bench: BenchResult) -> Table:

@@ -23,6 +23,7 @@ def claim(run: RunDir) -> Iterator[None]:
         CofiError: another command holds it, or it is a file.
     """
     run.check_folder()
+    run.refuse_links()
     made = [folder for folder in (run.root, *run.root.parents) if not folder.exists()]
     run.root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(run.lock, blocking=False)

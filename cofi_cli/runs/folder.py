@@ -9,28 +9,41 @@ from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs.records import Environment
 
 RUNS = Path("runs")
+SIZES = "sizes"
 
 
 class RunDir:
-    """One run's folder. Knows names, not contents."""
+    """One run's folder. Knows names, not contents.
+
+    A size of a run has a folder that is a run of its own; its teacher is the run's.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
+        place = self.root.absolute()
+        is_size = place.parent.name == SIZES and (place.parents[1] / "config.yaml").exists()
+        home = self.root / ".." / ".." if is_size else self.root
         self.config = self.root / "config.yaml"
         self.env = self.root / "env.json"
         self.metrics = self.root / "metrics.jsonl"
-        self.teacher = self.root / "teacher"
+        self.teacher = home / "teacher"
         self.checkpoints = self.root / "checkpoints"
         self.plan = self.root / "plan.json"
         self.latency_table = self.root / "latency_table.json"
         self.model = self.root / "model"
-        self.answers = self.root / "teacher_answers.npz"
+        self.answers = home / "teacher_answers.npz"
+        self.sizes = self.root / SIZES
         self.onnx = self.root / "onnx"
         self.bench = self.root / "bench.json"
         self.report_json = self.root / "report.json"
         self.report_md = self.root / "report.md"
         self.structure = self.root / "structure.svg"
+        self.latency = self.root / "latency.svg"
         self.lock = self.root / ".lock"
+
+    def size(self, name: str) -> RunDir:
+        """Return the folder of one of several sizes."""
+        return RunDir(self.sizes / name)
 
     @property
     def is_finished(self) -> bool:
@@ -59,6 +72,22 @@ class RunDir:
         if self.exists or not self.root.is_dir():
             return False
         return any(path != self.lock for path in self.root.iterdir())
+
+    def refuse_links(self) -> None:
+        """Refuse to write through a link of a run that somebody handed over.
+
+        Raises:
+            CofiError: an artefact is a link that leaves the run's folder (exit code 6).
+        """
+        home = self.root.resolve()
+        for path in vars(self).values():
+            if path.is_symlink() and not path.resolve().is_relative_to(home):
+                raise CofiError(
+                    f"{path} is a link to {path.resolve()}, outside of the run; nothing is "
+                    "written through it.",
+                    hint="Put what it leads to in its place, or remove it.",
+                    exit_code=UNREACHABLE,
+                )
 
     @staticmethod
     def latest(runs: Path = RUNS) -> RunDir:

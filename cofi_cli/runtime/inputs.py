@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cofi_cli.tasks.encoded import Ragged, pad_rows
+
 if TYPE_CHECKING:
     from cofi_cli.tasks import Encoded, Task
 
 Batch = dict[str, np.ndarray]
-"""input_ids, attention_mask, token_type_ids; int64, (batch, length)."""
+"""input_ids, attention_mask, token_type_ids; int64, (batch, length), or with sequences between."""
 
 SYNTHETIC_LENGTHS = (8, 1, 64, 3, 24, 2, 48, 5)
 
@@ -24,6 +26,7 @@ class Rows:
     input_ids: Sequence[Sequence[int]]
     token_type_ids: Sequence[Sequence[int]]
     origin: str
+    parts: Ragged | None = None
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -31,7 +34,7 @@ class Rows:
     @classmethod
     def of(cls, encoded: Encoded, origin: str) -> Rows:
         """Take over a tokenised split."""
-        return cls(encoded.input_ids, encoded.token_type_ids, origin)
+        return cls(encoded.input_ids, encoded.token_type_ids, origin, encoded.parts)
 
 
 def task_rows(
@@ -41,26 +44,26 @@ def task_rows(
     return Rows.of(task.encode(split, tokenizer, limit=limit), f"{task.name} {split}")
 
 
-def synthetic_rows(*, vocab: int, longest: int, seed: int = 0) -> Rows:
-    """Return random valid rows of assorted lengths, the longest that the model takes among them."""
+def synthetic_rows(*, vocab: int, longest: int, sequences: int = 0, seed: int = 0) -> Rows:
+    """Return random valid rows of assorted lengths, the longest that the model takes among them.
+
+    Args:
+        vocab: ids are drawn below this.
+        longest: tokens of a sequence.
+        sequences: of a row; 0 = a row is one.
+        seed: of the ids.
+    """
     rng = np.random.default_rng(seed)
     lengths = [min(length, longest) for length in SYNTHETIC_LENGTHS] + [longest]
-    ids = [rng.integers(vocab, size=length).tolist() for length in lengths]
-    return Rows(ids, [[0] * length for length in lengths], "synthetic")
+    parts = Ragged([[length] * sequences for length in lengths]) if sequences else None
+    sizes = [length * max(1, sequences) for length in lengths]
+    ids = [rng.integers(vocab, size=size).tolist() for size in sizes]
+    return Rows(ids, [[0] * size for size in sizes], "synthetic", parts)
 
 
 def pad(rows: Rows, indices: Sequence[int], *, pad_id: int) -> Batch:
     """Return the rows named, padded to the longest of them."""
-    length = max(len(rows.input_ids[i]) for i in indices)
-    shape = (len(indices), length)
-    ids = np.full(shape, pad_id, dtype=np.int64)
-    mask, types = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-    for row, i in enumerate(indices):
-        own = len(rows.input_ids[i])
-        ids[row, :own] = rows.input_ids[i]
-        types[row, :own] = rows.token_type_ids[i]
-        mask[row, :own] = 1
-    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+    return pad_rows(rows, indices, pad_id=pad_id)
 
 
 def by_length(rows: Rows, batch_size: int) -> list[list[int]]:

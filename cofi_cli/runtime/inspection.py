@@ -18,7 +18,7 @@ _INT8_OPS = {
 }
 _PRODUCTS = {"MatMul", "Gemm", "Attention"}
 """Their second input is a weight, where it is one."""
-_WRAPPERS = {"Cast", "Identity", "Slice"}
+_WRAPPERS = {"Cast", "Flatten", "Identity", "Slice"}
 
 
 @dataclass(frozen=True)

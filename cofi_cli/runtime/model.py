@@ -13,6 +13,20 @@ from cofi_cli.runtime.inspection import Graph
 logger = logging.getLogger(__name__)
 
 
+_TOKENIZER = (
+    "added_tokens.json",
+    "chat_template.jinja",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "special_tokens_map.json",
+    "spiece.model",
+    "spm.model",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "vocab.txt",
+)
+"""What transformers writes of a tokenizer."""
 FALLBACK_VOCAB = 100
 """Ids below this are valid in any real vocabulary."""
 
@@ -76,3 +90,9 @@ class Model:
     def bytes(self) -> int:
         """Size of all files."""
         return sum(file.stat().st_size for file in self.files)
+
+    @property
+    def shipped(self) -> list[Path]:
+        """What a program needs to run it: its files, and tokenizer and configuration beside it."""
+        beside = (self.tokenizer / name for name in ("config.json", *_TOKENIZER))
+        return [*self.files, *(file for file in beside if file.is_file())]

@@ -58,6 +58,10 @@ class ModelWorker(Worker):
             "onnxruntime": ort.__version__,
         }
 
+    def _between(self) -> tuple[int, ...]:
+        """Return the sizes that a graph has fixed between batch and length."""
+        return tuple(self._session.get_inputs()[0].shape[1:-1])
+
     def _logits(self, arrays: Arrays) -> np.ndarray:
         names = [output.name for output in self._session.get_outputs()]
         values = self._session.run(None, self._feed(arrays))
@@ -97,7 +101,7 @@ class ModelWorker(Worker):
 
     def _answers(self, feed: Arrays) -> Arrays:
         """Return arrays of the outputs' shapes; sizes that follow the input's are told by name."""
-        rows, length = feed["input_ids"].shape
+        rows, *_, length = feed["input_ids"].shape
         known = {"batch": rows, "length": length}
         return {
             output.name: np.zeros(

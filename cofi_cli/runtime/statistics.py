@@ -62,11 +62,6 @@ class Change:
         return self.low <= 1 <= self.high
 
 
-def share_error(points: float, rows: int) -> float:
-    """Return the standard error of a share of rows, both in points: sqrt(p (1 - p) / n)."""
-    return float(np.sqrt(points * (100 - points) / rows))
-
-
 def summarize(turns: Turns) -> Summary:
     """Summarise all runs of all turns.
 

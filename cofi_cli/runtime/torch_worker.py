@@ -48,6 +48,14 @@ class TorchWorker(Worker):
             "attention": getattr(self._model.config, "_attn_implementation", None),
         }
 
+    def _between(self) -> tuple[int, ...]:
+        """Return the number of sequences in a row, for a head that chooses among them."""
+        from cofi_cli.modeling import HEADS
+
+        own = type(self._model).__name__.partition("For")[2]
+        has_parts = any(h.has_parts and h.__name__.endswith(f"For{own}") for h in HEADS.values())
+        return (int(self._model.config.num_labels),) if has_parts else ()
+
     def _logits(self, arrays: Arrays) -> np.ndarray:
         with self._torch.inference_mode():
             out = self._model(**self._feed(arrays))

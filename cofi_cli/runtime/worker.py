@@ -49,13 +49,17 @@ class Worker(ABC):
     def _prepared(self, arrays: Arrays) -> Callable[[], object]:
         """Return the call to time. On a GPU, tensors are there and the call waits for the end."""
 
+    def _between(self) -> tuple[int, ...]:
+        """Return the sizes of an input between batch and length, where a row is several texts."""
+        return ()
+
     @abstractmethod
     def _logits(self, arrays: Arrays) -> np.ndarray:
         """Return the answers of a batch, (batch, labels) or (batch, length, labels)."""
 
     def random(self, *, batch: int, seq_len: int, vocab: int, seed: int) -> Answer:
         """Hold one batch of random ids for the runs to come."""
-        arrays = random_inputs(batch, seq_len, vocab=vocab, seed=seed)
+        arrays = random_inputs(batch, seq_len, vocab=vocab, seed=seed, between=self._between())
         self._calls = [self._prepared(arrays)]
         return {"inputs": 1}
 
@@ -108,9 +112,14 @@ class Worker(ABC):
         return {"peak_bytes": peak_bytes()}
 
 
-def random_inputs(batch: int, seq_len: int, *, vocab: int, seed: int) -> Arrays:
-    """Return valid random ids, a mask of ones and zeros for the types; each (batch, seq_len)."""
-    shape = (batch, seq_len)
+def random_inputs(
+    batch: int, seq_len: int, *, vocab: int, seed: int, between: tuple[int, ...] = ()
+) -> Arrays:
+    """Return valid random ids, a mask of ones and zeros for the types.
+
+    Each is (batch, seq_len), or (batch, *between, seq_len).
+    """
+    shape = (batch, *between, seq_len)
     return {
         "input_ids": np.random.default_rng(seed).integers(vocab, size=shape, dtype=np.int64),
         "attention_mask": np.ones(shape, dtype=np.int64),

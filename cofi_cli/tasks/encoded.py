@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,14 @@ class Ragged(Sequence[Any]):
         made.flat, made.ends = flat, np.concatenate([[0], np.cumsum(lengths)])
         return made
 
+    @classmethod
+    def joined(cls, parts: Sequence[Ragged]) -> Ragged:
+        """Put the rows of several behind each other."""
+        if not parts:
+            return cls(())
+        lengths = np.concatenate([np.diff(part.ends) for part in parts])
+        return cls.over(np.concatenate([part.flat for part in parts]), lengths)
+
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.ends) - 1
@@ -62,6 +70,7 @@ class Encoded:
         labels: what the loss takes: (rows, ...) int64 class indices or float32 numbers, or a
             class index a token (-100 where no loss looks); ``None`` where not known.
         lengths: (rows,) int64, tokens a row.
+        parts: where a row is several sequences, the tokens of each; ``None`` = a row is one.
         gold: what scores are held against where the labels are not enough.
     """
 
@@ -70,6 +79,13 @@ class Encoded:
     labels: NDArray[Any] | Ragged | None
     lengths: NDArray[np.int64]
     gold: Any = None
+    parts: Ragged | None = None
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence."""
+        lengths = self.lengths if self.parts is None else self.parts.flat
+        return int(lengths.max())
 
     @property
     def reference(self) -> Any:
@@ -79,6 +95,12 @@ class Encoded:
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.lengths)
+
+    def inputs(self, rows: Sequence[int]) -> Encoded:
+        """Return what a model reads of some rows, without labels."""
+        ids = Ragged(self.input_ids[row] for row in rows)
+        types = Ragged(self.token_type_ids[row] for row in rows)
+        return Encoded(ids, types, None, self.lengths[list(rows)])
 
 
 def collate(
@@ -97,31 +119,20 @@ def collate(
         pad_id: of padding.
         device: where the batch goes.
         round_up: pad to a length that recurs, at most an eighth more or 3 tokens, and never
-            beyond the longest row of the split.
+            beyond the longest sequence of the split.
 
     Returns:
-        ``input_ids``, ``attention_mask`` and ``token_type_ids``, int64 of shape
-        (batch, length); ``labels``, if known, (batch, ...) int64 or float32, or (batch, length)
-        int64 with -100 at padding; ``index`` (batch,) int64, the rows' numbers in the split.
+        ``input_ids``, ``attention_mask`` and ``token_type_ids``, int64 of shape (batch, length),
+        or (batch, sequences, length) where a row is several; ``labels``, if known, (batch, ...)
+        int64 or float32, or (batch, length) int64 with -100 at padding; ``index`` (batch,) int64,
+        the rows' numbers in the split.
     """
     import torch
 
-    longest = int(encoded.lengths[list(indices)].max())
-    if round_up:
-        step = max(4, 1 << max(0, longest.bit_length() - 4))
-        longest = min(-(-longest // step) * step, int(encoded.lengths.max()))
-    shape = (len(indices), longest)
-    ids = np.full(shape, pad_id, dtype=np.int64)
-    types = np.zeros(shape, dtype=np.int64)
-    mask = np.zeros(shape, dtype=np.int64)
-    for place, row in enumerate(indices):
-        length = int(encoded.lengths[row])
-        ids[place, :length] = encoded.input_ids[row]
-        types[place, :length] = encoded.token_type_ids[row]
-        mask[place, :length] = 1
-    arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+    longest = encoded.longest if round_up else None
+    arrays = pad_rows(encoded, indices, pad_id=pad_id, round_up_to=longest)
     if isinstance(encoded.labels, Ragged):
-        arrays["labels"] = np.full(shape, IGNORE, dtype=np.int64)
+        arrays["labels"] = np.full(arrays["input_ids"].shape, IGNORE, dtype=np.int64)
         for place, row in enumerate(indices):
             arrays["labels"][place, : int(encoded.lengths[row])] = encoded.labels[row]
     elif encoded.labels is not None:
@@ -129,6 +140,64 @@ def collate(
     arrays["index"] = np.asarray(indices, dtype=np.int64)
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     return {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}
+
+
+class TokenRows(Protocol):
+    """Rows of token ids and types; ``parts`` is as :class:`Encoded` has it."""
+
+    @property
+    def input_ids(self) -> Sequence[Any]:
+        """Token ids, row by row."""
+
+    @property
+    def token_type_ids(self) -> Sequence[Any]:
+        """As long as the ids."""
+
+    @property
+    def parts(self) -> Ragged | None:
+        """Tokens of each sequence of a row."""
+
+
+def pad_rows(
+    rows: TokenRows, indices: Sequence[int], *, pad_id: int, round_up_to: int | None = None
+) -> dict[str, NDArray[Any]]:
+    """Pad rows on the right to the longest sequence among them.
+
+    Args:
+        rows: tokenised.
+        indices: of those to pad.
+        pad_id: of padding.
+        round_up_to: pad to a length that recurs, and to no more than this.
+
+    Returns:
+        ``input_ids``, ``attention_mask`` and ``token_type_ids``, int64, (batch, length) or
+        (batch, sequences, length).
+    """
+    cut = [sequence for row in indices for sequence in _sequences(rows, row)]
+    longest = max(len(ids) for ids, _ in cut)
+    if round_up_to is not None:
+        step = max(4, 1 << max(0, longest.bit_length() - 4))
+        longest = min(-(-longest // step) * step, round_up_to)
+    shape = (len(cut), longest)
+    ids = np.full(shape, pad_id, dtype=np.int64)
+    types, mask = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+    for place, (own, own_types) in enumerate(cut):
+        ids[place, : len(own)] = own
+        types[place, : len(own)] = own_types
+        mask[place, : len(own)] = 1
+    arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+    if rows.parts is None:
+        return arrays
+    return {name: array.reshape(len(indices), -1, longest) for name, array in arrays.items()}
+
+
+def _sequences(rows: TokenRows, row: int) -> list[tuple[Any, Any]]:
+    """Return the ids and types of each sequence of a row."""
+    ids, types = rows.input_ids[row], rows.token_type_ids[row]
+    if rows.parts is None:
+        return [(ids, types)]
+    edges = np.cumsum(rows.parts[row])[:-1]
+    return list(zip(np.split(ids, edges), np.split(types, edges), strict=True))
 
 
 def batches(

@@ -14,6 +14,14 @@ from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.encoded import Encoded
 from cofi_cli.tasks.encoding.texts import encode_rows
+from cofi_cli.tasks.files.columns import (
+    is_unlabelled,
+    label_columns,
+    read_texts,
+    text_columns,
+)
+from cofi_cli.tasks.files.file import Ask, File, FileRows, Labels
+from cofi_cli.tasks.files.tables import Table
 from cofi_cli.tasks.metrics.basic import METRICS, finite
 from cofi_cli.tasks.rows import Split
 
@@ -75,6 +83,7 @@ class Kind:
         has_labels: whether it can be learned from labels; if not, from a teacher alone.
         per_token: whether it answers for each token; a long row then becomes several.
         keeps_order: whether the answer hangs on where in a text a word stands.
+        pair: what the two texts of a row are, for a kind that takes pairs only.
         bag: what word vectors alone see of a row: ``text``, or ``words`` one by one; ``None`` =
             they cannot answer.
     """
@@ -98,11 +107,76 @@ class Kind:
     has_labels = True
     per_token = False
     keeps_order = False
+    pair: tuple[str, ...] = ()
     bag: str | None = "text"
 
     def __str__(self) -> str:
         """Return the name."""
         return self.name
+
+    def shown_by(self, values: Sequence[object]) -> bool:
+        """Whether labels look like this kind's, so that it need not be named."""
+        return False
+
+    def read(self, file: File, ask: Ask) -> FileRows:
+        """Read one of the user's files: csv, tsv, jsonl, parquet, or texts alone in a .txt.
+
+        Raises:
+            CofiError: no such file (exit code 6), or a fault in it; names its line.
+        """
+        if file.is_plain and ask.takes_plain:
+            return FileRows(Split(self._plain(file), None))
+        table = file.table
+        text = ask.like.text if ask.like else self.texts_of(table, ask.config)
+        texts: list[tuple[str, ...]] = read_texts(table, text)
+        bare = FileRows(Split(texts, None), text=text)
+        if ask.is_bare:
+            return bare
+        label = ask.like.label if ask.like else label_columns(table, ask, text)
+        if ask.may_lack and is_unlabelled(table, label):
+            return bare
+        for column in label:
+            table.column(column, hint=f"The training file's label column is '{column}'.")
+        found = self.labels_of(table, label, ask)
+        return FileRows(Split(texts, found.values), ask.origin(file.path), text, label, found)
+
+    def _plain(self, file: File) -> list[tuple[str, ...]]:
+        """Return the rows of a .txt."""
+        if self.pair:
+            raise CofiError(
+                f"{file.path}: a .txt holds one text a line; --kind {self.name} needs "
+                f"{' and '.join(self.pair)}.",
+                hint="Give a file with both columns: csv, tsv, jsonl or parquet.",
+            )
+        return [(line,) for line in file.lines]
+
+    def texts_of(self, table: Table, config: TaskConfig) -> tuple[str, ...]:
+        """Return the text columns of a table.
+
+        Raises:
+            CofiError: a column is not there, or not told; lists the columns.
+        """
+        text = text_columns(table, config)
+        if self.pair and len(text) != 2:
+            raise CofiError(
+                f"{table.path}: rows of --kind {self.name} have two text columns, "
+                f"{' and '.join(self.pair)}; found is {', '.join(text)}. "
+                f"Its columns: {', '.join(table.columns)}.",
+                hint="Name both: --text COLUMN --text COLUMN",
+            )
+        return text
+
+    def labels_of(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
+        """Read the label columns of a table; ``ask`` says what is known of the labels."""
+        raise NotImplementedError
+
+    def measured(self, splits: Mapping[str, Split]) -> tuple[tuple[str, ...], list[str]]:
+        """Return the metrics of own files, and what a reader of the scores must know.
+
+        Raises:
+            CofiError: there is nothing to score.
+        """
+        return self.metrics, []
 
     def options(self, config: TaskConfig) -> dict[str, Any]:
         """Return what :meth:`encode` takes beside ``max_length``."""
@@ -124,9 +198,10 @@ class Kind:
                 f"{tokenizer.model_max_length} tokens.",
                 hint=f"Add --set task.max_length={tokenizer.model_max_length}",
             )
-        return self._encode(split, tokenizer, max_length, **options)
+        return self.rows_of(split, tokenizer, max_length, **options)
 
-    def _encode(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
+    def rows_of(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
+        """Tokenise a split for :meth:`encode`."""
         return encode_rows(split, tokenizer, max_length)
 
     def score(

@@ -12,12 +12,12 @@ from cofi_cli.tasks.builtin.embedding import STSB, stsb_embedding
 from cofi_cli.tasks.builtin.glue import GLUE, glue_from_folder
 from cofi_cli.tasks.builtin.squad import SQUAD, squad_task
 from cofi_cli.tasks.builtin.tokens import TOKEN_TASKS, load_builtin
-from cofi_cli.tasks.files.plain_text import read_text_rows
+from cofi_cli.tasks.files.file import Ask, File
+from cofi_cli.tasks.files.own import task_from_own_files
 from cofi_cli.tasks.kinds import KINDS
-from cofi_cli.tasks.rows import Split
 from cofi_cli.tasks.task import Task
 from cofi_cli.tasks.teacher.taught import Taught
-from cofi_cli.tasks.teacher.unlabelled import forget_labels, no_teacher, task_from_texts
+from cofi_cli.tasks.teacher.unlabelled import forget_labels, no_teacher
 
 EXTRA = "extra"
 """Name of the split of texts that the teacher alone answers for."""
@@ -66,11 +66,7 @@ def load_task(config: TaskConfig, taught: Taught | None = None) -> Task:
     check_named(config, has_teacher=taught is not None)
     name, files = config.name, (config.train, config.validation, config.test)
     if name is None:
-        if taught is not None and config.train is not None:
-            return task_from_texts(config, taught)
-        from cofi_cli.tasks.files.own import task_from_own_files
-
-        return task_from_own_files(config)
+        return task_from_own_files(config, taught)
     if any(files):
         raise CofiError(
             f"--task {name} and --train, --validation or --test exclude each other.",
@@ -95,12 +91,11 @@ def with_extra(task: Task, config: TaskConfig) -> Task:
     """
     if config.extra is None:
         return task
-    path = Path(config.extra)
-    extra = Split(read_text_rows(path, task.kind, config), None)
+    extra = task.kind.read(File(config.extra), Ask(config, labels=())).split
     wanted, found = (len(s.texts[0]) for s in (task.splits["train"], extra))
     if task.kind.bag != "words" and wanted != found:
         raise CofiError(
-            f"{path} has {found} texts a row; the training rows of task '{task.name}' have "
+            f"{config.extra} has {found} texts a row; the training rows of task '{task.name}' have "
             f"{wanted}.",
             hint="Name the columns: --text COLUMN, twice for pairs.",
         )

@@ -79,7 +79,7 @@ def dry_run(
     steps = Schedule.of(config, rows=rows)
     if config.train.minutes is not None:
         steps = fit(session, costs, steps, minutes=config.train.minutes)
-    stages = [("prune", steps.prune), ("recover", steps.recover)]
+    stages = [("prune", steps.prune), ("recover", steps.recover * len(target.sizes(config.prune)))]
     if given is None:
         settings = config.teacher
         count = total_steps(rows, batch_size=settings.batch_size, epochs=settings.epochs)

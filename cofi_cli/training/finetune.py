@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -24,6 +26,7 @@ from cofi_cli.training.stages.loop import StageTime, has_begun, run_stage
 from cofi_cli.training.stages.progress import Progress
 from cofi_cli.training.stages.recover import RecoverStage
 from cofi_cli.training.stages.schedule import total_steps
+from cofi_cli.training.teacher.augmentation import imitated_rows
 from cofi_cli.training.teacher.obtain import (
     load_for_task,
     make_distiller,
@@ -73,6 +76,7 @@ def finetune(
         if config.teacher.path is not None:
             teacher = load_for_task(session, config.teacher.path)
             session = ask_teacher(session, teacher)
+            session = replace(session, imitated=imitated_rows(session))
         before = evaluate(session, model)
         if teacher is not None:
             used = _distil(session, model, teacher)

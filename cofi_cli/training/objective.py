@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cofi_cli.modeling import HEADS
-from cofi_cli.modeling.losses import CLOSED, IGNORE
+from cofi_cli.modeling.losses import CLOSED
 from cofi_cli.pruning.distillation import prediction_loss
 from cofi_cli.tasks import Kind
 
@@ -32,17 +32,12 @@ class Objective:
 
     def label_count(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Return how many labels the hard loss is a mean over, a scalar."""
-        labels = batch["labels"]
-        if self.kind.head == "token":
-            return (labels != IGNORE).sum()
-        if self.kind.head == "span":
-            return (labels < batch["input_ids"].shape[1]).sum()
-        return labels.new_tensor(len(labels))
+        return HEADS[self.kind.head].label_count(batch)
 
     @property
     def soft_over(self) -> str:
         """What the soft loss is a mean over: ``rows`` or ``tokens``."""
-        return "tokens" if self.kind.head == "token" else "rows"
+        return "tokens" if self.kind.per_token and self.kind.soft_loss == "classes" else "rows"
 
     def soft(self, student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
         """Return the loss against the teacher's logits, a scalar.

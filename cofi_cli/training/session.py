@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from cofi_cli.training.stages.precision import bf16_gain, keep_compiled_products
 from cofi_cli.training.stages.progress import Progress, Silent
 from cofi_cli.training.stages.schedule import check_schedule
 from cofi_cli.training.stages.target import Target
+from cofi_cli.training.vocabulary import Vocabulary, trimmed_vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Session:
         resume_command: what to type after an interruption.
         bf16_gain: how many times as fast as fp32 a bf16 product was when the run began.
         target: what pruning is asked for; ``None`` where nothing is pruned.
+        vocabulary: where models of a trimmed vocabulary are loaded from.
     """
 
     config: RunConfig
@@ -56,6 +58,13 @@ class Session:
     resume_command: str
     bf16_gain: float
     target: Target | None = None
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
+
+    @property
+    def sizes(self) -> tuple[Target, ...]:
+        """Targets of all sizes that pruning makes, the largest model first."""
+        assert self.target is not None, "pruning has a target"
+        return self.target.sizes(self.config.prune)
 
     def precision(self, *, hidden: int) -> str:
         """Return ``fp32`` or ``bf16`` for a model of this width."""
@@ -111,22 +120,26 @@ def open_session(
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     set_seed(config.seed)
-    tokenizer = task.prepared(task_tokenizer(config, task))
-    splits = {name: task.encode(name, tokenizer) for name in task.splits}
-    if command == "prune":
-        check_schedule(config, rows=len(splits["train"]))
-    gain = processes.from_main(_bf16_gain(config, run, processes.device))
-    processes.wait()  # until all have seen what the folder holds
-    if processes.is_main:
-        env = describe_environment(
-            config,
-            task.fingerprint,
-            processes.device,
-            command=command,
-            bf16_gain=gain,
-            processes=processes.count,
-        )
-        _record(config, run, env, target)
+    with trimmed_vocabulary(config, run, task) as vocabulary:
+        own = config.model_copy(update={"model": vocabulary.place(config.model)})
+        tokenizer = task.prepared(task_tokenizer(own, task))
+        splits = {name: task.encode(name, tokenizer) for name in task.splits}
+        if command == "prune":
+            check_schedule(config, rows=len(splits["train"]))
+        gain = processes.from_main(_bf16_gain(config, run, processes.device))
+        processes.wait()  # until all have seen what the folder holds
+        if processes.is_main:
+            env = describe_environment(
+                config,
+                task.fingerprint,
+                processes.device,
+                command=command,
+                bf16_gain=gain,
+                processes=processes.count,
+            )
+            _record(config, run, env, target)
+        kept = vocabulary.in_run(run)
+        processes.write(lambda: vocabulary.copy_to(kept))
     return Session(
         config=config,
         run=run,
@@ -141,6 +154,7 @@ def open_session(
         resume_command=f"cofi {command} --resume -o {shlex.quote(str(run.root))}",
         bf16_gain=gain,
         target=target,
+        vocabulary=kept,
     )
 
 

@@ -21,7 +21,7 @@ from cofi_cli.tasks import Encoded
 from cofi_cli.training.distiller import uses_layers
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.batch import make_batch
-from cofi_cli.training.stages.checkpoint import load_state
+from cofi_cli.training.stages.checkpoint import load_state, reading_state
 from cofi_cli.training.stages.dense import DenseStage
 from cofi_cli.training.stages.prune import PruneStage
 from cofi_cli.training.stages.recover import RecoverStage
@@ -200,8 +200,19 @@ def estimate(session: Session, costs: Costs, steps: Schedule) -> Estimate:
         teacher=teacher,
         outputs=len(session.imitated) / size * costs.answers if costs.keeps_answers else 0.0,
         prune=pruning + evaluations(late, costs.pruned),
-        recover=steps.recover * (costs.recover + each) + evaluations(steps.recover, costs.recover),
+        recover=sum(
+            steps.recover * (cost + each) + evaluations(steps.recover, cost)
+            for cost in _recoveries(session, costs)
+        ),
     )
+
+
+def _recoveries(session: Session, costs: Costs) -> list[float]:
+    """Return the seconds of a step of recovery, of each size: by what is kept, linear to dense."""
+    kept = [1 - goal.reduction for goal in session.sizes]
+    least = kept[-1]
+    more = max(costs.dense - costs.recover, 0.0)
+    return [costs.recover + more * (own - least) / (1 - least or 1) for own in kept]
 
 
 def fit(session: Session, costs: Costs, steps: Schedule, *, minutes: float) -> Schedule:
@@ -229,7 +240,9 @@ def obtain_schedule(session: Session) -> Schedule:
             steps = fit(session, costs, steps, minutes=config.train.minutes)
         session.progress.message(in_words(estimate(session, costs, steps)))
         session.save(path, {"steps": steps.as_dict(), "costs": costs.as_dict()})
-    return Schedule(**load_state(path)["steps"])
+    steps = load_state(path, "steps")["steps"]
+    with reading_state(path):
+        return Schedule(**steps)
 
 
 def in_words(found: Estimate) -> str:

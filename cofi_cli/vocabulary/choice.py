@@ -54,6 +54,26 @@ class Choice:
         return sizes | {"smallest": self.smallest, "held_out": asdict(self.difference)}
 
 
+def parse_size(vocab: int | str) -> int | None:
+    """Return a number of pieces, ``None`` for ``auto``.
+
+    Raises:
+        CofiError: it is neither.
+    """
+    if vocab == AUTO:
+        return None
+    try:
+        size = int(vocab)
+    except ValueError:
+        size = 0
+    if size < 1:
+        raise CofiError(
+            f"vocab is '{vocab}'; it must be a number of pieces, or auto.",
+            hint="Example: --vocab 8000",
+        )
+    return size
+
+
 def choose(
     tokenizer: Any, texts: Sequence[str], size: int | None, *, needed: Sequence[int] = ()
 ) -> Choice:

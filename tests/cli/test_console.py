@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from cofi_cli.cli import console
 from cofi_cli.cli.console import prepare
+from cofi_cli.errors import CofiError
 from tests.cli.conftest import Cofi
 
 ROOT = Path(__file__).parents[2]
@@ -90,3 +92,19 @@ def test_a_preset_is_printed_in_any_encoding() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert b"2 - 2?cos for vectors" in done.stdout
+
+
+def test_a_terminal_is_not_moved_by_what_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "\x1b]0;title\x07\x1b[2J\u202e\x9b1m"
+    console.show_error(CofiError(f"label {hostile}\nsecond", hint=hostile))
+    console.say(hostile)
+    console.show_lines([hostile])
+    shown = "".join(capsys.readouterr())
+    assert "title" in shown and "\nsecond" in shown
+    assert not set(shown) & set("\x1b\x07\u202e\x9b")
+
+
+def test_a_message_is_cut_at_a_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    console.show_error(CofiError("x" * 100_000 + " is unknown."))
+    shown = capsys.readouterr().err
+    assert len(shown) < 4000 and "left out" in shown and shown.rstrip().endswith("is unknown.")

@@ -20,7 +20,7 @@ from cofi_cli.exporting.graphs.forms import FORMS
 from cofi_cli.presets import preset_names, preset_text
 from tests.cli.conftest import Cofi
 
-COMMANDS = ["prune", "finetune", "export", "bench", "presets"]
+COMMANDS = ["prune", "pick", "finetune", "export", "bench", "presets"]
 HEAVY = ("torch", "transformers", "onnx", "onnxruntime", "datasets", "sklearn", "accelerate")
 CHILD = f"""
 import sys

@@ -10,12 +10,22 @@ import pytest
 import yaml
 
 from cofi_cli.cli.folders import run_name
+from cofi_cli.cli.training import _case_flags
 from cofi_cli.config import RunConfig
-from cofi_cli.errors import UNREACHABLE, USAGE
+from cofi_cli.errors import GATE, UNREACHABLE, USAGE
 from cofi_cli.format import speed_words
-from cofi_cli.runs.records import LatencyTarget, MeasuredPlan
+from cofi_cli.runs import RunDir
+from cofi_cli.runs.records import (
+    Chosen,
+    LatencySetting,
+    LatencyTarget,
+    MeasuredPlan,
+    RunReport,
+    SizeRow,
+)
 from tests.cli.conftest import Cofi
 from tests.latency_tables import made_up_table, save_table
+from tests.records import run_report
 
 
 @pytest.fixture
@@ -77,6 +87,15 @@ def test_a_speedup_takes_the_place_of_a_presets_sparsity(
             ("--sparsity", "0.5", "--batch", "8"),
             ("--batch says where a speed holds, and no speed is asked for", "--latency 5ms"),
         ),
+        (
+            ("--sparsity", "0.8,0.6"),
+            ("sizes 0.8, 0.6 do not ascend; give them from the largest model to the smallest",),
+        ),
+        (("--sparsity", "0.6,0.8,0.8"), ("sizes 0.6, 0.8, 0.8 do not ascend",)),
+        (("--sparsity", "0.6,x,0.8"), ("prune.milestones[1] is 'x' (--sparsity)",)),
+        (("--speedup", "0.5,2"), ("sizes 0.5, 2 begin at 0.5; the first is above 1",)),
+        (("--latency", "5ms,9ms"), ("prune.latency is '5ms,9ms' (--latency)", "its unit: 5ms")),
+        (("--max-drop", "-1"), ("prune.max_drop is -1 (--max-drop)",)),
         (("--speedup", "3", "--precision", "fp4"), ("case.precision is 'fp4' (--precision)",)),
     ],
 )
@@ -133,9 +152,55 @@ def test_a_latency_has_a_range_as_well(
         assert "reachable is" in done.err and done.err.count(" ms") >= 4
 
 
+def test_several_sizes_on_the_command_line(cofi: Cofi, arguments: tuple[Any, ...]) -> None:
+    done = cofi(*arguments, "--sparsity", "0.3,0.5,0.8", "--max-drop", "1.5", "--json")
+    assert done.code == 0, done.err
+    plan = json.loads(done.out)
+    asked = plan["config"]["prune"]
+    assert (asked["milestones"], asked["sparsity"], asked["max_drop"]) == ([0.3, 0.5], 0.8, 1.5)
+    assert plan["output"].endswith("-0.3-to-0.8")
+    steps = {stage["name"]: stage["steps"] for stage in plan["stages"]}
+    one = json.loads(cofi(*arguments, "--sparsity", "0.8", "--json").out)["stages"]
+    assert steps["recover"] == 3 * {stage["name"]: stage["steps"] for stage in one}["recover"]
+    assert steps["prune"] == {stage["name"]: stage["steps"] for stage in one}["prune"]
+
+
+def test_a_drop_that_no_size_keeps_ends_with_its_own_code(
+    cofi: Cofi, bert_folder: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missed = "No size loses at most 1 points of validation score: the nearest is 0.6"
+    known = {"score": 80.0, "encoder_params": 9, "sparsity": 0.5}
+    rows = [SizeRow(name=name, drop=drop, **known) for name, drop in (("0.6", 1.5), ("0.8", 3.0))]
+    report = run_report(sizes=rows, chosen=Chosen(name="0.6", max_drop=1.0, missed=missed))
+
+    def prune(config: RunConfig, run: RunDir, **_: object) -> RunReport:
+        report.write(run.report_json)
+        return report
+
+    monkeypatch.setattr("cofi_cli.training.prune", prune)
+    own = ("--task", "sst2", "--data", reviews, "--sparsity", "0.6,0.8", "--max-drop", "1")
+    done = cofi("prune", bert_folder, *own, "-o", "run")
+    assert done.code == GATE and missed in done.err.replace("\n", " ") and "cofi pick" in done.err
+    assert "chosen" in done.out and missed in Path("run/report.md").read_text()
+
+
+def test_the_next_commands_have_the_case_of_the_speed() -> None:
+    table = made_up_table(precision="int8", batch=32, seq_len=64)
+    setting = LatencySetting.model_validate(table.setting())
+    case = " --provider cpu --batch 32 --threads 1 --seq-len 64"
+    assert _case_flags(setting) == (" --precision int8", case)
+    other = {"precision": "fp32", "seq_len": "task", "threads": None}
+    assert _case_flags(setting.model_copy(update=other)) == (
+        "",
+        " --provider cpu --batch 32",
+    )
+
+
 def test_a_speed_in_a_runs_name_and_words() -> None:
     config = RunConfig(model="bert", prune={"speedup": 2.5})
     assert run_name(config, command="prune") == "bert-task-2.5x"
+    family = RunConfig(model="bert", prune={"speedup": 8, "milestones": [2, 4]})
+    assert run_name(family, command="prune") == "bert-task-2-to-8x"
     target = LatencyTarget(
         speedup=8.0,
         seconds=None,

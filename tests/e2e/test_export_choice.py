@@ -999,3 +999,17 @@ def test_a_trimmed_vocabulary_for_all_models_of_a_run(finished, tmp_path, monkey
         export(finished, vocab="auto", **wish)
     with pytest.raises(CofiError, match="There is no text to choose a vocabulary by"):
         export(RunDir(finished).model, output=tmp_path / "onnx", vocab=8000)
+
+
+def test_position_rows_beyond_the_longest_row_go(finished, tmp_path):
+    out, form = tmp_path / "onnx", "lean"
+    whole = export(finished, output=out, graph=form).models["model"]
+    own = export(finished, output=out, graph=form, max_length=14).models["model"]
+    assert own.score == whole.score, "the rows of the task have fewer tokens"
+    assert whole.bytes - own.bytes >= 18 * 29 * 4
+    assert "take rows of at most 14 tokens" in (out / "README.md").read_text()
+    assert len(load_tokenizer(str(out))("good " * 40, truncation=True)["input_ids"]) == 14
+    assert read_json(out / "config.json")["max_position_embeddings"] == 14
+    for wrong in (1, 33):
+        with pytest.raises(CofiError, match=f"max_length is {wrong}; the model takes 2 to 32"):
+            export(finished, output=out, graph=form, max_length=wrong)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from cofi_cli.config import RunConfig
+from cofi_cli.errors import CofiError
 from cofi_cli.runs import RunDir
 from cofi_cli.runs.records import RunReport
-from cofi_cli.training import Interrupted, prune
+from cofi_cli.training import Interrupted, finetune, prune
 from cofi_cli.training.stages.recover import RecoverStage
 from tests.stopping import StopAt, assert_same_weights
 from tests.tiny import quick_config
@@ -41,7 +43,24 @@ def test_the_report_states_both_yardsticks(whole: RunDir) -> None:
     assert report.constant.score == pytest.approx(50.0)
     words = report.baseline
     assert words.score == words.scores["validation"]["accuracy"] > 80, "words decide it"
+    assert (report.advice is None) == (report.teacher.score - report.model.score < 1)
     assert report.not_learned is None or "Nothing was learned" in report.not_learned
+
+
+def test_a_compact_model_is_trained_further_on_extra_texts(
+    whole: RunDir, bert_folder: Path, reviews: Path, extra: Path, tmp_path: Path
+) -> None:
+    config = configured(bert_folder, reviews, extra)
+    recover = config.recover.model_copy(update={"epochs": 0.5})
+    config = config.model_copy(update={"model": str(whole.model), "recover": recover})
+    with pytest.raises(CofiError, match="no teacher to answer"):
+        finetune(config, RunDir(tmp_path / "none"))
+    teacher = config.teacher.model_copy(update={"path": str(whole.teacher)})
+    runs = [RunDir(tmp_path / name) for name in ("with", "without")]
+    for run, own in zip(runs, (config.task, config.task.model_copy(update={"extra": None}))):
+        finetune(config.model_copy(update={"teacher": teacher, "task": own}), run)
+    losses = [json.loads(run.metrics.read_text().splitlines()[0])["loss"] for run in runs]
+    assert losses[0] != losses[1], "other rows"
 
 
 def test_made_and_extra_rows_are_the_same_after_an_interruption(

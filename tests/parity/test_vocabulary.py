@@ -14,7 +14,7 @@ from cofi_cli.errors import CofiError
 from cofi_cli.exporting.checkpoint import load_model
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.vocabulary.checkpoint import needed_ids, write_trimmed
-from cofi_cli.vocabulary.choice import MOST_GROWTH, Choice, choose, compare
+from cofi_cli.vocabulary.choice import MOST_GROWTH, Choice, choose, compare, parse_size
 from cofi_cli.vocabulary.pieces import Pieces
 from tests.architectures import TINY, class_of
 from tests.tiny_tokenizers import KINDS, save, texts, train
@@ -134,6 +134,8 @@ def test_clear_errors(tmp_path: Path) -> None:
         choose(tokenizer, TEXTS, 7)
     with pytest.raises(CofiError, match="There are 2 different texts to choose a vocabulary by"):
         choose(tokenizer, ["ka", "ka", " ", "mo"], None)
+    with pytest.raises(CofiError, match="it must be a number of pieces, or auto"):
+        parse_size("many")
     words = Tokenizer(models.WordLevel({"[UNK]": 0, "ka": 1}, unk_token="[UNK]"))
     other = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]")
     with pytest.raises(CofiError, match="of kind 'WordLevel', whose vocabulary cannot be trimmed"):

@@ -102,7 +102,7 @@ def test_weights_beside_a_file_are_a_part_of_it(tmp_path):
     body = helper.make_graph([constant("body")], "body", [], [value])
     path = save_onnx(tmp_path / "a.onnx")
     alone = resolve([path])[2].models[0]
-    assert alone.files == [path] and content_of(alone)[1] == file_digest(path)
+    assert alone.files == [path] and content_of(alone).sha256 == file_digest(path)
     model = onnx.load(str(path))
     is_so = onnx.numpy_helper.from_array(np.asarray(True), "is_so")
     model.graph.initializer.append(is_so)
@@ -120,11 +120,11 @@ def test_weights_beside_a_file_are_a_part_of_it(tmp_path):
     beside = {file.name for file in tmp_path.iterdir()} - {"a.onnx"}
     assert set(found.graph.external) == beside == {"table", "square", "const", "body"}
     before = content_of(found)
-    assert before[0] == sum(file.stat().st_size for file in tmp_path.iterdir())
+    assert before.bytes == sum(file.stat().st_size for file in tmp_path.iterdir())
     for name in beside:
         content = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(bytes(len(content)))
-        assert content_of(found)[1] != before[1]
+        assert content_of(found).sha256 != before.sha256
         (tmp_path / name).write_bytes(content)
     assert content_of(found) == before
 

@@ -64,11 +64,11 @@ def test_without_pairs_some_texts_are_held_out(tmp_path: Path) -> None:
     kept, held = ([t for (t,) in task.splits[s].texts] for s in ("train", "validation"))
     assert len(held) == 5 and sorted(kept + held) == sorted(lines)
     assert task.fingerprint == again.fingerprint
-    assert task.metrics == ("agreement",) and "5 texts were held out" in task.note
+    assert task.metrics == ("agreement",) and "5 rows held out from texts.txt" in task.note
 
 
 FAULTS = {
-    "label 'high' is not a finite number, but it rates how similar": "a\tb\thigh\n",
+    "is 'high', which is not a finite number": "a\tb\thigh\n",
     r"line 3: the label \(column 'score'\) is empty": "a\tb\t1.0\na\tb\t\n",
     "line 2: 2 fields": "a\tb\n",
     "has no rows": "",
@@ -99,7 +99,7 @@ def test_what_is_missing_is_said(tmp_path: Path, pairs: Path) -> None:
     assert caught.value.exit_code == 6
     single = tmp_path / "one.csv"
     single.write_text("text,score\na,1.5\n")
-    with pytest.raises(CofiError, match="which columns are the two texts of a pair"):
+    with pytest.raises(CofiError, match="have two text columns, sentence1 and sentence2"):
         load(train=texts, validation=single)
 
 

@@ -118,13 +118,6 @@ def test_guessed_text_columns(columns):
     ]
 
 
-def test_the_only_column_of_strings_is_the_text_and_the_other_is_the_label():
-    rows = "n,words,class\n1,some words,0\n2,more words,1\n"
-    assert load(rows, rows).splits["train"].texts[0] == ("some words",)
-    rows = "text,mood\nx,sad\ny,glad\n"
-    assert load(rows, rows).labels == ("glad", "sad")
-
-
 def test_named_columns_win():
     rows = "text,label,title,kind\na,0,b,x\nc,1,d,y\n"
     task = load(rows, rows, text=("title", "text"), label="kind")
@@ -140,7 +133,7 @@ def test_missing_columns():
     assert error.message == "train.csv has no column 'klass'. Its columns: text, label."
     error = fault(GOOD, "text,lable\na,pos\n")
     assert error.message == "dev.csv has no column 'label'. Its columns: text, lable."
-    assert error.hint == "The label column is 'label' in train.csv."
+    assert error.hint == "The training file's label column is 'label'."
     error = fault(GOOD, "txt,label\na,pos\n")
     assert error.message == "dev.csv has no column 'text'. Its columns: txt, label."
 
@@ -148,32 +141,21 @@ def test_missing_columns():
 def test_no_good_guess():
     error = fault("a,b,label\nx,y,1\nz,w,2\n")
     assert error.message == "train.csv: which column is the text? Its columns: a, b, label."
+    error = fault("a fine film,1\nan awful film,0\n")  # no header
+    assert error.message == "train.csv: which column is the text? Its columns: a fine film, 1."
     error = fault("text,a,b\nx,1,2\nz,2,1\n")
     assert error.message == "train.csv: which column is the label? Its columns: text, a, b."
     assert error.hint == "Name the label column with --label COLUMN."
 
 
-def test_a_file_without_header():
-    error = fault("a fine film,1\nan awful film,0\na good film,1\n")
-    assert error.message == (
-        "train.csv has no header: its first line, a fine film, 1, looks like a row."
-    )
-    assert error.hint is not None and "such as text and label" in error.hint
+def test_beside_a_text_the_only_other_column_is_the_label():
+    rows = "text,mood\nx,sad\ny,glad\n"
+    assert load(rows, rows).labels == ("glad", "sad")
 
 
 def test_a_column_may_share_its_name_with_a_label_if_it_is_named():
     rows = "review,spam\nbuy now,spam\nhello,ham\n"
     assert load(rows, rows, label="spam").labels == ("ham", "spam")
-
-
-@pytest.mark.parametrize(("mark", "kind"), [(";", "csv"), ("\t", "csv"), (",", "tsv")])
-def test_another_delimiter(mark, kind):
-    error = fault(GOOD.replace(",", mark), kind=kind)
-    shown = mark.replace("\t", "\\t")
-    assert error.hint == (
-        f"Columns seem to be separated by '{shown}': a .csv has commas, a .tsv tabs. "
-        "Save the file with one of them."
-    )
 
 
 def test_three_text_columns():
@@ -214,29 +196,6 @@ def test_booleans_have_one_name_in_every_format():
     assert (task.labels, task.splits["validation"].labels) == (("false", "true"), [1, 0])
 
 
-def test_booleans_do_not_go_with_numbers():
-    rows = [f'{{"text": "a", "label": {label}}}' for label in ("0", "1", "true")]
-    error = fault("\n".join(rows), kind="jsonl")
-    assert error.message == (
-        "train.jsonl, line 3: the label (column 'label') is True, but the first is 0: true and "
-        "false do not go together with 0 and 1."
-    )
-
-
-@pytest.mark.parametrize(
-    ("cell", "told", "hint"),
-    [
-        ("\"['joy', 'anger']\"", "is ['joy', 'anger'], a list as Python shows it.", "jsonl"),
-        ("[]", "is [], a list as Python shows it.", "df.to_json"),
-        ('"1,5"', "is '1,5', a number with a comma.", "with a point: 1.5"),
-    ],
-)
-def test_labels_that_would_silently_be_names_of_classes(cell, told, hint):
-    error = fault(f"text,label\na,{cell}\nb,{cell}\n")
-    assert error.message == f"train.csv, line 2: the label (column 'label') {told}"
-    assert hint in error.hint
-
-
 def test_fractions_make_a_regression():
     task = load("text,score\na,1\nb,-2.5e0\n", "text,score\na,3\n")
     assert (task.kind.name, task.labels, task.num_labels) == ("regression", (), 1)
@@ -269,11 +228,10 @@ def test_empty_label_in_jsonl_and_parquet():
 
 def test_number_among_which_one_is_none():
     assert fault("text,label\na,1.5\nb,n/a\n").message == (
-        "train.csv, line 3: label 'n/a' is not a finite number, but others are, such as 1.5."
+        "train.csv, line 3: the label (column 'label') is 'n/a', which is not a finite number."
     )
     assert fault("text,label\na,1.5\n", "text,label\na,high\n").message == (
-        "dev.csv, line 2: label 'high' is not a finite number, "
-        "but the labels of train.csv are numbers."
+        "dev.csv, line 2: the label (column 'label') is 'high', which is not a finite number."
     )
 
 
@@ -337,14 +295,9 @@ def test_malformed_lines():
     assert error.message.startswith("train.parquet is not a readable parquet file: ")
 
 
-def test_half_a_character():
-    rows = '{"text": "fine", "label": "x"}\n{"text": "cut \\ud83d", "label": "y"}'
-    error = fault(rows, kind="jsonl")
-    assert error.message == (
-        "train.jsonl, line 2 holds \\ud83d, half a character: text that was cut inside an emoji."
-    )
-    whole = rows.replace("\\ud83d", "\\ud83d\\ude00")
-    assert load(whole, whole, kind="jsonl").splits["train"].texts[1] == ("cut \U0001f600",)
+def test_half_a_character_becomes_a_question_mark():
+    rows = '{"text": "cut \\ud83d", "label": "x"}\n{"text": "\\ud83d\\ude00", "label": "y"}'
+    assert load(rows, rows, kind="jsonl").splits["train"].texts == [("cut ?",), ("\U0001f600",)]
 
 
 def test_unsupported_extension():
@@ -368,7 +321,7 @@ def test_files_that_are_not_given():
     assert caught.value.hint == "For example: --train train.csv --validation dev.csv"
     with pytest.raises(CofiError, match="No task given"):
         load_task(TaskConfig())
-    with pytest.raises(CofiError, match="--data DIR is for GLUE tasks"):
+    with pytest.raises(CofiError, match="--data DIR is for built-in tasks"):
         load_task(TaskConfig(train="train.csv", validation="dev.csv", data="x"))
 
 
@@ -395,39 +348,9 @@ def test_two_columns_of_one_name_in_parquet():
         load_task(TaskConfig(train="two.parquet", validation="two.parquet"))
 
 
-def test_excels_line_above_the_header():
-    task = load("sep=,\n" + GOOD, "SEP=,\r\n" + GOOD)
-    assert task.labels == ("neg", "pos") and len(task.splits["train"]) == 2
-    tabs = "sep=\t\n" + GOOD.replace(",", "\t")
-    assert load(tabs, tabs, kind="tsv").labels == ("neg", "pos")
-    found = fault("sep=;\ntext;label\nfine;pos\n")
-    assert "fields are separated by ';'" in found.message
-
-
 def test_a_column_without_a_name_is_no_label():
     rows = ",text,answer\n0,fine,pos\n1,awful,neg\n"
     assert load(rows, rows).labels == ("neg", "pos")
-
-
-def test_a_number_for_a_header_is_a_row():
-    found = fault("good film,2.53\nbad film,1.2\nso so,1.5\n")
-    assert "has no header: its first line, good film, 2.53" in found.message
-
-
-@pytest.mark.parametrize("cell", ['"[1, 2]"', "[2]", "\"{'x', 'y'}\"", "\"('x', 'y')\"", "[1 2]"])
-@pytest.mark.parametrize("options", [{}, {"kind": "multilabel"}])
-def test_lists_as_python_shows_them_are_no_labels(cell, options):
-    rows = f"text,label\na,{cell}\nb,x\n"
-    with pytest.raises(CofiError, match="a list as Python shows it"):
-        load_task(
-            TaskConfig(train=write("train.csv", rows), validation=write("dev.csv", rows), **options)
-        )
-
-
-@pytest.mark.parametrize("names", ["(a)", "{a}", "[a]", "[sic] b"])
-def test_brackets_alone_make_no_list(names):
-    rows = f"text,label\na,{names}\nb,x\n"
-    assert names in load(rows, rows).labels
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl"])
@@ -471,7 +394,7 @@ def test_line_ends_of_old(kind):
 
 def test_a_number_that_training_cannot_hold():
     rows = "text,label\na,1e39\nb,0.5\n"
-    assert "label '1e39' is not a finite number" in fault(rows).message
+    assert "is '1e39', which is not a finite number" in fault(rows).message
 
 
 def test_columns_that_a_built_in_task_would_ignore(tmp_path):

@@ -70,8 +70,8 @@ def test_queries_without_a_relevant_passage_are_counted():
         (
             ROWS.replace("b,0", "b,no"),
             ROWS,
-            "train.csv, line 3: label 'no' is not a finite number, but relevance is 0 or 1, or "
-            "graded.",
+            "train.csv, line 3: the label (column 'relevance') is 'no', which is not a finite "
+            "number.",
         ),
         (
             "query,passage,relevance\nq,a,0\n",
@@ -81,8 +81,8 @@ def test_queries_without_a_relevant_passage_are_counted():
         (
             "text,label\na,1\n",
             ROWS,
-            "train.csv: a ranking needs two text columns, query and passage; found is text. "
-            "Its columns: text, label.",
+            "train.csv: rows of --kind ranking have two text columns, query and passage; found is "
+            "text. Its columns: text, label.",
         ),
         (
             ROWS,

@@ -195,7 +195,7 @@ LAYOUT = "no header"
         ({"text": ("3",)}, "task.text is '3'; a.conll has no column names", "--text 1 to"),
         ({"text": ("0",)}, "task.text is '0'; a.conll has no column names", "--text 1 to"),
         ({"text": ("1", "2")}, "task.text names 2 columns; tagged words are in one.", ""),
-        ({"data": "x"}, "--data DIR is for built-in tasks", "--train train.conll"),
+        ({"data": "x"}, "--data DIR is for built-in tasks", "--train train.csv"),
         (
             {"suffix": "csv", "kind": "tokens"},
             "a.csv: tagged words are not read from csv.",

@@ -11,7 +11,7 @@ import pytest
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import UNREACHABLE, USAGE, CofiError
 from cofi_cli.tasks import KINDS, Ragged, Taught, load_task
-from cofi_cli.tasks.files.plain_text import read_text_rows
+from cofi_cli.tasks.files.file import Ask, File
 from cofi_cli.tasks.teacher.agreement import (
     TeacherAnswers,
     agreement,
@@ -30,6 +30,10 @@ TEXTS = [f"text number {i}" for i in range(60)]
 def _here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("texts.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+
+
+def read_text_rows(name, kind, config):
+    return KINDS[kind].read(File(name), Ask(config, labels=())).split.texts
 
 
 def load(taught=CLASSES, **options):
@@ -95,7 +99,7 @@ def test_words_of_every_file():
     Path("a.csv").write_text("text,tags\nAda was here,??\nBob too,\n")
     expected = [("Ada", "was", "here"), ("Bob", "too")]
     for name in ("a.txt", "a.conll", "a.jsonl", "a.csv"):
-        assert read_text_rows(Path(name), KINDS["tokens"], config) == expected, name
+        assert read_text_rows(name, "tokens", config) == expected, name
 
 
 def test_words_are_in_the_column_that_is_named():
@@ -104,7 +108,7 @@ def test_words_are_in_the_column_that_is_named():
     Path("a.conll").write_text(rows, encoding="utf-8")
     config = TaskConfig(text=("2",))
     expected = [("the", f"New\u00a0York{i}") for i in range(3)]
-    assert read_text_rows(Path("a.conll"), KINDS["tokens"], config) == expected
+    assert read_text_rows("a.conll", "tokens", config) == expected
 
 
 def test_questions_of_squads_json_and_of_columns():
@@ -113,10 +117,10 @@ def test_questions_of_squads_json_and_of_columns():
     Path("q.json").write_text(json.dumps(whole))
     Path("q.csv").write_text("question,context,answers\nWho?,Ada.,nonsense\n")
     for name in ("q.json", "q.csv"):
-        assert read_text_rows(Path(name), KINDS["span"], TaskConfig()) == [("Who?", "Ada.")]
+        assert read_text_rows(name, "span", TaskConfig()) == [("Who?", "Ada.")]
     Path("q.json").write_text('{"data": [{"paragraphs": [{}]}]}')
-    with pytest.raises(CofiError, match="does not have SQuAD's layout: 'qas' is missing"):
-        read_text_rows(Path("q.json"), KINDS["span"], TaskConfig())
+    with pytest.raises(CofiError, match="paragraph 1: the key 'context' is missing"):
+        read_text_rows("q.json", "span", TaskConfig())
 
 
 def test_the_label_column_of_a_built_in_task_is_not_read():
@@ -211,7 +215,7 @@ def test_faults():
     assert fault(train="empty.txt").message == "empty.txt has no texts."
     assert fault(train="absent.txt").exit_code == UNREACHABLE
     assert fault(RANKS).message == (
-        "texts.txt: a .txt holds one text a line; a ranking task needs query and passage."
+        "texts.txt: a .txt holds one text a line; --kind ranking needs query and passage."
     )
     Path("dev.csv").write_text("text,label\na,good\nb,gud\n")
     assert fault(validation="dev.csv").message == (
@@ -347,15 +351,6 @@ def test_agreement_where_the_validation_file_has_no_place_for_labels(taught, nam
     assert [len(split) for split in task.splits.values()] == [30, 30]
 
 
-def test_a_column_file_may_be_called_txt():
-    rows = [f"EU{i} NNP B-a\nrejects V O\n" for i in range(30)]
-    Path("dev.txt").write_text("\n".join(["-DOCSTART- -X- O\n", *rows]), encoding="utf-8")
-    task = load(TAGS, train="dev.txt", validation="dev.txt")
-    assert task.metrics[0] == "entity_f1"
-    assert task.splits["train"].texts[0] == ("EU0", "rejects")
-    assert len(task.splits["train"]) == len(task.splits["validation"]) == 30
-
-
 @pytest.mark.parametrize(
     ("names", "labels"),
     [
@@ -379,13 +374,6 @@ def test_capitals_can_make_two_labels():
     assert "'It' never occurs in the teacher's labels" in told
     Path("dev.jsonl").write_text(rows[: rows.rindex("{")], encoding="utf-8")
     assert load(taught, validation="dev.jsonl").splits["validation"].labels == [0, 1]
-
-
-def test_one_text_alone_is_no_header():
-    lines = ["a good film", *(f"film number {i}" for i in range(30))]
-    Path("one.csv").write_text("\n".join(lines), encoding="utf-8")
-    assert "one.csv has no header" in fault(train="one.csv").message
-    assert len(load(train="one.csv", text=("a good film",)).splits["train"]) > 0
 
 
 def test_questions_keep_their_windows():

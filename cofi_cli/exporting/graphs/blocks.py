@@ -6,6 +6,7 @@ holds from one operator to the next, and what is pruned has less of products to 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,8 @@ def in_blocks(source: Path, target: Path, tokens: int, *, sizes: Sizes | None = 
     names stay.
 
     Args:
-        source: takes integers, (B, T), ``input_ids`` among them, and answers row by row.
+        source: takes integers, (B, T) or (B, C, T) with C fixed, ``input_ids`` among them, and
+            answers row by row.
         target: written.
         tokens: in a block.
         sizes: of its answers, where they are known already.
@@ -51,8 +53,9 @@ def answer_sizes(source: Path) -> Sizes:
     session = open_session(source)
     outputs = [output.name for output in session.get_outputs()]
     runs = []
+    between = session.get_inputs()[0].shape[1:-1]
     for length in (3, 5):
-        ids = np.ones((1, length), dtype=np.int64)
+        ids = np.ones((1, *between, length), dtype=np.int64)
         inputs = taken(session, {i.name: ids for i in session.get_inputs()})
         runs.append([array.shape[1:] for array in session.run(None, inputs)])
     return {
@@ -65,10 +68,13 @@ def _looped(model: ModelProto, sizes: Sizes, tokens: int) -> ModelProto:
     from onnx import helper
 
     old, body, outputs = model.graph, _body(model.graph), []
+    _, *between, _ = old.input[0].type.tensor_type.shape.dim
+    tokens //= math.prod(size.dim_value for size in between)
+    last = len(between) + 1
     nodes = [
         helper.make_node("Shape", ["input_ids"], [_OWN + "shape"]),
         _node("Gather", ["shape", "0"], "batch", axis=0),
-        _node("Gather", ["shape", "1"], _LENGTH, axis=0),
+        _node("Gather", ["shape", str(last)], _LENGTH, axis=0),
         _node("Div", ["tokens", _LENGTH], "fitting"),
         _node("Max", ["fitting", "1"], "rows"),
         _node("Add", ["batch", "rows"], "beyond"),
@@ -92,7 +98,7 @@ def _looped(model: ModelProto, sizes: Sizes, tokens: int) -> ModelProto:
     started = [f"{_OWN}no {name}" for name in names]
     nodes.append(helper.make_node("Loop", [_OWN + "count", "", *started], names, body=body))
     numbers = {size for own in sizes.values() for size in own if isinstance(size, int)}
-    constants = {"tokens": tokens} | {str(number): number for number in {0, 1, *numbers}}
+    constants = {"tokens": tokens} | {str(number): number for number in {0, 1, last, *numbers}}
     graph = helper.make_graph(
         nodes,
         old.name,

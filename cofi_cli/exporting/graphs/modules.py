@@ -140,7 +140,10 @@ def packed(attention: Attention) -> tuple[nn.Parameter, nn.Parameter]:
 
 
 class Traced(nn.Module):
-    """A model in a form, as a function of (ids, mask, types), each (B, T), to its answers."""
+    """A model in a form, as a function of (ids, mask, types), each (B, T), to its answers.
+
+    A row of several sequences is (B, C, T).
+    """
 
     def __init__(self, model: CofiForTask, form: Form, *, on_gpu: bool = False) -> None:
         super().__init__()
@@ -176,6 +179,14 @@ class Traced(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor, types: Tensor | None = None) -> tuple[Tensor, ...]:
         """Return the outputs that the model's ``output_names`` name."""
+        if self.inner.has_parts:
+            own = None if types is None else types.flatten(0, 1)
+            given = self._sequences(ids.flatten(0, 1), mask.flatten(0, 1), own)
+            return tuple(answer.view(ids.shape[:2]) for answer in given)
+        return self._sequences(ids, mask, types)
+
+    def _sequences(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> tuple[Tensor, ...]:
+        """Return the outputs of rows of tokens, each input (B, T)."""
         bare = self.inner.model
         if self.lean is not None:
             bias: Any = bare._bias(mask, torch.float32)

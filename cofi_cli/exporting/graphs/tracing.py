@@ -51,10 +51,11 @@ def write_onnx(
     from cofi_cli.exporting.graphs.modules import Traced
 
     shape, outputs = get_form(form), model.output_names
-    ids = torch.ones((2, 8), dtype=torch.int64)
+    between = (model.config.num_labels,) if model.has_parts else ()
+    ids = torch.ones((2, *between, 8), dtype=torch.int64)
     names = inputs_of(model)
     inputs = (ids, torch.ones_like(ids), torch.zeros_like(ids))[: len(names)]
-    long = {0: "batch", 1: "length"}
+    long = {0: "batch", ids.dim() - 1: "length"}
     per_token = model.per_token
     axes = dict.fromkeys(names, long) | {
         name: long if per_token or name == "last_hidden_state" else {0: "batch"} for name in outputs

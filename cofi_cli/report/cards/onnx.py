@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cofi_cli import format as text
 from cofi_cli.report.cards.texts import frame, use
-from cofi_cli.runs.records import BY_LENGTH, ExportedFile, ExportRecord, Vocabulary
+from cofi_cli.runs.records import BY_LENGTH, ExportedFile, ExportRecord
 
 _PADDING = f"""
 Files of graph `{BY_LENGTH}` take padding on the right only; a row that is padded elsewhere is
@@ -41,7 +41,7 @@ def onnx_card(record: ExportRecord, *, is_portable: bool) -> str:
         outputs=outputs,
         names=_listed(record.inputs),
         padding=_padding(record),
-        vocabulary=_vocabulary(record),
+        small=_small(record),
         code=code.rstrip(),
     )
 
@@ -61,20 +61,11 @@ def precision_name(file: ExportedFile) -> str:
     return f"{file.precision} ({words})" if words else file.precision
 
 
-def vocabulary_in_words(trimmed: Vocabulary) -> str:
-    """Say what a trimmed vocabulary does to text."""
-    seen = trimmed.held_out
-    return (
-        f"{trimmed.pieces} of {trimmed.before} pieces. Of {seen.texts} held-out texts "
-        f"{seen.changed:.1%} split otherwise; they have {seen.growth:.1%} more tokens, "
-        f"{seen.unknown} of them unknown ({seen.unknown_before} before)."
-    )
-
-
-def _vocabulary(record: ExportRecord) -> str:
-    if record.vocabulary is None:
-        return ""
-    return f"\nThe vocabulary is trimmed: {vocabulary_in_words(record.vocabulary)}"
+def _small(record: ExportRecord) -> str:
+    """Return what was left out to make the files small."""
+    trimmed, longest = record.vocabulary, record.asked.max_length
+    words = f"\nThe vocabulary is trimmed: {text.vocabulary_words(trimmed)}" if trimmed else ""
+    return words + (f"\nThe files take rows of at most {longest} tokens." if longest else "")
 
 
 def _padding(record: ExportRecord) -> str:

@@ -42,6 +42,7 @@ from cofi_cli.runs.records.gates import (
 from cofi_cli.runs.records.machine import Machine
 from cofi_cli.runs.records.run import (
     BenchSection,
+    Chosen,
     Environment,
     LatencySetting,
     LatencyTarget,
@@ -52,6 +53,7 @@ from cofi_cli.runs.records.run import (
     RunReport,
     Score,
     Scores,
+    SizeRow,
     Sparsity,
     StageSummary,
     Structure,
@@ -72,6 +74,7 @@ __all__ = [
     "CaseRow",
     "ChangeGate",
     "ChangeRow",
+    "Chosen",
     "Comparison",
     "DropGate",
     "Environment",
@@ -102,6 +105,7 @@ __all__ = [
     "Score",
     "ScoreRow",
     "Scores",
+    "SizeRow",
     "Sparsity",
     "SpeedupGate",
     "SpeedupRow",

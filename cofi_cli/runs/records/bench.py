@@ -53,6 +53,7 @@ class ModelRow(Part):
     Attributes:
         file: its path; for torch the checkpoint's folder.
         bytes: of all its files.
+        shipped_bytes, download_bytes: with tokenizer and configuration; the same compressed.
         sha256: of them, or of a checkpoint's weights; ``None`` when they are not local.
         form, size: of the graph and of the model, where its export says so.
         cold_start_seconds: from the start of the process to its first answer.
@@ -62,6 +63,8 @@ class ModelRow(Part):
     name: str
     file: str
     bytes: Annotated[int, Field(ge=0, le=10**18)]
+    shipped_bytes: int
+    download_bytes: int
     sha256: str | None
     precision: str
     form: str | None

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from cofi_cli.config import KindName
 from cofi_cli.runs.records.bench import HeadlineRow, Interval, Length, SpeedupRow
-from cofi_cli.runs.records.export import Parity
+from cofi_cli.runs.records.export import Parity, Vocabulary
 from cofi_cli.runs.records.gates import Gate
 from cofi_cli.runs.records.store import Part, Record
 
@@ -133,6 +133,35 @@ class LatencyTarget(Part):
     setting: LatencySetting
 
 
+class SizeRow(Part):
+    """One of several sizes of a run.
+
+    Attributes:
+        drop: points below the teacher.
+        encoder_params: weights.
+        sparsity: realised.
+        standard_error: of the score, where it is a share of rows.
+        expected_speedup, measured_speedup: where a speed was asked for.
+    """
+
+    name: str
+    score: float
+    drop: float
+    encoder_params: int
+    sparsity: float
+    standard_error: float | None = None
+    expected_speedup: float | None = None
+    measured_speedup: float | None = None
+
+
+class Chosen(Part):
+    """The size that is the run's model, what it was chosen by, and what it misses."""
+
+    name: str
+    max_drop: float | None
+    missed: str | None
+
+
 class OnnxSection(Part):
     """What a report states of the run's export."""
 
@@ -166,6 +195,9 @@ class RunReport(Record):
         before_recovery: the compact model's score as it was cut out.
         stages: by name.
         baseline: word vectors alone, where they were asked for.
+        advice: what would help the model.
+        vocabulary: if it was trimmed.
+        sizes, chosen: where there are several, the largest model first.
         onnx, bench: of the last export and benchmark in the run's folder.
     """
 
@@ -191,6 +223,10 @@ class RunReport(Record):
     stages: dict[str, StageSummary] = Field(default_factory=dict)
     latency_target: LatencyTarget | None = None
     baseline: WordVectors | None = None
+    advice: str | None = None
+    vocabulary: Vocabulary | None = None
+    sizes: list[SizeRow] = Field(default_factory=list)
+    chosen: Chosen | None = None
     onnx: OnnxSection | None = None
     bench: BenchSection | None = None
 

@@ -1,4 +1,4 @@
-"""Question answering as a task: SQuAD by name, from a folder or the hub, and own files."""
+"""Question answering by name: SQuAD, from a folder or the hub."""
 
 from __future__ import annotations
 
@@ -11,14 +11,9 @@ from cofi_cli.config import TaskConfig
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.tasks.files.squad_json import read_questions, table_rows, to_split
 from cofi_cli.tasks.files.tables import Table
-from cofi_cli.tasks.kinds.span import ANSWERED, KIND, WITH_NONE
+from cofi_cli.tasks.kinds.span import ANSWERED, KIND, NONE_NOTE, WITH_NONE, lacks_answers
 from cofi_cli.tasks.rows import Split
 from cofi_cli.tasks.task import Task
-
-_NONE_NOTE = (
-    "f1 and exact_match answer where the best span scores at least as high as no answer "
-    "(threshold 0); best_f1 and best_exact_match take the threshold that is best on these rows."
-)
 
 
 @dataclass(frozen=True)
@@ -65,7 +60,7 @@ def squad_task(config: TaskConfig) -> Task:
 
         found = load_splits(config.name, spec.dataset, hint=f"name a folder: {_layout(spec)}")
         splits = splits_from_hub(spec.dataset, found)
-    if spec.metrics == ANSWERED and _lacks_answers(splits.values()):
+    if spec.metrics == ANSWERED and lacks_answers(splits):
         raise CofiError(
             f"Task '{config.name}' is SQuAD {spec.version}, where every question has an answer; "
             "in this data some have none.",
@@ -77,37 +72,16 @@ def squad_task(config: TaskConfig) -> Task:
         for split, official in spec.questions.items()
         if len(splits[split]) != official
     ]
-    return _task(config.name, spec.metrics, splits, config, *counts)
-
-
-def squad_from_files(config: TaskConfig) -> Task:
-    """Build a task from own files; where any question has no answer, none is an answer.
-
-    Raises:
-        CofiError: a file is not given, not there (exit code 6), or faulty (where).
-    """
-    assert config.train is not None
-    example = "For example: --kind span --train train.json --validation dev.json"
-    if config.validation is None:
-        raise CofiError("--train needs --validation FILE as well.", hint=example)
-    if config.data is not None:
-        raise CofiError("--data DIR goes with --task, not with --train.", hint=example)
-    if config.text or config.label:
-        raise CofiError(
-            "--text and --label do not go with --kind span: "
-            "the columns are question, context and answers.",
-            hint=example,
-        )
-    paths = {"train": config.train, "validation": config.validation, "test": config.test}
-    splits = {
-        split: read_questions(Path(path), unlabelled=split == "test")
-        for split, path in paths.items()
-        if path is not None
-    }
-    train = Path(config.train)
-    name = train.resolve().parent.name if train.stem.lower() == "train" else train.stem
-    metrics = WITH_NONE if _lacks_answers(splits.values()) else ANSWERED
-    return _task(name, metrics, splits, config)
+    return Task(
+        name=config.name,
+        kind=KIND,
+        labels=(),
+        metrics=spec.metrics,
+        splits=splits,
+        max_length=config.max_length,
+        note=" ".join([*counts, *([NONE_NOTE] if spec.metrics == WITH_NONE else [])]),
+        encoding=KIND.options(config),
+    )
 
 
 def splits_from_hub(dataset: str, found: Mapping[str, Any]) -> dict[str, Split]:
@@ -120,25 +94,6 @@ def splits_from_hub(dataset: str, found: Mapping[str, Any]) -> dict[str, Split]:
         rows = table_rows(columns, len(table), table.place)
         splits[name] = to_split(rows, origin=origin)
     return splits
-
-
-def _task(
-    name: str,
-    metrics: tuple[str, ...],
-    splits: Mapping[str, Split],
-    config: TaskConfig,
-    *notes: str,
-) -> Task:
-    return Task(
-        name=name,
-        kind=KIND,
-        labels=(),
-        metrics=metrics,
-        splits=splits,
-        max_length=config.max_length,
-        note=" ".join([*notes, *([_NONE_NOTE] if metrics == WITH_NONE else [])]),
-        encoding=KIND.options(config),
-    )
 
 
 def _from_folder(name: str, spec: Squad, folder: Path) -> dict[str, Split]:
@@ -164,7 +119,3 @@ def _from_folder(name: str, spec: Squad, folder: Path) -> dict[str, Split]:
 
 def _layout(spec: Squad) -> str:
     return f"--data DIR with {spec.files('train')[0]} and {spec.files('dev')[0]}, SQuAD's own files"
-
-
-def _lacks_answers(splits: Any) -> bool:
-    return any(answers == [] for split in splits for answers in split.labels or ())

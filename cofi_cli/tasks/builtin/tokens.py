@@ -11,7 +11,7 @@ from cofi_cli.config import TaskConfig
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.tasks.files.columns import one_label
 from cofi_cli.tasks.files.conll import Sentences, read_sentences
-from cofi_cli.tasks.files.tokens import make_task
+from cofi_cli.tasks.files.tagged import tagged
 from cofi_cli.tasks.kinds.tokens import KIND
 from cofi_cli.tasks.metrics.tags import iob2_tags
 from cofi_cli.tasks.task import Task
@@ -68,11 +68,17 @@ def load_builtin(config: TaskConfig) -> Task:
         paths = _find_files(Path(config.data))
         files = {
             name: read_sentences(
-                path, text=config.text, label=one_label(config.label), needs_tags=name != "test"
+                path,
+                text=config.text,
+                label=one_label(config, KIND.name),
+                needs_tags=name != "test",
             )
             for name, path in paths.items()
         }
-    return make_task(config.name, files, kinds=spec.kinds, max_length=config.max_length)
+    origin = f"the task '{config.name}'"
+    splits = {name: tagged(file, spec.kinds, origin) for name, file in files.items()}
+    labels = iob2_tags(spec.kinds)
+    return Task(config.name, KIND, labels, KIND.metrics, splits, config.max_length)
 
 
 def _find_files(folder: Path) -> dict[str, Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,23 +20,22 @@ _ROWS_AT_ONCE = 1000
 
 def encode_rows(split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
     """Tokenise texts and pairs; rows longer than ``max_length`` are cut, the longer text first."""
-    calls = [
-        tokenizer(
-            *(list(column) for column in zip(*rows, strict=True)),
+    parts: list[Ragged] = []
+    part_types: list[Ragged] = []
+    for start in range(0, len(split), _ROWS_AT_ONCE):
+        call = tokenizer(
+            *(list(column) for column in zip(*split.texts[start : start + _ROWS_AT_ONCE])),
             truncation=True,
             max_length=max_length,
             return_attention_mask=False,
         )
-        for start in range(0, len(split), _ROWS_AT_ONCE)
-        if (rows := split.texts[start : start + _ROWS_AT_ONCE])
-    ]
-    ids = Ragged(chain.from_iterable(call["input_ids"] for call in calls))
-    types = Ragged(
-        chain.from_iterable(
-            call.get("token_type_ids") or [[0] * len(row) for row in call["input_ids"]]
-            for call in calls
-        )
-    )
+        # At once into arrays: what a call returns takes some kilobytes a row.
+        own = Ragged(call["input_ids"])
+        zeros = Ragged.over(np.zeros_like(own.flat), np.diff(own.ends))
+        given = call.get("token_type_ids")
+        parts.append(own)
+        part_types.append(Ragged(given) if given else zeros)
+    ids, types = Ragged.joined(parts), Ragged.joined(part_types)
     labels: NDArray[Any] | None = None
     if split.labels is not None:
         integer = all(isinstance(label, int) for label in split.labels)

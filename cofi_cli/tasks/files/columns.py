@@ -1,8 +1,11 @@
-"""Which columns of a user's file are the text and the label: as told, or a good guess."""
+"""Which columns of a user's file are the texts and the label: those named, or the usual names."""
 
 from __future__ import annotations
 
+from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
+from cofi_cli.tasks.files.file import Ask
+from cofi_cli.tasks.files.labels import is_empty
 from cofi_cli.tasks.files.tables import Table
 
 PAIRS = (
@@ -22,167 +25,129 @@ PAIRS = (
     ("query", "text"),
 )
 """Sentence pairs, tried first, as a pair's columns can also look like a single text's."""
-
 TEXTS = (
-    *(
-        "text",
-        "sentence",
-        "content",
-        "document",
-        "review",
-        "body",
-        "comment",
-        "message",
-    ),
+    *("text", "sentence", "content", "document", "review", "body", "comment", "message"),
     *("tweet", "utterance", "question", "query", "title", "headline"),
 )
 LABELS = (
-    *(
-        "label",
-        "labels",
-        "class",
-        "target",
-        "category",
-        "score",
-        "gold_label",
-        "sentiment",
-    ),
+    *("label", "labels", "class", "target", "category", "score", "gold_label", "sentiment"),
     *("intent", "topic", "rating", "similarity", "relevance"),
 )
 
-_DELIMITERS = ("\t", ";", "|", ",")
 _TEXT_HINT = "Name the text column with --text COLUMN (twice for a sentence pair)."
 _LIST_HINT = "A list of words a row, and one of their tags, is read with --kind tokens."
 _LABEL_HINT = "Name the label column with --label COLUMN."
 
 
-def choose_columns(
-    table: Table, text: tuple[str, ...], label: str | None
-) -> tuple[tuple[str, ...], str]:
-    """Return the text column or columns, and the label column.
-
-    A guess ignores case. Failing the known names, a file of two columns has one text and one
-    label, and either is clear once the other is.
-
-    Args:
-        table: the training file.
-        text: what the user named; empty means guess.
-        label: what the user named; ``None`` means guess.
+def text_columns(table: Table, config: TaskConfig) -> tuple[str, ...]:
+    """Return the text column or columns: those that are named, or usual names, in any case.
 
     Raises:
-        CofiError: a named column is not there, or there is no good guess; lists the columns.
+        CofiError: a named column is not there, or none has a usual name; lists the columns.
     """
-    _check_named(table, text)
-    is_guess = label is None
-    if label is not None:
-        table.column(label, hint=_LABEL_HINT)
-    by_lower = {name.lower(): name for name in reversed(table.columns)}
-    free = {lower: name for lower, name in by_lower.items() if name not in (*text, label)}
-    if label is None:
-        label = next((free.pop(name) for name in LABELS if name in free), None)
-    if not text:
-        text = _guess_text(table, free)
-    if label is None and text:
-        others = [name for name in table.columns if name and name not in text]
-        label = others[0] if len(others) == 1 else None
-    if not text:
-        has_lists = any(isinstance(v[0], list) for v in table.columns.values() if v)
-        raise _no_guess(table, "text", _LIST_HINT if has_lists else _TEXT_HINT)
-    if label is None:
-        raise _no_guess(table, "label", _LABEL_HINT)
-    if is_guess and label.lower() not in LABELS:
-        _check_header(table, label)
-    return text, label
+    for name in config.text:
+        table.column(name, hint=_TEXT_HINT)
+    if len(config.text) > 2:
+        raise CofiError(
+            f"task.text names {len(config.text)} columns: {', '.join(config.text)}. At most two."
+        )
+    if config.text:
+        return config.text
+    free = {name.lower(): name for name in reversed(table.columns) if name not in _named(config)}
+    for names in (*PAIRS, *((name,) for name in TEXTS)):
+        if all(name in free for name in names):
+            return tuple(free[name] for name in names)
+    has_lists = any(isinstance(values[0], list) for values in table.columns.values())
+    raise _not_told(table, "text", _LIST_HINT if has_lists else _TEXT_HINT)
 
 
-def _check_header(table: Table, label: str) -> None:
-    """Refuse a row that was taken for the header: its label is one of the rows', or a number."""
-    rows = {str(value).strip() for value in table.columns[label]}
-    if label in rows or not _is_text(label):
-        raise _no_header(table, "--text and --label")
+def label_columns(table: Table, ask: Ask, text: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the label column or columns: those named, a usual name, or the only one left.
+
+    Args:
+        table: the file.
+        ask: may name them; where labels may lack, a column is not taken for being the only one.
+        text: the text columns.
+
+    Raises:
+        CofiError: a named column is not there, or it is not clear; lists the columns.
+    """
+    named = _named(ask.config)
+    for name in named if not ask.may_lack else ():
+        table.column(name, hint=_LABEL_HINT)
+    if named:
+        return named
+    others = [name for name in table.columns if name and name not in text]
+    by_lower = {name.lower(): name for name in reversed(others)}
+    usual = [by_lower[name] for name in LABELS if name in by_lower]
+    if usual or ask.may_lack:
+        return tuple(usual[:1])
+    if len(others) != 1:
+        raise _not_told(table, "label", _LABEL_HINT)
+    return (others[0],)
 
 
-def _no_header(table: Table, flags: str) -> CofiError:
-    return CofiError(
-        f"{table.path} has no header: its first line, {', '.join(table.columns)}, "
-        "looks like a row.",
-        hint="Put the columns' names into the first line, such as text and label; or name "
-        f"the columns as they are with {flags}.",
-    )
-
-
-def one_label(label: str | tuple[str, ...] | None) -> str | None:
-    """Return the label column of a task that has but one.
+def one_label(config: TaskConfig, what: str) -> str | None:
+    """Return the label column that is named for a kind that has but one.
 
     Raises:
         CofiError: several are named.
     """
-    if isinstance(label, tuple):
+    named = _named(config)
+    if len(named) > 1:
         raise CofiError(
-            f"task.label names {len(label)} columns: {', '.join(label)}. This kind of task has one."
+            f"task.label names {len(named)} columns: {', '.join(named)}. "
+            f"A {what} takes one; several are for --kind multilabel.",
         )
-    return label
+    return named[0] if named else None
 
 
-def choose_texts(
-    table: Table, text: tuple[str, ...], *, but: tuple[str, ...] = ()
-) -> tuple[str, ...]:
-    """Return the text column or columns alone; no other column is looked into.
-
-    Args:
-        table: the file.
-        text: what the user named; empty means guess, by the columns' names.
-        but: columns that are something else.
+def read_cells(table: Table, column: str) -> list[str]:
+    """Return a column of texts.
 
     Raises:
-        CofiError: a named column is not there, or there is no good guess; lists the columns.
+        CofiError: the column is missing, or a cell holds no text; names its row.
     """
-    _check_named(table, text)
-    if text:
-        return text
-    free = {n.lower(): n for n in reversed(table.columns) if n not in but}
-    for names in (*PAIRS, *((name,) for name in TEXTS)):
-        if all(name in free for name in names):
-            return tuple(free[name] for name in names)
-    others = [name for lower, name in free.items() if lower not in LABELS]
-    if len(others) != 1:
-        raise _no_guess(table, "text", _TEXT_HINT)
-    if len(table.columns) == 1 and " " in others[0]:
-        raise _no_header(table, "--text")
-    return (others[0],)
+    values = table.column(column, hint=f"All files need the training file's column '{column}'.")
+    for row, value in enumerate(values):
+        is_blank = value is None or value != value  # NaN
+        if is_blank or isinstance(value, list | dict):
+            what = "empty" if is_blank else f"a {type(value).__name__}"
+            raise CofiError(f"{table.place(row)}: the text (column '{column}') is {what}.")
+    # JSON can hold half of a character, which no tokenizer takes.
+    return [str(value).encode(errors="replace").decode() for value in values]
 
 
-def _check_named(table: Table, text: tuple[str, ...]) -> None:
-    for name in text:
-        table.column(name, hint=_TEXT_HINT)
-    if len(text) > 2:
-        raise CofiError(f"task.text names {len(text)} columns: {', '.join(text)}. At most two.")
+def read_texts(table: Table, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Return the texts of each row.
+
+    Raises:
+        CofiError: a column is missing, or a row holds no text; names the row.
+    """
+    rows = list(zip(*(read_cells(table, column) for column in columns), strict=True))
+    for row, texts in enumerate(rows):
+        if not any(text.strip() for text in texts):
+            raise CofiError(
+                f"{table.place(row)}: the text (column '{columns[0]}') is empty.",
+                hint="Fill it in, or leave the row out.",
+            )
+    return rows
 
 
-def _guess_text(table: Table, free: dict[str, str]) -> tuple[str, ...]:
-    for pair in PAIRS:
-        if all(name in free for name in pair):
-            return tuple(free[name] for name in pair)
-    for name in TEXTS:
-        if name in free:
-            return (free[name],)
-    strings = [name for name in free.values() if all(_is_text(v) for v in table.columns[name])]
-    return (strings[0],) if len(strings) == 1 else ()
+def is_unlabelled(table: Table, columns: tuple[str, ...]) -> bool:
+    """Whether there is no label column, or one is missing or empty in all rows."""
+    return not columns or any(
+        name not in table.columns or all(is_empty(v) for v in table.columns[name])
+        for name in columns
+    )
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and not value.strip().lstrip("-").replace(".", "", 1).isdecimal()
+def _named(config: TaskConfig) -> tuple[str, ...]:
+    return (config.label,) if isinstance(config.label, str) else config.label or ()
 
 
-def _no_guess(table: Table, what: str, hint: str) -> CofiError:
+def _not_told(table: Table, what: str, hint: str) -> CofiError:
     columns = ", ".join(table.columns)
-    if len(table.columns) == 1:
-        delimiter = next((mark for mark in _DELIMITERS if mark in columns), None)
-        if delimiter is not None:
-            hint = (
-                f"Columns seem to be separated by '{delimiter}': a .csv has commas, a .tsv tabs. "
-                "Save the file with one of them."
-            ).replace("\t", "\\t")
     return CofiError(
         f"{table.path}: which column is the {what}? Its columns: {columns}.", hint=hint
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import math
 import re
 from collections.abc import Sequence
@@ -15,14 +14,11 @@ _LARGEST = 3.4e38
 """What training computes in holds no larger number."""
 FLAGS = ("false", "true")
 """Names of the classes of a column of booleans."""
-_COMMA = re.compile(r"[+-]?\d+,\d+")
-_LIST = re.compile(r"\[(['\"].*['\"]|[\d\s.,eE+-]*)\]", re.DOTALL)
-"""Of texts, or of numbers with or without commas between them."""
 _WHOLE = re.compile(r"[+-]?\d+")
 _WHOLE_OR_ZEROS = re.compile(r"([+-]?)(\d+)(?:\.0*)?")
 
 
-def read_labels(table: Table, column: str) -> list[object]:
+def filled(table: Table, column: str) -> list[object]:
     """Return a label column's values.
 
     Raises:
@@ -40,56 +36,7 @@ def read_labels(table: Table, column: str) -> list[object]:
                 f"{table.place(row)}: the label (column '{column}') is a {type(value).__name__}, "
                 "but one class or number is needed."
             )
-        check_no_list(value, f"{table.place(row)}: the label (column '{column}')")
     return values
-
-
-def check_classes(table: Table, column: str) -> None:
-    """Refuse labels that name one class in two ways, or numbers that do not look like any.
-
-    Raises:
-        CofiError: some are true or false and some 0 or 1, or all are numbers with a comma.
-    """
-    values = table.columns[column]
-    is_flag = [class_name(value) in FLAGS for value in values]
-    if any(is_flag) and {"0", "1"} & set(map(class_name, values)):
-        row = is_flag.index(not is_flag[0])
-        raise CofiError(
-            f"{table.place(row)}: the label (column '{column}') is {values[row]}, but the first "
-            f"is {values[0]}: true and false do not go together with 0 and 1.",
-            hint="Write one or the other in all rows.",
-        )
-    if values and all(_COMMA.fullmatch(str(value).strip()) for value in values):
-        raise CofiError(
-            f"{table.place(0)}: the label (column '{column}') is '{values[0]}', a number with a "
-            "comma.",
-            hint="Write numbers with a point: 1.5",
-        )
-
-
-def check_no_list(value: object, place: str) -> None:
-    """Refuse a list that was written into a cell as Python shows it, as dataframes do.
-
-    Raises:
-        CofiError: it is one.
-    """
-    if isinstance(value, str) and _is_list(value.strip()):
-        raise CofiError(
-            f"{place} is {value.strip()}, a list as Python shows it.",
-            hint="Write such a file as jsonl or parquet, which hold lists: df.to_json(FILE, "
-            "orient='records', lines=True). Or put names between separators: joy|anger",
-        )
-
-
-def _is_list(text: str) -> bool:
-    if _LIST.fullmatch(text):
-        return True
-    if not text.startswith(("[", "(", "{")):
-        return False
-    try:
-        return isinstance(ast.literal_eval(text), list | tuple | set | dict)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return False
 
 
 def is_empty(value: object) -> bool:
@@ -99,36 +46,28 @@ def is_empty(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def is_regression(table: Table, column: str) -> bool:
-    """Whether training labels are numbers to be predicted: at least one has a fraction.
-
-    Whole numbers are names of classes, also when written as ``0.0`` and ``1.0``, as
-    dataframes do; ``2.5`` among them makes all of them numbers.
-
-    Raises:
-        CofiError: some values have a fraction and another is no number; names its row.
-    """
-    values = table.columns[column]
-    fractions = [row for row, value in enumerate(values) if _has_fraction(value)]
-    if not fractions:
-        return False
-    to_numbers(table, column, because=f"others are, such as {values[fractions[0]]}")
-    return True
+def has_fraction(value: object) -> bool:
+    """Whether a label is a number with a fraction; ``1.0`` has none."""
+    text = str(value).strip()
+    return _NUMBER.fullmatch(text) is not None and not float(text).is_integer()
 
 
-def to_numbers(table: Table, column: str, *, because: str) -> list[float]:
+def to_numbers(table: Table, column: str) -> list[float]:
     """Return a label column as numbers.
 
     Raises:
-        CofiError: one is not a finite number; names its row, and says ``because``.
+        CofiError: one is not a finite number; names its row.
     """
     numbers: list[float] = []
-    for row, value in enumerate(table.columns[column]):
+    for row, value in enumerate(filled(table, column)):
         text = str(value).strip()
         number = float(text) if _NUMBER.fullmatch(text) else math.nan
         if not abs(number) <= _LARGEST:
             raise CofiError(
-                f"{table.place(row)}: label '{text}' is not a finite number, but {because}."
+                f"{table.place(row)}: the label (column '{column}') is '{text}', "
+                "which is not a finite number.",
+                hint="All labels need to be numbers, such as 1.5. Names of classes are read with "
+                "--kind classification.",
             )
         numbers.append(number)
     return numbers
@@ -171,7 +110,7 @@ def to_classes(
     Raises:
         CofiError: a label that is not among the names; names its row.
     """
-    own = [class_name(value) for value in table.columns[column]]
+    own = [class_name(value) for value in filled(table, column)]
     index = {name: i for i, name in enumerate(names)}
     if any_case:
         index = {name: i for name in set(own) if (i := find_name(name, names)) is not None}
@@ -197,8 +136,3 @@ def unknown_label(name: str, names: tuple[str, ...], place: str, origin: str) ->
         f"{did_you_mean(name, names)} Labels there: {some}.",
         hint="Correct the label, or add rows with it to the training file.",
     )
-
-
-def _has_fraction(value: object) -> bool:
-    text = str(value).strip()
-    return _NUMBER.fullmatch(text) is not None and not float(text).is_integer()

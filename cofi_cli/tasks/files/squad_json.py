@@ -31,27 +31,32 @@ _NAMES: Mapping[type, str] = {
 }
 
 
-def read_questions(path: Path, *, unlabelled: bool = False) -> Split:
+def read_questions(path: Path, *, unread: bool = False, may_lack: bool = False) -> Split:
     """Read SQuAD JSON, or a table with the columns of the hub's copy, by the file's extension.
 
     Args:
         path: ``.json``, or whatever :func:`~cofi_cli.tasks.files.tables.read_table` reads.
-        unlabelled: whether the file may lack answers throughout.
+        unread: whether answers are not looked at.
+        may_lack: whether the file may lack answers throughout.
 
     Raises:
         CofiError: not there (exit code 6), or faulty; names article, paragraph and question,
             or the line.
     """
     if path.suffix.lower() == ".json":
-        return to_split(_squad_rows(path), origin=str(path), unlabelled=unlabelled)
-    table = read_table(path)
-    for column in COLUMNS[: 2 if unlabelled else 3]:
-        table.column(column, hint=f"Questions come as columns {', '.join(COLUMNS)}.")
-    rows = table_rows(table.columns, len(table), table.place)
-    return to_split(rows, origin=str(path), unlabelled=unlabelled)
+        rows = _squad_rows(path, unread=unread)
+    else:
+        table = read_table(path)
+        for column in COLUMNS[: 2 if unread or may_lack else 3]:
+            table.column(column, hint=f"Questions come as columns {', '.join(COLUMNS)}.")
+        columns = {name: table.columns[name] for name in COLUMNS if name in table.columns}
+        if unread:
+            columns.pop("answers", None)
+        rows = table_rows(columns, len(table), table.place)
+    return to_split(rows, origin=str(path), may_lack=unread or may_lack)
 
 
-def to_split(rows: Iterator[Row], *, origin: str, unlabelled: bool = False) -> Split:
+def to_split(rows: Iterator[Row], *, origin: str, may_lack: bool = False) -> Split:
     """Collect rows.
 
     Raises:
@@ -69,7 +74,7 @@ def to_split(rows: Iterator[Row], *, origin: str, unlabelled: bool = False) -> S
         raise CofiError(f"{origin} has no questions.", hint=f"Expected is {_JSON}.")
     if bare is None:
         return Split(texts, labels)
-    if unlabelled and all(answers is None for answers in labels):
+    if may_lack and all(answers is None for answers in labels):
         return Split(texts, None)
     raise CofiError(
         f"{bare}: 'answers' is missing, or null.",
@@ -95,7 +100,7 @@ def table_rows(
         yield question, context, _answers(given[row], context, here), here
 
 
-def _squad_rows(path: Path) -> Iterator[Row]:
+def _squad_rows(path: Path, *, unread: bool) -> Iterator[Row]:
     whole = parse_json(read_text(path), str(path))
     hint = f"Expected is {_JSON}."
     for a, article in enumerate(_get(whole, "data", list, str(path), hint), start=1):
@@ -108,7 +113,8 @@ def _squad_rows(path: Path) -> Iterator[Row]:
             for q, entry in enumerate(_get(paragraph, "qas", list, above, hint), start=1):
                 here = f"{above}, question {_name(entry, q)}"
                 question = _get(entry, "question", str, here, hint)
-                answers = _answers(entry.get("answers"), context, here)
+                given = None if unread else entry.get("answers")
+                answers = _answers(given, context, here)
                 _check_impossible(entry.get("is_impossible"), answers, here)
                 yield question, context, answers, here
 

@@ -96,22 +96,12 @@ def parse_json(text: str, place: str) -> Any:
     """Read JSON text; ``place`` is where it stands, for messages.
 
     Raises:
-        CofiError: not valid, or half a character: a surrogate without its pair.
+        CofiError: not valid.
     """
     try:
-        value = json.loads(text)
+        return json.loads(text)
     except ValueError as error:
         raise CofiError(f"{place} is not valid JSON: {error}.") from error
-    if "\\ud" in text.lower():
-        try:
-            json.dumps(value, ensure_ascii=False).encode()
-        except UnicodeEncodeError as error:
-            half = str(error.object)[error.start].encode("ascii", "backslashreplace").decode()
-            raise CofiError(
-                f"{place} holds {half}, half a character: text that was cut inside an emoji.",
-                hint="Cut it elsewhere, or leave the escape out.",
-            ) from error
-    return value
 
 
 def tsv_lines(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -123,21 +113,6 @@ def tsv_lines(text: str) -> Iterator[tuple[int, list[str]]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield number, line.removesuffix("\r").split("\t")
-
-
-_EXCEL = "sep="
-"""Begins the line above the header by which Excel tells the delimiter."""
-
-
-def _check_separator(path: Path, fields: list[str]) -> None:
-    """Refuse another delimiter; the file's own has cut the line behind the sign."""
-    named = fields[0][len(_EXCEL) :].strip()
-    if named:
-        raise CofiError(
-            f"{path}, line 1: {fields[0]} says that fields are separated by '{named}'; a .csv has "
-            "commas, a .tsv tabs.",
-            hint="Save the file with one of them.",
-        )
 
 
 class _BadRow(ValueError):
@@ -161,9 +136,6 @@ def _delimited(path: Path, lines: Callable[[str], Iterator[tuple[int, list[str]]
     rows = lines(read_text(path))
     try:
         first = next(rows, None)
-        if first is not None and first[1][0].lower().startswith(_EXCEL):
-            _check_separator(path, first[1])
-            first = next(rows, None)
         if first is None:
             return Table(path, {}, [])
         header = [name.strip() for name in first[1]]

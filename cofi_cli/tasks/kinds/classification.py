@@ -1,5 +1,10 @@
 """One class a row."""
 
+from cofi_cli.errors import CofiError
+from cofi_cli.tasks.files.columns import one_label
+from cofi_cli.tasks.files.file import TEACHERS, Ask, Labels
+from cofi_cli.tasks.files.labels import class_name, class_names, filled, to_classes
+from cofi_cli.tasks.files.tables import Table
 from cofi_cli.tasks.kind import Fitted, Kind
 
 
@@ -11,6 +16,26 @@ class Classification(Kind):
     problem_type = "single_label_classification"
     metrics = ("accuracy", "macro_f1")
     agreement = "the share of rows where both give the same class"
+
+    def labels_of(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
+        """Read names of classes; a file may count the teacher's instead."""
+        one_label(ask.config, self.name)
+        known, origin = ask.known, ask.origin(table.path)
+        (column,) = columns
+        names = known.names if known else class_names(filled(table, column))
+        if known is None and len(names) == 1:
+            raise CofiError(
+                f"{table.path} has only one label, '{names[0]}' (column '{column}').",
+                hint="A classification needs rows of at least two classes.",
+            )
+        is_taught = origin == TEACHERS
+        shown = names
+        if is_taught:
+            own = {class_name(value) for value in filled(table, column)}
+            counted = tuple(map(str, range(len(names))))
+            shown = counted if own <= set(counted) and not own <= set(names) else names
+        values = to_classes(table, column, shown, origin, any_case=is_taught)
+        return Labels(values, names)
 
     def fits(self, teacher: Fitted) -> int:
         """Return 2 for a pooled head with several outputs that is not for several labels."""

@@ -4,26 +4,30 @@ No label is read for training. A pair's texts are two rows; what is scored is ho
 cosines of the pairs' embeddings rank with people's ratings of their similarity.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from cofi_cli.config import TaskConfig
 from cofi_cli.tasks.encoded import Encoded
-from cofi_cli.tasks.kind import Kind, Shape
+from cofi_cli.tasks.files.columns import read_cells, text_columns
+from cofi_cli.tasks.files.file import Ask, File, FileRows
+from cofi_cli.tasks.kind import Shape
+from cofi_cli.tasks.kinds.regression import Regression
 from cofi_cli.tasks.metrics.basic import METRICS, cosines, finite
 from cofi_cli.tasks.rows import Split
 
 
-class Embedding(Kind):
+class Embedding(Regression):
     """Texts to train on, rated pairs of texts to score on."""
 
     name = "embedding"
     summary = "a vector a text"
     head = "embedding"
-    outputs = 1
+    problem_type = None
     soft_loss = "vectors"
     metrics = ("spearman", "pearson")
     agreement = "the mean cosine of its embeddings to the teacher's"
@@ -32,11 +36,26 @@ class Embedding(Kind):
     library = "sentence-transformers"
     preset = "embedding"
     has_labels = False
+    pair = ("sentence1", "sentence2")
 
-    def _encode(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
+    def shown_by(self, values: Sequence[object]) -> bool:
+        """Return no: numbers look like a regression's."""
+        return False
+
+    def read(self, file: File, ask: Ask) -> FileRows:
+        """Read texts, each once, of which each text column gives rows; or rated pairs."""
+        if ask.is_bare:
+            texts = file.lines if file.is_plain else _cells(file, ask.config)
+            return FileRows(Split([(text,) for text in distinct(texts)], None))
+        config = ask.config
+        if len(config.text) != 2:  # names the texts' column
+            config = config.model_copy(update={"text": ()})
+        return super().read(file, replace(ask, config=config))
+
+    def rows_of(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
         """Tokenise each text as a row: pair i becomes rows 2i and 2i + 1, its rating the gold."""
         texts: list[tuple[str, ...]] = [(text,) for text in chain.from_iterable(split.texts)]
-        encoded = super()._encode(Split(texts, None), tokenizer, max_length)
+        encoded = super().rows_of(Split(texts, None), tokenizer, max_length)
         gold = None if split.labels is None else np.asarray(split.labels, dtype=np.float64)
         return replace(encoded, gold=gold)
 
@@ -53,12 +72,6 @@ class Embedding(Kind):
         """Return the mean cosine."""
         return float(cosines(ours, theirs).mean())
 
-    def constant_score(
-        self, encoded: Encoded, labels: Sequence[str], metrics: Sequence[str]
-    ) -> float | None:
-        """Return 0: a constant does not correlate."""
-        return 0.0
-
     def answer_shape(self, batch: Shape, answer: Shape, labels: int) -> Shape:
         """Return a vector a row, of any width."""
         return (batch[0], answer[-1])
@@ -66,6 +79,17 @@ class Embedding(Kind):
     def fits(self, teacher: Any) -> int:
         """Return 0: an embedder has no labels to name."""
         return 0
+
+
+def _cells(file: File, config: TaskConfig) -> list[str]:
+    columns = text_columns(file.table, config)
+    rows = zip(*(read_cells(file.table, column) for column in columns), strict=True)
+    return [text for row in rows for text in row]
+
+
+def distinct(texts: Iterable[str]) -> list[str]:
+    """Return texts in their order, each once; what holds only spaces is left out."""
+    return list(dict.fromkeys(text.strip() for text in texts if text.strip()))
 
 
 KIND = Embedding()

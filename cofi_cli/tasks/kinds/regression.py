@@ -6,6 +6,10 @@ from typing import Any
 import numpy as np
 
 from cofi_cli.tasks.encoded import Encoded
+from cofi_cli.tasks.files.columns import one_label
+from cofi_cli.tasks.files.file import Ask, Labels
+from cofi_cli.tasks.files.labels import has_fraction, to_numbers
+from cofi_cli.tasks.files.tables import Table
 from cofi_cli.tasks.kind import Fitted, Kind
 from cofi_cli.tasks.metrics.basic import pearson
 
@@ -16,10 +20,19 @@ class Regression(Kind):
     name = "regression"
     summary = "a number a row"
     outputs = 1
-    problem_type = "regression"
+    problem_type: str | None = "regression"
     soft_loss = "numbers"
     metrics: tuple[str, ...] = ("pearson", "spearman")
     agreement = "Pearson correlation with the teacher's numbers"
+
+    def shown_by(self, values: Sequence[object]) -> bool:
+        """Whether a number has a fraction; whole numbers are classes, also as ``1.0``."""
+        return any(map(has_fraction, values))
+
+    def labels_of(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
+        """Read numbers."""
+        one_label(ask.config, self.name)
+        return Labels(to_numbers(table, columns[0]))
 
     def _predicted(self, answers: Any) -> Any:
         return answers[:, 0]

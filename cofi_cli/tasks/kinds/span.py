@@ -1,14 +1,17 @@
 """Where in a context the answer to a question lies."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cofi_cli.config import TaskConfig
+from cofi_cli.errors import CofiError
 from cofi_cli.tasks.encoded import Encoded
 from cofi_cli.tasks.encoding.questions import encode_spans
+from cofi_cli.tasks.files.file import Ask, File, FileRows
+from cofi_cli.tasks.files.squad_json import read_questions
 from cofi_cli.tasks.kind import Kind
 from cofi_cli.tasks.metrics.answers import span_scores
 from cofi_cli.tasks.rows import Split
@@ -17,6 +20,10 @@ ANSWERED = ("f1", "exact_match")
 """Metrics where every question has an answer."""
 WITH_NONE = (*ANSWERED, "best_f1", "best_exact_match")
 """Metrics where a question may have none."""
+NONE_NOTE = (
+    "f1 and exact_match answer where the best span scores at least as high as no answer "
+    "(threshold 0); best_f1 and best_exact_match take the threshold that is best on these rows."
+)
 
 
 class Span(Kind):
@@ -35,12 +42,32 @@ class Span(Kind):
     preset = "squad"
     per_token = keeps_order = True
     bag = None
+    pair = ("question", "context")
+
+    def read(self, file: File, ask: Ask) -> FileRows:
+        """Read SQuAD's JSON, or a table with the columns of the hub's copy."""
+        if ask.config.text or ask.config.label:
+            raise CofiError(
+                "--text and --label do not go with --kind span: "
+                "the columns are question, context and answers.",
+                hint="For example: --kind span --train train.json --validation dev.json",
+            )
+        if file.is_plain:
+            self._plain(file)
+        return FileRows(read_questions(file.path, unread=ask.is_bare, may_lack=ask.may_lack))
+
+    def measured(self, splits: Mapping[str, Split]) -> tuple[tuple[str, ...], list[str]]:
+        """Return what SQuAD 1.1 is scored by; where a question has no answer, 2.0."""
+        if lacks_answers(splits):
+            return WITH_NONE, [NONE_NOTE]
+        return ANSWERED, []
 
     def options(self, config: TaskConfig) -> dict[str, Any]:
         """Return the tokens that neighbouring windows share."""
         return {"doc_stride": config.doc_stride}
 
-    def _encode(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
+    def rows_of(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
+        """Tokenise questions and contexts; a long context becomes several rows."""
         return encode_spans(split, tokenizer, max_length, **options)
 
     def score(
@@ -64,6 +91,11 @@ class Span(Kind):
     ) -> float | None:
         """Return ``None``: no place is right in all contexts."""
         return None
+
+
+def lacks_answers(splits: Mapping[str, Split]) -> bool:
+    """Whether a question is known to have no answer."""
+    return any(answers == [] for split in splits.values() for answers in split.labels or ())
 
 
 def _best_span(scores: NDArray[Any]) -> tuple[int, int]:

@@ -6,11 +6,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cofi_cli.config import TaskConfig
+from cofi_cli.errors import CofiError
 from cofi_cli.tasks.encoded import Encoded, Ragged
 from cofi_cli.tasks.encoding.words import encode_words, for_words
+from cofi_cli.tasks.files.columns import one_label, text_columns
+from cofi_cli.tasks.files.conll import WORDS, read_sentences
+from cofi_cli.tasks.files.file import Ask, File, FileRows, Labels
+from cofi_cli.tasks.files.tables import Table
+from cofi_cli.tasks.files.tagged import tagged, types_of
 from cofi_cli.tasks.kind import Kind
 from cofi_cli.tasks.metrics.basic import finite
-from cofi_cli.tasks.metrics.tags import OUTSIDE, entity_scores
+from cofi_cli.tasks.metrics.tags import OUTSIDE, entity_scores, iob2_tags
 from cofi_cli.tasks.rows import Split
 
 
@@ -29,11 +36,35 @@ class Tokens(Kind):
     per_token = keeps_order = True
     bag = "words"
 
+    def read(self, file: File, ask: Ask) -> FileRows:
+        """Read tagged words: a column file, or jsonl and parquet with lists.
+
+        Of texts without tags, words are also what stands between spaces. A teacher's ``labels``
+        are not looked at: the types of entities are those of the file.
+        """
+        if file.is_plain and (ask.takes_plain):
+            return FileRows(Split([tuple(line.split()) for line in file.lines], None))
+        if ask.is_bare and file.suffix not in self.suffixes:
+            return FileRows(Split(_word_rows(file.table, ask.config), None))
+        sentences = read_sentences(
+            file.path,
+            text=ask.config.text,
+            label=one_label(ask.config, self.name),
+            needs_tags=not ask.takes_plain,
+        )
+        if ask.is_bare or sentences.tags is None:
+            return FileRows(Split([*sentences.words], None))
+        origin = ask.like.origin if ask.like else str(file.path)
+        types = ask.like.labels.how if ask.like else types_of(sentences)
+        split = tagged(sentences, types, origin)
+        return FileRows(split, origin, labels=Labels(split.labels, iob2_tags(types), how=types))
+
     def prepared(self, tokenizer: Any) -> Any:
         """Return a tokenizer that takes one word like another."""
         return for_words(tokenizer)
 
-    def _encode(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
+    def rows_of(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
+        """Tokenise words; a long row becomes several."""
         return encode_words(split, tokenizer, max_length)
 
     def score(
@@ -61,6 +92,23 @@ class Tokens(Kind):
         answer = self._constant(gold[gold >= 0], len(labels))
         outputs = Ragged([np.tile(answer, (n, 1)) for n in encoded.lengths], dtype=np.float32)
         return self.score(outputs, encoded.reference, labels, metrics)[metrics[0]]
+
+
+def _word_rows(table: Table, config: TaskConfig) -> list[tuple[str, ...]]:
+    """Return the words of a table's rows: lists, or texts."""
+    usual = next(((name,) for name in WORDS if name in table.columns), ())
+    (column, *_) = config.text or usual or text_columns(table, config)
+    rows = []
+    for row, value in enumerate(table.column(column, hint="Name it with --text COLUMN.")):
+        words = value.split() if isinstance(value, str) else value
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise CofiError(
+                f"{table.place(row)}: the text (column '{column}') is neither text nor a list of "
+                "words."
+            )
+        if words:
+            rows.append(tuple(words))
+    return rows
 
 
 def _inner(rows: Ragged) -> NDArray[np.bool_]:

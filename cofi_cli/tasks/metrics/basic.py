@@ -15,6 +15,15 @@ Metric = Callable[[NDArray[Any], NDArray[Any]], float]
 """(labels, predictions), both of shape (rows,), to one number."""
 
 
+SHARES = ("accuracy", "exact_match")
+"""Metrics that are shares of rows, whose standard error follows from their number."""
+
+
+def share_error(points: float, rows: int) -> float:
+    """Return the standard error of a share of rows, both in points: sqrt(p (1 - p) / n)."""
+    return float(np.sqrt(points * (100 - points) / rows))
+
+
 def accuracy(labels: NDArray[Any], predictions: NDArray[Any]) -> float:
     """Return the share of rows that are right."""
     return float(np.mean(labels == predictions))

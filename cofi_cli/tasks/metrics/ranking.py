@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cofi_cli.errors import CofiError
 from cofi_cli.tasks.rows import Split
 
 RANKING_METRICS = ("ndcg@10", "mrr@10", "map")
@@ -36,6 +37,32 @@ def queries_of(split: Split) -> NDArray[np.int64]:
     """Return the number of each row's query, (rows,); rows of equal query texts are a group."""
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(text[0], len(numbers)) for text in split.texts], np.int64)
+
+
+def groups_left_out(split: Split, name: str) -> str:
+    """Return a note on the groups that the metrics leave out, empty where there are none.
+
+    Raises:
+        CofiError: there is no group to score, or nothing to rank in any.
+    """
+    gold = RankingGold(queries_of(split), np.asarray(split.labels, dtype=np.float64))
+    sizes = np.bincount(gold.query)
+    relevant = np.bincount(gold.query, weights=gold.grade > 0)
+    if not (relevant > 0).any():
+        raise CofiError(f"No query of the {name} rows has a relevant passage: nothing to score.")
+    if (sizes == 1).all():
+        raise CofiError(
+            f"Each query of the {name} rows has one passage only: there is nothing to rank.",
+            hint="A ranking needs all candidates of a query, one a row, the query repeated. "
+            "For pairs with a number each: --kind regression",
+        )
+    left_out = int((relevant == 0).sum())
+    if not left_out:
+        return ""
+    return (
+        f"{left_out} of {len(sizes)} queries of the {name} rows have no relevant passage and "
+        "are left out of the scores."
+    )
 
 
 def ranking_scores(logits: NDArray[Any], gold: RankingGold) -> dict[str, float]:

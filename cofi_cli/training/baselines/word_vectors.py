@@ -216,8 +216,8 @@ def check(task: Task) -> None:
     """
     if task.kind.bag is None:
         raise CofiError(
-            f"Word vectors alone cannot do task '{task.name}': where an answer lies in a context "
-            "is a matter of order, which they do not know.",
+            f"Word vectors alone cannot do task '{task.name}', {task.kind.summary}: "
+            "they know nothing of order.",
             hint="They serve classes, numbers, rankings, tags and embeddings.",
         )
 

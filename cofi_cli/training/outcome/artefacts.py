@@ -9,6 +9,7 @@ from typing import Any
 from transformers.utils import logging as transformers_logging
 
 from cofi_cli.architectures import save_dense, save_tokenizer, write_modules
+from cofi_cli.errors import reading
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.report.cards.model import model_card
@@ -22,7 +23,10 @@ PLAN = "plan.json"
 def plan_of(model: str) -> PrunePlan | None:
     """Return the plan beside a compact model, ``None`` where there is none."""
     file = Path(model) / PLAN
-    return PrunePlan(**read_json(file)) if file.exists() else None
+    if not file.exists():
+        return None
+    with reading(str(file)):
+        return PrunePlan(**read_json(file))
 
 
 def save_dense_model(session: Session, model: CofiForTask, folder: Path, *, source: str) -> None:
@@ -30,7 +34,7 @@ def save_dense_model(session: Session, model: CofiForTask, folder: Path, *, sour
 
     def write(temporary: Path) -> None:
         transformers_logging.disable_progress_bar()
-        save_dense(model, temporary, source=source)
+        save_dense(model, temporary, source=session.vocabulary.place(source))
         save_tokenizer(session.tokenizer, temporary)
 
     session.processes.write(lambda: write_atomic(folder, write))
@@ -42,8 +46,17 @@ def save_compact(
     report: RunReport,
     *,
     plan: dict[str, Any] | None = None,
+    folder: Path | None = None,
 ) -> None:
-    """Write ``model/``: weights, configuration, modeling code, tokenizer, plan, model card."""
+    """Write weights, configuration, modeling code, tokenizer, plan, model card.
+
+    Args:
+        session: of the run.
+        model: compact.
+        report: for the card.
+        plan: by default that of the run.
+        folder: by default ``model/`` of the run.
+    """
     plan = plan or (read_json(session.run.plan) if session.run.plan.exists() else None)
 
     def write(temporary: Path) -> None:
@@ -51,9 +64,10 @@ def save_compact(
         model.cpu().eval().save_pretrained(temporary, safe_serialization=True)
         save_tokenizer(session.tokenizer, temporary)
         if model.kind == "embedding":
-            write_modules(model, temporary, source=session.config.model)
+            source = session.vocabulary.place(session.config.model)
+            write_modules(model, temporary, source=source)
         if plan is not None:
             (temporary / PLAN).write_text(json.dumps(plan) + "\n", encoding="utf-8")
         (temporary / "README.md").write_text(model_card(report), encoding="utf-8")
 
-    session.processes.write(lambda: write_atomic(session.run.model, write))
+    session.processes.write(lambda: write_atomic(folder or session.run.model, write))

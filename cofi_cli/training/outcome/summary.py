@@ -27,6 +27,7 @@ from cofi_cli.training.baselines.constant import constant_score, not_learned
 from cofi_cli.training.evaluation import score_all
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.prune import REACHED
+from cofi_cli.training.stages.target import Target
 from cofi_cli.training.stopwatch import missed_words
 
 
@@ -35,6 +36,7 @@ class Pruned:
     """The pruning stage's result.
 
     Attributes:
+        goal: what was asked of this size.
         model: compact, before recovery.
         plan: what was kept.
         layer_map: W of the layer loss, (d, d), or ``None``.
@@ -44,6 +46,7 @@ class Pruned:
         score: headline metric on the validation split, in points.
     """
 
+    goal: Target
     model: CofiForTask
     plan: PrunePlan
     layer_map: Tensor | None
@@ -74,38 +77,48 @@ def _header(session: Session) -> dict[str, Any]:
         "metric": session.task.headline,
         "note": session.task.note,
         "seed": session.config.seed,
+        "vocabulary": session.vocabulary.facts,
     }
 
 
 def build_report(
     session: Session,
     *,
-    teacher: CofiForTask,
-    model: CofiForTask,
+    teacher: ModelSummary,
+    model: ModelSummary,
     pruned: Pruned,
     times: Mapping[str, StageSummary],
     baseline: WordVectors | None,
+    advice: str | None,
 ) -> RunReport:
-    """Return report.json of a pruning run; sparsity is recounted from the tensors."""
-    shape = pruned.plan.encoder_shape
-    target = session.target
-    assert target is not None, "pruning has a target"
-    realised = 1 - count_prunable(model) / shape.prunable
+    """Return report.json of one size of a pruning run; sparsity is recounted from the tensors.
+
+    Args:
+        session: of the run.
+        teacher, model: of :func:`describe_model`; the model is recovered.
+        pruned: the size.
+        times: of all stages.
+        baseline: word vectors alone, where they were asked for.
+        advice: what would help the model, if anything.
+    """
+    shape, target = pruned.plan.encoder_shape, pruned.goal
+    realised = 1 - model.prunable_params / shape.prunable
     reached = realised if target.table is None else target.reached(pruned.plan)
     missed = target.missed(reached) if reached < target.reduction - REACHED else None
     if pruned.measured:
         missed = missed_words(target, pruned.measured[-1])
-    ours, theirs = describe_model(session, model), describe_model(session, teacher)
     validation = session.splits["validation"]
     return RunReport(
         **_header(session),
-        teacher=theirs,
-        model=ours,
+        teacher=teacher,
+        model=model,
         constant=Score(score=constant_score(session.task, validation)),
-        not_learned=not_learned(session.task, validation, teacher=theirs.score, model=ours.score),
+        not_learned=not_learned(session.task, validation, teacher=teacher.score, model=model.score),
         before_recovery=Score(score=pruned.score),
         sparsity=Sparsity(
-            target=session.config.prune.sparsity, realised=realised, expected=pruned.expected
+            target=target.reduction if target.table is None else None,
+            realised=realised,
+            expected=pruned.expected,
         ),
         structure=Structure.model_validate(pruned.plan.summary()),
         parity=MaskedParity(masked_vs_compact=pruned.parity),
@@ -113,6 +126,7 @@ def build_report(
         stages=dict(times),
         latency_target=target.report(pruned.plan, pruned.measured),
         baseline=baseline,
+        advice=advice,
     )
 
 

@@ -80,5 +80,10 @@ def _check_finetune(config: RunConfig, task: Task) -> None:
             f"the teacher '{given}'.",
             hint="Leave --teacher out; or add --unlabelled to learn from the teacher alone.",
         )
+    if given is None and config.task.extra is not None:
+        raise CofiError(
+            "--extra adds texts without labels, and there is no teacher to answer them.",
+            hint="Name the teacher with --teacher DIR, or leave --extra out.",
+        )
     if given is not None:
         check_given_teacher(config, task, prunes=False)

@@ -59,7 +59,7 @@ def _guard_places(run: RunDir, config: RunConfig) -> None:
     started = env.folder
     task = config.task
     paths = (config.model, config.teacher.path, task.data, task.train, task.validation, task.test)
-    for path in filter(None, (*paths, config.prune.table)):
+    for path in filter(None, (*paths, task.extra, config.prune.table)):
         if not Path(path).exists() and (Path(started) / path).exists():
             raise CofiError(
                 f"'{path}' is a path in {started}, where {run.root} was started, and not here.",

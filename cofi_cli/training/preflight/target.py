@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from cofi_cli.architectures import adapter_for, load_config_dict, resolve
+from cofi_cli.architectures import dense_config
 from cofi_cli.config import ALL_GATES, CaseConfig, RunConfig
 from cofi_cli.errors import CofiError
-from cofi_cli.modeling import CofiConfig
 from cofi_cli.pruning.cost import LatencyTable, read_table
 from cofi_cli.pruning.shape import EncoderShape
 from cofi_cli.runs import RunDir
@@ -24,14 +23,7 @@ def load_shape(config: RunConfig) -> EncoderShape:
     Raises:
         CofiError: not reachable, not supported, or compact already.
     """
-    theirs = load_config_dict(resolve(config.model))
-    if theirs["model_type"] == CofiConfig.model_type:
-        raise CofiError(
-            f"'{config.model}' is a compact model; pruning starts from a dense one.",
-            hint=f"To train it further: cofi finetune {config.model} --task TASK",
-        )
-    adapter = adapter_for(config.model, theirs)
-    return EncoderShape.of(CofiConfig(**adapter.config_to_ours(theirs)))
+    return EncoderShape.of(dense_config(config.model))
 
 
 def check_target(

@@ -16,7 +16,7 @@ from cofi_cli.runs.records import StageSummary
 from cofi_cli.tasks import Encoded, batches
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.batch import make_batch
-from cofi_cli.training.stages.checkpoint import load_state
+from cofi_cli.training.stages.checkpoint import load_state, reading_state
 from cofi_cli.training.stages.interrupts import Diverged, Interrupted
 from cofi_cli.training.stages.rows import Row, read_rows, steps_together
 from cofi_cli.training.stages.seeding import derive, seed_global
@@ -101,9 +101,10 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
     path = _checkpoint(session, stage)
     used, done = StageTime(), 0
     if has_begun(session, stage):
-        state = load_state(path)
-        stage.load_state(state["stage"])
-        used, done = StageTime(**state["time"]), int(state["step"])
+        state = load_state(path, "stage", "time", "step")
+        with reading_state(path):
+            stage.load_state(state["stage"])
+            used, done = StageTime(**state["time"]), int(state["step"])
     session.processes.wait()  # before the checkpoint that was read is written again
     session.metrics.rewind(stage.name, done)
     session.progress.stage(stage.name, total, done)

@@ -22,17 +22,18 @@ class MetricsLog:
         self._pending: list[str] = []
 
     def rewind(self, stage: str, step: int) -> None:
-        """Drop rows of ``stage`` after ``step``, and a line that a crash cut short."""
+        """Drop rows of ``stage`` after ``step``, and lines that a crash cut short."""
         self._pending.clear()
         if not self.path.exists():
             return
         kept = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
+        for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 row = json.loads(line)
-            except ValueError:
+                is_kept = row.get("stage") != stage or row.get("step", 0) <= step
+            except (ValueError, TypeError, AttributeError, RecursionError):
                 continue
-            if row.get("stage") != stage or row.get("step", 0) <= step:
+            if is_kept:
                 kept.append(line + "\n")
         write_text(self.path, "".join(kept))
 

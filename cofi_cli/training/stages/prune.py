@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,12 +20,14 @@ from cofi_cli.training.distiller import Distiller, existing_layers
 from cofi_cli.training.evaluation import INPUTS, evaluate
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.best import Best
+from cofi_cli.training.stages.checkpoint import load_state
 from cofi_cli.training.stages.optim import WeightOptimizer, linear_decay, scalar_optimizer, set_lr
 from cofi_cli.training.stages.precision import autocast
 from cofi_cli.training.stages.rates import base_rate, growth_of
 from cofi_cli.training.stages.rows import Row
 from cofi_cli.training.stages.schedule import Schedule
 from cofi_cli.training.stages.seeding import derive, generator
+from cofi_cli.training.stages.target import Target
 
 REACHED = 0.001
 """A plan counts as on target when it misses by no more than this."""
@@ -56,8 +59,7 @@ class PruneStage:
         self.shape = EncoderShape.of(student.config)
         self.rate = settings.learning_rate or base_rate(self.shape.hidden)
         self.precision = session.precision(hidden=self.shape.hidden)
-        assert session.target is not None, "pruning has a target"
-        self.goal = session.target
+        *self.milestones, self.goal = session.sizes
         self.gates = Gates(
             self.shape,
             groups=settings.gates,
@@ -134,6 +136,7 @@ class PruneStage:
         if not dense:
             set_lr(self.gate_optimizer, settings.gate_learning_rate * self._gate_factor(step))
             row |= self._constrain(target)
+            self._keep_milestones(step)
         row |= {"loss": loss.detach(), "learning_rate": lr}
         return row | self.goal.row("target", target)
 
@@ -164,23 +167,38 @@ class PruneStage:
             "shift": shift,
         }
 
+    def _keep_milestones(self, step: int) -> None:
+        """Keep the state at the step at which the ramp reaches a smaller target on its way."""
+        before, now = self.target(step - 1), self.target(step)
+        for goal in self.milestones:
+            if before < goal.reduction <= now:
+                self.session.save(self._milestone(goal), self._kept(self.plan_for(goal)))
+
+    def _milestone(self, goal: Target) -> Path:
+        return self.session.run.checkpoints / self.name / f"{goal.name}.pt"
+
     def _exists(self, masks: Masks | None) -> list[bool]:
         layers = range(self.shape.n_layers)
         if masks is None:
             return [True] * self.shape.n_layers
         return existing_layers([(len(masks.kept_heads(i)), len(masks.kept_ffn(i))) for i in layers])
 
-    def plan(self, target: float | None = None) -> PrunePlan:
-        """Return the plan that the gates stand for now.
+    def plan(self) -> PrunePlan:
+        """Return the plan that the gates stand for now."""
+        return self.plan_for(self.goal)
+
+    def plan_for(self, goal: Target, *, shifted_to: float | None = None) -> PrunePlan:
+        """Return the plan that the gates stand for.
 
         Args:
-            target: a reduction in the place of the stage's own; the gates are shifted to it.
+            goal: that the plan has to meet, where the constraint is held.
+            shifted_to: a reduction in its place, that all gates are shifted to first.
         """
         settings = self.settings
-        if target is not None:
-            self.gates.hold(target)
-        elif settings.constraint == "held":
-            target = self.goal.reduction
+        target = goal.reduction if settings.constraint == "held" else None
+        if shifted_to is not None:
+            target = shifted_to
+            self.gates.hold(shifted_to)
         is_soft = settings.eval_gates == "soft"
         return decide(self.gates, target, soft=is_soft, multiple=settings.round_widths_to)
 
@@ -208,17 +226,25 @@ class PruneStage:
             )
         return row
 
-    def result(self) -> dict[str, Any]:
-        """Return the best kept state, or the last one when none was on target."""
+    def result(self, goal: Target) -> dict[str, Any]:
+        """Return what is kept for a size.
+
+        Of the last one the best state, or the last when none was on target; of the others the state
+        at which the ramp reached them.
+        """
+        if goal in self.milestones:
+            return load_state(self._milestone(goal))
         if self.best.score is not None:
             return self.best.load()
+        return self._kept(self.plan())
+
+    def _kept(self, plan: PrunePlan) -> dict[str, Any]:
         return {
             "model": {k: v.detach().cpu() for k, v in self.student.state_dict().items()},
-            "plan": self.plan().model_dump(),
+            "plan": plan.model_dump(),
             "layer_map": self._layer_map(),
             "gates": self.gates.state_dict(),
             "expected": self.gates.expected_sparsity().item(),
-            "step": self.total,
         }
 
     def _layer_map(self) -> Tensor | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cofi_cli.config import PruneConfig
 from cofi_cli.pruning.cost import (
@@ -54,6 +54,23 @@ class Target:
         speedup = settings.speedup if seconds is None else cost.dense / seconds
         assert speedup is not None, "the configuration has a target"
         return cls(cost, 1 - 1 / speedup, speedup, seconds, table)
+
+    def sizes(self, settings: PruneConfig) -> tuple[Target, ...]:
+        """Return the targets of all sizes that a run makes, the largest model first."""
+        smaller = [
+            replace(self, reduction=value)
+            if self.speedup is None
+            else replace(self, reduction=1 - 1 / value, speedup=value)
+            for value in settings.milestones
+        ]
+        return (*smaller, self)
+
+    @property
+    def name(self) -> str:
+        """Name of the size: ``0.95``, ``8x``, ``5ms``."""
+        if self.seconds is not None:
+            return f"{1e3 * self.seconds:g}ms"
+        return f"{self.reduction:g}" if self.speedup is None else f"{self.speedup:g}x"
 
     @property
     def asked(self) -> str:

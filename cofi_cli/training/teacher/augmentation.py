@@ -66,7 +66,7 @@ def imitated_rows(session: Session) -> Encoded:
         copies=config.distill.augment,
         vectors=model.model.encoder.embeddings.word.weight,
         special=_no_words(session.tokenizer),
-        max_length=session.task.max_length,
+        max_length=session.task.max_length * (1 if rows.parts is None else len(rows.parts[0])),
         keeps_order=session.task.kind.keeps_order,
         seed=derive(config.seed, "augmentation"),
     )
@@ -76,7 +76,10 @@ def _together(*parts: Encoded) -> Encoded:
     """Return the rows of several splits as one, without labels."""
     ids = Ragged(row for part in parts for row in part.input_ids)
     types = Ragged(row for part in parts for row in part.token_type_ids)
-    return Encoded(ids, types, None, np.diff(ids.ends).astype(np.int64))
+    lengths = np.diff(ids.ends).astype(np.int64)
+    cuts = [part.parts for part in parts if part.parts is not None]
+    kept = Ragged(cut for own in cuts for cut in own) if cuts else None
+    return Encoded(ids, types, None, lengths, parts=kept)
 
 
 def _no_words(tokenizer: Any) -> list[int]:
@@ -134,7 +137,9 @@ def augmented(
     ]
     ids, types = Ragged(row[0] for row in made), Ragged(row[1] for row in made)
     lengths = np.diff(ids.ends).astype(np.int64)
-    return _together(encoded, Encoded(ids, types, None, lengths))
+    own = None if encoded.parts is None else [*encoded.parts] * copies  # no text was cut
+    cuts = None if own is None else Ragged(own)
+    return _together(encoded, Encoded(ids, types, None, lengths, parts=cuts))
 
 
 def _row(encoded: Encoded, index: int, special: set[int]) -> _Row:

@@ -32,8 +32,11 @@ log = logging.getLogger(__name__)
 
 
 def load_for_task(session: Session, name: str) -> CofiForTask:
-    """Load a dense or compact model with a head for the session's task."""
-    task = session.task
+    """Load a dense or compact model with a head for the session's task.
+
+    Its vocabulary is the session's.
+    """
+    task, name = session.task, session.vocabulary.place(name)
     seed_global(session.config.seed, "head")
     model = load_dense(
         name,
@@ -66,7 +69,7 @@ def obtain_teacher(session: Session, times: dict[str, StageSummary]) -> CofiForT
             teacher.load_state_dict(stage.best.load()["model"])
             session.save(record, {"time": used.summary().model_dump()})
             save_dense_model(session, teacher, folder, source=config.model)
-    spent = load_state(record)["time"] if session.processes.exists(record) else None
+    spent = load_state(record, "time")["time"] if session.processes.exists(record) else None
     if spent is not None:
         times["teacher"] = StageSummary(**spent)
     return load_for_task(session, str(folder)).to(session.device)

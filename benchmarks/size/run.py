@@ -1,0 +1,167 @@
+"""How small a model becomes: 8-bit word vectors, fewer pieces, one file.
+
+    python benchmarks/size/run.py --runs RUNS --data DATA --output FOLDER
+    python benchmarks/size/run.py --runs RUNS --data DATA --output FOLDER --tasks stsb --no-bench
+
+RUNS holds finished runs as benchmarks/quality leaves them, RUNS/TASK/SEED/0.95/ours; they are
+only read. Each is exported in the ways of WAYS, its teacher too, and a random multilingual shape
+with 250,002 pieces (shape.py). A row holds the folder's bytes, its bytes when compressed, and the
+scores; with a quiet machine also latency, cold start and memory, which --no-bench leaves for a
+later call. Go on with an interrupted call by repeating it. Writes results.json and results.md
+beside this file, or to --results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+
+from runs import cofi, read  # noqa: E402
+from shape import PIECES, make_shape  # noqa: E402
+
+Json = dict[str, Any]
+TASKS: Mapping[str, tuple[str, str, int]] = {
+    "sst2_sentences": ("sst2", "sst2_sentences", 64),
+    "stsb": ("stsb", "stsb", 64),
+    "stsb-embedding": ("stsb-embedding", "stsb", 64),
+}
+"""Folder of the runs -> task, folder of its files, and the length that is timed."""
+INT8 = ("--precision", "int8")
+WAYS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "dense": ("teacher", ()),
+    "dense, int8": ("teacher", INT8),
+    "dense, int8, 10,000 pieces": ("teacher", (*INT8, "--vocab", "10000")),
+    "pruned": ("model", ()),
+    "pruned, int8 encoder": ("model", (*INT8, "--embeddings", "fp32")),
+    "pruned, int8": ("model", INT8),
+    "pruned, int8, auto pieces": ("model", (*INT8, "--vocab", "auto")),
+    "pruned, int8, 10,000 pieces": ("model", (*INT8, "--vocab", "10000")),
+    "pruned, int8, 8,000 pieces": ("model", (*INT8, "--vocab", "8000")),
+}
+"""Row -> the run's folder that is exported, and how."""
+SHAPE_WAYS: Mapping[str, tuple[str, ...]] = {
+    "whole": (),
+    "int8": INT8,
+    "int8, 50,000 pieces": (*INT8, "--vocab", "50000"),
+}
+UNUSED = {"README.md", "export.json"}
+"""Files of an export folder that running the model does not need."""
+
+
+def sizes(folder: Path) -> Json:
+    """Return the bytes of what runs the model, as they are and compressed for a download."""
+    files = [f for f in folder.rglob("*") if f.is_file() and f.name not in UNUSED]
+    packed = sum(len(zlib.compress(file.read_bytes(), level=6)) for file in files)
+    return {"bytes": sum(file.stat().st_size for file in files), "compressed": packed}
+
+
+def exported(source: Path, folder: Path, *options: str) -> Json:
+    """Export once, and return the row without what is timed."""
+    if not (folder / "export.json").exists():
+        graph = ("--graph", "lean", "--max-drop", "100")
+        cofi("export", source, "--one-file", *graph, *options, "-o", folder)
+    report = read(folder / "export.json")
+    row = report["models"]["model"]
+    return sizes(folder) | {"score": row.get("score"), "vocabulary": report["vocabulary"]}
+
+
+def timed(folder: Path, length: int) -> Json:
+    """Return latency, cold start and memory of an export; on a quiet machine."""
+    file = folder / "bench.json"
+    if not file.exists():
+        case = ("--batch", "1,32", "--seq-len", length, "--no-torch", "--no-score")
+        cofi("bench", folder / "model.onnx", *case, "-o", file)
+    result = read(file)
+    (model,) = result["models"]
+    return {
+        "p50_ms": {str(row["batch"]): row["p50_ms"] for row in result["cases"]},
+        "cold_start_seconds": model["cold_start_seconds"],
+        "peak_rss_bytes": model["peak_rss_bytes"],
+    }
+
+
+def table(rows: Mapping[str, Json]) -> str:
+    """Return rows as Markdown."""
+    lines = [
+        "| | MB | compressed | score | more tokens | p50 ms, batch 1 and 32 | cold start s "
+        "| memory MB |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, row in rows.items():
+        known = row["vocabulary"]
+        growth = "" if known is None else f"{known['held_out']['growth']:.1%}"
+        score = "" if row["score"] is None else f"{row['score']:.2f}"
+        times = " and ".join(f"{ms:.2f}" for ms in row.get("p50_ms", {}).values())
+        start = f"{row['cold_start_seconds']:.2f}" if "cold_start_seconds" in row else ""
+        memory = f"{row['peak_rss_bytes'] / 1e6:.0f}" if "peak_rss_bytes" in row else ""
+        size, packed = (f"{row[key] / 1e6:.1f}" for key in ("bytes", "compressed"))
+        lines.append(
+            f"| {name} | {size} | {packed} | {score} | {growth} | {times} | {start} | {memory} |"
+        )
+    return "\n".join(lines)
+
+
+def render(results: Mapping[str, Mapping[str, Json]]) -> str:
+    """Return results.md."""
+    parts = [
+        "# Size\n\nMade by `benchmarks/size/run.py`. MB are 10^6 bytes of the folder that runs the "
+        "model: graph, tokenizer and configuration. Scores are on the dev rows, in points; `more "
+        "tokens` is the growth of held-out texts. Empty cells were not measured yet.\n"
+    ]
+    parts += [f"## {name}\n\n{table(rows)}\n" for name, rows in results.items()]
+    return "\n".join(parts)
+
+
+def main() -> None:
+    """Make all rows that are missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--results", type=Path, default=HERE)
+    parser.add_argument("--tasks", nargs="*", default=[*TASKS])
+    parser.add_argument("--seeds", nargs="*", type=int, default=[57, 58, 59])
+    parser.add_argument("--no-shape", action="store_true")
+    parser.add_argument("--no-bench", action="store_true")
+    asked = parser.parse_args()
+    file = asked.results / "results.json"
+    results: dict[str, dict[str, Json]] = read(file) if file.exists() else {}
+
+    def keep(place: str, way: str, folder: Path, row: Json, length: int) -> None:
+        row |= {} if asked.no_bench else timed(folder, length)
+        own = results.setdefault(place, {})
+        own[way] = own.get(way, {}) | row
+        file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        (asked.results / "results.md").write_text(render(results), encoding="utf-8")
+
+    for name in asked.tasks:
+        task, data, length = TASKS[name]
+        for seed in asked.seeds:
+            run = asked.runs / name / str(seed) / "0.95" / "ours"
+            if not (run / "report.json").exists():
+                print(f"{run} is not there.", file=sys.stderr)
+                continue
+            for way, (part, options) in WAYS.items():
+                folder = asked.output / name / str(seed) / way.replace(", ", "_").replace(" ", "-")
+                scored = ("--task", task, "--data", str(asked.data / data))
+                row = exported(run / part, folder, *scored, *options)
+                keep(f"{name}, seed {seed}", way, folder, row, length)
+    if not asked.no_shape:
+        model, texts = make_shape(asked.output / "shape")
+        for way, options in SHAPE_WAYS.items():
+            folder = asked.output / "shape" / way.replace(", ", "_").replace(" ", "-")
+            given = ("--text", str(texts)) if "--vocab" in options else ()
+            row = exported(model, folder, *options, *given)
+            keep(f"a random shape with {PIECES:,} pieces", way, folder, row, 64)
+
+
+if __name__ == "__main__":
+    main()

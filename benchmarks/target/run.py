@@ -1,0 +1,211 @@
+"""Speeds asked for and measured, and whether a speed as the target scores better than weights.
+
+    python benchmarks/target/run.py --data FOLDER --output FOLDER [--threads 1]
+    python benchmarks/target/run.py --data FOLDER --output FOLDER --against-weights
+
+FOLDER of data holds ``sst2_sentences`` (and ``mrpc``, ``squad_v1.1``), as for benchmarks/quality.
+The first form makes a family of speeds for each precision and batch, exports each size and times it
+in turn with its dense model. The second prunes to a share of the weights, measures the speed that
+this gives, asks for that speed, and compares the scores over seeds. What is there is not made
+again: an interrupted call goes on. Writes results.json and results.md beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "quality")]
+
+from runs import cofi, environment, mean_interval, prune, read  # noqa: E402
+from tasks import MODEL, ROWS  # noqa: E402
+
+SPEEDUPS = (2, 4, 8, 12)
+PRECISIONS, BATCHES = ("fp32", "int8"), (1, 32)
+AGAINST = ("sst2_sentences", "mrpc", "squad")
+SPARSITY, SEEDS = 0.95, (57, 58, 59)
+FIRST = "sst2_sentences"
+
+Json = dict[str, Any]
+
+
+def task_of(name: str, data: Path) -> list[object]:
+    """Return what names a task and its preset."""
+    row = ROWS[name]
+    preset = ["--preset", row.preset] if row.preset else []
+    return ["--task", row.task, "--data", data / str(row.folder), *preset]
+
+
+def teacher(name: str, seed: int, data: Path, output: Path, threads: int) -> Path:
+    """Return a teacher, trained unless it is there."""
+    run = output / name / f"teacher-{seed}"
+    if not (run / "report.json").exists():
+        resume = ["--resume"] if (run / "config.yaml").exists() else []
+        own = [*task_of(name, data), "--seed", seed, "--threads", threads]
+        sets = [x for k, v in ROWS[name].settings.items() for x in ("--set", f"{k}={v}")]
+        cofi("finetune", MODEL, *own, "-o", run, *sets, *resume)
+    return run / "model"
+
+
+def table(precision: str, batch: int, length: int, threads: int, output: Path) -> Path:
+    """Return the latency table of a case, measured unless it is there."""
+    file = output / "tables" / f"{precision}-b{batch}-s{length}-t{threads}.json"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        case = ("--precision", precision, "--batch", batch, "--seq-len", length)
+        cofi("bench", MODEL, "--table", *case, "--threads", threads, "-o", file)
+    return file
+
+
+def timed(run: Path, precision: str, batch: int, length: int, threads: int) -> Json:
+    """Export a run for a case and time it; return the speedup at that precision."""
+    case = ("--batch", batch, "--seq-len", length, "--threads", threads)
+    if not (run / "onnx" / "export.json").exists():
+        cofi("export", run, "--precision", precision, *case)
+    if not (run / "bench.json").exists():
+        cofi("bench", run, *case, "--no-torch", "--min-seconds", 5)
+    name = "model" if precision == "fp32" else f"model_{precision}"
+    bench = read(run / "bench.json")
+    found: Json = next(
+        (row for row in bench["headline"] if row["model"] == name and row["vs"] is not None), {}
+    )
+    return found
+
+
+def speeds(options: argparse.Namespace) -> Iterator[Json]:
+    """Yield what was asked and measured, case by case."""
+    length, threads = ROWS[FIRST].length, options.threads
+    for precision, batch in itertools.product(PRECISIONS, BATCHES):
+        run = options.output / FIRST / f"{precision}-b{batch}"
+        own = teacher(FIRST, SEEDS[0], options.data, options.output, threads)
+        prune(
+            run,
+            *(MODEL, *task_of(FIRST, options.data), "--teacher", own, "--seed", SEEDS[0]),
+            *("--speedup", ",".join(map(str, SPEEDUPS)), "--threads", threads),
+            *("--table", table(precision, batch, length, threads, options.output)),
+            settings=ROWS[FIRST].settings,
+        )
+        for speedup in SPEEDUPS:
+            size = run / "sizes" / f"{speedup}x"
+            report, found = (
+                read(size / "report.json"),
+                timed(size, precision, batch, length, threads),
+            )
+            target = report["latency_target"]
+            yield {
+                "precision": precision,
+                "batch": batch,
+                "asked": speedup,
+                "expected": target["expected_speedup"],
+                "tried": [row["speedup"] for row in target["tried"]],
+                "measured": found.get("ratio"),
+                "interval": found.get("interval"),
+                "score": report["model"]["score"],
+                "teacher": report["teacher"]["score"],
+                "structure": report["structure"],
+            }
+
+
+def against_weights(options: argparse.Namespace) -> Iterator[Json]:
+    """Yield scores at equal measured speed, task by task and seed by seed."""
+    threads = options.threads
+    for name, seed in itertools.product(AGAINST, SEEDS):
+        own, length = teacher(name, seed, options.data, options.output, threads), ROWS[name].length
+        shared = (MODEL, *task_of(name, options.data), "--teacher", own, "--seed", seed)
+        run = options.output / name / f"weights-{seed}"
+        settings = ROWS[name].settings
+        prune(run, *shared, "--sparsity", SPARSITY, "--threads", threads, settings=settings)
+        speedup = timed(run, "fp32", 1, length, threads).get("ratio")
+        if speedup is None:
+            continue
+        other = options.output / name / f"speed-{seed}"
+        known = ("--table", table("fp32", 1, length, threads, options.output))
+        ask = ("--speedup", f"{speedup:.3f}", "--threads", threads)
+        prune(other, *shared, *ask, *known, settings=settings)
+        reached = timed(other, "fp32", 1, length, threads).get("ratio")
+        scores = [read(place / "report.json")["model"] for place in (run, other)]
+        yield {
+            "task": name,
+            "seed": seed,
+            "speedups": [speedup, reached],
+            "scores": [model["scores"] for model in scores],
+            "dev": [model["score"] for model in scores],
+        }
+
+
+def render(results: Json) -> str:
+    """Return the tables as Markdown."""
+    lines = ["# Speeds as targets, all-MiniLM-L6-v2", "", results["environment"], ""]
+    if results["speeds"]:
+        lines += [
+            "| precision | batch | asked | by the table | tried | measured (95 % interval) | off "
+            "| dev (teacher) | heads; FFN; hidden |",
+            "|---|---:|---:|---:|---:|---:|---:|---:|---|",
+        ]
+    for row in results["speeds"]:
+        shape, measured = row["structure"], "not measured"
+        off = ""
+        if row["measured"] is not None:
+            low, high = row["interval"]
+            measured = f"{row['measured']:.2f}× ({low:.2f} to {high:.2f})"
+            off = f"{100 * (row['measured'] / row['asked'] - 1):+.1f} %"
+        widths = f"{_words(shape['heads'])}; {_words(shape['ffn'])}; {shape['hidden']}"
+        tried = " ".join(f"{ratio:.2f}" for ratio in row["tried"])
+        cells = f"{row['asked']}× | {row['expected']:.2f}× | {tried} | {measured} | {off}"
+        scores = f"{row['score']:.1f} ({row['teacher']:.1f})"
+        lines.append(f"| {row['precision']} | {row['batch']} | {cells} | {scores} | {widths} |")
+    if results["against_weights"]:
+        lines += [
+            "",
+            f"Weights pruned to {100 * SPARSITY:g} %, and the speed that this gives asked for "
+            "(fp32, batch 1).",
+            "",
+            "| task | seeds | speedups, weights; speed | dev, weights | dev, speed | difference |",
+            "|---|---:|---|---:|---:|---:|",
+        ]
+    for name in AGAINST:
+        own = [row for row in results["against_weights"] if row["task"] == name]
+        if own:
+            weights, speed = ([row["dev"][i] for row in own] for i in (0, 1))
+            gains = [b - a for a, b in zip(weights, speed)]
+            pairs = ", ".join(f"{a:.1f}; {b or 0:.1f}" for a, b in (r["speedups"] for r in own))
+            cells = " | ".join(map(mean_interval, (weights, speed, gains)))
+            lines.append(f"| {name} | {len(own)} | {pairs} | {cells} |")
+    return "\n".join([*lines, ""])
+
+
+def _words(widths: list[int]) -> str:
+    return " ".join(map(str, widths))
+
+
+def main() -> None:
+    """Make what is missing, then write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--against-weights", action="store_true")
+    options = parser.parse_args()
+    file = HERE / "results.json"
+    results = read(file) if file.exists() else {"speeds": [], "against_weights": []}
+    key, made = ("speeds", speeds(options))
+    if options.against_weights:
+        key, made = "against_weights", against_weights(options)
+    results[key] = []
+    for row in made:
+        results[key].append(row)
+        run = next((options.output / FIRST).glob("*/env.json"), None)
+        run = run or next(options.output.glob("*/*/env.json"))
+        results["environment"] = f"{environment(run.parent)}."
+        file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        (HERE / "results.md").write_text(render(results), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

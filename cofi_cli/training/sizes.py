@@ -1,0 +1,165 @@
+"""The sizes of a run: what pruning kept of each, compact, then recovered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cofi_cli.modeling import CofiForTask
+from cofi_cli.pruning.compact import compact
+from cofi_cli.pruning.cost.measured import MeasuredSpeed
+from cofi_cli.pruning.plan import PrunePlan
+from cofi_cli.runs.records import MeasuredPlan, StageSummary
+from cofi_cli.training.distiller import load_layer_map
+from cofi_cli.training.evaluation import evaluate
+from cofi_cli.training.outcome.masked_vs_compact import assert_parity
+from cofi_cli.training.outcome.summary import Pruned
+from cofi_cli.training.session import Session
+from cofi_cli.training.stages.checkpoint import load_state, reading_state
+from cofi_cli.training.stages.loop import has_begun, run_stage
+from cofi_cli.training.stages.prune import PruneStage
+from cofi_cli.training.stages.recover import RecoverStage
+from cofi_cli.training.stages.schedule import Schedule
+from cofi_cli.training.stages.target import Target
+from cofi_cli.training.stopwatch import Stopwatch, close_loop
+from cofi_cli.training.teacher.obtain import make_distiller, prepare_outputs
+from cofi_cli.training.teacher.outputs import TeacherOutputs
+from cofi_cli.training.teacher.student import make_student
+
+Times = dict[str, StageSummary]
+
+
+def pruned_sizes(
+    session: Session,
+    outputs: TeacherOutputs,
+    steps: Schedule,
+    times: Times,
+    stopwatch: Stopwatch | None,
+) -> list[Pruned]:
+    """Run the pruning stage and build the compact models, or load what an earlier call made."""
+    student = make_student(session, outputs.teacher)
+    files = [(goal, _file(session, "pruned", goal)) for goal in session.sizes]
+    processes = session.processes
+    if not all(processes.exists(file) for _, file in files):
+        spent = prepare_outputs(session, outputs)
+        distiller = make_distiller(session, outputs)
+        stage = PruneStage(session, student, distiller, steps)
+        used = run_stage(session, stage)
+        used.teacher_seconds = spent
+        for goal, file in files:
+            if not processes.exists(file):
+                result = stage.result(goal)
+                state = _compacted(session, stage, student, goal, result, stopwatch)
+                session.save(file, state | {"time": used.summary().model_dump()})
+    return [_loaded(student, goal, file, times) for goal, file in files]
+
+
+def _file(session: Session, what: str, goal: Target) -> Path:
+    return session.run.checkpoints / what / f"{goal.name}.pt"
+
+
+def _compacted(
+    session: Session,
+    stage: PruneStage,
+    student: CofiForTask,
+    goal: Target,
+    result: dict[str, Any],
+    stopwatch: Stopwatch | None,
+) -> dict[str, Any]:
+    """Build one compact model and prove it; return it with what is known of it."""
+    live = {name: value.detach().clone() for name, value in student.state_dict().items()}
+    student.load_state_dict(result["model"])
+    plan, measured = _fitted(session, stage, student, goal, result, stopwatch)
+    small = compact(student, plan)
+    state = {
+        "compact": small.state_dict(),
+        "plan": plan.model_dump(),
+        "layer_map": result["layer_map"],
+        "expected": result["expected"],
+        "measured": [row.model_dump() for row in measured],
+        "parity": assert_parity(session, student, small, plan),
+        "score": evaluate(session, small)[session.task.headline],
+    }
+    student.load_state_dict(live)
+    return state
+
+
+def _loaded(student: CofiForTask, goal: Target, file: Path, times: Times) -> Pruned:
+    state = load_state(file)
+    with reading_state(file):
+        times["prune"] = StageSummary(**state["time"])
+        plan = PrunePlan(**state["plan"])
+        small = compact(student, plan)
+        small.load_state_dict(state["compact"])
+        return Pruned(
+            goal=goal,
+            model=small,
+            plan=plan,
+            layer_map=state["layer_map"],
+            expected=state["expected"],
+            measured=[MeasuredPlan(**row) for row in state["measured"]],
+            parity=state["parity"],
+            score=state["score"],
+        )
+
+
+def _fitted(
+    session: Session,
+    stage: PruneStage,
+    student: CofiForTask,
+    goal: Target,
+    result: dict[str, Any],
+    stopwatch: Stopwatch | None,
+) -> tuple[PrunePlan, list[MeasuredPlan]]:
+    """Return the plan of a size, as fast by the clock as was asked, and what was measured."""
+    plan, settings = PrunePlan(**result["plan"]), stage.settings
+    if stopwatch is None or (table := goal.table) is None:
+        return plan, []
+
+    def measure(plan: PrunePlan) -> MeasuredSpeed | None:
+        small = compact(student, plan)
+        return stopwatch.time(small, student, table, session.task, session.tokenizer)
+
+    def decide(reduction: float) -> PrunePlan:
+        stage.gates.load_state_dict(result["gates"])
+        return stage.plan_for(goal, shifted_to=reduction)
+
+    most = goal.most(settings.gates, settings.round_widths_to)
+    return close_loop(goal, plan, most=most, measure=measure, decide=decide)
+
+
+def recover_size(
+    session: Session,
+    outputs: TeacherOutputs,
+    size: Pruned,
+    steps: Schedule,
+    times: Times,
+) -> CofiForTask:
+    """Recover a compact model; the better of before and after is returned."""
+    config, model = session.config, size.model
+    if steps.recover == 0:
+        return model
+    name = "recover" if len(session.sizes) == 1 else f"recover-{size.goal.name}"
+    path = _file(session, "recovered", size.goal)
+    if not session.processes.exists(path):
+        spent = prepare_outputs(session, outputs)
+        distiller = make_distiller(session, outputs)
+        load_layer_map(distiller, size.layer_map)
+        kept = torch.tensor(size.plan.hidden)
+        stage = RecoverStage(
+            session, model, distiller, config.recover, kept=kept, steps=steps.recover, name=name
+        )
+        if not has_begun(session, stage):
+            stage.best.offer(size.score, 0, model)
+        used = run_stage(session, stage)
+        used.teacher_seconds = spent
+        best = stage.best.load()
+        session.save(path, {"model": best["model"], "time": used.summary().model_dump()})
+    state = load_state(path, "time", "model")
+    times[name] = StageSummary(**state["time"])
+    with reading_state(path):
+        model.load_state_dict(state["model"])
+    model.eval()
+    return model

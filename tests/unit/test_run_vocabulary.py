@@ -1,0 +1,57 @@
+"""A run with a trimmed vocabulary: the model, its teacher and the tokenizer agree."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from transformers import BertForSequenceClassification
+
+from cofi_cli.architectures import load_tokenizer
+from cofi_cli.config import RunConfig
+from cofi_cli.errors import CofiError
+from cofi_cli.exporting.checkpoint import load_model
+from cofi_cli.runs import RunDir
+from cofi_cli.training import finetune, prune
+from tests.tiny import bert_config, quick_config
+from tests.tiny_tokenizers import save
+
+
+@pytest.fixture
+def config(reviews: Path, tmp_path: Path) -> RunConfig:
+    """A short run of a model with a tokenizer of 150 pieces."""
+    folder = tmp_path / "start"
+    size = save(folder, "WordPiece").get_vocab_size()
+    pad = load_tokenizer(str(folder)).pad_token_id
+    theirs = bert_config(num_labels=2, vocab_size=size, pad_token_id=pad)
+    BertForSequenceClassification(theirs).save_pretrained(folder)
+    short = {"epochs": 1.0}
+    return quick_config(
+        folder,
+        reviews,
+        teacher=short,
+        prune={"epochs": 2.0, "dense_epochs": 0.0},
+        recover=short,
+    ).model_copy(update={"vocab": "auto"})
+
+
+def test_all_models_of_a_run_have_the_pieces(config: RunConfig, tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    report = prune(config, run)
+    pieces = report.vocabulary.pieces
+    assert pieces < report.vocabulary.before
+    for folder in (run.model, run.teacher):
+        assert len(load_tokenizer(str(folder))) == pieces
+        assert load_model(str(folder)).config.vocab_size == pieces
+    assert report.model_name == config.model == yaml.safe_load(run.config.read_text())["model"]
+    assert not run.checkpoints.exists()
+    own = config.model_copy(update={"model": str(run.model)})
+    further = finetune(own, RunDir(tmp_path / "further"))
+    assert further.vocabulary.pieces <= pieces
+    assert (tmp_path / "further" / "model" / "plan.json").exists()
+
+
+def test_a_fault_leaves_no_run(config: RunConfig, tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    with pytest.raises(CofiError, match="vocab is 5; the tokenizer needs at least"):
+        prune(config.model_copy(update={"vocab": 5}), run)
+    assert not run.exists
