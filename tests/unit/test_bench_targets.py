@@ -259,7 +259,8 @@ def test_another_tools_config_yaml_makes_no_run(tmp_path, foreign):
     [
         (
             {"precision": "fp31"},
-            "precision is 'fp31'; it should be 'fp32', 'int8', 'fp16' or 'auto'. Did you",
+            "precision is 'fp31'; it should be 'fp32', 'int8', 'fp16' or 'auto'. "
+            "Did you mean 'fp32'?",
         ),
         ({"opset": 11}, "opset is 11; it should be greater than or equal to 17."),
         (
