@@ -5,13 +5,13 @@ from __future__ import annotations
 import types
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from cofi_cli.config import RunConfig
+from cofi_cli.config import RunConfig, Section
 from cofi_cli.errors import CofiError, did_you_mean
 
 _WORDS = {
@@ -21,7 +21,26 @@ _WORDS = {
     bool: "true or false",
     type(None): "null",
 }
-_HINT = "cofi presets NAME prints a preset with every key explained."
+S = TypeVar("S", bound=Section)
+
+
+def configured(
+    kind: type[S], values: Mapping[str, Any], origins: Mapping[str, str] | None = None
+) -> S:
+    """Return a configuration.
+
+    Args:
+        kind: of it.
+        values: by key.
+        origins: key -> where its value came from, such as ``--batch``.
+
+    Raises:
+        CofiError: one that names every wrong field.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise explain(error, origins or {}, kind) from error
 
 
 def config_keys(model: type[BaseModel] = RunConfig, prefix: str = "") -> Iterator[str]:
@@ -34,29 +53,32 @@ def config_keys(model: type[BaseModel] = RunConfig, prefix: str = "") -> Iterato
             yield from config_keys(section, f"{prefix}{name}.")
 
 
-def explain(error: ValidationError, origins: Mapping[str, str]) -> CofiError:
+def explain(
+    error: ValidationError, origins: Mapping[str, str], kind: type[Section] = RunConfig
+) -> CofiError:
     """Turn pydantic's findings into one error that names every field, value and expectation.
 
     Args:
-        error: raised by ``RunConfig.model_validate``.
+        error: raised by ``kind.model_validate``.
         origins: dotted path -> where its value came from, such as ``--sparsity``.
+        kind: the configuration that was validated.
     """
     found: dict[str, str] = {}
     for item in error.errors(include_url=False):
-        path = _dotted(item["loc"])
-        found.setdefault(path, _describe(item, path, _origin(path, origins)))
+        path = _dotted(item["loc"], kind)
+        found.setdefault(path, _describe(item, path, _origin(path, origins), kind))
     lines = list(found.values())
     if len(lines) == 1:
-        return CofiError(lines[0], hint=_hint(list(found)))
+        return CofiError(lines[0], hint=_hint(list(found), kind))
     listed = "\n".join(f"  - {line}" for line in lines)
-    return CofiError(f"{len(lines)} problems in the configuration:\n{listed}", hint=_HINT)
+    return CofiError(f"{len(lines)} problems in the configuration:\n{listed}", hint=kind.explained)
 
 
-def unknown_key(path: str) -> str:
+def unknown_key(path: str, kind: type[Section] = RunConfig) -> str:
     """Say that a key is unknown, and which one was meant: a sibling first, else any."""
     *parents, last = path.split(".")
     prefix = "".join(f"{p}." for p in parents)
-    keys = list(config_keys())
+    keys = list(config_keys(kind))
     siblings = sorted({k[len(prefix) :].split(".")[0] for k in keys if k.startswith(prefix)})
     near = get_close_matches(last, siblings, n=1, cutoff=0.6)
     same = [k for k in keys if k.split(".")[-1] == last]
@@ -70,26 +92,26 @@ def unknown_key(path: str) -> str:
     return f"Unknown key '{path}'.{meant}{known if siblings else ''}"
 
 
-def _describe(item: Any, path: str, origin: str) -> str:
+def _describe(item: Any, path: str, origin: str, kind: type[Section]) -> str:
     if item["type"] == "extra_forbidden":
-        return unknown_key(path) + (f" ({origin})" if origin else "")
+        return unknown_key(path, kind) + (f" ({origin})" if origin else "")
     if item["type"] == "missing":
         return f"No {path} given."
     if item["type"] == "value_error":  # keys of a section that do not fit together
-        return f"{path}: {item['ctx']['error']}."
-    expected = _expected_at(item["loc"]) or item["msg"]
+        return f"{path}: {item['ctx']['error']}.".removeprefix(": ")
+    expected = _expected_at(item["loc"], kind) or item["msg"]
     if item["type"] == "finite_number":
         expected = expected.replace("a number", "a finite number", 1)
     where = f" ({origin})" if origin else ""
     value = item["input"]
     near = ""
-    field = _field_at(item["loc"])
+    field = _field_at(item["loc"], kind)
     if field is not None and isinstance(value, str):
         near = did_you_mean(value, [c for c in _choices(field.annotation) if isinstance(c, str)])
     return f"{path} is {value!r}{where}; expected {expected}.{near}"
 
 
-def _hint(paths: list[str]) -> str:
+def _hint(paths: list[str], kind: type[Section]) -> str:
     if paths == ["model"]:
         return (
             "Name a hub id or a local folder: cofi prune bert-base-uncased --task sst2, "
@@ -101,13 +123,13 @@ def _hint(paths: list[str]) -> str:
         return "Latency is the time of a call, with its unit: 5ms."
     if paths == ["prune.sparsity"]:
         return "Sparsity is the share of prunable weights to remove: 0.95 for 95 %."
-    return _HINT
+    return kind.explained
 
 
-def _dotted(loc: tuple[int | str, ...]) -> str:
+def _dotted(loc: tuple[int | str, ...], kind: type[Section]) -> str:
     """Return the key; below it pydantic also names the branches of a union, which are none."""
     path = ""
-    model: type[BaseModel] | None = RunConfig
+    model: type[BaseModel] | None = kind
     for part in loc:
         if isinstance(part, int):
             path += f"[{part}]"
@@ -134,8 +156,8 @@ def _section(field: FieldInfo) -> type[BaseModel] | None:
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
-def _field_at(loc: tuple[int | str, ...]) -> FieldInfo | None:
-    model: type[BaseModel] | None = RunConfig
+def _field_at(loc: tuple[int | str, ...], kind: type[Section]) -> FieldInfo | None:
+    model: type[BaseModel] | None = kind
     field = None
     for part in loc:
         if isinstance(part, int) or model is None:
@@ -147,8 +169,8 @@ def _field_at(loc: tuple[int | str, ...]) -> FieldInfo | None:
     return field
 
 
-def _expected_at(loc: tuple[int | str, ...]) -> str:
-    field = _field_at(loc)
+def _expected_at(loc: tuple[int | str, ...], root: type[Section]) -> str:
+    field = _field_at(loc, root)
     if field is None:
         return ""
     section = _section(field)
@@ -161,6 +183,8 @@ def _expected_at(loc: tuple[int | str, ...]) -> str:
 
 
 def _type_words(kind: Any) -> str:
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
     if get_origin(kind) is Literal:
         return f"one of {', '.join(map(str, get_args(kind)))}"
     if get_origin(kind) is tuple:

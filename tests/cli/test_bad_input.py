@@ -95,11 +95,15 @@ from tests.tiny import SHAPE
         (("export", "--onnx"), UNREACHABLE, ("No finished run in runs/", "cofi prune MODEL")),
         (("bench",), UNREACHABLE, ("No finished run in runs/",)),
         (("bench", "absent.onnx"), UNREACHABLE, ("'absent.onnx' does not exist",)),
-        (("bench", "x", "--batch", "1;2"), USAGE, ("--batch is '1;2'", "such as 1,32")),
+        (
+            ("bench", "x", "--batch", "1;2"),
+            USAGE,
+            ("batch[0] is '1;2' (--batch); expected a whole number",),
+        ),
         (
             ("export", "x", "--onnx", "--precision", "fp4"),
             USAGE,
-            ("Unknown precision 'fp4'", "Choices: auto, fp16, fp32, int8"),
+            ("precision is 'fp4' (--precision)", "fp32, int8, fp16, auto", "Did you mean"),
         ),
         (("prune", "m", "--sparsty", "0.9"), USAGE, ("--sparsity",)),
         (("purne",), USAGE, ("prune",)),

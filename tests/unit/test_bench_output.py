@@ -29,7 +29,18 @@ from cofi_cli.report.pictures.latency import (
 )
 from cofi_cli.report.report import LATENCY, write_report
 from cofi_cli.report.tables import case_table, score_table, summary_table
-from cofi_cli.runs import RunDir, write_json
+from cofi_cli.runs import RunDir
+from cofi_cli.runs.records import BenchResult, HeadlineRow, RunReport
+from tests.records import (
+    bench_result,
+    case_row,
+    export_record,
+    exported_file,
+    model_row,
+    run_report,
+    score_row,
+    speedup_row,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 MODELS = {
@@ -41,65 +52,60 @@ MODELS = {
 }
 
 
-def of(model: str, vs: str | None) -> dict[str, Any]:
-    ratio = MODELS[vs][0] / MODELS[model][0] if vs else None
-    interval = [ratio * 0.95, ratio * 1.05] if ratio else None
-    verdict = "faster" if ratio else None
-    place = {"model": model, "vs": vs, "case": "b1-s128", "batch": 1, "seq_len": 128}
-    return place | {"ratio": ratio, "interval": interval, "verdict": verdict}
+PAIRS = {"model": "dense", "model_int8": "dense_int8", "torch/model": None}
 
 
-def bench(**changes: Any) -> dict[str, Any]:
-    cases = [
-        {
-            "model": name,
-            "case": "b1-s128",
-            "batch": 1,
-            "seq_len": 128,
-            "precision": precision,
-            "runtime": runtime,
-            "runs": 2,
-            "p50_ms": ms,
-            "p90_ms": ms + 1,
-            "p99_ms": ms + 2,
-            "throughput": 1000 / ms,
-            "samples_ms": [[ms - 1, ms + 1]],
-        }
-        for name, (ms, _, precision, runtime) in MODELS.items()
-    ]
-    scores = [
-        {"model": name, "metric": "accuracy", "score": score, "task": "sst2", "rows": 872}
-        for name, (_, score, _, _) in MODELS.items()
-    ]
-    pairs = {"model": "dense", "model_int8": "dense_int8", "torch/model": None}
-    return {
-        "env": {
-            "cpu": "Some CPU",
-            "cores": 2,
-            "os": "Linux",
-            "threads": 2,
-            "onnxruntime": "1.32.0",
-            "providers": ["CPUExecutionProvider"],
-            "rounds": 10,
-            "warmup": 3,
-        },
-        "baseline": "dense",
+def ratio(model: str, vs: str) -> float:
+    return MODELS[vs][0] / MODELS[model][0]
+
+
+def headline(model: str, vs: str | None) -> HeadlineRow:
+    product = speedup_row(model, ratio(model, "dense"))
+    equal = speedup_row(model, ratio(model, vs)) if vs else None
+    return HeadlineRow(
+        model=model,
+        case="b1-s128",
+        batch=1,
+        seq_len=128,
+        precision=MODELS[model][2],
+        vs=vs,
+        ratio=equal and equal.ratio,
+        interval=equal and equal.interval,
+        verdict=equal and equal.verdict,
+        product_vs="dense",
+        product=product.ratio,
+        product_interval=product.interval,
+        product_verdict=product.verdict,
+    )
+
+
+def bench(**changes: Any) -> BenchResult:
+    values = {
         "models": [
-            {
-                "name": name,
-                "bytes": 1_000_000,
-                "peak_rss_bytes": 2_000_000,
-                "load_seconds": 0.1,
-                "cold_start_seconds": 0.75,
-            }
-            for name in MODELS
+            model_row(name, precision=precision, runtime=runtime)
+            for name, (_, _, precision, runtime) in MODELS.items()
         ],
-        "cases": cases,
-        "speedups": [of(name, "dense") for name in MODELS if name != "dense"],
-        "headline": [of(name, vs) | {"precision": MODELS[name][2]} for name, vs in pairs.items()],
-        "scores": scores,
-        "gates": [],
-    } | changes
+        "cases": [
+            case_row(
+                name,
+                ms,
+                precision=precision,
+                runtime=runtime,
+                runs=2,
+                samples_ms=[[ms - 1, ms + 1]],
+            )
+            for name, (ms, _, precision, runtime) in MODELS.items()
+        ],
+        "speedups": [speedup_row(m, ratio(m, "dense")) for m in MODELS if m != "dense"],
+        "headline": [headline(*pair) for pair in PAIRS.items()],
+        "scores": [score_row(name, score) for name, (_, score, _, _) in MODELS.items()],
+    }
+    return bench_result(**values | changes)
+
+
+def changed(row: Any, **changes: Any) -> Any:
+    """Return a part of a record with other values."""
+    return row.model_copy(update=changes)
 
 
 GATE = {
@@ -113,7 +119,7 @@ GATE = {
     "value": 9.0,
     "before": 2.3,
     "after": 2.5,
-    "interval": [1.06, 1.12],
+    "interval": (1.06, 1.12),
     "outcome": "failed",
     "baseline_ratio": None,
     "passed": False,
@@ -133,8 +139,7 @@ def test_the_headline_is_equal_precision_and_the_product_stands_beside_it() -> N
 
 
 def test_the_lengths_of_the_tasks_rows_are_shown() -> None:
-    values = bench()
-    values["cases"][0] |= {"seq_len": "task", "mean_length": 27.4}
+    values = bench(cases=[changed(bench().cases[0], seq_len="task", mean_length=27.4)])
     assert case_table(values).rows[0][3] == "task's, 27 padded"
 
 
@@ -144,7 +149,7 @@ def test_cold_start_is_a_column() -> None:
 
 
 def test_the_summary_of_a_report_has_a_row_a_precision() -> None:
-    rows = summary_table({}, bench()).rows[-2:]
+    rows = summary_table(run_report(), bench()).rows[-2:]
     assert [row[0] for row in rows] == [
         "ONNX, batch 1, length 128: p50 ms",
         "ONNX int8, batch 1, length 128: p50 ms",
@@ -239,7 +244,7 @@ def test_the_picture_has_a_labelled_dot_a_model() -> None:
 
 def test_no_picture_without_scores() -> None:
     assert latency_svg(bench(scores=[]), title="t") is None
-    assert latency_svg({"env": {}, "cases": []}, title="t") is None
+    assert latency_svg(bench(cases=[]), title="t") is None
 
 
 def boxes(drawn: str) -> list[tuple[float, float, float, float]]:
@@ -255,10 +260,9 @@ def boxes(drawn: str) -> list[tuple[float, float, float, float]]:
 @pytest.mark.parametrize("squeeze", [1.0, 0.5, 0.1])
 def test_labels_do_not_cover_each_other(squeeze: float) -> None:
     values = bench()
-    for row, score in zip(values["cases"], values["scores"], strict=True):
-        row["p50_ms"] = 5.0 * (row["p50_ms"] / 5.0) ** squeeze
-        score["score"] = 90 + (score["score"] - 90) * squeeze
-    drawn = latency_svg(values, title="t")
+    nearer = [changed(row, p50_ms=5.0 * (row.p50_ms / 5.0) ** squeeze) for row in values.cases]
+    scores = [changed(row, score=90 + (row.score - 90) * squeeze) for row in values.scores]
+    drawn = latency_svg(bench(cases=nearer, scores=scores), title="t")
     assert drawn is not None
     found = boxes(drawn)
     assert len(found) == len(MODELS)
@@ -281,20 +285,18 @@ def test_ticks_are_round() -> None:
 
 def test_a_report_leaves_a_benchmark_of_replaced_files_out(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
-    write_json(run.report_json, {"task": "sst2", "model_name": "tiny"})
-    values = bench()
-    for row in values["models"]:
-        row |= {"file": str(run.onnx / f"{row['name']}.onnx"), "sha256": f"{row['name']} 1"}
-    values["models"][-1] |= {"file": str(run.model), "runtime": "torch"}
-    other = {"file": "/elsewhere/model.onnx", "sha256": "of another run"}
-    values["models"].append(values["models"][0] | other)
-    write_json(run.bench, values)
+    run_report().write(run.report_json)
+    models = [
+        changed(row, file=str(run.onnx / f"{row.name}.onnx"), sha256=f"{row.name} 1")
+        for row in bench().models
+    ]
+    models[-1] = changed(models[-1], file=str(run.model))
+    models.append(changed(models[0], file="/elsewhere/model.onnx", sha256="of another run"))
+    bench(models=models).write(run.bench)
 
     def is_shown(version: int, *names: str) -> bool:
-        rows = {n: {"file": f"{n}.onnx", "sha256": f"{n} {version}"} for n in names}
-        parity = {"max_abs_delta": 0.0, "inputs": "synthetic"}
-        export = {"opset": 18, "parity": parity, "models": rows}
-        write_json(run.onnx / "export.json", export)
+        files = [exported_file(f"{n}.onnx", sha256=f"{n} {version}") for n in names]
+        export_record(*files).write(run.onnx / "export.json")
         for file in run.onnx.glob("*.onnx"):
             file.unlink()
         for name in names:
@@ -304,22 +306,20 @@ def test_a_report_leaves_a_benchmark_of_replaced_files_out(tmp_path: Path) -> No
 
     every = ("dense", "model", "dense_int8", "model_int8")
     assert is_shown(1, *every)
+    assert RunReport.read(run.report_json).bench is not None
     assert not is_shown(2, *every) and not (tmp_path / LATENCY).exists()
+    assert RunReport.read(run.report_json).bench is None
     assert not is_shown(1, "dense", "model"), "the int8 files are gone"
-    for row in values["models"]:
-        del row["sha256"]
-    write_json(run.bench, values)
-    assert is_shown(2, *every), "an older bench.json does not say what it timed"
 
 
 def test_a_report_has_the_picture_while_there_are_scores(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
-    write_json(run.report_json, {"task": "sst2", "model_name": "tiny"})
-    write_json(run.bench, bench())
+    run_report().write(run.report_json)
+    bench().write(run.bench)
     write_report(run)
     assert (tmp_path / LATENCY).read_text(encoding="utf-8").startswith("<svg")
     assert "![latency](latency.svg)" in run.report_md.read_text(encoding="utf-8")
-    write_json(run.bench, bench(scores=[]))
+    bench(scores=[]).write(run.bench)
     write_report(run)
     assert not (tmp_path / LATENCY).exists()
     assert "latency.svg" not in run.report_md.read_text(encoding="utf-8")

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from cofi_cli import format as text
 from cofi_cli.report.pictures.svg import INK, PAPER, QUIET, document, line, words
-
-Json = dict[str, Any]
+from cofi_cli.runs.records import BenchResult
 
 WIDTH, HEIGHT = 760, 440
 LEFT, RIGHT, TOP, BOTTOM = 64, 736, 84, 384
@@ -95,24 +93,24 @@ class _Box:
         return (self.right - self.left) * (self.bottom - self.top) - inner
 
 
-def latency_svg(bench: Json, *, title: str, case: str | None = None) -> str | None:
+def latency_svg(bench: BenchResult, *, title: str, case: str | None = None) -> str | None:
     """Draw latency (p50, logarithmic) against score, one labelled point a model.
 
     Args:
-        bench: content of bench.json.
+        bench: the result.
         title: the first line.
         case: whose latency; by default the first.
 
     Returns:
         A complete SVG document, ``None`` when no model has both figures.
     """
-    case = case or next((row["case"] for row in bench.get("cases", [])), None)
+    case = case or next(iter(bench.case_names), None)
     points = plot_points(bench, case)
     if not points:
         return None
     plot = _Plot.around(points)
-    metric = next(map(text.metric, bench["scores"]), "score")
-    threads, cpu = bench["env"]["threads"], bench["env"]["cpu"]
+    metric = next(map(text.metric, bench.scores), "score")
+    threads, cpu = bench.env.threads, bench.env.cpu
     plural = "s" if threads != 1 else ""
     parts = [
         words(LEFT - 40, 32, title, size=17, weight="600"),
@@ -132,18 +130,18 @@ def latency_svg(bench: Json, *, title: str, case: str | None = None) -> str | No
     return document(parts, title=title, width=WIDTH, height=HEIGHT)
 
 
-def plot_points(bench: Json, case: str | None) -> list[Point]:
+def plot_points(bench: BenchResult, case: str | None) -> list[Point]:
     """Return the models that have a score, and a latency in that case."""
-    scores = {row["model"]: row["score"] for row in bench.get("scores", [])}
-    dense = {row["vs"] for row in bench.get("headline", [])} | {bench.get("baseline")}
+    scores = {row.model: row.score for row in bench.scores}
+    dense = {row.vs for row in bench.headline} | {bench.baseline}
     points = []
-    for row in bench.get("cases", []):
-        score = scores.get(row["model"])
-        if row["case"] != case or score is None:
+    for row in bench.cases:
+        score = scores.get(row.model)
+        if row.case != case or score is None:
             continue
-        is_torch = row.get("runtime") == "torch"
-        color = TORCH if is_torch else DENSE if row["model"] in dense else PRUNED
-        points.append(Point(row["model"], row["p50_ms"], score, color))
+        is_torch = row.runtime == "torch"
+        color = TORCH if is_torch else DENSE if row.model in dense else PRUNED
+        points.append(Point(row.model, row.p50_ms, score, color))
     return points
 
 
