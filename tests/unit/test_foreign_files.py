@@ -203,5 +203,5 @@ def test_links_out_of_a_run_are_not_written_through(tmp_path: Path) -> None:
 def test_tokens_beyond_the_embeddings_are_named(model: Path) -> None:
     ids = Ragged([[1, 2], [40]])
     rows = Encoded(ids, ids, None, np.array([2, 1]))
-    with pytest.raises(CofiError, match="gives token 40 in split train, .* vocab_size of 40"):
+    with pytest.raises(CofiError, match=r"gives token 40 in split train, .* vocab_size of 40"):
         guard_ids(str(model), {"train": rows})
