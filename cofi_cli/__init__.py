@@ -10,9 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cofi_cli.benchmarking.bench import bench
+    from cofi_cli.api import bench, export
     from cofi_cli.config import RunConfig
-    from cofi_cli.exporting.export import export
     from cofi_cli.runs import RunDir
     from cofi_cli.tasks import load_task
     from cofi_cli.training.finetune import finetune
@@ -33,8 +32,8 @@ __all__ = [
 _HOME = {
     "RunConfig": "cofi_cli.config",
     "RunDir": "cofi_cli.runs",
-    "bench": "cofi_cli.benchmarking.bench",
-    "export": "cofi_cli.exporting.export",
+    "bench": "cofi_cli.api",
+    "export": "cofi_cli.api",
     "finetune": "cofi_cli.training",
     "load_task": "cofi_cli.tasks",
     "prune": "cofi_cli.training",

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cofi_cli.runs.records import (
+        ExportedFile,
+        LatencySetting,
+        LatencyTarget,
+        ScoreRow,
+        Vocabulary,
+    )
 
 MISSING = "-"
 
@@ -28,15 +37,6 @@ class Table:
 
 def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
-
-
-def get(value: Any, path: str) -> Any:
-    """Look up ``"teacher.score"`` in nested dicts; ``None`` where any part is missing."""
-    for key in path.split("."):
-        if not isinstance(value, dict) or key not in value:
-            return None
-        value = value[key]
-    return value
 
 
 def count(value: float | None) -> str:
@@ -64,13 +64,13 @@ def number(value: float | None, digits: int = 2) -> str:
     return MISSING if value is None else f"{value:.{digits}f}"
 
 
-def score(row: Mapping[str, Any]) -> str:
+def score(file: ExportedFile) -> str:
     """Show a score of export.json: ``85.3``, ``85.05 (-0.25, standard error 1.77)``."""
-    words = number(row.get("score"))
-    if "drop" not in row:
+    words = number(file.score)
+    if file.drop is None:
         return words
-    error = f", standard error {row['standard_error']:.2f}" if "standard_error" in row else ""
-    return f"{words} ({0 - row['drop']:+.2f}{error})"
+    error = "" if file.standard_error is None else f", standard error {file.standard_error:.2f}"
+    return f"{words} ({0 - file.drop:+.2f}{error})"
 
 
 def milliseconds(value: float | None) -> str:
@@ -103,21 +103,21 @@ def factor(over: float | None, under: float | None) -> str:
     return f"{over / under:.1f}x" if over and under else MISSING
 
 
-def speedup(row: dict[str, Any] | None) -> str:
-    """Show a speedup row of bench.json: ``12.3x (12.0 to 12.6)``, or that it is none."""
-    if row is None:
-        return MISSING
-    low, high = row["interval"]
-    if row["verdict"] == "none":
+def speedup(ratio: float, interval: tuple[float, float], verdict: str) -> str:
+    """Show a speedup: ``12.3x (12.0 to 12.6)``, or that it is none."""
+    low, high = interval
+    if verdict == "none":
         return f"none ({low:.2f} to {high:.2f})"
-    return f"{row['ratio']:.2f}x ({low:.2f} to {high:.2f})"
+    return f"{ratio:.2f}x ({low:.2f} to {high:.2f})"
 
 
-def metric(score: Mapping[str, Any]) -> str:
+def metric(score: ScoreRow | None) -> str:
     """Return a score's metric, and on how many rows where that is a part of them."""
-    name, rows = str(score.get("metric", MISSING)), score.get("rows", 0)
-    whole = score.get("rows_in_all", rows)
-    return name if rows == whole else f"{name}, first {rows:,} of {whole:,} rows"
+    if score is None:
+        return MISSING
+    if score.rows == score.rows_in_all:
+        return score.metric
+    return f"{score.metric}, first {score.rows:,} of {score.rows_in_all:,} rows"
 
 
 def clock(seconds: float) -> str:
@@ -127,46 +127,39 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
 
 
-def speed_words(target: Mapping[str, Any]) -> str:
-    """Say what speed was asked for, what was found, and in which case.
-
-    Args:
-        target: ``latency_target`` of report.json.
-    """
+def speed_words(target: LatencyTarget) -> str:
+    """Say what speed was asked for, what was found, and in which case."""
     asked = (
-        f"{1e3 * target['seconds']:.3g} ms"
-        if target.get("seconds") is not None
-        else f"{target['speedup']:g} times the dense model's speed"
+        f"{1e3 * target.seconds:.3g} ms"
+        if target.seconds is not None
+        else f"{target.speedup:g} times the dense model's speed"
     )
     found = (
-        f"{target['expected_speedup']:.2f} times ({1e3 * target['expected_seconds']:.3g} ms) "
+        f"{target.expected_speedup:.2f} times ({1e3 * target.expected_seconds:.3g} ms) "
         "expected by the latency table"
     )
-    if measured := target.get("measured"):
-        low, high = measured["interval"]
+    if (measured := target.measured) is not None:
+        low, high = measured.interval
         found = (
-            f"{measured['speedup']:.2f} times ({low:.2f} to {high:.2f}) measured before recovery, "
-            f"{1e3 * measured['seconds']:.3g} ms against {1e3 * measured['dense_seconds']:.3g} ms"
+            f"{measured.speedup:.2f} times ({low:.2f} to {high:.2f}) measured before recovery, "
+            f"{1e3 * measured.seconds:.3g} ms against {1e3 * measured.dense_seconds:.3g} ms"
         )
-    return f"asked {asked}: {found} ({case_words(target['setting'])})"
+    return f"asked {asked}: {found} ({case_words(target.setting)})"
 
 
-def case_words(setting: Mapping[str, Any]) -> str:
+def vocabulary_words(trimmed: Vocabulary) -> str:
+    """Say what a trimmed vocabulary does to text."""
+    seen = trimmed.held_out
+    return (
+        f"{trimmed.pieces} of {trimmed.before} pieces. Of {seen.texts} held-out texts "
+        f"{seen.changed:.1%} split otherwise; they have {seen.growth:.1%} more tokens, "
+        f"{seen.unknown} of them unknown ({seen.unknown_before} before)."
+    )
+
+
+def case_words(setting: LatencySetting) -> str:
     """Return ``cpu, fp32, batch 1, 128 tokens, 1 thread``."""
-    count, length = setting["threads"], setting["seq_len"]
+    count, length = setting.threads, setting.seq_len
     threads = f", {count} thread{'s' * (count > 1)}" if count else ""
     tokens = "the task's lengths" if length == "task" else f"{length} tokens"
-    return (
-        f"{setting['provider']}, {setting['precision']}, batch {setting['batch']}, {tokens}"
-        f"{threads}"
-    )
-
-
-def vocabulary_words(trimmed: dict[str, Any]) -> str:
-    """Say what a trimmed vocabulary does to text."""
-    seen = trimmed["held_out"]
-    return (
-        f"{trimmed['pieces']} of {trimmed['before']} pieces. Of {seen['texts']} held-out texts "
-        f"{seen['changed']:.1%} split otherwise; they have {seen['growth']:.1%} more tokens, "
-        f"{seen['unknown']} of them unknown ({seen['unknown_before']} before)."
-    )
+    return f"{setting.provider}, {setting.precision}, batch {setting.batch}, {tokens}{threads}"

@@ -10,8 +10,9 @@ import onnx
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 
-from cofi_cli.runs import RunDir, write_json
-from cofi_cli.runs.export_record import weights_digest
+from cofi_cli.runs import RunDir
+from cofi_cli.runs.digests import file_digest, weights_digest
+from tests.records import export_record, exported_file, run_report
 from tests.tiny import quick_config
 
 WIDTH, VOCAB = 16, 40
@@ -58,21 +59,22 @@ def save_run(root: Path, checkpoint: Path, data: Path) -> RunDir:
         shutil.copytree(checkpoint, folder)
     config = quick_config(checkpoint, data).model_dump(mode="json")
     run.config.write_text(yaml.safe_dump(config), encoding="utf-8")
-    write_json(run.report_json, {"task": "sst2", "metric": "accuracy", "model_name": "tiny"})
-    rows = {}
+    run_report().write(run.report_json)
+    files = []
     for side, work, folder in (("model", 4, run.model), ("dense", 40, run.teacher)):
         for precision in ("fp32", "int8", "fp16"):
             name = side if precision == "fp32" else f"{side}_{precision}"
-            save_onnx(run.onnx / f"{name}.onnx", work=work)
-            rows[name] = {
-                "file": f"{name}.onnx",
-                "precision": precision,
-                "form": "plain",
-                "weights_sha256": weights_digest(str(folder)),
-            }
+            file = save_onnx(run.onnx / f"{name}.onnx", work=work)
+            made = exported_file(
+                file.name,
+                precision=precision,
+                source=str(folder),
+                weights_sha256=weights_digest(str(folder)),
+                sha256=file_digest(file),
+            )
+            files.append(made)
     for file in ("tokenizer.json", "tokenizer_config.json", "config.json"):
         shutil.copyfile(checkpoint / file, run.onnx / file)
-    parity = {"max_abs_delta": 0.0, "inputs": "synthetic"}
-    export = {"precision": "fp32", "opset": 18, "parity": parity, "models": rows}
-    write_json(run.onnx / "export.json", export)
+    record = export_record(*files, source=str(root), folder=str(run.onnx))
+    record.write(run.onnx / "export.json")
     return run

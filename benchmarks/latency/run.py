@@ -30,7 +30,7 @@ from cofi_cli.exporting.graphs.choice import Wish
 from cofi_cli.exporting.graphs.forms import SKIP
 from cofi_cli.modeling import CofiConfig, CofiForSequenceClassification
 from cofi_cli.runs import machine
-from cofi_cli.runs.export_record import graph_name
+from cofi_cli.runs.records import graph_name
 from cofi_cli.runtime import statistics
 from cofi_cli.runtime.client import open_workers
 from cofi_cli.runtime.inputs import synthetic_rows
@@ -171,7 +171,7 @@ def files_for(
     models = {name: ("", shape.model()) for name, shape in shapes.items()}
     wish = Wish("auto", portable, conditions, 0.5, 18, 1e-4)
     rows = synthetic_rows(vocab=VOCAB, longest=max(conditions.seq_len))
-    with Build(
+    build = Build(
         folder,
         models,
         rows=dict.fromkeys(models, rows),
@@ -179,11 +179,13 @@ def files_for(
         calibration=None,
         tokenizer=None,
         wish=wish,
-    ) as build:
-        build.fp32()
-        if precision != "fp32":
-            getattr(build, precision)()
-    return {name: folder / row["file"] for name, row in build.rows.items()}, build.rows
+    )
+    build.fp32()
+    if precision != "fp32":
+        getattr(build, precision)()
+    made = build.files
+    files = {name: build.folder / file.file for name, file in made.items()}
+    return files, {name: file.model_dump(exclude_defaults=True) for name, file in made.items()}
 
 
 def add_portable(
@@ -276,7 +278,7 @@ def case_results(
                 "model": shape,
                 "portable": base.endswith(PORTABLE),
                 "precision": rows[name]["precision"],
-                "form": graph_name(rows[name]),
+                "form": graph_name(rows[name]["form"], rows[name].get("block_tokens")),
                 "recipe": rows[name].get("recipe"),
                 "runs": own.runs,
                 "p50_ms": own.p50 * 1e3,
@@ -378,7 +380,7 @@ def main() -> None:
         groups = [((1,), (128,), 1, "int8"), ((32,), (128,), cores, "int8")]
     else:
         groups = [((1, 8, 32, 128), (128, 384), 1, "fp16")]
-    env = machine.describe_machine() | {
+    env = machine.describe_machine().model_dump() | {
         "packages": machine.versions("onnxruntime", "onnxruntime-gpu", "onnx", "torch")
     }
     results: dict[str, Any] = {

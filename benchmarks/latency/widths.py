@@ -41,7 +41,7 @@ def rounded(multiple: int) -> Shape:
 
 def files_for(shapes: dict[str, Shape], folder: Path) -> dict[str, dict[str, Path]]:
     """Write every shape; return precision -> name -> file."""
-    signs = signs_for(machine.describe_machine()["flags"])
+    signs = signs_for(machine.cpu_flags())
     files: dict[str, dict[str, Path]] = {"fp32": {}, "int8": {}}
     for name, shape in shapes.items():
         fp32, int8 = folder / f"{name}.onnx", folder / f"{name}-int8.onnx"
@@ -108,7 +108,7 @@ def render(results: dict[str, Any]) -> str:
 def main() -> None:
     """Time all shapes in all cases, and write the tables."""
     shapes = {"1": ODD} | {str(multiple): rounded(multiple) for multiple in MULTIPLES}
-    env = machine.describe_machine() | {"packages": machine.versions("onnxruntime")}
+    env = machine.describe_machine().model_dump() | {"packages": machine.versions("onnxruntime")}
     results: dict[str, Any] = {
         "env": env,
         "form": FORM,

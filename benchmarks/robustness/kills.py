@@ -55,7 +55,7 @@ def live(config: RunConfig, run: RunDir, *, exports: bool) -> None:
     prune(config, run, resume=True)
     write_report(run)
     if exports:
-        from cofi_cli.exporting.export import export
+        from cofi_cli import export
 
         export(run.root, graph="plain")
 

@@ -96,7 +96,7 @@ class Stacks:
         exact = file.with_suffix(".fp32.onnx")
         write_onnx(model, exact, opset=18, form=form, provider=self.provider)
         if self.precision == "int8":
-            quantize(exact, file, RECIPES[0], signs_for(machine.describe_machine()["flags"]))
+            quantize(exact, file, RECIPES[0], signs_for(machine.cpu_flags()))
         elif self.precision == "fp16":
             to_fp16(exact, file)
         else:

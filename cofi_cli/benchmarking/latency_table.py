@@ -102,7 +102,7 @@ def measure_table(
         task=task,
         threads=count if provider == "cpu" else None,
         shape=shape,
-        environment=machine.describe_machine() | machine.versions("onnxruntime"),
+        environment=machine.describe_machine().model_dump() | machine.versions("onnxruntime"),
         fixed_seconds=max(0.0, calls - float(attention[-1, 0])),
         hidden=hidden,
         heads=tuple(every_head.tolist()),

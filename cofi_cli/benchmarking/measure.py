@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from cofi_cli.benchmarking.records import Row, content_row, model_row, session_env
+from cofi_cli.benchmarking.gates.previous_result import differences
+from cofi_cli.benchmarking.plan import BenchPlan
+from cofi_cli.benchmarking.rows import Content, bench_env, content_of, model_row
+from cofi_cli.benchmarking.task_batches import TaskBatches, task_batches
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import machine
+from cofi_cli.runs.records import BenchEnv, ModelRow, ScoreRow
 from cofi_cli.runtime.client import TIMEOUT, WorkerClient
 from cofi_cli.runtime.disturbance import BUSY, Watch
 from cofi_cli.runtime.model import Model
-from cofi_cli.runtime.scoring import DevSet, NotANumber, check_head, score_model
+from cofi_cli.runtime.scoring import DevSet, DevSets, NotANumber, check_head, score_model
 from cofi_cli.runtime.timing import Case, Inputs, Progress, Schedule, Turns, time_case
 
 logger = logging.getLogger(__name__)
@@ -29,42 +33,38 @@ class Measured:
         env: machine, versions, provider, threads and schedule.
         models: a row a model: of its file, and of the process that ran it.
         timed: seconds by case, model and turn; a case is empty where the machine was busy.
+        batches: size -> model's name -> the task's batches, for cases with its rows.
         scores: a row a model that has one; what answers with no numbers has none.
     """
 
-    env: Row
-    models: list[Row]
+    env: BenchEnv
+    models: list[ModelRow]
     timed: dict[str, dict[str, Turns]]
-    scores: list[Row]
+    batches: dict[int, dict[str, TaskBatches]]
+    scores: list[ScoreRow]
 
 
-def measure(
-    models: Sequence[Model],
-    cases: Sequence[Case],
-    schedule: Schedule,
-    inputs: Inputs,
-    *,
-    provider: str,
-    threads: int,
-    dev: Mapping[str, DevSet],
-    opened: Callable[[Row], None],
-    report: Progress,
-) -> Measured:
+def measure(plan: BenchPlan, report: Progress) -> Measured:
     """Time models in turn, each in a process of its own, then score them there.
 
     Args:
-        models: opened one after another, since each one's start is timed.
-        cases, schedule, inputs: what is timed, how long, and on what.
-        provider, threads: as asked for.
-        dev: name -> dev set, of the models that are scored.
-        opened: called with the environment once all models are.
+        plan: models, cases and the schedule.
         report: called after each turn.
 
     Raises:
         CofiError: a file that does not open or answer, does not fit the task, or was changed
             meanwhile (exit code 6).
     """
-    env = machine.describe_machine()
+    models, cases, schedule = plan.found.models, plan.cases, plan.schedule
+    dev: dict[str, DevSet] = {}  # what cannot be scored is told before minutes of timing
+    if plan.task is not None and plan.scored:
+        sets = DevSets(plan.task, limit=plan.config.score_rows, sizes=plan.config.batch)
+        dev = {model.name: sets.of(model) for model in plan.scored}
+    batches: dict[int, dict[str, TaskBatches]] = {}
+    if plan.needs_rows and plan.task is not None:
+        batches = task_batches(models, plan.task, list(dict.fromkeys(plan.config.batch)))
+    inputs = _inputs(models, batches, schedule)
+    here = machine.describe_machine()
     with ExitStack() as stack:
         workers, first_runs, contents = [], [], []
         for model in models:
@@ -72,8 +72,8 @@ def measure(
                 WorkerClient(
                     model.path,
                     name=model.name,
-                    provider=provider,
-                    threads=threads,
+                    provider=plan.config.provider,
+                    threads=plan.threads,
                     runtime=model.runtime,
                     timeout=TIMEOUT + schedule.max_seconds,
                 )
@@ -84,12 +84,14 @@ def measure(
             if model.name in dev:
                 check_head(worker, model, dev[model.name])
             workers.append(worker)
-        env |= session_env(workers, provider, threads, schedule)
-        opened(env)
-        watch = Watch([worker.pid for worker in workers], threads=threads)
+        env = bench_env(here, workers, plan.config.provider, plan.threads, schedule)
+        if plan.earlier is not None:
+            for difference in differences(plan.earlier.result.env, env):
+                logger.warning("Latencies may differ by the environment alone: %s.", difference)
+        watch = Watch([worker.pid for worker in workers], threads=plan.threads)
         timed = _time(workers, cases, schedule, inputs, watch, report)
         rows = [model_row(*of) for of in zip(workers, models, first_runs, contents, strict=True)]
-        scores: list[Row] = []
+        scores: list[ScoreRow] = []
         for worker, model in zip(workers, models, strict=True):
             if model.name in dev:
                 report(f"score of {model.name}", len(scores), len(dev))
@@ -99,12 +101,24 @@ def measure(
                     logger.warning("It has no score: %s", error.message)
         for model, content in zip(models, contents, strict=True):
             _check_unchanged(model, content)
-        return Measured(env, rows, timed, scores)
+        return Measured(env, rows, timed, batches, scores)
 
 
-def _content(model: Model) -> Row:
+def _inputs(
+    models: Sequence[Model], made: Mapping[int, Mapping[str, TaskBatches]], schedule: Schedule
+) -> Inputs:
+    return Inputs(
+        vocab={model.name: model.vocab for model in models},
+        batches={
+            size: {name: one.batches for name, one in of.items()} for size, of in made.items()
+        },
+        seed=schedule.seed,
+    )
+
+
+def _content(model: Model) -> Content:
     try:
-        return content_row(model)
+        return content_of(model)
     except OSError as error:
         raise CofiError(
             f"{model.path} was opened, and cannot be read now: {error.strerror or error}.",
@@ -113,7 +127,7 @@ def _content(model: Model) -> Row:
         ) from error
 
 
-def _check_unchanged(model: Model, before: Row) -> None:
+def _check_unchanged(model: Model, before: Content) -> None:
     if _content(model) != before:
         raise CofiError(
             f"{model.path} changed while {model.name} was measured: whose figures these are is "

@@ -141,16 +141,16 @@ class Stopwatch:
             name: synthetic_rows(vocab=own.config.vocab_size, longest=own.config.longest_input)
             for name, (_, own) in models.items()
         }
-        with Build(
+        build = Build(
             folder, models, rows=rows, task=None, calibration=None, tokenizer=None, wish=wish
-        ) as build:
-            build.fp32()
-            if precision != "fp32":
-                {"int8": build.int8, "fp16": build.fp16}[precision]()
+        )
+        build.fp32()
+        if precision != "fp32":
+            {"int8": build.int8, "fp16": build.fp16}[precision]()
         suffix = "" if precision == "fp32" else f"_{precision}"
         if self._graph == "auto":
-            self._graph = build.rows["model"]["form"]
-        return {name: folder / f"{name}{suffix}.onnx" for name in models}
+            self._graph = build.files["model"].form
+        return {name: build.folder / f"{name}{suffix}.onnx" for name in models}
 
     def _timed(
         self,
@@ -186,7 +186,7 @@ def _exportable(model: CofiForTask) -> CofiForTask:
 
 def _elsewhere(table: LatencyTable) -> str | None:
     """Say that a table was measured on another machine than this one; ``None`` if it was here."""
-    here = machine.describe_machine() | machine.versions("onnxruntime")
+    here = machine.describe_machine().model_dump() | machine.versions("onnxruntime")
     if table.provider == "cuda":
         here["cpu"] = table.environment.get("cpu")  # the GPU is what counts
     names = (*_MACHINE, "gpu") if table.provider == "cuda" else _MACHINE

@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.benchmarking.target_files import Exporter, models_of, served
+from cofi_cli.errors import CofiError
 from cofi_cli.runs import RunDir
-from cofi_cli.runs.export_record import (
-    EXPORT_JSON,
-    asked_of,
-    graph_name,
-    is_as_written,
-    read_rows,
-    renewing,
-)
-from cofi_cli.runs.find import find_source, run_of
-from cofi_cli.runtime.inspection import inspect
+from cofi_cli.runs.find import find_source, only_run, run_of
+from cofi_cli.runs.records import EXACT, LeftOut
 from cofi_cli.runtime.model import Model
-from cofi_cli.runtime.providers import why_unserved
-
-logger = logging.getLogger(__name__)
-
-
-DENSE = "dense"
-"""What the names of dense files begin with: dense.onnx, dense_int8.onnx."""
-
-Exporter = Callable[..., dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -42,14 +24,14 @@ class Targets:
         run: the run, when one run is the only target.
         judged: names of the models that thresholds apply to: neither dense nor torch
             nor the baseline that was asked for.
-        left_out: name and reason of files that were not measured.
+        left_out: files that were not measured.
     """
 
     models: tuple[Model, ...]
     baseline: str | None
     run: RunDir | None
     judged: tuple[str, ...] = ()
-    left_out: tuple[dict[str, str], ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     def equal_baseline(self, model: Model) -> Model | None:
         """Return what a speedup at equal precision is stated against.
@@ -73,7 +55,6 @@ def resolve_targets(
     targets: Sequence[Path],
     *,
     baseline: Path | None,
-    is_fresh: Callable[[Path, Path], bool],
     exporter: Exporter,
     provider: str = "cpu",
     torch: bool | None = False,
@@ -90,8 +71,7 @@ def resolve_targets(
     Args:
         targets: paths, as given.
         baseline: what the others are compared with.
-        is_fresh: whether an export holds what its source holds now.
-        exporter: exports a source; takes what an earlier export of it was asked for.
+        exporter: exports a source.
         provider: the short name.
         torch: whether to add the checkpoints behind runs and model folders, in PyTorch;
             ``None``: those that are there.
@@ -104,13 +84,13 @@ def resolve_targets(
         raise CofiError("Nothing to benchmark.", hint="Name a run, a model folder or an ONNX file.")
     found: list[Model] = []
     first: Model | None = None
-    left_out: list[dict[str, str]] = []
+    left_out: list[LeftOut] = []
     if baseline is not None:
-        first = _models(baseline, is_fresh, exporter)[0]
+        first = models_of(baseline, exporter)[0]
     for target in targets:
-        own = _models(target, is_fresh, exporter)
+        own = models_of(target, exporter)
         if not target.is_file():
-            own = _served(own, provider, left_out)
+            own = served(own, provider, left_out)
         found += own
         dense = [model for model in own if model.is_dense and model.precision == "fp32"]
         if first is None and dense:
@@ -138,11 +118,10 @@ def resolve_targets(
     asked = compared if baseline is not None else None
     free = [m for m in models if m.runtime != "torch" and m.name != asked]
     judged = [m for m in free if not m.is_dense] or free
-    only = RunDir(targets[0]) if len(targets) == 1 else None
     return Targets(
         models=tuple(models),
         baseline=compared,
-        run=only if only is not None and only.is_finished else None,
+        run=only_run(targets),
         judged=tuple(model.name for model in judged),
         left_out=tuple(left_out),
     )
@@ -172,97 +151,6 @@ def _once(models: Sequence[Model]) -> list[Model]:
     return list(found.values())
 
 
-def _models(
-    target: Path, is_fresh: Callable[[Path, Path], bool], exporter: Exporter
-) -> list[Model]:
-    """Return what a target stands for, the pruned fp32 file first."""
-    if target.is_file():
-        return [_inspected(target)]
-    if not target.exists():
-        raise CofiError(
-            f"'{target}' does not exist.",
-            hint="Name a run, a model folder or an ONNX file.",
-            exit_code=UNREACHABLE,
-        )
-    if (target / "model.onnx").is_file():
-        if (command := renewing(target)) is not None:
-            logger.warning(
-                "%s is of other weights than its source has now. To export it again: %s",
-                target,
-                command,
-            )
-        return _exported(target)
-    source = find_source(target)
-    assert source.output is not None  # a folder always has one
-    if not is_fresh(target, source.output):
-        asked = asked_of(source.output)
-        logger.info("Exporting %s first%s", target, ", as before" if asked else "")
-        exporter(target, **asked)
-    return _exported(source.output)
-
-
-def _exported(folder: Path) -> list[Model]:
-    """Return the files that an export folder's export.json names; model.onnx without one."""
-    named = read_rows(folder)
-    run = run_of(folder)
-    is_run_export = run is not None and run.onnx.resolve() == folder.resolve()
-    implied = {
-        key: {"file": f"{key}.onnx"} for key in ("model", *([DENSE] if is_run_export else []))
-    }
-    rows = implied | named
-    models = []
-    for key in sorted(rows, key=lambda key: (key != "model", key != DENSE)):
-        path = folder / rows[key]["file"]
-        if path.is_file():
-            is_dense = key.split("_")[0] == DENSE
-            row = rows[key]
-            if not is_as_written(path, row):
-                logger.warning(
-                    "%s is not the file that %s describes: it was changed or replaced since the "
-                    "export. What is said of it there is not used; cofi export writes it again.",
-                    path,
-                    EXPORT_JSON,
-                )
-                row = {}
-            models.append(_inspected(path, row=row, family=folder, is_dense=is_dense))
-        elif key in named:
-            logger.warning(
-                "%s names %s, which is not there; left out.", folder / EXPORT_JSON, path.name
-            )
-    return models
-
-
-def _inspected(
-    path: Path,
-    *,
-    row: dict[str, Any] | None = None,
-    family: Path | None = None,
-    is_dense: bool = False,
-) -> Model:
-    row = row or {}
-    return Model(
-        name=path.stem,
-        path=path,
-        graph=inspect(path),
-        stated=row.get("precision"),
-        form=graph_name(row) if "form" in row else None,
-        family=family.resolve() if family else None,
-        is_dense=is_dense,
-    )
-
-
-def _served(models: list[Model], provider: str, left_out: list[dict[str, str]]) -> list[Model]:
-    kept = []
-    for model in models:
-        reason = why_unserved(provider, model.precision)
-        if reason is None:
-            kept.append(model)
-            continue
-        logger.info("%s is left out: %s.", model.path.name, reason)
-        left_out.append({"name": model.name, "reason": reason})
-    return kept
-
-
 def _checkpoints(
     targets: Sequence[Path], models: Sequence[Model], *, is_asked: bool
 ) -> list[Model]:
@@ -285,16 +173,16 @@ def _checkpoints(
             continue
         assert source.output is not None  # a folder always has one
         family = source.output.resolve()
-        for key, checkpoint in source.models.items():
-            file = family / f"{key}.onnx"
-            same = next((m for m in models if m.path.parent.resolve() / m.path.name == file), None)
+        for size, checkpoint in source.models.items():
+            own = (m for m in models if m.family == family and m.precision == EXACT)
+            same = next((m for m in own if m.size == size), None)
             if same is None or not (is_asked or Path(checkpoint).is_dir()):
                 continue
             torch_model = replace(
                 same,
                 name=f"torch/{same.name}",
                 path=Path(checkpoint),
-                stated="fp32",
+                stated=EXACT,
                 form=None,
                 runtime="torch",
             )

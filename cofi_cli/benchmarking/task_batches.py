@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -80,13 +80,3 @@ def cut(rows: Rows, pad_id: int, *, size: int) -> TaskBatches:
         mean_tokens=float(np.mean([batch["attention_mask"].sum(axis=-1) for batch in padded])),
         mean_length=float(np.mean([batch["attention_mask"].shape[-1] for batch in padded])),
     )
-
-
-def lengths_of(made: Mapping[int, Mapping[str, TaskBatches]], size: int, name: str) -> Any:
-    """Return what a case row says of the lengths that were timed."""
-    of = made[size][name]
-    return {
-        "rows": len(of.batches) * size,
-        "mean_tokens": of.mean_tokens,
-        "mean_length": of.mean_length,
-    }

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cofi_cli.cli import options as o
-from cofi_cli.cli.console import prepare, say, show_json, show_lines, show_tables
-from cofi_cli.cli.latency_table import case_of, measure_and_show
+from cofi_cli.cli.bench_tables import show_result
+from cofi_cli.cli.console import prepare, say, show_json
+from cofi_cli.cli.flags import choices, given, listed
+from cofi_cli.cli.latency_table import measure_and_show, one_case
 from cofi_cli.cli.progress import make_progress
+from cofi_cli.config import BenchConfig, CaseConfig
 from cofi_cli.errors import UNREACHABLE, CofiError
-from cofi_cli.runs import RunDir, read_json
+from cofi_cli.runs import RunDir
 
 if TYPE_CHECKING:
-    from cofi_cli.benchmarking.result import BenchResult
-    from cofi_cli.config import CaseConfig
-    from cofi_cli.runtime.timing import Length
+    from cofi_cli.runs.records import BenchResult
+    from cofi_cli.runtime.timing import Progress
+    from cofi_cli.training.stages.progress import Progress as TrainingProgress
+
+_D = BenchConfig()
 
 _GATES, _SCORES = "Gates (exit code 3 when one fails)", "Scores"
 _OUTPUT, _TABLE = "Output", "Latency table"
@@ -43,12 +47,14 @@ def bench(
         typer.Option(metavar="TARGET", help="Model that the other models are compared with."),
     ] = None,
     provider: Annotated[
-        str, typer.Option(metavar="cpu|cuda", help="Device to run the models on.")
-    ] = "cpu",
+        str,
+        typer.Option(metavar=choices(BenchConfig, "provider"), help="Device to run the models on."),
+    ] = _D.provider,
     batch: Annotated[
         str | None,
         typer.Option(
-            metavar="N,N", help="Batch sizes, separated by commas. Default: 1,32; of a table 1."
+            metavar="N,N",
+            help=f"Batch sizes, separated by commas. Default: {listed(_D.batch)}; of a table 1.",
         ),
     ] = None,
     seq_len: Annotated[
@@ -65,22 +71,22 @@ def bench(
     ] = None,
     runs: Annotated[
         int, typer.Option(metavar="N", help="Timed runs of each model in each case.")
-    ] = 30,
+    ] = _D.runs,
     warmup: Annotated[
         int, typer.Option(metavar="N", help="Untimed runs before the timed ones.")
-    ] = 3,
+    ] = _D.warmup,
     max_seconds: Annotated[
         float,
         typer.Option(
             metavar="S", help="Most seconds for each model and case. Slow cases get fewer runs."
         ),
-    ] = 30.0,
+    ] = _D.max_seconds,
     min_seconds: Annotated[
         float,
         typer.Option(
             metavar="S", help="Fewest seconds for each model and case. Fast cases get more runs."
         ),
-    ] = 0.0,
+    ] = _D.min_seconds,
     torch: Annotated[
         bool | None,
         typer.Option(
@@ -132,7 +138,9 @@ def bench(
             rich_help_panel=_GATES,
         ),
     ] = None,
-    score: Annotated[bool, typer.Option(help="Score the models.", rich_help_panel=_SCORES)] = True,
+    score: Annotated[
+        bool, typer.Option(help="Score the models.", rich_help_panel=_SCORES)
+    ] = _D.score,
     score_rows: Annotated[
         int | None,
         typer.Option(
@@ -166,7 +174,7 @@ def bench(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder for latency.svg and for the files that github-action-benchmark reads. "
+            help="Folder for the files that github-action-benchmark reads. "
             "(If GITHUB_STEP_SUMMARY names a file, the tables are appended to it.)",
             rich_help_panel=_OUTPUT,
         ),
@@ -183,7 +191,7 @@ def bench(
     precision: Annotated[
         str | None,
         typer.Option(
-            metavar="fp32|int8|fp16",
+            metavar=choices(CaseConfig, "precision"),
             help="Precision of the table. Default: fp32.",
             rich_help_panel=_TABLE,
         ),
@@ -196,13 +204,12 @@ def bench(
     A run stands for every file of its export, at every precision. Models are scored on the task
     of the first run; models of runs with another task are timed but not scored.
     """
+    config = given(BenchConfig, locals() | {"fail_if": tuple(fail_if or ())})
     prepare(quiet=quiet)
     places = targets or [RunDir.latest().root]
     _check_places(output, ci_dir)
-    given = numbers("--batch", batch) if batch is not None else None
-    own_lengths = None if seq_len is None else lengths("--seq-len", seq_len)
     if table:
-        case = _one_case(given, own_lengths, provider, precision or "fp32", threads)
+        case = one_case(config, precision=precision, has_batch=batch is not None)
         measure_and_show(
             places, case, task=task, data=data, output=output, as_json=as_json, quiet=quiet
         )
@@ -214,113 +221,37 @@ def bench(
         )
     title = f"cofi bench {' '.join(map(str, places))}"
     say(f"Benchmarking {', '.join(map(str, places))}", quiet=quiet)
-    from cofi_cli.benchmarking.bench import bench as run_bench
-    from cofi_cli.runs.gate_results import gate_error
-    from cofi_cli.runtime.named_task import named_task
+    from cofi_cli.api import bench_as
+    from cofi_cli.runs.records import gate_error
 
     progress = make_progress(quiet=quiet)
-    started = False
-
-    def report(what: str, done: int, total: int) -> None:
-        nonlocal started
-        if not started or what.startswith("score of"):
-            progress.stage("bench" if not what.startswith("score of") else what, total)
-            started = True
-        progress.step({"step": done})
-
     try:
-        result = run_bench(
-            places,
-            baseline=baseline,
-            provider=provider,
-            batch=given or (1, 32),
-            seq_len=own_lengths,
-            threads=threads,
-            runs=runs,
-            warmup=warmup,
-            max_seconds=max_seconds,
-            min_seconds=min_seconds,
-            torch=torch,
-            task=named_task(task, data),
-            score=score,
-            score_rows=score_rows,
-            min_speedup=min_speedup,
-            max_drop=max_drop,
-            compare_with=compare,
-            fail_if=fail_if or (),
-            gate_case=gate_case,
-            gate_model=gate_model,
-            progress=report,
-        )
+        result = bench_as(places, config, progress=_shown_by(progress))
     finally:
         progress.close()
     if as_json:
-        show_json(result.to_json())
+        show_json(result.as_json())
     else:
-        _show(result)
+        show_result(result, places)
     _write(result, output=output, ci_dir=ci_dir, title=title)  # last, for it may fail
     failed = gate_error(result.gates)
     if failed is not None:
         raise failed
 
 
-def _one_case(
-    batch: Sequence[int] | None,
-    seq_len: Sequence[Length] | None,
-    provider: str,
-    precision: str,
-    threads: int | None,
-) -> CaseConfig:
-    """Return the one case of a table.
+def _shown_by(progress: TrainingProgress) -> Progress:
+    """Return what passes a benchmark's turns on to the console."""
+    started = False
 
-    Raises:
-        CofiError: several batch sizes or lengths, or a value that no case has.
-    """
-    for flag, values in (("--batch", batch or ()), ("--seq-len", seq_len or ())):
-        if len(values) > 1:
-            raise CofiError(
-                f"A latency table is of one case, and {flag} is {','.join(map(str, values))}.",
-                hint="Measure one table for each.",
-            )
-    return case_of(
-        provider=provider,
-        precision=precision,
-        batch=(batch or (1,))[0],
-        seq_len=(seq_len or (None,))[0],
-        threads=threads,
-    )
+    def report(what: str, done: int, total: int) -> None:
+        nonlocal started
+        is_score = what.startswith("score of")
+        if not started or is_score:
+            progress.stage(what if is_score else "bench", total)
+            started = True
+        progress.step({"step": done})
 
-
-def numbers(flag: str, text: str) -> list[int]:
-    """Read ``1,32``.
-
-    Raises:
-        CofiError: a part is not a whole number.
-    """
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise CofiError(
-            f"{flag} is '{text}'; expected whole numbers separated by commas, such as 1,32."
-        ) from None
-
-
-def lengths(flag: str, text: str) -> list[Length]:
-    """Read ``64,128,task``.
-
-    Raises:
-        CofiError: a part is neither a whole number nor ``task``.
-    """
-    found: list[Length] = []
-    for part in text.split(","):
-        try:
-            found.append("task" if part.strip() == "task" else int(part))
-        except ValueError:
-            raise CofiError(
-                f"{flag} is '{text}'; expected whole numbers or the word task, separated by "
-                "commas, such as 64,128,task."
-            ) from None
-    return found
+    return report
 
 
 def _check_places(output: Path | None, ci_dir: Path | None) -> None:
@@ -360,44 +291,8 @@ def _write(result: BenchResult, *, output: Path | None, ci_dir: Path | None, tit
         return
     from cofi_cli.report.ci import append_summary, write_ci_files
 
-    values = result.to_json()
     if ci_dir is not None:
-        for file in write_ci_files(ci_dir, values, title=title):
+        for file in write_ci_files(ci_dir, result):
             say(f"Wrote {file}")
     if step_summary:
-        append_summary(Path(step_summary), values, title=title)
-
-
-def _show(result: BenchResult) -> None:
-    from cofi_cli.report import tables as t
-    from cofi_cli.report.report import LATENCY
-
-    values, run = result.to_json(), result.run
-    tables = [t.case_table(values), t.score_table(values)]
-    tables += [t.change_table(values), t.gate_table(values)]
-    lines: list[str] = []
-    if run is not None and (report := _report_of(run)):
-        tables.append(t.summary_table(report, values))
-        lines = [f"report  {run.report_md}"]
-        pictures = (run.structure, run.root / LATENCY)
-        lines += [f"picture {path}" for path in pictures if path.exists()]
-    show_tables(tables)
-    show_lines([*_left_out(result), _machine(result), *lines])
-
-
-def _report_of(run: RunDir) -> dict[str, Any] | None:
-    """Return a run's report, or ``None``; a warning about a broken one has been logged by then."""
-    try:
-        report = read_json(run.report_json) if run.report_json.exists() else None
-    except CofiError:
-        return None
-    return report if isinstance(report, dict) else None
-
-
-def _machine(result: BenchResult) -> str:
-    env = result.env
-    return f"{env['cpu']}, {env['threads']} threads, onnxruntime {env['onnxruntime']}"
-
-
-def _left_out(result: BenchResult) -> Sequence[str]:
-    return [f"left out: {row['name']}: {row['reason']}" for row in result.left_out]
+        append_summary(Path(step_summary), result, title=title)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cofi_cli.cli import options as o
-from cofi_cli.cli.bench import numbers
 from cofi_cli.cli.console import prepare, say, show_json, show_lines, show_tables
+from cofi_cli.cli.flags import choices, given, listed
+from cofi_cli.config import ExportConfig
+from cofi_cli.config.export import MAX_DROP, OPSETS
 from cofi_cli.runs import RunDir
 
 if TYPE_CHECKING:
     from cofi_cli.format import Table
+    from cofi_cli.runs.records import Candidate, ExportConditions, ExportRecord
 
+_D = ExportConfig()
 _MEASURED = "Conditions to be fast in"
 
 
@@ -32,36 +37,37 @@ def export(
     precision: Annotated[
         str,
         typer.Option(
-            metavar="fp32|int8|fp16|auto",
+            metavar=choices(ExportConfig, "precision"),
             help="fp32 files, and int8 (for processors) or fp16 (for GPUs) files as well. auto "
             "makes those that suit the provider and names the fastest file.",
         ),
-    ] = "fp32",
+    ] = _D.precision,
     graph: Annotated[
         str,
         typer.Option(
             metavar="GRAPH",
-            help="auto (the fastest by measurement), plain, packed, lean, fused, lean-fused, "
-            "fused-skip or fused-lengths (padding on the right only).",
+            help=f"One of {choices(ExportConfig, 'graph', ', ')}. auto is the fastest by "
+            "measurement; fused-lengths takes padding on the right only.",
         ),
-    ] = "auto",
+    ] = _D.graph,
     portable: Annotated[
         bool, typer.Option("--portable", help="Use standard ONNX operators only.")
-    ] = False,
+    ] = _D.portable,
     max_drop: Annotated[
         float | None,
         typer.Option(
-            metavar="POINTS", help="Largest loss of score of int8 or fp16 files. Default: 0.5."
+            metavar="POINTS",
+            help=f"Largest loss of score of int8 or fp16 files. Default: {MAX_DROP:g}.",
         ),
-    ] = None,
+    ] = _D.max_drop,
     embeddings: Annotated[
         str,
         typer.Option(
-            metavar="auto|int8|fp32",
+            metavar=choices(ExportConfig, "embeddings"),
             help="Embedding tables: int8 stores a row in 8 bits with a scale of its own, fp32 "
             "keeps the precision of the file. auto takes int8 in int8 files.",
         ),
-    ] = "auto",
+    ] = _D.embeddings,
     one_file: Annotated[
         bool,
         typer.Option(
@@ -69,7 +75,7 @@ def export(
             help="Write model.onnx alone, in the precision asked for (auto: the fastest), "
             "without the dense model.",
         ),
-    ] = False,
+    ] = _D.one_file,
     vocab: Annotated[
         str | None,
         typer.Option(
@@ -85,7 +91,7 @@ def export(
             help="Texts that --vocab is chosen by, one a line or in a column, next to the "
             "training rows of the task.",
         ),
-    ] = None,
+    ] = _D.text,
     max_length: Annotated[
         int | None,
         typer.Option(
@@ -93,15 +99,15 @@ def export(
             help="Longest row in tokens that the files are to take. Position rows beyond it are "
             "left out. Default: what the model takes.",
         ),
-    ] = None,
+    ] = _D.max_length,
     provider: Annotated[
         str,
         typer.Option(
-            metavar="cpu|cuda",
+            metavar=choices(ExportConfig, "provider"),
             help="Device to time the graphs on.",
             rich_help_panel=_MEASURED,
         ),
-    ] = "cpu",
+    ] = _D.provider,
     batch: Annotated[
         str,
         typer.Option(
@@ -109,7 +115,7 @@ def export(
             help="Batch sizes to time, separated by commas.",
             rich_help_panel=_MEASURED,
         ),
-    ] = "1",
+    ] = listed(_D.batch),
     seq_len: Annotated[
         str | None,
         typer.Option(
@@ -126,10 +132,13 @@ def export(
             help="Number of threads. Default: one per physical core.",
             rich_help_panel=_MEASURED,
         ),
-    ] = None,
+    ] = _D.threads,
     opset: Annotated[
-        int, typer.Option(metavar="17..20", help="Version of the ONNX operators.")
-    ] = 18,
+        int,
+        typer.Option(
+            metavar=f"{OPSETS.start}..{OPSETS.stop - 1}", help="Version of the ONNX operators."
+        ),
+    ] = _D.opset,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -141,10 +150,10 @@ def export(
         typer.Option(
             metavar="NAME", help="Built-in task to score on. Default: the task of the run."
         ),
-    ] = None,
+    ] = _D.task,
     data: Annotated[
         str | None, typer.Option(metavar="DIR", help="Folder with the task's files.")
-    ] = None,
+    ] = _D.data,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
@@ -152,79 +161,59 @@ def export(
 
     A run is exported together with its dense teacher, so that their latencies can be compared.
     """
+    config = given(ExportConfig, locals())
     prepare(quiet=quiet)
     del onnx  # the only format, with or without the flag
     place = source if source is not None else str(RunDir.latest().root)
     say(f"Exporting {place}", quiet=quiet)
-    from cofi_cli.exporting.export import export as export_onnx
+    from cofi_cli.api import export_as
 
-    report = export_onnx(
-        place,
-        output=output,
-        precision=precision,
-        graph=graph,
-        portable=portable,
-        provider=provider,
-        batch=numbers("--batch", batch),
-        seq_len=None if seq_len is None else numbers("--seq-len", seq_len),
-        threads=threads,
-        max_drop=max_drop,
-        opset=opset,
-        task=task,
-        data=data,
-        embeddings=embeddings,
-        one_file=one_file,
-        vocab=vocab,
-        text=text,
-        max_length=max_length,
-    )
+    record = export_as(place, config, output=output)
     if as_json:
-        show_json(report)
+        show_json(record.as_json())
     else:
-        _show(report)
+        _show(record)
 
 
-def _show(report: dict[str, Any]) -> None:
+def _show(record: ExportRecord) -> None:
     from cofi_cli import format as text
     from cofi_cli.report.cards.onnx import precision_name
-    from cofi_cli.runs.export_record import graph_name
 
     rows = tuple(
         (
-            row["file"],
-            precision_name(row),
-            graph_name(row),
-            text.size(row["bytes"]),
-            f"{row['parity']['max_abs_delta']:.1e}" if "parity" in row else text.MISSING,
-            text.score(row),
+            file.file,
+            precision_name(file),
+            file.graph,
+            text.size(file.bytes),
+            f"{file.parity.max_abs_delta:.1e}" if file.parity else text.MISSING,
+            text.score(file),
         )
-        for row in report["models"].values()
+        for file in record.models.values()
     )
     columns = ("file", "precision", "graph", "size", "max |Δ| against torch", "score")
-    tables = [text.Table(f"ONNX, opset {report['opset']}", columns, rows)]
-    for name, row in report["models"].items():
-        if len(row.get("candidates", ())) > 1:
-            tables.append(_candidates(name, row["candidates"], report["conditions"]))
+    tables = [text.Table(f"ONNX, opset {record.opset}", columns, rows)]
+    for file in record.models.values():
+        if len(file.candidates) > 1:
+            tables.append(_candidates(file.file, file.candidates, record.conditions))
     show_tables(tables)
-    picked = [f"fastest {report['picked']}"] if report["picked"] else []
-    trimmed = report["vocabulary"]
-    words = [f"vocabulary  {text.vocabulary_words(trimmed)}"] if trimmed else []
-    show_lines([*report["notes"], *words, *picked, f"folder  {report['folder']}"])
+    picked = [f"fastest {record.picked}"] if record.picked else []
+    words = [f"vocabulary  {text.vocabulary_words(record.vocabulary)}"] if record.vocabulary else []
+    show_lines([*record.notes, *words, *picked, f"folder  {record.folder}"])
 
 
-def _candidates(name: str, rows: list[dict[str, Any]], conditions: dict[str, Any]) -> Table:
+def _candidates(name: str, rows: Sequence[Candidate], conditions: ExportConditions) -> Table:
     from cofi_cli import format as text
 
     cells = tuple(
         (
-            row["name"],
-            row["case"],
-            text.milliseconds(row["p50_ms"]),
-            f"{row['ratio']:.2f}x ({row['interval'][0]:.2f} to {row['interval'][1]:.2f})",
-            row["vs"],
+            row.name,
+            row.case,
+            text.milliseconds(row.p50_ms),
+            f"{row.ratio:.2f}x ({row.interval[0]:.2f} to {row.interval[1]:.2f})",
+            row.vs,
         )
         for row in rows
     )
-    where = f"{conditions['provider']}, {conditions['threads']} threads"
+    where = f"{conditions.provider}, {conditions.threads} threads"
     columns = ("graph", "case", "p50 ms", "speedup", "over")
-    return text.Table(f"Tried for {name}.onnx ({where})", columns, cells)
+    return text.Table(f"Tried for {name} ({where})", columns, cells)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cofi_cli.cli.console import say, show_json, show_lines, show_tables
+from cofi_cli.cli.flags import listed
 from cofi_cli.cli.progress import make_progress
-from cofi_cli.config import CaseConfig
+from cofi_cli.config import BenchConfig, CaseConfig
+from cofi_cli.config_errors import configured
 from cofi_cli.errors import CofiError
 from cofi_cli.format import Table, milliseconds
-from cofi_cli.presets import Layer, resolve_config
 from cofi_cli.runs import write_text
 
 if TYPE_CHECKING:
@@ -65,17 +66,32 @@ def measure_and_show(
         show_lines([f"table   {file}", f"next    cofi prune MODEL --speedup 8 --table {file}"])
 
 
-def case_of(**values: Any) -> CaseConfig:
-    """Return a case, or say which of its values is none.
+def one_case(config: BenchConfig, *, precision: str | None, has_batch: bool) -> CaseConfig:
+    """Return the one case of a table.
+
+    Args:
+        config: of a benchmark; holds the other flags.
+        precision: of the table.
+        has_batch: whether a batch was asked for.
 
     Raises:
-        CofiError: naming the flag and what it takes.
+        CofiError: several batch sizes or lengths, or no such precision.
     """
-    given = [
-        Layer({"case": {name: value}}, f"--{name.replace('_', '-')}")
-        for name, value in values.items()
-    ]
-    return resolve_config([Layer({"model": "of a table"}, ""), *given]).case
+    batch, lengths = config.batch if has_batch else (1,), config.seq_len or ()
+    for flag, several in (("--batch", batch), ("--seq-len", lengths)):
+        if len(several) > 1:
+            raise CofiError(
+                f"A latency table is of one case, and {flag} is {listed(several)}.",
+                hint="Measure one table for each.",
+            )
+    values = {
+        "provider": config.provider,
+        "precision": precision or "fp32",
+        "batch": batch[0],
+        "seq_len": lengths[0] if lengths else None,
+        "threads": config.threads,
+    }
+    return configured(CaseConfig, values, {"precision": "--precision"})
 
 
 def table_report(progress: Progress) -> Report:

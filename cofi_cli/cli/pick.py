@@ -11,8 +11,9 @@ import typer
 from cofi_cli.cli import options as o
 from cofi_cli.cli.console import prepare, show_json, show_lines, show_tables
 from cofi_cli.errors import unknown
-from cofi_cli.runs import RunDir, read_json
+from cofi_cli.runs import RunDir
 from cofi_cli.runs.claim import claim
+from cofi_cli.runs.records import RunReport
 from cofi_cli.runs.sizes import choose, sizes_of, take
 
 
@@ -39,18 +40,19 @@ def pick(
     prepare()
     place = RunDir(run) if run is not None else RunDir.latest()
     rows = sizes_of(place)
-    if size is not None and size not in (names := [row["name"] for row in rows]):
+    if size is not None and size not in (names := [row.name for row in rows]):
         raise unknown("size", size, names)
     if size is not None or max_drop is not None:
-        name = size if size is not None else str(choose(rows, max_drop)["name"])
+        name = size if size is not None else choose(rows, max_drop).name
         from cofi_cli.report.report import write_report
 
         with claim(place):
             take(place, name, max_drop=max_drop)
         write_report(place)
-    report = read_json(place.report_json)
+    report = RunReport.read(place.report_json)
     if as_json:
-        show_json({"chosen": report["chosen"], "sizes": rows})
+        values = report.as_json()
+        show_json({key: values[key] for key in ("chosen", "sizes")})
         return
     from cofi_cli.report.tables import size_table
 

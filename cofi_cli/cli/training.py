@@ -20,6 +20,7 @@ from cofi_cli.config import RunConfig
 from cofi_cli.errors import GATE, CofiError
 from cofi_cli.format import clock
 from cofi_cli.runs import RunDir
+from cofi_cli.runs.records import LatencySetting, RunReport
 
 if TYPE_CHECKING:
     from cofi_cli.benchmarking.stopwatch import Stopwatch
@@ -100,17 +101,18 @@ def run_training(
         return
     write_report(run)
     if as_json:
-        show_json(report)
+        show_json(report.as_json())
     else:
         show_report(report, run)
-    for warning in ("missed", "not_learned"):
-        if report.get(warning):
-            say(f"Warning: {report[warning]}")
-    if report.get("advice"):
-        say(report["advice"])
-    if missed := (report.get("chosen") or {}).get("missed"):
+    for warning in report.warnings:
+        say(f"Warning: {warning}")
+    if report.advice is not None:
+        say(report.advice)
+    if report.chosen is not None and report.chosen.missed is not None:
         raise CofiError(
-            missed, hint="The model is there all the same: choose with cofi pick.", exit_code=GATE
+            report.chosen.missed,
+            hint="The model is there all the same: choose with cofi pick.",
+            exit_code=GATE,
         )
 
 
@@ -123,38 +125,37 @@ def _stopwatch(config: RunConfig) -> Stopwatch | None:
     return Stopwatch(table_report)
 
 
-def show_report(report: Mapping[str, Any], run: RunDir) -> None:
+def show_report(report: RunReport, run: RunDir) -> None:
     """Write the report's tables, the structure and the next command to stdout."""
     from cofi_cli.format import speed_words, vocabulary_words
     from cofi_cli.report.bars import structure_lines
     from cofi_cli.report.tables import size_table, stage_table, summary_table
 
-    values = dict(report)
-    show_tables([size_table(values), summary_table(values), stage_table(values)])
+    show_tables([size_table(report), summary_table(report), stage_table(report)])
     lines = []
-    if report.get("structure"):
-        lines += [*structure_lines(report["structure"]), ""]
-    if report.get("note"):
-        lines += [str(report["note"]), ""]
+    if report.structure is not None:
+        lines += [*structure_lines(report.structure), ""]
+    if report.note:
+        lines += [report.note, ""]
     lines += [f"model   {run.model}", f"report  {run.report_md}"]
     if run.structure.exists():
         lines.append(f"picture {run.structure}")
-    if trimmed := report.get("vocabulary"):
-        lines.append(f"pieces  {vocabulary_words(trimmed)}")
-    if target := report.get("latency_target"):
+    if report.vocabulary is not None:
+        lines.append(f"pieces  {vocabulary_words(report.vocabulary)}")
+    if (target := report.latency_target) is not None:
         lines.append(f"speed   {speed_words(target)}")
     root = shlex.quote(str(run.root))
-    files, case = _case_flags(target["setting"]) if target else ("", "")
+    files, case = _case_flags(target.setting) if target else ("", "")
     show_lines([*lines, f"next    cofi export {root}{files}{case} && cofi bench {root}{case}"])
 
 
-def _case_flags(setting: Mapping[str, Any]) -> tuple[str, str]:
+def _case_flags(setting: LatencySetting) -> tuple[str, str]:
     """Return the flags of a speed's case: those of an export alone, and those of both commands."""
-    files = "" if setting["precision"] == "fp32" else f" --precision {setting['precision']}"
-    names = {"provider": "--provider", "batch": "--batch", "threads": "--threads"}
-    if setting["seq_len"] != "task":  # a length that an export does not time
-        names["seq_len"] = "--seq-len"
-    return files, "".join(f" {flag} {setting[k]}" for k, flag in names.items() if setting[k])
+    files = "" if setting.precision == "fp32" else f" --precision {setting.precision}"
+    flags = f" --provider {setting.provider} --batch {setting.batch}"
+    flags += f" --threads {setting.threads}" if setting.threads else ""
+    # The task's lengths are none that an export times.
+    return files, flags + (f" --seq-len {setting.seq_len}" if setting.seq_len != "task" else "")
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
 from cofi_cli.exporting.candidates import Conditions
 from cofi_cli.exporting.gpu_agreement import check_on_gpu
+from cofi_cli.runs.records import GpuParity, ScoreRow
 from cofi_cli.runtime.client import WorkerClient
 from cofi_cli.runtime.inputs import Rows
 from cofi_cli.runtime.inspection import inspect
@@ -20,26 +21,24 @@ if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
     from cofi_cli.tasks import Task
 
-Json = dict[str, Any]
-
 
 class Verdict(NamedTuple):
     """What is known of a file.
 
     Attributes:
-        score: ``metric`` and ``score``, in points; empty where nothing is scored or it is none.
+        score: in points; ``None`` where nothing is scored or it is no number.
         fault: why the file is not to be kept, as what follows its name; ``None`` if it is.
         on_gpu: how far it is from torch there, where that was seen.
     """
 
-    score: Json
+    score: ScoreRow | None
     fault: str | None
-    on_gpu: Json | None = None
+    on_gpu: GpuParity | None = None
 
     @property
     def points(self) -> float:
         """The score, below any where there is none."""
-        return float(self.score.get("score", float("-inf")))
+        return self.score.score if self.score else float("-inf")
 
 
 class Judge:
@@ -84,23 +83,22 @@ class Judge:
                 self._notes.append(f"Scored and compared on the processor: {error.message}")
         return self._provider
 
-    def score(self, file: Path) -> Json:
-        """Return ``metric`` and ``score`` of a file, in points, and on how many ``rows``.
+    def score(self, file: Path) -> ScoreRow | None:
+        """Return a file's score; ``None`` where there is nothing to score on.
 
         Raises:
             NotANumber: it answers with what is none.
         """
         if self._task is None:
-            return {}
+            return None
         self.provider(file)
         with self._open(file) as worker:
             model = Model(file.stem, file, inspect(file))
             sizes = self._conditions.batch
             self._dev = self._dev or DevSet.of(self._task, self._tokenizer, sizes=sizes)
-            row = score_model(worker, model, self._dev)
-        return {key: row[key] for key in ("metric", "score", "rows") if key in row}
+            return score_model(worker, model, self._dev)
 
-    def on_gpu(self, name: str, file: Path) -> Json | None:
+    def on_gpu(self, name: str, file: Path) -> GpuParity | None:
         """Return how far a model's file is from torch on the GPU, ``None`` without one.
 
         Raises:
@@ -122,9 +120,9 @@ class Judge:
         try:
             score = self.score(file)
         except NotANumber:
-            return Verdict({}, "answers with what is no number")
-        if score and not within(floor, score["score"]):
-            return Verdict(score, f"scores {score['score']:.2f}, needed are {floor:.2f}")
+            return Verdict(None, "answers with what is no number")
+        if score is not None and not within(floor, score.score):
+            return Verdict(score, f"scores {score.score:.2f}, needed are {floor:.2f}")
         try:
             on_gpu = self.on_gpu(name, file)
         except CofiError as error:

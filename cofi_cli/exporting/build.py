@@ -1,4 +1,4 @@
-"""The files of one export: precisions made of the fastest graph, each scored and noted."""
+"""The files of one export: precisions made of the fastest graph, each scored and recorded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from cofi_cli.exporting.graphs.choice import CHOSEN, Choice, Graphs, Wish
 from cofi_cli.exporting.precision.embeddings import to_int8_rows
 from cofi_cli.exporting.precision.fp16 import half, to_fp16
 from cofi_cli.exporting.precision.int8 import EightBits
-from cofi_cli.runs.export_record import file_digest, weights_digest
+from cofi_cli.runs.digests import file_digest, weights_digest
+from cofi_cli.runs.records import EXACT, Candidate, ExportedFile, GpuParity, ScoreRow
 from cofi_cli.runtime.inputs import Rows
 from cofi_cli.runtime.inspection import inspect
 from cofi_cli.tasks.metrics.basic import SHARES, share_error
@@ -25,17 +26,13 @@ if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
     from cofi_cli.tasks import Task
 
-Json = dict[str, Any]
-
 
 class Build:
-    """Writes files into a folder and keeps a row on each. Use as a context manager.
-
-    Until the end candidates lie in a folder of their own inside ``folder``.
+    """Makes files in a workshop and keeps a record of each.
 
     Args:
-        folder: exists; ``CHOSEN.onnx`` and the others go here.
-        models: file stem -> (checkpoint, model in eval mode).
+        shop: an empty folder; the files go into ``files`` in it, candidates lie beside that.
+        models: size -> (checkpoint, model in eval mode).
         rows: what parity is checked on.
         task: what files are scored on; ``None`` leaves scores out.
         calibration: text for static int8, ``None`` where there is none.
@@ -46,7 +43,7 @@ class Build:
 
     def __init__(
         self,
-        folder: Path,
+        shop: Path,
         models: Mapping[str, tuple[str, CofiForTask]],
         *,
         rows: Mapping[str, Rows],
@@ -54,17 +51,19 @@ class Build:
         calibration: Rows | None,
         tokenizer: Any,
         wish: Wish,
-        whole: Json | None = None,
+        whole: ScoreRow | None = None,
     ) -> None:
-        self.folder, self.models, self.inputs = folder, models, rows
+        self.folder, self.models, self.inputs = shop / "files", models, rows
         self.calibration, self.wish = calibration, wish
-        self.rows: dict[str, Json] = {}
+        self.files: dict[str, ExportedFile] = {}
         self.notes: list[str] = []
         self._whole = whole
-        self._exact: dict[str, Json] = {}
-        self._shop = folder / ".candidates"
+        self._exact: dict[str, ScoreRow | None] = {}
+        candidates_of = shop / "candidates"
+        for made in (self.folder, candidates_of):
+            made.mkdir()
         pads_right = getattr(tokenizer, "padding_side", "right") == "right"
-        self._graphs = Graphs(self._shop, models, rows, wish, self.notes, pads_right=pads_right)
+        self._graphs = Graphs(candidates_of, models, rows, wish, self.notes, pads_right=pads_right)
         self._pad_id = int(models[CHOSEN][1].config.pad_token_id or 0)
         self._judge = Judge(
             models,
@@ -76,13 +75,6 @@ class Build:
             # Where forms are timed the provider has to be there; one asked for by name needs none.
             needs_provider=wish.graph == "auto" or wish.conditions.provider == "cpu",
         )
-
-    def __enter__(self) -> Build:
-        self._shop.mkdir()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        shutil.rmtree(self._shop)
 
     def fp32(self) -> None:
         """Write the fp32 files in the form that is fastest, or in the one asked for.
@@ -104,28 +96,35 @@ class Build:
             shutil.copyfile(file, target)
             self._exact[name] = score = self._judge.score(target)
             if name == CHOSEN and self._whole is not None:
-                self._hold_vocabulary(score)
-            if self.wish.has_int8_rows("fp32"):
+                self._hold_vocabulary(score, self._whole)
+            if self.wish.has_int8_rows(EXACT):
                 score = self._with_int8_rows(name, target)
-            self._note(name, target, "fp32", form, score, block=block)
-            self.rows[name]["parity"] = proof
-        if on_gpu is not None:
-            self.rows[CHOSEN]["parity_on_gpu"] = on_gpu
-        self._tried(CHOSEN, [*(ranking.rows if ranking else []), *in_blocks])
+            is_chosen = name == CHOSEN
+            tried = [*(ranking.rows if ranking else []), *in_blocks] if is_chosen else []
+            self._record(
+                name,
+                target,
+                EXACT,
+                form,
+                score,
+                block_tokens=block,
+                parity=proof,
+                parity_on_gpu=on_gpu if is_chosen else None,
+                candidates=tried,
+            )
 
-    def _hold_vocabulary(self, score: Json) -> None:
+    def _hold_vocabulary(self, score: ScoreRow | None, whole: ScoreRow) -> None:
         """Hold all files against the model with its whole vocabulary, the exact one first."""
-        whole = self._exact[CHOSEN] = self._whole or {}
-        most = self.wish.max_drop
-        if score and whole and not within(whole["score"] - most, score["score"]):
+        self._exact[CHOSEN], most = whole, self.wish.max_drop
+        if score is not None and not within(whole.score - most, score.score):
             raise CofiError(
-                f"With the trimmed vocabulary the model scores {score['score']:.2f}, with the "
-                f"whole one {whole['score']:.2f}; allowed are {most:g} points less.",
+                f"With the trimmed vocabulary the model scores {score.score:.2f}, with the "
+                f"whole one {whole.score:.2f}; allowed are {most:g} points less.",
                 hint="Use a larger --vocab, or allow more with --max-drop.",
                 exit_code=PARITY,
             )
 
-    def _with_int8_rows(self, name: str, file: Path) -> Json:
+    def _with_int8_rows(self, name: str, file: Path) -> ScoreRow | None:
         """Store the tables of an fp32 file as int8 rows, in place; return its new score."""
         to_int8_rows(file, file)
         if name != CHOSEN:
@@ -140,7 +139,7 @@ class Build:
             )
         return verdict.score
 
-    def _first_proven(self, choices: list[Choice]) -> tuple[str, int | None, Json | None]:
+    def _first_proven(self, choices: list[Choice]) -> tuple[str, int | None, GpuParity | None]:
         """Return the first graph that is the torch model for every model, on the GPU as well.
 
         Raises:
@@ -179,17 +178,22 @@ class Build:
         kept = eight_bits.keep()
         target = self.folder / f"{CHOSEN}_int8.onnx"
         shutil.move(kept.file, target)
-        self._note(f"{CHOSEN}_int8", target, "int8", kept.form, kept.score, block=kept.block)
-        self._tried(f"{CHOSEN}_int8", kept.candidates)
-        details = {"recipe": kept.recipe.name, "fp32_layers": kept.fp32_layers}
-        self.rows[f"{CHOSEN}_int8"] |= details
+        how: dict[str, Any] = {"block_tokens": kept.block, "recipe": kept.recipe.name}
+        self._record(
+            CHOSEN,
+            target,
+            "int8",
+            kept.form,
+            kept.score,
+            candidates=kept.candidates,
+            fp32_layers=kept.fp32_layers,
+            **how,
+        )
         for name in (name for name in self.models if name != CHOSEN):
             target = self.folder / f"{name}_int8.onnx"
             with self._or_without(target):
                 eight_bits.alike(name, kept, target)
-                score = self._judge.score(target)
-                self._note(f"{name}_int8", target, "int8", kept.form, score, block=kept.block)
-                self.rows[f"{name}_int8"] |= details | {"fp32_layers": []}
+                self._record(name, target, "int8", kept.form, self._judge.score(target), **how)
 
     def fp16(self) -> None:
         """Write the half-precision files in the form that is fastest, or in the one asked for.
@@ -209,11 +213,18 @@ class Build:
         )
         target = self.folder / f"{CHOSEN}_fp16.onnx"
         shutil.move(kept.file, target)
-        self._note(f"{CHOSEN}_fp16", target, "fp16", kept.form, kept.verdict.score)
-        self._tried(f"{CHOSEN}_fp16", kept.candidates)
-        on_gpu, checked_on = kept.verdict.on_gpu, self._judge.provider(target)
-        own = {"fp32_layers": kept.fp32_layers, "checked_on": checked_on}
-        self.rows[f"{CHOSEN}_fp16"] |= own | ({"parity_on_gpu": on_gpu} if on_gpu else {})
+        checked_on = self._judge.provider(target)
+        self._record(
+            CHOSEN,
+            target,
+            "fp16",
+            kept.form,
+            kept.verdict.score,
+            candidates=kept.candidates,
+            fp32_layers=kept.fp32_layers,
+            checked_on=checked_on,
+            parity_on_gpu=kept.verdict.on_gpu,
+        )
         if checked_on == "cpu":
             self.notes.append(
                 "fp16 was checked on a processor, which computes it in fp32: what its range and "
@@ -223,8 +234,8 @@ class Build:
             target = self.folder / f"{name}_fp16.onnx"
             with self._or_without(target):
                 to_fp16(self._graphs.proven(name, kept.form)[0], target)
-                self._note(f"{name}_fp16", target, "fp16", kept.form, self._judge.score(target))
-                self.rows[f"{name}_fp16"] |= own | {"fp32_layers": []}
+                score = self._judge.score(target)
+                self._record(name, target, "fp16", kept.form, score, checked_on=checked_on)
 
     @contextmanager
     def _or_without(self, file: Path) -> Iterator[None]:
@@ -238,82 +249,74 @@ class Build:
             self.notes.append(f"{file.name} is left out: {error.message}")
 
     def leave_out(self, precision: str) -> None:
-        """Remove what there is of the files of a smaller precision."""
-        for file in self.folder.glob(f"*_{precision}.onnx"):
-            file.unlink()
-        self.rows = {key: row for key, row in self.rows.items() if row["precision"] != precision}
+        """Drop what there is of the files of a smaller precision."""
+        self.files = {k: file for k, file in self.files.items() if file.precision != precision}
 
-    def pick(self) -> tuple[str | None, list[Json]]:
+    def pick(self) -> tuple[str | None, list[Candidate]]:
         """Return the fastest file of the model that keeps the score, and the timings.
 
         ``None`` where the provider is not there; a smaller precision that nothing could
         score is not picked.
         """
-        own = [row for key, row in self.rows.items() if key.split("_")[0] == CHOSEN]
-        files = {row["file"]: self.folder / row["file"] for row in own}
-        holding = {row["file"] for row in own if row["precision"] == "fp32" or "score" in row}
-        if len(files) == 1:
-            return next(iter(files)), []
+        own = [file for file in self.files.values() if file.size == CHOSEN]
+        places = {file.file: self.folder / file.file for file in own}
+        holding = {f.file for f in own if f.precision == EXACT or f.score is not None}
+        if len(places) == 1:
+            return next(iter(places)), []
         try:
-            ranking = candidates.rank(files, self.wish.conditions)
+            ranking = candidates.rank(places, self.wish.conditions)
         except CofiError as error:
             if error.exit_code != ENVIRONMENT:
                 raise
             self.notes.append(f"The fastest file is not known: {error.message}")
             return None, []
-        if left := sorted(files.keys() - holding):
+        if left := sorted(places.keys() - holding):
             self.notes.append(f"{', '.join(left)} could not be picked: it has no score.")
         return next(file for file in ranking.order if file in holding), ranking.rows
 
     def keep_only(self, file: str) -> None:
-        """Keep one of the files, which becomes ``model.onnx``, and remove the others."""
-        kept = next(row for row in self.rows.values() if row["file"] == file)
-        for row in self.rows.values():
-            if row is not kept:
-                (self.folder / row["file"]).unlink()
-        target = self.folder / f"{CHOSEN}.onnx"
-        (self.folder / file).replace(target)
-        self.rows = {CHOSEN: kept | {"file": target.name}}
+        """Keep one of the files, which becomes ``model.onnx``."""
+        kept = next(own for own in self.files.values() if own.file == file)
+        name = f"{CHOSEN}.onnx"
+        (self.folder / file).replace(self.folder / name)
+        self.files = {CHOSEN: kept.model_copy(update={"file": name})}
 
     def _verdict(self, file: Path) -> Verdict:
         """Judge a file of the model in a smaller precision."""
-        floor = float(self._exact[CHOSEN].get("score", 0.0)) - self.wish.max_drop
+        exact = self._exact[CHOSEN]
+        floor = (exact.score if exact is not None else 0.0) - self.wish.max_drop
         return self._judge.verdict(CHOSEN, file, floor=floor)
 
-    def _note(
+    def _record(
         self,
-        key: str,
+        size: str,
         file: Path,
         precision: str,
         form: str,
-        score: Json,
-        *,
-        block: int | None = None,
+        score: ScoreRow | None,
+        **more: Any,
     ) -> None:
-        graph = inspect(file)
-        checkpoint = self.models[key.split("_")[0]][0]
-        row: Json = {
-            "file": file.name,
-            "precision": precision,
-            "form": form,
-            "source": checkpoint,
-            "weights_sha256": weights_digest(checkpoint),
-            "bytes": file.stat().st_size,
-            "sha256": file_digest(file),
-            "embeddings": graph.embeddings,
-            "node_count": sum(graph.nodes.values()),
-            "nodes": graph.nodes,
-        }
-        if block is not None:
-            row["block_tokens"] = block
-        exact = self._exact[key.split("_")[0]]
-        is_exact = precision == graph.embeddings == "fp32" and self._whole is None
-        if not is_exact and "score" in score and "score" in exact:
-            row["drop"] = exact["score"] - score["score"]
-            if score["metric"] in SHARES and score.get("rows"):
-                row["standard_error"] = share_error(score["score"], score["rows"])
-        self.rows[key] = row | score
-
-    def _tried(self, name: str, rows: list[Json]) -> None:
-        if rows:
-            self.rows[name]["candidates"] = rows
+        """Record a file that lies in the folder; ``more`` are further fields of its record."""
+        graph, checkpoint = inspect(file), self.models[size][0]
+        exact = self._exact[size]
+        is_exact = {precision, graph.embeddings} == {EXACT} and self._whole is None
+        if score is not None:
+            more |= {"metric": score.metric, "score": score.score, "rows": score.rows}
+            if not is_exact and exact is not None:
+                more["drop"] = exact.score - score.score
+                if score.metric in SHARES:
+                    more["standard_error"] = share_error(score.score, score.rows)
+        self.files[file.stem] = ExportedFile(
+            file=file.name,
+            size=size,
+            precision=precision,
+            form=form,
+            source=checkpoint,
+            weights_sha256=weights_digest(checkpoint),
+            bytes=file.stat().st_size,
+            sha256=file_digest(file),
+            embeddings=graph.embeddings,
+            node_count=sum(graph.nodes.values()),
+            nodes=graph.nodes,
+            **more,
+        )

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from cofi_cli.runs.records import Candidate, ExportConditions
 from cofi_cli.runtime import statistics
 from cofi_cli.runtime.client import WorkerClient, open_workers
 from cofi_cli.runtime.inspection import inspect
@@ -43,14 +43,14 @@ class Conditions:
         """Return the cases."""
         return cross(self.batch, self.seq_len)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values, for export.json."""
-        return {
-            "provider": self.provider,
-            "threads": self.threads,
-            "batch": list(self.batch),
-            "seq_len": list(self.seq_len),
-        }
+    def record(self) -> ExportConditions:
+        """Return them as export.json states them."""
+        return ExportConditions(
+            provider=self.provider,
+            threads=self.threads,
+            batch=list(self.batch),
+            seq_len=list(self.seq_len),
+        )
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Ranking:
     """
 
     order: list[str]
-    rows: list[dict[str, Any]]
+    rows: list[Candidate]
     tied: list[str] = field(default_factory=list)
 
     @property
@@ -95,14 +95,14 @@ def rank(files: Mapping[str, Path], conditions: Conditions) -> Ranking:
             of = _speedup(turns, first, name)
             ratios.append(of)
             rows.append(
-                {
-                    "name": name,
-                    "case": case.name,
-                    "p50_ms": statistics.summarize(turns[name]).p50 * 1e3,
-                    "vs": first,
-                    "ratio": of.ratio,
-                    "interval": [of.low, of.high],
-                }
+                Candidate(
+                    name=name,
+                    case=case.name,
+                    p50_ms=statistics.summarize(turns[name]).p50 * 1e3,
+                    vs=first,
+                    ratio=of.ratio,
+                    interval=(of.low, of.high),
+                )
             )
         if name != first:
             mean = math.exp(sum(math.log(of.ratio) for of in ratios) / len(ratios))

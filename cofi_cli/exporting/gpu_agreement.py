@@ -9,6 +9,7 @@ import numpy as np
 
 from cofi_cli.errors import PARITY, CofiError
 from cofi_cli.exporting.parity import pad_id, parity_batches, torch_answer
+from cofi_cli.runs.records import GpuParity
 from cofi_cli.runtime.client import WorkerClient
 from cofi_cli.runtime.inputs import Rows, pad
 from cofi_cli.tolerances import ON_GPU, allowed
@@ -17,11 +18,8 @@ if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
 
 
-def check_on_gpu(model: CofiForTask, file: Path, rows: Rows, *, threads: int) -> dict[str, float]:
+def check_on_gpu(model: CofiForTask, file: Path, rows: Rows, *, threads: int) -> GpuParity:
     """Compare logits of an fp32 or fp16 file with the torch model's, padded rows among them.
-
-    Returns:
-        ``max_abs_delta`` and what was ``allowed``.
 
     Raises:
         CofiError: a logit differs by more or is not a number (4), or there is no GPU (5).
@@ -43,4 +41,4 @@ def check_on_gpu(model: CofiForTask, file: Path, rows: Rows, *, threads: int) ->
             hint="Nothing was written. Try --graph plain, or --precision fp32.",
             exit_code=PARITY,
         )
-    return {"max_abs_delta": delta, "allowed": bound}
+    return GpuParity(max_abs_delta=delta, allowed=bound)

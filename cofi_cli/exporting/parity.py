@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
+from cofi_cli.runs.records import ParityCase, Proof
 from cofi_cli.runtime.inputs import Rows, by_length, pad
 from cofi_cli.runtime.outputs import STATES, answer_of
 from cofi_cli.tolerances import EXPORT, allowed
@@ -24,7 +25,7 @@ def check_parity(
     name: str,
     tolerance: float = EXPORT,
     block: int = 0,
-) -> dict[str, Any]:
+) -> Proof:
     """Compare logits over several batch sizes and lengths, padded and not.
 
     Args:
@@ -34,9 +35,6 @@ def check_parity(
         name: what messages call it.
         tolerance: the largest difference that passes; see :func:`cofi_cli.tolerances.allowed`.
         block: tokens in a block of the graph; adds a batch of two blocks and a row.
-
-    Returns:
-        ``max_abs_delta``, ``tolerance``, ``allowed``, ``inputs`` and a row per case.
 
     Raises:
         CofiError: a logit differs by more, or is not a number (exit code 4).
@@ -64,21 +62,16 @@ def check_parity(
                 raise _differs(
                     name, f"a logit by {deltas[-1]:.2e} ({where}); allowed is {bound:.1e}"
                 )
-        cases.append(
-            {
-                "batch": size,
-                "seq_len": length,
-                "padded": is_padded,
-                "max_abs_delta": max(deltas),
-            }
-        )
-    return {
-        "max_abs_delta": max(case["max_abs_delta"] for case in cases),
-        "tolerance": tolerance,
-        "allowed": most,
-        "inputs": rows.origin,
-        "cases": cases,
-    }
+        delta = max(deltas)
+        case = ParityCase(batch=size, seq_len=length, padded=is_padded, max_abs_delta=delta)
+        cases.append(case)
+    return Proof(
+        max_abs_delta=max(case.max_abs_delta for case in cases),
+        tolerance=tolerance,
+        allowed=most,
+        inputs=rows.origin,
+        cases=cases,
+    )
 
 
 def parity_batches(rows: Rows, *, block: int = 0) -> list[list[int]]:

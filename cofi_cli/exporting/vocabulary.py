@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
@@ -16,16 +16,15 @@ from cofi_cli.exporting.candidates import Conditions
 from cofi_cli.exporting.checkpoint import load_model
 from cofi_cli.exporting.graphs.choice import CHOSEN
 from cofi_cli.exporting.graphs.tracing import write_onnx
+from cofi_cli.runs.records import ScoreRow, Vocabulary
 from cofi_cli.tasks.files.file import Ask, File
 from cofi_cli.tasks.kinds import KINDS
 from cofi_cli.vocabulary.checkpoint import needed_ids, write_trimmed
-from cofi_cli.vocabulary.choice import choose, parse_size
+from cofi_cli.vocabulary.choice import AUTO, choose
 from cofi_cli.vocabulary.texts import texts_of
 
 if TYPE_CHECKING:
     from cofi_cli.tasks import Task
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Models:
     """
 
     places: Mapping[str, str]
-    vocabulary: Json | None = None
+    vocabulary: Vocabulary | None = None
 
 
 @contextmanager
@@ -59,13 +58,11 @@ def with_vocabulary(
         CofiError: nothing to choose by, too few pieces, a tokenizer that cannot be trimmed.
     """
     if vocab is None:
-        if text is not None:
-            raise CofiError("--text is for choosing a vocabulary.", hint="Add --vocab auto.")
         yield Models(places)
         return
     from cofi_cli.architectures import load_tokenizer
 
-    size = parse_size(vocab)
+    size = None if vocab == AUTO else int(vocab)
     texts = texts_of(task)
     if text is not None:
         rows = KINDS["classification"].read(File(text), Ask(TaskConfig(), labels=())).split
@@ -87,10 +84,10 @@ def with_vocabulary(
         own = {name: str(Path(folder, name)) for name in places}
         for name, place in places.items():
             write_trimmed(place, Path(own[name]), choice.trimmed)
-        yield Models(own, choice.as_dict())
+        yield Models(own, Vocabulary.model_validate(choice.as_dict()))
 
 
-def score_of(place: str, *, task: Task, conditions: Conditions) -> Json:
+def score_of(place: str, *, task: Task, conditions: Conditions) -> ScoreRow | None:
     """Return the score of a checkpoint as an fp32 graph, which trimmed ones are held against."""
     from cofi_cli.architectures import load_tokenizer
 

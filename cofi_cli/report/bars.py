@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from cofi_cli.runs.records import Structure
 
 WIDTH = 16
 FULL, EMPTY = "█", "░"
 
 
-def structure_lines(structure: dict[str, Any], *, width: int = WIDTH) -> list[str]:
+def structure_lines(structure: Structure, *, width: int = WIDTH) -> list[str]:
     """Draw kept heads and FFN dims of each layer against the dense model's.
 
     Args:
-        structure: of report.json: ``heads`` and ``ffn`` per layer, ``hidden``, and
-            ``of`` with the dense model's ``heads``, ``ffn`` and ``hidden``.
+        structure: of a report.
         width: characters of a full bar.
 
     Returns:
         A line for the hidden width, then one per layer.
     """
-    of = structure["of"]
-    heads, ffn = structure["heads"], structure["ffn"]
-    share = f"{structure['hidden']}/{of['hidden']}"
-    lines = [f"hidden    {share}  {bar(structure['hidden'], of['hidden'], width)}"]
+    of = structure.of
+    heads, ffn = structure.heads, structure.ffn
+    share = f"{structure.hidden}/{of.hidden}"
+    lines = [f"hidden    {share}  {bar(structure.hidden, of.hidden, width)}"]
     digits = len(str(max(len(heads) - 1, 0)))
-    h_width, f_width = 2 * len(str(of["heads"])) + 1, 2 * len(str(of["ffn"])) + 1
+    h_width, f_width = 2 * len(str(of.heads)) + 1, 2 * len(str(of.ffn)) + 1
     for i, (n_heads, n_ffn) in enumerate(zip(heads, ffn, strict=True)):
-        left = f"{n_heads}/{of['heads']}".rjust(h_width)
-        right = f"{n_ffn}/{of['ffn']}".rjust(f_width)
+        left = f"{n_heads}/{of.heads}".rjust(h_width)
+        right = f"{n_ffn}/{of.ffn}".rjust(f_width)
         lines.append(
-            f"layer {i:>{digits}}  heads {left} {bar(n_heads, of['heads'], width)}"
-            f"  ffn {right} {bar(n_ffn, of['ffn'], width)}"
+            f"layer {i:>{digits}}  heads {left} {bar(n_heads, of.heads, width)}"
+            f"  ffn {right} {bar(n_ffn, of.ffn, width)}"
         )
     return lines
 

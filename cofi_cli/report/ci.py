@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from cofi_cli.report.pictures.latency import latency_svg
 from cofi_cli.report.report import conditions
 from cofi_cli.report.tables import case_table, change_table, gate_table, score_table
-from cofi_cli.runs import write_json, write_text
-from cofi_cli.runs.gate_results import gate_error
+from cofi_cli.runs import write_json
+from cofi_cli.runs.records import BenchResult, gate_error
 
 logger = logging.getLogger(__name__)
 
@@ -22,17 +21,18 @@ SMALLER, BIGGER = "smaller-is-better.json", "bigger-is-better.json"
 """Named after the tools customSmallerIsBetter and customBiggerIsBetter that read them."""
 
 
-def summary(bench: Json, *, title: str) -> str:
+def summary(bench: BenchResult, *, title: str) -> str:
     """Return the tables of a benchmark as Markdown, the verdict first."""
-    failed = gate_error(bench["gates"])
+    failed = gate_error(bench.gates)
     parts = [f"## {title}"]
     if failed is not None:
         parts.append(f"**{failed.message}**")
-    elif bench["gates"]:
+    elif bench.gates:
         parts.append("All gates passed.")
-    comparison = bench.get("comparison") or {}
-    notes = [*comparison.get("notes", [])]
-    notes += [f"Differs by its environment: {d}." for d in comparison.get("environment", [])]
+    notes: list[str] = []
+    if (comparison := bench.comparison) is not None:
+        notes = [f"Differs by its environment: {d}." for d in comparison.environment]
+        notes = [*comparison.notes, *notes]
     if notes:
         parts.append("\n".join(f"- {note}" for note in notes))
     for table in (gate_table(bench), case_table(bench), change_table(bench), score_table(bench)):
@@ -42,7 +42,7 @@ def summary(bench: Json, *, title: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def append_summary(path: Path, bench: Json, *, title: str) -> None:
+def append_summary(path: Path, bench: BenchResult, *, title: str) -> None:
     """Add the summary to the file that ``GITHUB_STEP_SUMMARY`` names.
 
     In one write, after what other steps have put there. A summary that cannot be
@@ -55,10 +55,8 @@ def append_summary(path: Path, bench: Json, *, title: str) -> None:
         logger.warning("No summary in %s: %s.", path, error.strerror or error)
 
 
-def write_ci_files(folder: Path, bench: Json, *, title: str) -> list[Path]:
-    """Write both series of :func:`series`, and latency.svg where there are scores.
-
-    Where there are none, that of an earlier benchmark is removed.
+def write_ci_files(folder: Path, bench: BenchResult) -> list[Path]:
+    """Write both series of :func:`series`.
 
     Returns:
         The files, each written whole or not at all.
@@ -70,65 +68,59 @@ def write_ci_files(folder: Path, bench: Json, *, title: str) -> list[Path]:
     files = [folder / SMALLER, folder / BIGGER]
     write_json(files[0], smaller)
     write_json(files[1], bigger)
-    drawn, picture = latency_svg(bench, title=title), folder / "latency.svg"
-    if drawn is not None:
-        files.append(picture)
-        write_text(picture, drawn)
-    else:
-        picture.unlink(missing_ok=True)
     return files
 
 
-def series(bench: Json) -> tuple[list[Json], list[Json]]:
+def series(bench: BenchResult) -> tuple[list[Json], list[Json]]:
     """Return what github-action-benchmark charts: latencies; throughputs, speedups, scores.
 
     Names are made of model, case and figure, so that a series goes on from commit to
     commit; ``range`` is the spread of the runs or the speedup's interval.
     """
-    env = bench["env"]
-    where = f"{env['threads']} threads, onnxruntime {env['onnxruntime']}, {env['cpu']}"
+    env = bench.env
+    where = f"{env.threads} threads, onnxruntime {env.onnxruntime}, {env.cpu}"
     smaller, bigger = [], []
-    for row in bench["cases"]:
-        name = f"{row['model']} {row['case']}"
-        runs = [run for turn in row["samples_ms"] for run in turn]
-        extra = f"{row['precision']}, {row['runs']} runs, {where}"
+    for row in bench.cases:
+        name = f"{row.model} {row.case}"
+        runs = [run for turn in row.samples_ms for run in turn]
+        extra = f"{row.precision}, {row.runs} runs, {where}"
         smaller.append(
             {
                 "name": f"{name} p50",
                 "unit": "ms",
-                "value": row["p50_ms"],
+                "value": row.p50_ms,
                 "range": f"± {np.std(runs):.3g}",
-                "extra": f"p90 {row['p90_ms']:.4g} ms, p99 {row['p99_ms']:.4g} ms, {extra}",
+                "extra": f"p90 {row.p90_ms:.4g} ms, p99 {row.p99_ms:.4g} ms, {extra}",
             }
         )
         bigger.append(
             {
                 "name": f"{name} throughput",
                 "unit": "examples/s",
-                "value": row["throughput"],
+                "value": row.throughput,
                 "extra": extra,
             }
         )
-    for row in bench.get("headline", []):
-        if row["vs"] is None:
+    for speedup in bench.headline:
+        if speedup.interval is None:
             continue
-        low, high = row["interval"]
+        low, high = speedup.interval
         bigger.append(
             {
-                "name": f"{row['model']} {row['case']} speedup",
+                "name": f"{speedup.model} {speedup.case} speedup",
                 "unit": "x",
-                "value": row["ratio"],
+                "value": speedup.ratio,
                 "range": f"{low:.2f} to {high:.2f}",
-                "extra": f"against {row['vs']}, {row['precision']}, {where}",
+                "extra": f"against {speedup.vs}, {speedup.precision}, {where}",
             }
         )
-    for row in bench["scores"]:
+    for score in bench.scores:
         bigger.append(
             {
-                "name": f"{row['model']} {row['metric']}",
+                "name": f"{score.model} {score.metric}",
                 "unit": "points",
-                "value": row["score"],
-                "extra": f"{row['task']}, {row['rows']} rows",
+                "value": score.score,
+                "extra": f"{score.task}, {score.rows} rows",
             }
         )
     return smaller, bigger

@@ -1,18 +1,15 @@
-"""report.md and its pictures, drawn from the run's JSON files as often as they change."""
+"""report.md and its picture, drawn from the run's JSON files as often as they change."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, TypeVar
 
 from cofi_cli import format as text
-from cofi_cli.errors import UNREACHABLE, CofiError
-from cofi_cli.format import Table, get, speed_words
+from cofi_cli.errors import CofiError
+from cofi_cli.format import Table, speed_words
 from cofi_cli.report.bars import structure_lines
-from cofi_cli.report.pictures.latency import latency_svg
 from cofi_cli.report.pictures.structure import structure_svg
 from cofi_cli.report.tables import (
     case_table,
@@ -23,56 +20,50 @@ from cofi_cli.report.tables import (
     stage_table,
     summary_table,
 )
-from cofi_cli.runs import RunDir, read_json, write_json, write_text
-from cofi_cli.runs.export_record import are_as_timed
+from cofi_cli.runs import RunDir, write_text
+from cofi_cli.runs.export_folder import EXPORT_JSON, are_as_timed
+from cofi_cli.runs.records import (
+    BenchResult,
+    BenchSection,
+    Environment,
+    ExportRecord,
+    OnnxSection,
+    Record,
+    RunReport,
+)
 
 logger = logging.getLogger(__name__)
 
-Json = dict[str, Any]
-
-LATENCY = "latency.svg"
-"""Beside report.md, when the benchmark has scores."""
-_NOT_OURS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What drawing a file raises that holds other things than this program writes."""
+R = TypeVar("R", bound=Record)
 
 
 def render_report(
-    report: Json,
-    bench: Json | None = None,
-    export: Json | None = None,
-    env: Json | None = None,
+    report: RunReport,
+    bench: BenchResult | None = None,
+    export: ExportRecord | None = None,
+    env: Environment | None = None,
 ) -> str:
-    """Return the report as Markdown.
-
-    Args:
-        report: report.json; sections that it lacks are left out.
-        bench: bench.json, if there is one.
-        export: onnx/export.json, if there is one.
-        env: env.json, if there is one.
-    """
+    """Return the report as Markdown; what is ``None`` is left out."""
     parts = [f"# {_title(report)}"]
-    for warning in ("missed", "not_learned"):
-        if report.get(warning):
-            parts.append(f"**Warning:** {report[warning]}")
-    if report.get("advice"):
-        parts.append(str(report["advice"]))
-    if report.get("note"):
-        parts.append(str(report["note"]))
+    parts += [f"**Warning:** {warning}" for warning in report.warnings]
+    if report.advice is not None:
+        parts.append(report.advice)
+    if report.note:
+        parts.append(report.note)
     parts.append(summary_table(report, bench).markdown())
-    if missed := get(report, "chosen.missed"):
-        parts.append(f"**Warning:** {missed}")
+    if report.chosen is not None and report.chosen.missed is not None:
+        parts.append(f"**Warning:** {report.chosen.missed}")
     parts += _section("Sizes", _table(size_table(report)))
-    if report.get("latency_target"):
-        parts += _section("Speed", f"- Speed: {speed_words(report['latency_target'])}.")
+    if report.latency_target is not None:
+        parts += _section("Speed", f"- Speed: {speed_words(report.latency_target)}.")
     parts += _section("Sparsity", _sparsity(report, export))
-    if report.get("structure"):
-        drawn = "\n".join(structure_lines(report["structure"]))
+    if report.structure is not None:
+        drawn = "\n".join(structure_lines(report.structure))
         parts += _section("Structure", f"```text\n{drawn}\n```\n\n![structure](structure.svg)")
     parts += _section("Stages", _table(stage_table(report)))
-    if bench:
-        picture = f"\n\n![latency]({LATENCY})" if _latency(report, bench) else ""
+    if bench is not None:
         table = _table(case_table(bench))
-        parts += _section("Latency", f"{table}\n\n{conditions(bench)}{picture}")
+        parts += _section("Latency", f"{table}\n\n{conditions(bench)}")
         parts += _section("Models", _table(score_table(bench)))
         parts += _section("Gates", _table(gate_table(bench)))
         parts += _section("Changes", _table(change_table(bench)))
@@ -81,7 +72,7 @@ def render_report(
 
 
 def write_report(run: RunDir) -> None:
-    """Draw report.md and its pictures again from what the run's folder holds.
+    """Bring report.json up to date with the run's export and benchmark, and draw it again.
 
     A benchmark of files that a later export has replaced is left out, and so is, with a
     warning, what cannot be read.
@@ -90,105 +81,75 @@ def write_report(run: RunDir) -> None:
         CofiError: there is no report.json, or it is broken (exit code 6).
     """
     run.refuse_links()
-    _draw(run, _read_report(run), current_bench(run))
+    report = RunReport.read(run.report_json)
+    export = _or_none(ExportRecord, run.onnx / EXPORT_JSON)
+    bench = _or_none(BenchResult, run.bench)
+    if bench is not None and not are_as_timed(bench, run.onnx):
+        bench = None
+    now = report.model_copy(update={"onnx": _onnx(export), "bench": _bench(bench)})
+    if now != report:
+        now.write(run.report_json)
+    _draw(run, now, bench, export)
 
 
-def _draw(run: RunDir, report: Json, bench: Json | None) -> None:
-    export = _read_part(run.onnx / "export.json", lambda values: _sparsity({}, values))
-    env = _read_part(run.env, _environment)
-    write_text(run.report_md, render_report(report, bench, export, env))
-    if report.get("structure"):
-        subtitle = _sparsity_words(report)
-        drawn = structure_svg(report["structure"], title=_title(report), subtitle=subtitle)
-        write_text(run.structure, drawn)
-    latency = _latency(report, bench)
-    if latency is not None:
-        write_text(run.root / LATENCY, latency)
-    else:
-        (run.root / LATENCY).unlink(missing_ok=True)  # of an earlier benchmark, with scores
+def refresh(run: RunDir) -> None:
+    """Do as :func:`write_report`, where there is a report.
 
-
-def add_section(run: RunDir, name: str, section: Json) -> None:
-    """Put a section into report.json and redraw; a run without a report stays without.
-
-    A broken one is left as it is, with a warning: what the section tells of is done by then.
+    A broken one is left as it is, with a warning: what it would tell of is done by then.
     """
     if not run.report_json.exists():
         return
     try:
-        report = _read_report(run)
+        write_report(run)
     except CofiError as error:
         logger.warning("The run's report is not drawn again: %s", error.message)
-        return
-    report[name] = section
-    bench = current_bench(run)
-    if bench is None:
-        report.pop("bench", None)
-    write_json(run.report_json, report)
-    _draw(run, report, bench)
 
 
-def current_bench(run: RunDir) -> Json | None:
-    """Return bench.json, unless it is of other files than those that are there."""
-    is_current = True
-
-    def draw(values: Json) -> None:
-        nonlocal is_current
-        render_report({}, values)
-        _latency({}, values)
-        with suppress(CofiError):  # where export.json is broken nothing tells
-            is_current = are_as_timed(values, run.onnx)
-
-    bench = _read_part(run.bench, draw)
-    return bench if bench and is_current else None
+def _draw(
+    run: RunDir, report: RunReport, bench: BenchResult | None, export: ExportRecord | None
+) -> None:
+    env = _or_none(Environment, run.env)
+    write_text(run.report_md, render_report(report, bench, export, env))
+    if report.structure is not None:
+        subtitle = _sparsity_words(report)
+        drawn = structure_svg(report.structure, title=_title(report), subtitle=subtitle)
+        write_text(run.structure, drawn)
 
 
-def _read_report(run: RunDir) -> Json:
-    values = read_json(run.report_json)
-    try:
-        report = _mapping(values)
-        render_report(report)
-    except _NOT_OURS as error:
-        raise CofiError(
-            f"{run.report_json} is not the report of a run: {_said(error)}.",
-            exit_code=UNREACHABLE,
-        ) from error
-    return report
-
-
-def _read_part(path: Path, draw: Callable[[Json], object]) -> Json | None:
-    """Return what a file holds; none, with a warning, where it cannot be read or drawn."""
+def _or_none(kind: type[R], path: Path) -> R | None:
+    """Return what a file holds; ``None``, with a warning, where it cannot be read."""
     if not path.exists():
         return None
     try:
-        values = _mapping(read_json(path))
-        draw(values)
+        return kind.read(path)
     except CofiError as error:
         logger.warning("%s The report leaves it out.", error.message)
-    except _NOT_OURS as error:
-        logger.warning("%s is broken (%s); the report leaves it out.", path, _said(error))
-    else:
-        return values
-    return None
+        return None
 
 
-def _mapping(values: Any) -> Json:
-    if not isinstance(values, dict):
-        raise TypeError("not a mapping")
-    return values
+def _onnx(export: ExportRecord | None) -> OnnxSection | None:
+    if export is None:
+        return None
+    return OnnxSection(precision=export.precision, opset=export.opset, parity=export.parity)
 
 
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
-def _title(report: Json) -> str:
-    model, task = (
-        _short(report.get("model_name") or "model"),
-        report.get("task") or "task",
+def _bench(bench: BenchResult | None) -> BenchSection | None:
+    if bench is None:
+        return None
+    return BenchSection(
+        provider=bench.env.provider,
+        threads=bench.env.threads,
+        speedups=bench.speedups,
+        headline=bench.headline,
+        gates=bench.gates,
     )
-    realised = get(report, "sparsity.realised")
-    return f"{model} on {task}" + (f", {text.percent(realised)} pruned" if realised else "")
+
+
+def _title(report: RunReport) -> str:
+    title = f"{_short(report.model_name)} on {report.task}"
+    if report.sparsity is None:
+        return title
+    return f"{title}, {text.percent(report.sparsity.realised)} pruned"
 
 
 def _short(name: str) -> str:
@@ -197,56 +158,51 @@ def _short(name: str) -> str:
     return PurePath(name).name if is_folder else name
 
 
-def _sparsity_words(report: Json) -> str:
-    realised, target = get(report, "sparsity.realised"), get(report, "sparsity.target")
-    if realised is None:
+def _sparsity_words(report: RunReport) -> str:
+    sparsity = report.sparsity
+    if sparsity is None:
         return ""
-    words = f"{text.percent(realised, 2)} of the prunable weights removed"
+    words = f"{text.percent(sparsity.realised, 2)} of the prunable weights removed"
+    target = sparsity.target
     return words + (f" (target {text.percent(target, 2)})" if target is not None else "")
 
 
-def _sparsity(report: Json, export: Json | None) -> str:
+def _sparsity(report: RunReport, export: ExportRecord | None) -> str:
     lines = []
-    if words := _sparsity_words(report):
-        lines.append(f"- {words}, recounted from the saved tensors.")
-    expected = get(report, "sparsity.expected")
-    if expected is not None:
-        lines.append(f"- Expected by the gates: {text.percent(expected, 2)}.")
-    masked = get(report, "parity.masked_vs_compact")
-    if masked is not None:
+    if report.sparsity is not None:
+        lines.append(f"- {_sparsity_words(report)}, recounted from the saved tensors.")
+        lines.append(f"- Expected by the gates: {text.percent(report.sparsity.expected, 2)}.")
+    if report.parity is not None:
         lines.append(
-            f"- Masked against compact model, largest difference of a logit: {masked:.1e}."
+            "- Masked against compact model, largest difference of a logit: "
+            f"{report.parity.masked_vs_compact:.1e}."
         )
-    if export:
-        parity = export["parity"]  # of the fp32 files, whatever was asked for beside them
+    if export is not None:
+        parity = export.parity  # of the fp32 files, whatever was asked for beside them
         lines.append(
-            f"- ONNX (fp32, opset {export['opset']}) against torch: "
-            f"{parity['max_abs_delta']:.1e}, on {parity['inputs']} rows."
+            f"- ONNX (fp32, opset {export.opset}) against torch: "
+            f"{parity.max_abs_delta:.1e}, on {parity.inputs} rows."
         )
     return "\n".join(lines)
 
 
-def _latency(report: Json, bench: Json | None) -> str | None:
-    return latency_svg(bench, title=_title(report)) if bench else None
-
-
-def conditions(bench: Json) -> str:
+def conditions(bench: BenchResult) -> str:
     """Say what the latencies were measured on; without it they mean nothing."""
-    env = bench["env"]
-    threads = f"{env['threads']} thread{'s' if env['threads'] != 1 else ''}"
-    flags = ", ".join(env.get("flags") or [])
-    gpu = f"; GPU {env['gpu']}, driver {env['driver']}" if env.get("gpu") else ""
-    torch = f", and torch {env['torch']}," if env.get("torch") else ""
+    env = bench.env
+    threads = f"{env.threads} thread{'s' if env.threads != 1 else ''}"
+    gpu = f"; GPU {env.gpu}, driver {env.driver}" if env.gpu else ""
+    torch = f", and torch {env.torch}," if env.torch else ""
     return (
-        f"Measured with onnxruntime {env['onnxruntime']}{torch} on {env['providers'][0]}, "
-        f"{threads}, each model in its own process, in turn over {env['rounds']} rounds after "
-        f"{env['warmup']} warm-up runs. {env['cpu']} ({env['cores']} cores; {flags}){gpu}; "
-        f"{env['os']}."
+        f"Measured with onnxruntime {env.onnxruntime}{torch} on {env.providers[0]}, "
+        f"{threads}, each model in its own process, in turn over {env.rounds} rounds after "
+        f"{env.warmup} warm-up runs. {env.cpu} ({env.cores} cores; {', '.join(env.flags)}){gpu}; "
+        f"{env.os}."
     )
 
 
-def _environment(env: Json | None) -> str:
-    return "\n".join(f"- {key}: {_flat(value)}" for key, value in (env or {}).items())
+def _environment(env: Environment | None) -> str:
+    values = env.as_json() if env is not None else {}
+    return "\n".join(f"- {key}: {_flat(value)}" for key, value in values.items())
 
 
 def _flat(value: Any) -> str:

@@ -6,7 +6,8 @@ import errno
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,37 @@ def _os_error_behind(error: BaseException) -> OSError | None:
     return None
 
 
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """Tell what the system said of a place, whoever wrote there."""
+    try:
+        yield
+    except Exception as error:
+        if (told := _os_error_behind(error)) is None:
+            raise
+        raise _disk_error(path, told) from error
+
+
+@contextmanager
+def workshop(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside a path, for what has to be made before it is written there.
+
+    It is removed in the end; what a killed process left of it, by the next one.
+
+    Raises:
+        CofiError: the disk is full or the place not writable (exit code 6), or it is a device,
+            a pipe or the current folder.
+    """
+    place = Path(os.path.realpath(path))
+    folder = temporary_beside(place)
+    with _disk_errors(path):
+        try:
+            folder.mkdir(parents=True)
+            yield folder
+        finally:
+            remove(folder)
+
+
 def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
     """Write a file or folder through ``write(temporary_path)``, then rename it into place.
 
@@ -68,12 +100,8 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         CofiError: the disk is full or the place not writable (exit code 6), or it is a device,
             a pipe or the current folder.
     """
-    try:
+    with _disk_errors(path):
         _replace(Path(os.path.realpath(path)), write)
-    except Exception as error:
-        if (told := _os_error_behind(error)) is None:
-            raise
-        raise _disk_error(path, told) from error
 
 
 def _replace(path: Path, write: Callable[[Path], None]) -> None:

@@ -6,12 +6,12 @@ import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from cofi_cli.config import RunConfig
 from cofi_cli.runs.machine import cpu_name, versions
+from cofi_cli.runs.records import Environment
 
 _PACKAGES = (
     "cofi-cli",
@@ -27,42 +27,52 @@ _OWN = ("python", "cpu", "threads", "device", "gpu", "processes")
 
 
 def describe_environment(
-    config: RunConfig, data: Mapping[str, Any], device: torch.device
-) -> dict[str, Any]:
+    config: RunConfig,
+    data: Mapping[str, str],
+    device: torch.device,
+    *,
+    command: str,
+    bf16_gain: float,
+    processes: int,
+) -> Environment:
     """Return versions, hardware, threads, seed, data fingerprints, and where paths start."""
-    return {
-        "folder": str(Path.cwd()),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": versions(*_PACKAGES),
-        "cpu": cpu_name(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": device.type,
-        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-        "seed": config.seed,
-        "data": data,
-    }
+    return Environment(
+        command=command,
+        folder=str(Path.cwd()),
+        python=platform.python_version(),
+        platform=platform.platform(),
+        packages=versions(*_PACKAGES),
+        cpu=cpu_name(),
+        cores=os.cpu_count(),
+        threads=torch.get_num_threads(),
+        device=device.type,
+        gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        seed=config.seed,
+        data=dict(data),
+        bf16_gain=bf16_gain,
+        processes=processes,
+    )
 
 
-def environment_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+def environment_changes(before: Environment, now: Environment) -> dict[str, str | int | None]:
     """Return what changes a result and is another now: name -> today's value.
 
     Args:
-        before: env.json as the run began; what it does not name is not compared.
+        before: env.json as the run began; a package that it does not name is not compared.
         now: of this call.
     """
-    before, now = _flat(before), _flat(now)
-    return {name: now[name] for name in now if name in before and now[name] != before[name]}
+    old, new = _flat(before), _flat(now)
+    return {name: new[name] for name in new if name in old and new[name] != old[name]}
 
 
-def resumed_record(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+def resumed_record(before: Environment, now: Environment) -> Environment:
     """Return env.json of a resumed run: as it began, and what was another when it went on."""
     changed = environment_changes(before, now)
-    return {**before, "resumed": [*before.get("resumed", ()), changed]} if changed else {**before}
+    resumed = [*before.resumed, *([changed] if changed else [])]
+    return before.model_copy(update={"resumed": resumed})
 
 
-def changes_in_words(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+def changes_in_words(before: Environment, now: Environment) -> str | None:
     """Return one line that names what differs from a run's beginning, ``None`` if nothing."""
     changed, began = environment_changes(before, now), _flat(before)
     if not changed:
@@ -74,7 +84,7 @@ def changes_in_words(before: Mapping[str, Any], now: Mapping[str, Any]) -> str |
     )
 
 
-def _flat(env: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(env: Environment) -> dict[str, str | int | None]:
     """Return the values that a result depends on, packages among them by name."""
-    own = {name: env[name] for name in _OWN if name in env}
-    return {**own, **env.get("packages", {})}
+    own: dict[str, str | int | None] = {name: getattr(env, name) for name in _OWN}
+    return {**own, **env.packages}

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING
 
 from cofi_cli.config import RunConfig, TaskConfig
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs.folder import RunDir
 from cofi_cli.yaml_files import read_yaml
-
-if TYPE_CHECKING:
-    pass
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -75,6 +70,12 @@ def run_of(path: Path) -> RunDir | None:
         if is_run(RunDir(folder)):
             return RunDir(folder)
     return None
+
+
+def only_run(targets: Sequence[Path]) -> RunDir | None:
+    """Return the finished run that is the only one of several targets, ``None`` for any others."""
+    run = RunDir(targets[0]) if len(targets) == 1 else None
+    return run if run is not None and run.is_finished else None
 
 
 def is_run(run: RunDir) -> bool:

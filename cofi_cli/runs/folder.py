@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 from cofi_cli.errors import UNREACHABLE, CofiError
-from cofi_cli.runs.atomic import read_json
+from cofi_cli.runs.records import Environment
 
 RUNS = Path("runs")
 SIZES = "sizes"
@@ -39,7 +38,6 @@ class RunDir:
         self.report_json = self.root / "report.json"
         self.report_md = self.root / "report.md"
         self.structure = self.root / "structure.svg"
-        self.latency = self.root / "latency.svg"
         self.lock = self.root / ".lock"
 
     def size(self, name: str) -> RunDir:
@@ -119,14 +117,13 @@ def foreign_folder(root: Path) -> CofiError:
     )
 
 
-def recorded(run: RunDir) -> dict[str, Any]:
-    """Return what env.json says of a run; nothing where it says nothing.
+def recorded(run: RunDir) -> Environment | None:
+    """Return env.json of a run, ``None`` where it has none.
 
     Raises:
         CofiError: it cannot be read (exit code 6).
     """
-    env = read_json(run.env) if run.env.exists() else {}
-    return env if isinstance(env, dict) else {}
+    return Environment.read(run.env) if run.env.exists() else None
 
 
 def command_of(run: RunDir) -> str:
@@ -134,6 +131,8 @@ def command_of(run: RunDir) -> str:
 
     A run that was killed before it could write env.json is told by its name.
     """
+    if (env := recorded(run)) is not None:
+        return env.command
     is_named = re.search(r"-finetune(-\d+)?$", run.root.resolve().name)
     is_finetune = is_named or (run.checkpoints / "finetune").exists()
-    return str(recorded(run).get("command") or ("finetune" if is_finetune else "prune"))
+    return "finetune" if is_finetune else "prune"

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from cofi_cli.errors import CofiError
+from cofi_cli.runs.records import Machine
 
 SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
@@ -40,20 +41,20 @@ _USUAL_ARM = ("asimd", "asimddp")
 """What 64-bit ARM processors of desktops have, dot products of 8 bits among it."""
 
 
-def describe_machine() -> dict[str, Any]:
+def describe_machine() -> Machine:
     """Return processor, cores, memory, load, system and GPU (``None`` where unknown)."""
-    return {
-        "cpu": cpu_name(),
-        "flags": cpu_flags(),
-        "cores": physical_cores(),
-        "logical_cores": available_cpus(),
-        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
-        "load_1min": round(psutil.getloadavg()[0], 2),
-        "os": platform.platform(),
-        "python": platform.python_version(),
-        "gpu": _gpu("name"),
-        "driver": _gpu("driver_version"),
-    }
+    return Machine(
+        cpu=cpu_name(),
+        flags=cpu_flags(),
+        cores=physical_cores(),
+        logical_cores=available_cpus(),
+        memory_gb=round(psutil.virtual_memory().total / 2**30, 1),
+        load_1min=round(psutil.getloadavg()[0], 2),
+        os=platform.platform(),
+        python=platform.python_version(),
+        gpu=_gpu("name"),
+        driver=_gpu("driver_version"),
+    )
 
 
 def cpu_name() -> str:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from cofi_cli.errors import GATE, UNREACHABLE, CofiError
 from cofi_cli.runs.atomic import read_json, write_atomic, write_json
 from cofi_cli.runs.folder import RunDir
+from cofi_cli.runs.records import Chosen, RunReport, SizeRow
 
-Row = Mapping[str, Any]
 _LEEWAY = 1e-9
 """Points by which a drop may be above the allowed one: rounding."""
 
 
-def choose(rows: Sequence[Row], max_drop: float | None) -> Row:
+def choose(rows: Sequence[SizeRow], max_drop: float | None) -> SizeRow:
     """Return the smallest size whose score drops by no more than allowed.
 
     Args:
-        rows: of report.json's ``sizes``: ``name``, ``drop``, the largest model first.
+        rows: of report.json's ``sizes``, the largest model first.
         max_drop: points of validation score; ``None`` allows any.
 
     Raises:
@@ -28,26 +27,26 @@ def choose(rows: Sequence[Row], max_drop: float | None) -> Row:
     """
     if max_drop is None:
         return rows[-1]
-    fitting = [row for row in rows if row["drop"] <= max_drop + _LEEWAY]
+    fitting = [row for row in rows if row.drop <= max_drop + _LEEWAY]
     if fitting:
         return fitting[-1]
     near = nearest(rows)
-    error = near.get("standard_error")
+    error = near.standard_error
     noise = f", standard error {error:.2f}" if error is not None else ""
     raise CofiError(
         f"No size loses at most {max_drop:g} points of validation score: the nearest is "
-        f"{near['name']}, which loses {near['drop']:.2f}{noise}.",
-        hint=f"Allow more: --max-drop {near['drop'] + 0.05:.1f}, or make a larger size.",
+        f"{near.name}, which loses {near.drop:.2f}{noise}.",
+        hint=f"Allow more: --max-drop {near.drop + 0.05:.1f}, or make a larger size.",
         exit_code=GATE,
     )
 
 
-def nearest(rows: Sequence[Row]) -> Row:
+def nearest(rows: Sequence[SizeRow]) -> SizeRow:
     """Return the size that loses least, the smallest of equals."""
-    return min(reversed(rows), key=lambda row: row["drop"])
+    return min(reversed(rows), key=lambda row: row.drop)
 
 
-def sizes_of(run: RunDir) -> list[dict[str, Any]]:
+def sizes_of(run: RunDir) -> list[SizeRow]:
     """Return the rows of a run's sizes, the largest model first.
 
     Raises:
@@ -59,8 +58,8 @@ def sizes_of(run: RunDir) -> list[dict[str, Any]]:
             hint="Name one, or finish it: cofi prune --resume",
             exit_code=UNREACHABLE,
         )
-    rows = read_json(run.report_json).get("sizes")
-    if not isinstance(rows, list) or len(rows) < 2:
+    rows = RunReport.read(run.report_json).sizes
+    if len(rows) < 2:
         raise CofiError(
             f"{run.root} has one size only; there is nothing to choose from.",
             hint="Make several in one run: cofi prune MODEL --sparsity 0.6,0.8,0.95",
@@ -79,10 +78,9 @@ def take(run: RunDir, name: str, *, max_drop: float | None, missed: str | None =
         max_drop: that it was chosen by.
         missed: why it is not what was asked for.
     """
-    size, before = run.size(name), {}
-    if run.report_json.exists():
-        before = read_json(run.report_json)
-    former = (before.get("chosen") or {}).get("name")
+    size = run.size(name)
+    before = RunReport.read(run.report_json) if run.report_json.exists() else None
+    former = before.chosen.name if before and before.chosen else None
     if former is not None and former != name:
         for path in (run.onnx, run.bench):
             _move(path, run.size(former).root / path.name)
@@ -92,9 +90,9 @@ def take(run: RunDir, name: str, *, max_drop: float | None, missed: str | None =
 
     write_atomic(run.model, copy)
     write_json(run.plan, read_json(size.plan))
-    report = read_json(size.report_json)
-    report["chosen"] = {"name": name, "max_drop": max_drop, "missed": missed}
-    write_json(run.report_json, report)
+    chosen = Chosen(name=name, max_drop=max_drop, missed=missed)
+    report = RunReport.read(size.report_json)
+    report.model_copy(update={"chosen": chosen}).write(run.report_json)
 
 
 def _move(path: Path, target: Path) -> None:

@@ -7,12 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cofi_cli.runs.export_record import TOKENIZER
+from cofi_cli.runs.records import DENSE
 from cofi_cli.runtime.inspection import Graph
 
 logger = logging.getLogger(__name__)
 
 
+_TOKENIZER = (
+    "added_tokens.json",
+    "chat_template.jinja",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "special_tokens_map.json",
+    "spiece.model",
+    "spm.model",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "vocab.txt",
+)
+"""What transformers writes of a tokenizer."""
 FALLBACK_VOCAB = 100
 """Ids below this are valid in any real vocabulary."""
 
@@ -32,7 +46,7 @@ class Model:
         form: which shape of the graph, where its export says so.
         runtime: what runs it.
         family: the export that it belongs to; its dense and pruned models compare.
-        is_dense: whether it is the dense one of its family.
+        size: which size of the model it is, where its export says so.
     """
 
     name: str
@@ -42,7 +56,12 @@ class Model:
     form: str | None = None
     runtime: Runtime = "onnxruntime"
     family: Path | None = None
-    is_dense: bool = False
+    size: str | None = None
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether it is the dense one of its family."""
+        return self.size == DENSE
 
     @property
     def precision(self) -> str:
@@ -75,5 +94,5 @@ class Model:
     @property
     def shipped(self) -> list[Path]:
         """What a program needs to run it: its files, and tokenizer and configuration beside it."""
-        beside = (self.tokenizer / name for name in ("config.json", *sorted(TOKENIZER)))
+        beside = (self.tokenizer / name for name in ("config.json", *_TOKENIZER))
         return [*self.files, *(file for file in beside if file.is_file())]

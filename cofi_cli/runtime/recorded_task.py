@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cofi_cli.errors import CofiError
 from cofi_cli.runs import RunDir, recorded
@@ -49,14 +49,14 @@ def load_run_task(run: RunDir) -> Task | None:
     return task
 
 
-def _trained_on(run: RunDir) -> dict[str, Any] | None:
+def _trained_on(run: RunDir) -> dict[str, str] | None:
     """Return the fingerprint of the rows that a run was trained on, where it is known."""
     try:
-        then = recorded(run).get("data")
+        env = recorded(run)
     except CofiError as error:
         log.warning("%s What the run was trained on is not known.", error.message)
         return None
-    return then if isinstance(then, dict) else None
+    return env.data if env is not None else None
 
 
 def _teacher_of(run: RunDir) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from cofi_cli.errors import PARITY, CofiError
 from cofi_cli.runs import read_json
+from cofi_cli.runs.records import ScoreRow
 from cofi_cli.runtime.client import WorkerClient
 from cofi_cli.runtime.inputs import Batch, Rows, by_length, pad
 from cofi_cli.runtime.model import Model
@@ -130,7 +131,7 @@ def check_head(worker: WorkerClient, model: Model, dev: DevSet) -> None:
     _check_shape(worker.logits(batch), batch, dev.task, model.name)
 
 
-def score_model(worker: WorkerClient, model: Model, dev: DevSet) -> dict[str, Any]:
+def score_model(worker: WorkerClient, model: Model, dev: DevSet) -> ScoreRow:
     """Score one model in points, 0 to 100.
 
     A file in 8 bits that scales its activations by what is in a batch answers a row
@@ -142,23 +143,19 @@ def score_model(worker: WorkerClient, model: Model, dev: DevSet) -> dict[str, An
         model: the file, or checkpoint.
         dev: the task's dev set, in the model's tokens.
 
-    Returns:
-        ``model``, ``metric`` (the headline one), ``score``, all ``scores``, ``rows``, the
-        ``rows_in_all`` of the split, and the ``batch`` size where it matters.
-
     Raises:
         CofiError: a head that does not fit the task (2), or answers that are no numbers (4).
     """
     if not (model.runtime == "onnxruntime" and model.graph.scales_by_batch):
         return _score_at(BATCH_SIZE, worker, model, dev)
-    found = [
-        _score_at(size, worker, model, dev) | {"batch": size} for size in dict.fromkeys(dev.sizes)
-    ]
-    lowest: dict[str, Any] = min(found, key=lambda row: row["score"])
-    return lowest
+    found = []
+    for size in dict.fromkeys(dev.sizes):
+        row = _score_at(size, worker, model, dev)
+        found.append(row.model_copy(update={"batch": size}))
+    return min(found, key=lambda row: row.score)
 
 
-def _score_at(size: int, worker: WorkerClient, model: Model, dev: DevSet) -> dict[str, Any]:
+def _score_at(size: int, worker: WorkerClient, model: Model, dev: DevSet) -> ScoreRow:
     rows, task = dev.rows, dev.task
     answers: list[np.ndarray] = [np.empty(0)] * len(rows)
     for indices in by_length(rows, size):
@@ -178,15 +175,15 @@ def _score_at(size: int, worker: WorkerClient, model: Model, dev: DevSet) -> dic
     outputs = Ragged(answers, dtype=np.float32) if answer.ndim == 3 else np.stack(answers)
     scores = task.score(outputs, dev.reference)
     metric = task.metrics[0]
-    return {
-        "model": model.name,
-        "task": task.name,
-        "metric": metric,
-        "score": scores[metric],
-        "scores": scores,
-        "rows": dev.count,
-        "rows_in_all": len(task.splits["validation"]),
-    }
+    return ScoreRow(
+        model=model.name,
+        task=task.name,
+        metric=metric,
+        score=scores[metric],
+        scores=scores,
+        rows=dev.count,
+        rows_in_all=len(task.splits["validation"]),
+    )
 
 
 def _check_shape(answer: np.ndarray, batch: Batch, task: Task, name: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +11,7 @@ from cofi_cli.config import DistillConfig, RunConfig, TeacherConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.runs import RunDir
+from cofi_cli.runs.records import RunReport
 from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.outcome.artefacts import PLAN, plan_of, save_compact, save_dense_model
 from cofi_cli.training.outcome.finish import finish, finished_report
@@ -44,7 +44,7 @@ def finetune(
     *,
     resume: bool = False,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> RunReport:
     """Fine-tune a model; the callable twin of ``cofi finetune``.
 
     A dense model is trained on labels with the ``teacher`` section. A compact
@@ -123,7 +123,7 @@ def _distil(session: Session, model: CofiForTask, teacher: CofiForTask) -> Stage
     if not has_begun(session, stage):
         stage.best.offer(evaluate(session, model)[session.task.headline], 0, model)
     used = run_stage(session, stage)
-    used.extra["teacher_seconds"] = spent
+    used.teacher_seconds = spent
     model.load_state_dict(stage.best.load()["model"])
     return used
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import logging
 from dataclasses import replace
-from typing import Any
 
 from cofi_cli.config import RunConfig
 from cofi_cli.runs import RunDir
+from cofi_cli.runs.records import RunReport, StageSummary
 from cofi_cli.training.baselines.evaluate import word_vector_baseline
 from cofi_cli.training.outcome.advice import advise
 from cofi_cli.training.outcome.family import save_sizes
@@ -39,7 +39,7 @@ def prune(
     resume: bool = False,
     progress: Progress | None = None,
     stopwatch: Stopwatch | None = None,
-) -> dict[str, Any]:
+) -> RunReport:
     """Prune a model from beginning to end; the callable twin of ``cofi prune``.
 
     Stages that ended in an earlier, interrupted call are not run again; of a run that has
@@ -84,7 +84,7 @@ def prune(
         steps = obtain_schedule(session)
         if note := slow_gates(config, steps):
             log.warning("%s", note)
-        times: dict[str, dict[str, float]] = {}
+        times: dict[str, StageSummary] = {}
         teacher = obtain_teacher(session, times)
         session = ask_teacher(session, teacher)
         outputs = make_teacher_outputs(session, teacher)
@@ -94,8 +94,15 @@ def prune(
         baseline = word_vector_baseline(session, teacher) if processes.is_main else None
         models = []
         for model, size in zip(recovered, sizes):
-            report = build_report(session, teacher=theirs, model=model, pruned=size, times=times)
-            lost = theirs["score"] - report["model"]["score"]
-            report |= {"advice": advise(session, teacher, model, lost=lost), "baseline": baseline}
+            ours = describe_model(session, model)
+            report = build_report(
+                session,
+                teacher=theirs,
+                model=ours,
+                pruned=size,
+                times=times,
+                baseline=baseline,
+                advice=advise(session, teacher, model, lost=theirs.score - ours.score),
+            )
             models.append((model, report))
         return finish(session, save_sizes(session, sizes, models))

@@ -13,8 +13,9 @@ import yaml
 from accelerate.utils import set_seed
 
 from cofi_cli.config import RunConfig
-from cofi_cli.runs import RunDir, recorded, write_json, write_text
+from cofi_cli.runs import RunDir, recorded, write_text
 from cofi_cli.runs.environment import changes_in_words, describe_environment, resumed_record
+from cofi_cli.runs.records import Environment
 from cofi_cli.tasks import Encoded, Task
 from cofi_cli.training.objective import Objective
 from cofi_cli.training.preflight.embedder import task_tokenizer
@@ -130,9 +131,15 @@ def open_session(
         gain = processes.from_main(_bf16_gain(config, run, processes.device))
         processes.wait()  # until all have seen what the folder holds
         if processes.is_main:
-            env = describe_environment(config, task.fingerprint, processes.device)
-            env |= {"bf16_gain": gain, "processes": processes.count}
-            _record(config, run, env, command, target)
+            env = describe_environment(
+                config,
+                task.fingerprint,
+                processes.device,
+                command=command,
+                bf16_gain=gain,
+                processes=processes.count,
+            )
+            _record(config, run, env, target)
         kept = vocabulary.in_run(run)
         processes.write(lambda: vocabulary.copy_to(kept))
     return Session(
@@ -153,25 +160,24 @@ def open_session(
     )
 
 
-def _record(
-    config: RunConfig, run: RunDir, env: dict[str, Any], command: str, target: Target | None
-) -> None:
+def _record(config: RunConfig, run: RunDir, env: Environment, target: Target | None) -> None:
     """Write configuration, environment and latency table; warn of an environment that changed."""
     run.root.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     write_text(run.config, text)
     if target is not None and target.table is not None and config.prune.table is None:
         write_text(run.latency_table, target.table.model_dump_json(indent=1) + "\n")
-    before = recorded(run)
-    if note := changes_in_words(before, env):
-        log.warning("%s", note)
-    write_json(run.env, resumed_record(before, env) if before else {"command": command} | env)
+    if (before := recorded(run)) is not None:
+        if note := changes_in_words(before, env):
+            log.warning("%s", note)
+        env = resumed_record(before, env)
+    env.write(run.env)
 
 
 def _bf16_gain(config: RunConfig, run: RunDir, device: torch.device) -> float:
     """Return what the run measured when it began, or measure now; 0 where nobody asks."""
     if config.train.precision != "auto":
         return 0.0
-    if run.env.exists():
-        return float(recorded(run).get("bf16_gain", 0.0))
+    if (began := recorded(run)) is not None:
+        return began.bf16_gain
     return bf16_gain(device)

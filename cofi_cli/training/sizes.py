@@ -11,6 +11,7 @@ from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.cost.measured import MeasuredSpeed
 from cofi_cli.pruning.plan import PrunePlan
+from cofi_cli.runs.records import MeasuredPlan, StageSummary
 from cofi_cli.training.distiller import load_layer_map
 from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.outcome.masked_vs_compact import assert_parity
@@ -27,7 +28,7 @@ from cofi_cli.training.teacher.obtain import make_distiller, prepare_outputs
 from cofi_cli.training.teacher.outputs import TeacherOutputs
 from cofi_cli.training.teacher.student import make_student
 
-Times = dict[str, dict[str, float]]
+Times = dict[str, StageSummary]
 
 
 def pruned_sizes(
@@ -46,12 +47,12 @@ def pruned_sizes(
         distiller = make_distiller(session, outputs)
         stage = PruneStage(session, student, distiller, steps)
         used = run_stage(session, stage)
-        used.extra["teacher_seconds"] = spent
+        used.teacher_seconds = spent
         for goal, file in files:
             if not processes.exists(file):
                 result = stage.result(goal)
                 state = _compacted(session, stage, student, goal, result, stopwatch)
-                session.save(file, state | {"time": used.summary()})
+                session.save(file, state | {"time": used.summary().model_dump()})
     return [_loaded(student, goal, file, times) for goal, file in files]
 
 
@@ -77,7 +78,7 @@ def _compacted(
         "plan": plan.model_dump(),
         "layer_map": result["layer_map"],
         "expected": result["expected"],
-        "measured": measured,
+        "measured": [row.model_dump() for row in measured],
         "parity": assert_parity(session, student, small, plan),
         "score": evaluate(session, small)[session.task.headline],
     }
@@ -88,7 +89,7 @@ def _compacted(
 def _loaded(student: CofiForTask, goal: Target, file: Path, times: Times) -> Pruned:
     state = load_state(file)
     with reading_state(file):
-        times["prune"] = state["time"]
+        times["prune"] = StageSummary(**state["time"])
         plan = PrunePlan(**state["plan"])
         small = compact(student, plan)
         small.load_state_dict(state["compact"])
@@ -98,7 +99,7 @@ def _loaded(student: CofiForTask, goal: Target, file: Path, times: Times) -> Pru
             plan=plan,
             layer_map=state["layer_map"],
             expected=state["expected"],
-            measured=state["measured"],
+            measured=[MeasuredPlan(**row) for row in state["measured"]],
             parity=state["parity"],
             score=state["score"],
         )
@@ -111,7 +112,7 @@ def _fitted(
     goal: Target,
     result: dict[str, Any],
     stopwatch: Stopwatch | None,
-) -> tuple[PrunePlan, list[dict[str, Any]]]:
+) -> tuple[PrunePlan, list[MeasuredPlan]]:
     """Return the plan of a size, as fast by the clock as was asked, and what was measured."""
     plan, settings = PrunePlan(**result["plan"]), stage.settings
     if stopwatch is None or (table := goal.table) is None:
@@ -153,11 +154,11 @@ def recover_size(
         if not has_begun(session, stage):
             stage.best.offer(size.score, 0, model)
         used = run_stage(session, stage)
-        used.extra["teacher_seconds"] = spent
+        used.teacher_seconds = spent
         best = stage.best.load()
-        session.save(path, {"model": best["model"], "time": used.summary()})
+        session.save(path, {"model": best["model"], "time": used.summary().model_dump()})
     state = load_state(path, "time", "model")
-    times[name] = state["time"]
+    times[name] = StageSummary(**state["time"])
     with reading_state(path):
         model.load_state_dict(state["model"])
     model.eval()

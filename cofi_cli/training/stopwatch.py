@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from cofi_cli.config import RunConfig
@@ -12,6 +12,7 @@ from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.cost import LatencyTable
 from cofi_cli.pruning.cost.measured import MeasuredSpeed
 from cofi_cli.pruning.plan import PrunePlan
+from cofi_cli.runs.records import MeasuredPlan
 from cofi_cli.tasks import Task
 from cofi_cli.training.processes import Processes
 from cofi_cli.training.stages.progress import Progress
@@ -92,7 +93,7 @@ Decide = Callable[[float], PrunePlan]
 
 def close_loop(
     target: Target, plan: PrunePlan, *, most: float, measure: Measure, decide: Decide
-) -> tuple[PrunePlan, list[dict[str, Any]]]:
+) -> tuple[PrunePlan, list[MeasuredPlan]]:
     """Return the plan whose measured speed is closest to the target, and what was measured.
 
     The table expects r of the dense time of a plan and the clock finds m. What was asked for is
@@ -105,14 +106,15 @@ def close_loop(
         measure: times a plan's model.
         decide: makes a plan for a reduction.
     """
-    tried: list[tuple[float, PrunePlan, dict[str, Any]]] = []
+    tried: list[tuple[float, PrunePlan, MeasuredPlan]] = []
     for turn in range(AGAIN + 1):
         found = measure(plan)
         if found is None:
             break
         miss = missed_by(target, found)
         expected = as_speedup(target.reached(plan))
-        tried.append((abs(miss), plan, found.as_dict() | {"expected_speedup": expected}))
+        row = MeasuredPlan(**asdict(found), expected_speedup=expected)
+        tried.append((abs(miss), plan, row))
         if abs(miss) <= CLOSE or turn == AGAIN:
             break
         goal = min(max(1 - (1 - target.reached(plan)) * (1 + miss), 0.0), most)
@@ -133,7 +135,7 @@ def close_loop(
     return tried[-1][1], [row for _, _, row in tried]
 
 
-def missed_by(target: Target, found: MeasuredSpeed) -> float:
+def missed_by(target: Target, found: MeasuredSpeed | MeasuredPlan) -> float:
     """Return by what share of what was asked for a model is too fast, or (below 0) too slow."""
     if target.seconds is not None:
         return target.seconds / found.seconds - 1
@@ -141,9 +143,8 @@ def missed_by(target: Target, found: MeasuredSpeed) -> float:
     return found.speedup / target.speedup - 1
 
 
-def missed_words(target: Target, measured: dict[str, Any]) -> str | None:
+def missed_words(target: Target, found: MeasuredPlan) -> str | None:
     """Say by how much a measured speed misses the target; ``None`` within 5 %."""
-    found = MeasuredSpeed(**{k: measured[k] for k in MeasuredSpeed.__dataclass_fields__})
     if abs(missed_by(target, found)) <= ALLOWED:
         return None
     took = f"{found.speedup:.2f} times as fast as the dense one ({1e3 * found.seconds:.3g} ms)"

@@ -10,14 +10,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from cofi_cli.architectures import load_tokenizer
 from cofi_cli.config import RunConfig
-from cofi_cli.runs import RunDir, read_json, write_atomic, write_json
+from cofi_cli.runs import RunDir, read_json, records, write_atomic, write_json
 from cofi_cli.tasks import Task
 from cofi_cli.vocabulary.checkpoint import needed_ids, write_trimmed
 from cofi_cli.vocabulary.choice import choose, parse_size
@@ -38,7 +37,7 @@ class Vocabulary:
 
     folder: Path | None = None
     names: tuple[str, ...] = ()
-    facts: dict[str, Any] | None = field(default=None)
+    facts: records.Vocabulary | None = None
 
     def place(self, name: str) -> str:
         """Return where a checkpoint is loaded from."""
@@ -72,7 +71,8 @@ def trimmed_vocabulary(config: RunConfig, run: RunDir, task: Task) -> Iterator[V
     names = tuple(dict.fromkeys(filter(None, (config.model, config.teacher.path))))
     kept = _folder(run)
     if (kept / _FACTS).exists():
-        yield Vocabulary(kept, names, read_json(kept / _FACTS))
+        facts = records.Vocabulary.model_validate(read_json(kept / _FACTS))
+        yield Vocabulary(kept, names, facts)
         return
     needed = [place for name in names for place in needed_ids(name)]
     tokenizer = load_tokenizer(config.model)
@@ -81,7 +81,8 @@ def trimmed_vocabulary(config: RunConfig, run: RunDir, task: Task) -> Iterator[V
         for place, name in enumerate(names):
             write_trimmed(name, Path(folder, str(place)), choice.trimmed)
         write_json(Path(folder, _FACTS), choice.as_dict())
-        yield Vocabulary(Path(folder), names, choice.as_dict())
+        facts = records.Vocabulary.model_validate(choice.as_dict())
+        yield Vocabulary(Path(folder), names, facts)
 
 
 def _folder(run: RunDir) -> Path:

@@ -19,6 +19,7 @@ from cofi_cli.errors import GATE, UNREACHABLE, USAGE
 from cofi_cli.runs import read_json, write_json
 from cofi_cli.runtime.disturbance import BUSY, Watch
 from tests.cli.conftest import Cofi
+from tests.records import bench_result
 from tests.tiny_onnx import save_onnx, save_run
 
 ROOT = Path(__file__).parents[2]
@@ -82,7 +83,7 @@ def test_what_a_benchmark_leaves_for_ci(
         ),
         (("--fail-if", "p50>+5%"), ("needs an earlier result", "--compare old/bench.json")),
         (("--compare", "x.json", "--fail-if", "p5>+5%"), ("Did you mean 'p50'?",)),
-        (("--seq-len", "8,tusk"), ("--seq-len is '8,tusk'", "64,128,task")),
+        (("--seq-len", "8,tusk"), ("seq_len[1] is 'tusk' (--seq-len)", "one of task")),
         (("--seq-len", "8,task"), ("seq_len is 'task'", "--seq-len 64,128")),
         (("--min-seconds", "40"), ("min_seconds is 40", "max_seconds, which is 30")),
         (("--ci-dir", "fast.onnx"), ("--ci-dir is 'fast.onnx', which is a file",)),
@@ -94,7 +95,7 @@ def test_what_a_benchmark_leaves_for_ci(
 def test_bad_input(
     cofi: Cofi, files: tuple[Path, Path], flags: tuple[str, ...], texts: tuple[str, ...]
 ) -> None:
-    write_json(Path("x.json"), {"env": {}, "models": [], "cases": []})
+    bench_result().write(Path("x.json"))
     done = cofi("bench", "fast.onnx", *flags)
     assert done.code == USAGE
     assert [text for text in texts if text not in done.err] == [], done.err

@@ -12,11 +12,11 @@ import pytest
 import typer
 
 from cofi_cli import __version__
+from cofi_cli.cli.flags import given
 from cofi_cli.cli.main import app
-from cofi_cli.config import KIND_NAMES, RunConfig
-from cofi_cli.exporting.export import PRECISIONS
+from cofi_cli.config import KIND_NAMES, BenchConfig, ExportConfig, RunConfig, Section
+from cofi_cli.config.export import OPSETS, GraphName, Precision
 from cofi_cli.exporting.graphs.forms import FORMS
-from cofi_cli.exporting.graphs.tracing import OPSETS
 from cofi_cli.presets import preset_names, preset_text
 from tests.cli.conftest import Cofi
 
@@ -73,9 +73,10 @@ def test_fixed_choices_are_shown() -> None:
     words = re.findall(r"[\w-]+", help_of("prune", "--kind"))
     assert [kind for kind in KIND_NAMES if kind not in words] == []
     assert ", ".join(preset_names()) in help_of("prune", "--preset")
-    assert help_of("export", "--precision").startswith("|".join(PRECISIONS))
+    assert help_of("export", "--precision").startswith("|".join(get_args(Precision)))
     words = re.findall(r"[\w-]+", help_of("export", "--graph"))
     assert [form for form in FORMS if form not in words] == []
+    assert get_args(GraphName) == ("auto", *FORMS)
     assert help_of("export", "--opset").startswith(f"{OPSETS.start}..{OPSETS.stop - 1} ")
     for command in ("export", "bench"):
         assert help_of(command, "--provider").startswith("cpu|cuda ")
@@ -94,6 +95,23 @@ def test_a_default_in_a_help_text_is_the_default(command: str, name: str, key: s
     for part in key.split("."):
         value = getattr(value, part)
     assert re.search(rf"Default: .*\b{value:g}\b", help_of(command, name))
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "extra"),
+    [
+        ("export", ExportConfig, {"source", "onnx", "output", "as_json", "quiet"}),
+        ("bench", BenchConfig, {"targets", "output", "ci_dir", "as_json", "quiet"}),
+    ],
+)
+def test_flags_have_the_defaults_of_the_configuration(
+    command: str, kind: type[Section], extra: set[str]
+) -> None:
+    known = {p.name: p for p in typer.main.get_command(app).commands[command].params}  # type: ignore[attr-defined]
+    of_a_table = {"table", "precision"} if command == "bench" else set()
+    assert set(known) - extra - of_a_table == set(kind.model_fields)
+    made = given(kind, {name: known[name].default for name in kind.model_fields})
+    assert made == kind()
 
 
 def test_version(cofi: Cofi) -> None:

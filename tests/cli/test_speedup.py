@@ -14,10 +14,18 @@ from cofi_cli.cli.training import _case_flags
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import GATE, UNREACHABLE, USAGE
 from cofi_cli.format import speed_words
-from cofi_cli.pruning.cost.measured import MeasuredSpeed
-from cofi_cli.runs import RunDir, write_json
+from cofi_cli.runs import RunDir
+from cofi_cli.runs.records import (
+    Chosen,
+    LatencySetting,
+    LatencyTarget,
+    MeasuredPlan,
+    RunReport,
+    SizeRow,
+)
 from tests.cli.conftest import Cofi
 from tests.latency_tables import made_up_table, save_table
+from tests.records import run_report
 
 
 @pytest.fixture
@@ -51,7 +59,10 @@ def test_a_speedup_takes_the_place_of_a_presets_sparsity(
     [
         (
             ("--speedup", "0.5", "--table", "t.json"),
-            ("prune.speedup is 0.5 (--speedup); expected a number or null, at least 1", "8 for an"),
+            (
+                "prune.speedup is 0.5 (--speedup); it should be greater than or equal to 1",
+                "8 for an",
+            ),
         ),
         (
             ("--speedup", "3", "--sparsity", "0.9"),
@@ -65,7 +76,10 @@ def test_a_speedup_takes_the_place_of_a_presets_sparsity(
             ("--speedup", "3", "--latency", "5ms", "--sparsity", "0.5"),
             ("Three targets: --sparsity 0.5 and --speedup 3 and --latency 5ms",),
         ),
-        (("--latency", "5"), ("prune.latency is 5 (--latency); expected text", "its unit: 5ms")),
+        (
+            ("--latency", "5"),
+            ("prune.latency is 5 (--latency); it should be a valid string", "its unit: 5ms"),
+        ),
         (("--latency", "0ms"), ("latency is 0; give a time above it, such as 5ms",)),
         (("--table", "t.json"), ("table is given without a speed; give both: --speedup X",)),
         (("--set", "prune.sparsity=null"), ("no target is given; set sparsity, speedup or",)),
@@ -155,14 +169,12 @@ def test_a_drop_that_no_size_keeps_ends_with_its_own_code(
     cofi: Cofi, bert_folder: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     missed = "No size loses at most 1 points of validation score: the nearest is 0.6"
-    rows = [
-        {"name": name, "score": 80.0, "drop": drop, "encoder_params": 9}
-        for name, drop in (("0.6", 1.5), ("0.8", 3.0))
-    ]
-    report = {"sizes": rows, "chosen": {"name": "0.6", "max_drop": 1.0, "missed": missed}}
+    known = {"score": 80.0, "encoder_params": 9, "sparsity": 0.5}
+    rows = [SizeRow(name=name, drop=drop, **known) for name, drop in (("0.6", 1.5), ("0.8", 3.0))]
+    report = run_report(sizes=rows, chosen=Chosen(name="0.6", max_drop=1.0, missed=missed))
 
-    def prune(config: RunConfig, run: RunDir, **_: object) -> dict[str, Any]:
-        write_json(run.report_json, report)
+    def prune(config: RunConfig, run: RunDir, **_: object) -> RunReport:
+        report.write(run.report_json)
         return report
 
     monkeypatch.setattr("cofi_cli.training.prune", prune)
@@ -173,10 +185,12 @@ def test_a_drop_that_no_size_keeps_ends_with_its_own_code(
 
 
 def test_the_next_commands_have_the_case_of_the_speed() -> None:
-    setting = made_up_table(precision="int8", batch=32, seq_len=64).setting()
+    table = made_up_table(precision="int8", batch=32, seq_len=64)
+    setting = LatencySetting.model_validate(table.setting())
     case = " --provider cpu --batch 32 --threads 1 --seq-len 64"
     assert _case_flags(setting) == (" --precision int8", case)
-    assert _case_flags(setting | {"precision": "fp32", "seq_len": "task", "threads": None}) == (
+    other = {"precision": "fp32", "seq_len": "task", "threads": None}
+    assert _case_flags(setting.model_copy(update=other)) == (
         "",
         " --provider cpu --batch 32",
     )
@@ -187,20 +201,28 @@ def test_a_speed_in_a_runs_name_and_words() -> None:
     assert run_name(config, command="prune") == "bert-task-2.5x"
     family = RunConfig(model="bert", prune={"speedup": 8, "milestones": [2, 4]})
     assert run_name(family, command="prune") == "bert-task-2-to-8x"
-    target = {
-        "speedup": 8.0,
-        "seconds": None,
-        "expected_speedup": 8.126,
-        "expected_seconds": 0.0012,
-        "setting": made_up_table().setting(),
-    }
+    target = LatencyTarget(
+        speedup=8.0,
+        seconds=None,
+        expected_speedup=8.126,
+        dense_seconds=0.00975,
+        expected_seconds=0.0012,
+        setting=made_up_table().setting(),
+    )
     case = "(cpu, fp32, batch 1, 128 tokens, 1 thread)"
     assert speed_words(target) == (
         "asked 8 times the dense model's speed: 8.13 times (1.2 ms) expected by the latency table "
         f"{case}"
     )
-    found = MeasuredSpeed(0.0011, 0.0088, 8.0, (7.8, 8.2)).as_dict()
-    assert speed_words(target | {"speedup": None, "seconds": 0.001, "measured": found}) == (
+    found = MeasuredPlan(
+        seconds=0.0011,
+        dense_seconds=0.0088,
+        speedup=8.0,
+        interval=(7.8, 8.2),
+        expected_speedup=8.126,
+    )
+    changes = {"speedup": None, "seconds": 0.001, "measured": found}
+    assert speed_words(target.model_copy(update=changes)) == (
         "asked 1 ms: 8.00 times (7.80 to 8.20) measured before recovery, 1.1 ms against 8.8 ms "
         f"{case}"
     )

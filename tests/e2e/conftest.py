@@ -9,10 +9,12 @@ import torch
 import yaml
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
+from cofi_cli import export
 from cofi_cli.config import RunConfig, TaskConfig
-from cofi_cli.exporting.export import export
 from cofi_cli.modeling import CofiConfig, CofiForSequenceClassification
-from cofi_cli.runs import RunDir, write_json
+from cofi_cli.runs import RunDir
+from cofi_cli.runs.records import ExportRecord
+from tests.records import run_report
 
 WORDS = ("good", "bad", "fine", "film", "plot", "the", "a", "is", "very", "not")
 LABELS = {0: "neg", 1: "pos"}
@@ -80,10 +82,10 @@ def finished(tmp_path_factory) -> Path:
     )
     config = RunConfig(model="tiny", task=task)
     run.config.write_text(yaml.safe_dump(config.model_dump(mode="json")), encoding="utf-8")
-    write_json(run.report_json, {"task": "dev", "metric": "accuracy", "model_name": "tiny"})
+    run_report(task="dev").write(run.report_json)
     return run.root
 
 
 @pytest.fixture(scope="module")
-def exported(finished) -> dict:
+def exported(finished) -> ExportRecord:
     return export(finished, graph="plain")

@@ -13,17 +13,15 @@ import pytest
 import torch
 from transformers import BertForSequenceClassification
 
-from cofi_cli.benchmarking import bench as bench_module
+from cofi_cli import bench, export
 from cofi_cli.benchmarking import measure
-from cofi_cli.benchmarking.bench import bench
-from cofi_cli.benchmarking.result import BenchResult
 from cofi_cli.benchmarking.targets import resolve_targets
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import ENVIRONMENT, UNREACHABLE, USAGE, CofiError
 from cofi_cli.exporting.checkpoint import load_model, write_config
-from cofi_cli.exporting.export import export
-from cofi_cli.runs import RunDir, read_json, write_json
-from cofi_cli.runs.export_record import file_digest
+from cofi_cli.runs import RunDir, machine, read_json, write_json
+from cofi_cli.runs.digests import file_digest
+from cofi_cli.runs.records import BenchResult, RunReport, ScoreRow
 from cofi_cli.runtime.client import WorkerClient
 from cofi_cli.runtime.lengths import longest_input
 from cofi_cli.runtime.recorded_task import load_run_task
@@ -32,6 +30,7 @@ from cofi_cli.runtime.task_labels import as_numbered
 from cofi_cli.runtime.worker import random_inputs
 from cofi_cli.tasks import Split, load_task
 from tests.architectures import save
+from tests.records import export_record, exported_file
 from tests.tiny_onnx import save_onnx, save_run
 
 QUICK: dict[str, Any] = {
@@ -55,103 +54,99 @@ def result(run: RunDir) -> BenchResult:
 
 
 def test_a_run_stands_for_all_that_its_export_names(run: RunDir, result: BenchResult) -> None:
-    assert [(m["name"], m["precision"], m["form"]) for m in result.models] == [
+    assert [(m.name, m.precision, m.form) for m in result.models] == [
         ("dense", "fp32", "plain"),
         ("model", "fp32", "plain"),
         ("model_int8", "int8", "plain"),
         ("dense_int8", "int8", "plain"),
     ]
-    assert all(m["sha256"] == file_digest(Path(m["file"])) for m in result.models)
+    assert all(m.sha256 == file_digest(Path(m.file)) for m in result.models)
     assert result.baseline == "dense"
-    assert {row["name"] for row in result.left_out} == {"model_fp16", "dense_fp16"}
-    assert all("half-precision" in row["reason"] for row in result.left_out)
+    assert {row.name for row in result.left_out} == {"model_fp16", "dense_fp16"}
+    assert all("half-precision" in row.reason for row in result.left_out)
     folder = bench([run.onnx], **QUICK | {"runs": 1}, score=False)
-    assert {m["name"] for m in folder.models} == {m["name"] for m in result.models}
+    assert {m.name for m in folder.models} == {m.name for m in result.models}
 
 
 def test_a_named_file_is_measured_whatever_the_provider(run: RunDir) -> None:
     found = bench([run.onnx / "model_fp16.onnx"], **QUICK | {"runs": 1}, score=False)
-    assert [m["name"] for m in found.models] == ["model_fp16"]
+    assert [m.name for m in found.models] == ["model_fp16"]
 
 
 def test_the_headline_is_equal_precision(result: BenchResult) -> None:
-    pairs = {row["model"]: (row["vs"], row["product_vs"]) for row in result.headline}
+    pairs = {row.model: (row.vs, row.product_vs) for row in result.headline}
     assert pairs == {"model": ("dense", "dense"), "model_int8": ("dense_int8", "dense")}
-    p50 = {row["model"]: row["p50_ms"] for row in result.cases}
+    p50 = {row.model: row.p50_ms for row in result.cases}
     for row in result.headline:
-        assert row["ratio"] == pytest.approx(p50[row["vs"]] / p50[row["model"]])
-        assert row["product"] == pytest.approx(p50["dense"] / p50[row["model"]])
-        assert row["interval"][0] <= row["ratio"] <= row["interval"][1]
+        assert row.ratio == pytest.approx(p50[row.vs] / p50[row.model])
+        assert row.product == pytest.approx(p50["dense"] / p50[row.model])
+        assert row.interval[0] <= row.ratio <= row.interval[1]
     for row in result.speedups:
-        assert row["vs"] == "dense"
-        assert row["equal_precision"] is (row["model"] == "model")
+        assert row.vs == "dense"
+        assert row.equal_precision is (row.model == "model")
 
 
 def test_gates_judge_the_pruned_models_at_equal_precision(result: BenchResult) -> None:
-    judged = [(g["name"], g["model"], g.get("vs"), g.get("equal_precision")) for g in result.gates]
+    judged = [(g.name, g.model, getattr(g, "vs", None)) for g in result.gates]
     assert judged == [
-        ("min_speedup", "model", "dense", True),
-        ("min_speedup", "model_int8", "dense_int8", True),
-        ("max_drop", "model", None, None),
-        ("max_drop", "model_int8", None, None),
+        ("min_speedup", "model", "dense"),
+        ("min_speedup", "model_int8", "dense_int8"),
+        ("max_drop", "model", None),
+        ("max_drop", "model_int8", None),
     ]
 
 
 def test_without_a_dense_file_of_its_precision_none_is_the_headline(tmp_path: Path) -> None:
-    save_onnx(tmp_path / "model.onnx", work=2)
-    rows = {
-        name: {"file": f"{name}.onnx", "precision": precision}
-        for name, precision in (("model", "fp32"), ("dense", "fp32"), ("model_int8", "int8"))
-    }
-    for name in rows:
-        save_onnx(tmp_path / f"{name}.onnx", work=2)
-    write_json(tmp_path / "export.json", {"models": rows})
+    files = []
+    for name, precision in (("model", "fp32"), ("dense", "fp32"), ("model_int8", "int8")):
+        file = save_onnx(tmp_path / f"{name}.onnx", work=2)
+        files.append(exported_file(file.name, precision=precision, sha256=file_digest(file)))
+    export_record(*files).write(tmp_path / "export.json")
     found = bench([tmp_path], **QUICK | {"runs": 2}, min_speedup=1e9, gate_model="model_int8")
-    (row,) = [row for row in found.headline if row["model"] == "model_int8"]
-    assert (row["vs"], row["ratio"], row["interval"]) == (None, None, None)
-    assert row["product"] > 0
+    (row,) = [row for row in found.headline if row.model == "model_int8"]
+    assert (row.vs, row.ratio, row.interval) == (None, None, None)
+    assert row.product > 0
     (gate,) = found.gates
-    assert (gate["model"], gate["vs"], gate["equal_precision"]) == ("model_int8", "dense", False)
+    assert (gate.model, gate.vs, gate.equal_precision) == ("model_int8", "dense", False)
 
 
 def test_a_file_that_the_export_names_in_vain(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     save_onnx(tmp_path / "model.onnx")
-    rows = {name: {"file": f"{name}.onnx"} for name in ("model", "model_int8")}
-    write_json(tmp_path / "export.json", {"models": rows})
+    files = [exported_file(f"{name}.onnx") for name in ("model", "model_int8")]
+    export_record(*files).write(tmp_path / "export.json")
     found = bench([tmp_path], **QUICK | {"runs": 1})
-    assert [m["name"] for m in found.models] == ["model"]
+    assert [m.name for m in found.models] == ["model"]
     assert "names model_int8.onnx, which is not there; left out" in caplog.text
 
 
 def test_cold_start_is_from_the_process_to_its_first_answer(result: BenchResult) -> None:
     for row in result.models:
-        assert row["cold_start_seconds"] == row["start_seconds"] + row["first_run_seconds"]
-        assert row["start_seconds"] > row["load_seconds"] > 0
-        assert 0.05 < row["cold_start_seconds"] < 60, "a Python process alone takes longer"
+        assert row.cold_start_seconds == row.start_seconds + row.first_run_seconds
+        assert row.start_seconds > row.load_seconds > 0
+        assert 0.05 < row.cold_start_seconds < 60, "a Python process alone takes longer"
 
 
-def test_a_report_and_its_picture(run: RunDir, result: BenchResult) -> None:
-    assert read_json(run.bench) == result.to_json()
-    assert "model_int8: " in (run.root / "latency.svg").read_text(encoding="utf-8")
+def test_a_report_has_the_benchmark(run: RunDir, result: BenchResult) -> None:
+    assert read_json(run.bench) == result.as_json()
     report = run.report_md.read_text(encoding="utf-8")
-    assert "all, against dense" in report and "![latency](latency.svg)" in report
-    assert read_json(run.report_json)["bench"]["headline"] == result.headline
+    assert "all, against dense" in report
+    assert RunReport.read(run.report_json).bench.headline == result.headline
 
 
 def test_the_tasks_own_lengths(run: RunDir) -> None:
     found = bench([run.root], **QUICK | {"seq_len": (8, "task"), "batch": (4,)}, score=False)
-    own = [row for row in found.cases if row["case"] == "b4-task"]
-    assert len(own) == 4 and {row["seq_len"] for row in own} == {"task"}
-    assert len({row["runs"] for row in own}) == 1
+    own = [row for row in found.cases if row.case == "b4-task"]
+    assert len(own) == 4 and {row.seq_len for row in own} == {"task"}
+    assert len({row.runs for row in own}) == 1
     for row in own:
-        assert row["rows"] == 64, "the whole dev set, in full batches"
-        assert 6 <= row["mean_tokens"] < row["mean_length"] <= 12, "3 to 9 words and two marks"
-        assert row["throughput"] == pytest.approx(
-            4000 / np.mean([run for turn in row["samples_ms"] for run in turn])
+        assert row.rows == 64, "the whole dev set, in full batches"
+        assert 6 <= row.mean_tokens < row.mean_length <= 12, "3 to 9 words and two marks"
+        assert row.throughput == pytest.approx(
+            4000 / np.mean([run for turn in row.samples_ms for run in turn])
         )
-    assert {row["case"] for row in found.speedups} == {"b4-s8", "b4-task"}
+    assert {row.case for row in found.speedups} == {"b4-s8", "b4-task"}
 
 
 def test_the_tasks_lengths_without_a_task(tmp_path: Path) -> None:
@@ -166,28 +161,28 @@ def test_least_seconds_make_more_runs(tmp_path: Path) -> None:
     file = save_onnx(tmp_path / "a.onnx")
     found = bench([file], **QUICK, min_seconds=0.2)
     (row,) = found.cases
-    assert row["runs"] > 6
-    assert sum(run for turn in row["samples_ms"] for run in turn) > 100, "milliseconds"
-    assert found.env["min_seconds"] == 0.2
+    assert row.runs > 6
+    assert sum(run for turn in row.samples_ms for run in turn) > 100, "milliseconds"
+    assert found.env.min_seconds == 0.2
 
 
 @pytest.mark.slow
 def test_torch_beside_the_onnx_files(run: RunDir) -> None:
     found = bench([run.root], **QUICK | {"runs": 2, "torch": None}, min_speedup=1e-3, score_rows=8)
-    names = [m["name"] for m in found.models]
+    names = [m.name for m in found.models]
     assert names[0] == "dense" and set(names) >= {"torch/dense", "torch/model", "model"}
-    rows = {row["name"]: row for row in found.models}
-    assert rows["torch/model"]["runtime"] == "torch" and rows["model"]["runtime"] == "onnxruntime"
-    assert rows["torch/dense"]["precision"] == "fp32"
+    rows = {row.name: row for row in found.models}
+    assert rows["torch/model"].runtime == "torch" and rows["model"].runtime == "onnxruntime"
+    assert rows["torch/dense"].precision == "fp32"
     weights = (run.teacher / "model.safetensors").stat().st_size
-    assert rows["torch/dense"]["bytes"] == weights
-    assert found.env["torch"] == torch.__version__
-    headline = {row["model"]: row for row in found.headline}
-    assert headline["torch/model"]["vs"] == "torch/dense"
-    assert headline["torch/model"]["product_vs"] == "dense"
+    assert rows["torch/dense"].bytes == weights
+    assert found.env.torch == torch.__version__
+    headline = {row.model: row for row in found.headline}
+    assert headline["torch/model"].vs == "torch/dense"
+    assert headline["torch/model"].product_vs == "dense"
     assert "torch/dense" not in headline
-    assert not any(gate["model"].startswith("torch") for gate in found.gates)
-    scored = {row["model"] for row in found.scores}
+    assert not any(gate.model.startswith("torch") for gate in found.gates)
+    scored = {row.model for row in found.scores}
     assert "model" in scored and not scored & {"torch/dense", "torch/model"}, "the report has those"
 
 
@@ -216,7 +211,7 @@ def test_a_checkpoint_that_torch_cannot_open(tmp_path: Path) -> None:
 
 def test_without_checkpoints_pytorch_is_left_out(run: RunDir, tmp_path: Path) -> None:
     shutil.copytree(run.onnx, tmp_path / "onnx")  # all that a CI job may have
-    asked = {"baseline": None, "is_fresh": lambda *_: True, "exporter": lambda _: {}}
+    asked = {"baseline": None, "exporter": lambda *_: None}
     there = resolve_targets([run.root], **asked, torch=None)
     alone = resolve_targets([tmp_path / "onnx"], **asked, torch=None)
     assert [m.name for m in there.models if m.runtime == "torch"] == ["torch/dense", "torch/model"]
@@ -227,7 +222,7 @@ def test_a_model_folder_inside_a_run_has_its_own_checkpoint(run: RunDir, tmp_pat
     shutil.copytree(run.root, tmp_path / "run")
     copy = RunDir(tmp_path / "run")
     save_onnx(copy.model / "onnx" / "model.onnx")
-    asked = {"baseline": None, "is_fresh": lambda *_: True, "exporter": lambda _: {}}
+    asked = {"baseline": None, "exporter": lambda *_: None}
     found = resolve_targets([copy.model], **asked, torch=True)
     assert [(m.name, m.path) for m in found.models if m.runtime == "torch"] == [
         ("torch/model", copy.model)
@@ -289,21 +284,21 @@ def test_a_slower_run_fails_against_an_earlier_one(
         found = bench(
             [run.onnx],
             **QUICK,
-            compare_with=old,
+            compare=old,
             fail_if=["p50>+20%", "size>+1%", "score<-0.5"],
         )
-    by_text = {(g["expression"], g["model"]): g for g in found.gates}
+    by_text = {(g.expression, g.model): g for g in found.gates}
     assert set(by_text) == {
         (text, model)
         for text in ("p50>+20%", "size>+1%", "score<-0.5")
         for model in ("model", "model_int8")
     }, "dense files are no models to judge"
-    assert [g["passed"] for (text, _), g in by_text.items() if text == "p50>+20%"] == [False] * 2
-    assert all(g["passed"] for (text, _), g in by_text.items() if text != "p50>+20%")
-    assert by_text["p50>+20%", "model"]["baseline_ratio"] > 1.2, "the baseline moved as much"
+    assert [g.passed for (text, _), g in by_text.items() if text == "p50>+20%"] == [False] * 2
+    assert all(g.passed for (text, _), g in by_text.items() if text != "p50>+20%")
+    assert by_text["p50>+20%", "model"].baseline_ratio > 1.2, "the baseline moved as much"
     assert not found.passed
     assert found.comparison is not None
-    assert found.comparison["environment"] == ["threads 2 before, 1 now"]
+    assert found.comparison.environment == ["threads 2 before, 1 now"]
     assert "Latencies may differ by the environment alone: threads 2 before, 1 now." in caplog.text
 
 
@@ -314,10 +309,9 @@ def test_what_cannot_be_judged_is_refused_before_measuring(
     old = write(tmp_path / "old.json", result)
     other = QUICK | {"seq_len": (16,)}
     with pytest.raises(CofiError, match=r"has nothing to compare with: .*b2-s8; .* in b2-s16\."):
-        bench([run.onnx], **other, compare_with=old, fail_if=["p50>+5%"])
-    with pytest.raises(CofiError, match="needs an earlier result to compare") as caught:
+        bench([run.onnx], **other, compare=old, fail_if=["p50>+5%"])
+    with pytest.raises(CofiError, match=r"needs an earlier result .* add --compare old/bench"):
         bench([run.onnx], **QUICK, fail_if=["p50>+5%"])
-    assert "--compare" in (caught.value.hint or "")
     with pytest.raises(CofiError, match=r"Unknown gate model 'modle'\. Did you mean 'model'\?"):
         bench([run.onnx], **QUICK, gate_model="modle")
     torch_model = QUICK | {"torch": None, "gate_model": "torch/model"}
@@ -350,8 +344,8 @@ def test_models_of_runs_with_another_task_are_not_scored(
     files = [run.onnx / "model.onnx", alike.onnx / "model.onnx", unlike.onnx / "model.onnx", file]
     asked = QUICK | {"runs": 1}
     found = bench(files, **asked)
-    assert [row["model"].split("/")[-3:][0] for row in found.scores[:2]] == ["tiny", "alike"]
-    assert found.scores[2]["model"].endswith("alone") and len(found.scores) == 3
+    assert [row.model.split("/")[-3:][0] for row in found.scores[:2]] == ["tiny", "alike"]
+    assert found.scores[2].model.endswith("alone") and len(found.scores) == 3
     words = "unlike/onnx/model is not scored: the task of its run unlike is not that of tiny."
     assert words in caplog.text
     assert len(bench(files, **asked, task=load_run_task(unlike)).scores) == 4
@@ -372,9 +366,9 @@ def test_speedups_of_few_runs_are_warned_of(
 
 @pytest.mark.parametrize("rows", [0, -3])
 def test_scores_of_no_rows(run: RunDir, rows: int) -> None:
-    with pytest.raises(CofiError, match=f"score_rows is {rows}; it must be at least 1") as caught:
+    with pytest.raises(CofiError, match=f"score_rows is {rows}; it should be greater") as caught:
         bench([run.root], **QUICK, score_rows=rows)
-    assert caught.value.exit_code == USAGE and "--no-score" in (caught.value.hint or "")
+    assert caught.value.exit_code == USAGE
 
 
 def test_the_usual_length_is_one_that_the_models_take(
@@ -382,10 +376,10 @@ def test_the_usual_length_is_one_that_the_models_take(
 ) -> None:
     usual = QUICK | {"seq_len": None, "runs": 1}
     found = bench([run.onnx], **usual, score=False)
-    assert {row["case"] for row in found.cases} == {"b2-s48"}
+    assert {row.case for row in found.cases} == {"b2-s48"}
     assert "Timed at a length of 48 tokens: dense takes no more." in caplog.text
     file = save_onnx(tmp_path / "a.onnx")
-    assert [row["case"] for row in bench([file], **usual).cases] == ["b2-s128"]
+    assert [row.case for row in bench([file], **usual).cases] == ["b2-s128"]
 
 
 @pytest.mark.parametrize("name", ["bert", "roberta", "mpnet", "distilbert"])
@@ -421,7 +415,7 @@ def test_two_builds_of_onnxruntime_stop_a_benchmark(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     both = {"onnxruntime": "1.32.0", "onnxruntime-gpu": "1.31.0"}
-    monkeypatch.setattr(bench_module.machine, "versions", lambda *names: both)
+    monkeypatch.setattr(machine, "versions", lambda *names: both)
     with pytest.raises(CofiError) as caught:
         bench([save_onnx(tmp_path / "a.onnx")], **QUICK)
     assert caught.value.exit_code == ENVIRONMENT
@@ -459,7 +453,7 @@ def test_labels_in_another_order_are_scored_by_their_names(run: RunDir, tmp_path
     for folder in (tmp_path / "a", flipped):
         made = export(str(folder), graph="plain", task=task, threads=1)
         found = bench([folder], **QUICK | {"torch": True}, task=task)
-        scores += [made["models"]["model"]["score"], *(row["score"] for row in found.scores)]
+        scores += [made.models["model"].score, *(row.score for row in found.scores)]
     assert len(scores) == 6 and scores == pytest.approx([scores[0]] * 6)
     assert scores[0] != pytest.approx(50)
 
@@ -478,7 +472,7 @@ def test_labels_of_other_names_are_taken_by_their_numbers_and_told(
 
 def test_a_score_of_some_rows_says_so(run: RunDir) -> None:
     found = bench([run.root], **QUICK, score_rows=8)
-    assert {(row["rows"], row["rows_in_all"]) for row in found.scores} == {(8, 64)}
+    assert {(row.rows, row.rows_in_all) for row in found.scores} == {(8, 64)}
     assert "accuracy, first 8 of 64 rows" in run.report_md.read_text(encoding="utf-8")
     bench([run.root], **QUICK)
     assert "first 8" not in run.report_md.read_text(encoding="utf-8")
@@ -495,7 +489,7 @@ def test_rows_are_cut_at_what_models_take(
     longest = []
     score = measure.score_model
 
-    def scored(worker: Any, model: Any, dev: DevSet) -> dict[str, Any]:
+    def scored(worker: Any, model: Any, dev: DevSet) -> ScoreRow:
         longest.append(max(map(len, dev.rows.input_ids)))
         return score(worker, model, dev)
 
@@ -511,7 +505,7 @@ def test_rows_are_cut_at_what_models_take(
     own = read_json(settings) | {"model_max_length": 1e30 if limited == "positions" else 24}
     write_json(settings, own)
     found = bench([tmp_path / "onnx" / "model.onnx"], **QUICK, task=long)
-    assert found.scores[0]["rows"] == 64
+    assert found.scores[0].rows == 64
     most = 48 if limited == "positions" else 24
     assert longest == [most]
     assert f"Rows of sst2 are cut at {most} tokens" in caplog.text
@@ -530,5 +524,5 @@ def test_a_run_that_cannot_be_written_is_benchmarked_all_the_same(
 
 @pytest.mark.parametrize("seconds", [float("inf"), float("nan"), 0.0])
 def test_seconds_without_end(tmp_path: Path, seconds: float) -> None:
-    with pytest.raises(CofiError, match="it must be a number above 0"):
+    with pytest.raises(CofiError, match=r"max_seconds is .*; it should be .*(number|greater)"):
         bench([save_onnx(tmp_path / "a.onnx")], **QUICK, max_seconds=seconds)

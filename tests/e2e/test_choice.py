@@ -11,8 +11,7 @@ import torch
 from transformers import AutoModelForMultipleChoice, AutoTokenizer
 
 import cofi_cli  # noqa: F401  (registers the model type)
-from cofi_cli.benchmarking.bench import bench
-from cofi_cli.exporting.export import export
+from cofi_cli import bench, export
 from cofi_cli.exporting.graphs.blocks import in_blocks
 from cofi_cli.runs import RunDir, read_json
 from cofi_cli.training import finetune, prune
@@ -51,10 +50,10 @@ def test_it_learns_and_is_pruned(run: RunDir) -> None:
 def test_the_files_answer_as_the_models_and_are_timed(run: RunDir) -> None:
     report = read_json(run.report_json)
     result = bench([run.root], batch=(1, 3), seq_len=(8, "task"), threads=1, runs=2, warmup=1)
-    scores = {row["model"]: row["score"] for row in result.scores}
+    scores = {row.model: row.score for row in result.scores}
     assert scores["model"] == pytest.approx(report["model"]["score"], abs=1e-6)
     assert scores["dense"] == pytest.approx(report["teacher"]["score"], abs=1e-6)
-    assert {row["model"] for row in result.cases} >= {"model", "dense"}
+    assert {row.model for row in result.cases} >= {"model", "dense"}
     (ids, *_) = onnxruntime.InferenceSession(run.onnx / "model.onnx").get_inputs()
     assert ids.shape == ["batch", 3, "length"]
 

@@ -15,12 +15,12 @@ from onnxruntime import InferenceSession
 from transformers import AutoModel
 
 import cofi_cli.auto  # noqa: F401  (registers the model type)
+from cofi_cli import bench, export
 from cofi_cli.architectures import embedder_tokenizer, load_dense
-from cofi_cli.benchmarking.bench import bench
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import CofiError
-from cofi_cli.exporting.export import export
-from cofi_cli.runs import RunDir, read_json
+from cofi_cli.runs import RunDir
+from cofi_cli.runs.records import RunReport
 from cofi_cli.runtime.timing import Schedule
 from cofi_cli.training import dry_run, finetune, prune
 from tests.tiny import quick_config
@@ -75,12 +75,12 @@ def ours(folder: Path) -> np.ndarray:
 def test_no_label_is_read_and_no_teacher_trained(config: RunConfig, run: RunDir) -> None:
     plan = dry_run(config)
     assert [stage["name"] for stage in plan["stages"]] == ["prune", "recover"]
-    report = read_json(run.report_json)
-    assert list(report["stages"]) == ["prune", "recover"]
-    assert (report["metric"], report["kind"]) == ("spearman", "embedding")
-    assert set(report["model"]["scores"]["validation"]) == {"spearman", "pearson"}
-    assert report["parity"]["masked_vs_compact"] <= 1e-5
-    assert report["sparsity"]["realised"] >= 0.599
+    report = RunReport.read(run.report_json)
+    assert list(report.stages) == ["prune", "recover"]
+    assert (report.metric, report.kind) == ("spearman", "embedding")
+    assert set(report.model.scores["validation"]) == {"spearman", "pearson"}
+    assert report.parity.masked_vs_compact <= 1e-5
+    assert report.sparsity.realised >= 0.599
 
 
 def test_the_embeddings_come_near_the_teachers(config: RunConfig, run: RunDir) -> None:
@@ -148,18 +148,18 @@ def test_the_graph_pools_and_normalises(run: RunDir, exported: dict[str, Any]) -
         session = InferenceSession(str(run.onnx / f"{name}.onnx"))
         outputs = [output.name for output in session.get_outputs()]
         assert outputs == ["last_hidden_state", "sentence_embedding"]
-        tokens, vectors = session.run(outputs, {k: inputs[k] for k in exported["inputs"]})
+        tokens, vectors = session.run(outputs, {k: inputs[k] for k in exported.inputs})
         np.testing.assert_allclose(vectors, ours(folder), atol=1e-5)
         assert tokens.shape[:2] == inputs["input_ids"].shape
-    assert exported["head"] == "embedding"
+    assert exported.head == "embedding"
 
 
 def test_int8_is_scored_by_spearman(exported: dict[str, Any]) -> None:
-    rows = exported["models"]
-    assert {row["metric"] for row in rows.values()} == {"spearman"}
-    assert abs(rows["model_int8"]["score"] - rows["model"]["score"]) < 50
-    assert rows["model"]["score"] == pytest.approx(
-        read_json(Path(exported["folder"]).parent / "report.json")["model"]["score"], abs=0.2
+    rows = exported.models
+    assert {row.metric for row in rows.values()} == {"spearman"}
+    assert abs(rows["model_int8"].score - rows["model"].score) < 50
+    assert rows["model"].score == pytest.approx(
+        RunReport.read(Path(exported.folder).parent / "report.json").model.score, abs=0.2
     )
 
 
@@ -181,10 +181,10 @@ def test_dense_and_pruned_are_timed_and_scored_in_onnx_and_torch(
     result = bench(
         [run.root], batch=(4,), seq_len=("task",), threads=1, runs=3, warmup=1, torch=True
     )
-    scores = {row["model"]: row["score"] for row in result.scores}
-    report = read_json(run.report_json)
-    assert scores["dense"] == pytest.approx(report["teacher"]["score"], abs=0.2)
-    assert scores["model"] == pytest.approx(report["model"]["score"], abs=0.2)
+    scores = {row.model: row.score for row in result.scores}
+    report = RunReport.read(run.report_json)
+    assert scores["dense"] == pytest.approx(report.teacher.score, abs=0.2)
+    assert scores["model"] == pytest.approx(report.model.score, abs=0.2)
     assert any("torch" in str(case) for case in result.cases)
 
 
@@ -195,7 +195,7 @@ def test_a_compact_embedder_learns_on_from_its_teacher(
     changed["teacher"] = changed["teacher"] | {"path": str(run.teacher)}
     more = RunDir(tmp_path / "more")
     report = finetune(RunConfig.model_validate(changed), more)
-    assert report["model"]["score"] >= report["before"]["spearman"]
+    assert report.model.score >= report.before["spearman"]
     assert (more.model / "2_Dense" / "model.safetensors").exists()
     assert ours(more.model).shape == (7, 16)
 
@@ -238,9 +238,9 @@ def test_cls_pooling_a_narrow_dense_layer_and_held_out_texts(tmp_path: Path) -> 
     config = made_config(model, tmp_path / "data", validation=None)
     run = RunDir(tmp_path / "run")
     report = prune(config, run)
-    assert report["metric"] == "agreement" and "held out" in report["note"]
-    assert report["teacher"]["score"] == pytest.approx(100, abs=1e-3)
-    assert 50 < report["model"]["score"] < 100
+    assert report.metric == "agreement" and "held out" in report.note
+    assert report.teacher.score == pytest.approx(100, abs=1e-3)
+    assert 50 < report.model.score < 100
     for folder in (run.teacher, run.model):
         assert ours(folder).shape == (7, WIDTH)
         assert not np.allclose(np.linalg.norm(ours(folder), axis=1), 1, atol=0.01)
@@ -252,11 +252,11 @@ def test_cls_pooling_a_narrow_dense_layer_and_held_out_texts(tmp_path: Path) -> 
         out = AutoModel.from_pretrained(run.model).eval()(**inputs)
     for graph in ("lean", "lean-fused"):
         exported = export(run.root, graph=graph, schedule=FAST)
-        found = {name: row["score"] for name, row in exported["models"].items()}
+        found = {name: row.score for name, row in exported.models.items()}
         assert found["dense"] == pytest.approx(100, abs=1e-2)
-        assert found["model"] == pytest.approx(report["model"]["score"], abs=1e-2)
+        assert found["model"] == pytest.approx(report.model.score, abs=1e-2)
         session = InferenceSession(str(run.onnx / "model.onnx"))
-        feed = {k: inputs[k].numpy() for k in exported["inputs"]}
+        feed = {k: inputs[k].numpy() for k in exported.inputs}
         tokens, vectors = session.run(["last_hidden_state", "sentence_embedding"], feed)
         np.testing.assert_allclose(vectors, ours(run.model), atol=1e-5)
         real = inputs["attention_mask"].numpy() == 1

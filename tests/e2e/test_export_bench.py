@@ -1,6 +1,5 @@
 """From a finished run to ONNX files, a benchmark and a redrawn report; tiny random weights."""
 
-import inspect
 import json
 import shutil
 
@@ -10,15 +9,14 @@ import torch
 import yaml
 from transformers import BertForSequenceClassification, BertTokenizerFast
 
-from cofi_cli.benchmarking.bench import bench
-from cofi_cli.config import TaskConfig
+from cofi_cli import bench, export
+from cofi_cli.config import ExportConfig, TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.exporting import parity
-from cofi_cli.exporting.export import export, is_fresh
 from cofi_cli.exporting.graphs import choice
-from cofi_cli.runs import RunDir, read_json, write_json
-from cofi_cli.runs.export_record import DEFAULTS, options_of
-from cofi_cli.runs.gate_results import gate_error
+from cofi_cli.runs import RunDir, read_json
+from cofi_cli.runs.export_folder import is_fresh, options_of
+from cofi_cli.runs.records import ExportRecord, RunReport, gate_error
 from cofi_cli.runtime.client import WorkerClient
 from cofi_cli.runtime.inputs import pad, synthetic_rows
 from cofi_cli.tasks import load_task
@@ -30,27 +28,27 @@ def test_export_holds_both_models_and_all_that_is_needed_to_use_them(finished, e
     folder = RunDir(finished).onnx
     names = {path.name for path in folder.iterdir()}
     assert {"model.onnx", "dense.onnx", "config.json", "tokenizer.json", "export.json"} <= names
-    assert read_json(folder / "export.json") == exported
-    assert (exported["opset"], exported["position_offset"]) == (18, 0)
-    assert set(exported["files"]) | {"export.json", "README.md"} == names
-    assert exported["asked"] == DEFAULTS | {"graph": "plain"}
-    assert exported["parity"]["max_abs_delta"] <= 1e-4
-    assert exported["parity"]["inputs"].endswith("validation")
-    assert read_json(finished / "report.json")["onnx"]["precision"] == "fp32"
+    assert ExportRecord.read(folder / "export.json") == exported
+    assert (exported.opset, exported.position_offset) == (18, 0)
+    assert set(exported.files) | {"export.json", "README.md"} == names
+    assert exported.asked == ExportConfig(graph="plain")
+    assert exported.parity.max_abs_delta <= 1e-4
+    assert exported.parity.inputs.endswith("validation")
+    assert RunReport.read(finished / "report.json").onnx.precision == "fp32"
     assert "against torch" in (finished / "report.md").read_text(encoding="utf-8")
 
 
 def test_parity_is_seen_on_single_and_padded_batches(exported):
-    for model in exported["models"].values():
-        cases = model["parity"]["cases"]
-        assert any(case["batch"] == 1 for case in cases)
-        assert any(case["padded"] for case in cases)
-        assert len({case["seq_len"] for case in cases}) > 2
+    for model in exported.models.values():
+        cases = model.parity.cases
+        assert any(case.batch == 1 for case in cases)
+        assert any(case.padded for case in cases)
+        assert len({case.seq_len for case in cases}) > 2
 
 
 def test_dense_and_compact_have_one_graph_form(exported):
     """Absent sub-layers are absent from the graph: 2 attentions and 1 FFN against 3 and 3."""
-    dense, compact = (exported["models"][name]["nodes"] for name in ("dense", "model"))
+    dense, compact = (exported.models[name].nodes for name in ("dense", "model"))
     assert set(dense) == set(compact)
     assert (dense["Softmax"], compact["Softmax"]) == (3, 2)
     assert (dense["Erf"], compact["Erf"]) == (3, 1)
@@ -112,10 +110,13 @@ def test_an_export_folder_of_older_weights_is_told(finished, exported, tmp_path,
     run, other = RunDir(tmp_path / "my run"), tmp_path / "other"
     shutil.copytree(finished, run.root)
     shutil.copytree(run.onnx, other)
-    values = read_json(other / "export.json")
-    for row in values["models"].values():
-        row["source"] = row["source"].replace(str(finished), str(run.root))
-    write_json(other / "export.json", values | {"source": str(run.root)})
+    record = ExportRecord.read(other / "export.json")
+    moved = {
+        name: row.model_copy(update={"source": row.source.replace(str(finished), str(run.root))})
+        for name, row in record.models.items()
+    }
+    changes = {"models": moved, "source": str(run.root)}
+    record.model_copy(update=changes).write(other / "export.json")
     with caplog.at_level("WARNING"):
         bench([run.onnx], **QUICK | {"runs": 1}, score=False)
         bench([other], **QUICK | {"runs": 1}, score=False)
@@ -132,14 +133,11 @@ def test_an_export_folder_of_older_weights_is_told(finished, exported, tmp_path,
     ]
 
 
-def test_what_an_export_was_asked_for_as_options(tmp_path):
-    defaults = {key: p.default for key, p in inspect.signature(export).parameters.items()}
-    assert {key: defaults[key] for key in DEFAULTS} == DEFAULTS | {"batch": (1,)}
-    assert options_of(tmp_path) == ""
-    asked = {"portable": True, "batch": [1, 32], "threads": 2, "max_drop": 1.0}
-    write_json(tmp_path / "export.json", {"asked": DEFAULTS | asked})
+def test_what_an_export_was_asked_for_as_options():
+    assert options_of(ExportConfig()) == ""
+    asked = {"portable": True, "batch": (1, 32), "threads": 2, "max_drop": 1.0}
     options = "--portable --batch 1,32 --threads 2 --max-drop 1.0"
-    assert options_of(tmp_path).split() == options.split()
+    assert options_of(ExportConfig(**asked)).split() == options.split()
 
 
 def test_an_export_elsewhere_leaves_the_runs_report_alone(finished, exported, tmp_path):
@@ -152,11 +150,11 @@ def test_an_export_elsewhere_leaves_the_runs_report_alone(finished, exported, tm
 def test_a_users_own_checkpoint(finished, tmp_path, caplog):
     out = tmp_path / "onnx"
     report = export(RunDir(finished).teacher, output=out, graph="plain")
-    assert list(report["models"]) == ["model"]
-    assert report["parity"]["inputs"] == "synthetic"
+    assert list(report.models) == ["model"]
+    assert report.parity.inputs == "synthetic"
     assert json.loads((out / "config.json").read_text())["model_type"] == "bert"
     again = export(RunDir(finished).teacher, output=out, opset=17, graph="plain")
-    assert again["opset"] == 17
+    assert again.opset == 17
 
 
 def test_a_checkpoint_without_a_head_is_refused(finished, tmp_path):
@@ -181,7 +179,7 @@ def test_bench_of_a_run(finished, exported):
         progress=lambda *turn: turns.append(turn),
     )
     assert result.baseline == "dense"
-    assert [(c["model"], c["case"]) for c in result.cases] == [
+    assert [(c.model, c.case) for c in result.cases] == [
         ("dense", "b1-s8"),
         ("model", "b1-s8"),
         ("dense", "b2-s8"),
@@ -189,26 +187,26 @@ def test_bench_of_a_run(finished, exported):
     ]
     assert turns[:3] == [("dense b1-s8", 1, 16), ("model b1-s8", 2, 16), ("dense b1-s8", 3, 16)]
     for case in result.cases:
-        samples = [s for turn in case["samples_ms"] for s in turn]
-        assert case["runs"] == len(samples) == 4
-        assert len(case["samples_ms"]) == 4
-        assert case["p50_ms"] == pytest.approx(np.median(samples))
-        assert case["throughput"] == pytest.approx(1000 * case["batch"] / np.mean(samples))
+        samples = [s for turn in case.samples_ms for s in turn]
+        assert case.runs == len(samples) == 4
+        assert len(case.samples_ms) == 4
+        assert case.p50_ms == pytest.approx(np.median(samples))
+        assert case.throughput == pytest.approx(1000 * case.batch / np.mean(samples))
     for row in result.speedups:
-        by_model = {c["model"]: c for c in result.cases if c["case"] == row["case"]}
-        ratio = by_model["dense"]["p50_ms"] / by_model["model"]["p50_ms"]
-        assert row["ratio"] == pytest.approx(ratio)
-        assert row["interval"][0] <= row["ratio"] <= row["interval"][1]
-    assert result.env["provider"] == "cpu"
-    assert result.env["providers"] == ["CPUExecutionProvider"]
-    assert result.env["threads"] == 1
-    assert all(1e6 < model["peak_rss_bytes"] < 5e8 for model in result.models)
-    assert [g["passed"] for g in result.gates] == [False, True]
+        by_model = {c.model: c for c in result.cases if c.case == row.case}
+        ratio = by_model["dense"].p50_ms / by_model["model"].p50_ms
+        assert row.ratio == pytest.approx(ratio)
+        assert row.interval[0] <= row.ratio <= row.interval[1]
+    assert result.env.provider == "cpu"
+    assert result.env.providers == ["CPUExecutionProvider"]
+    assert result.env.threads == 1
+    assert all(1e6 < model.peak_rss_bytes < 5e8 for model in result.models)
+    assert [g.passed for g in result.gates] == [False, True]
     assert not result.passed
     assert gate_error(result.gates).exit_code == 3
-    assert read_json(run.bench) == result.to_json()
+    assert read_json(run.bench) == result.as_json()
     assert "## Latency" in run.report_md.read_text(encoding="utf-8")
-    assert read_json(run.report_json)["bench"]["threads"] == 1
+    assert RunReport.read(run.report_json).bench.threads == 1
 
 
 def test_scores_are_those_of_torch_on_the_dev_set(finished, exported):
@@ -222,8 +220,8 @@ def test_scores_are_those_of_torch_on_the_dev_set(finished, exported):
         logits = [teacher(**words(*t, return_tensors="pt")).logits[0].numpy() for t in split.texts]
     expected = task.score(np.stack(logits), np.asarray(split.labels))
     (row,) = result.scores
-    assert (row["metric"], row["rows"], row["scores"]) == (task.metrics[0], 40, expected)
-    assert row["score"] == expected[task.metrics[0]]
+    assert (row.metric, row.rows, row.scores) == (task.metrics[0], 40, expected)
+    assert row.score == expected[task.metrics[0]]
     assert result.speedups == []
 
 
@@ -232,7 +230,7 @@ def test_an_unexported_folder_is_exported_first(finished, tmp_path):
     shutil.copytree(RunDir(finished).model, folder)
     result = bench([folder], **QUICK | {"runs": 1}, score=False)
     assert (folder / "onnx" / "model.onnx").exists()
-    assert [model["name"] for model in result.models] == ["model"]
+    assert [model.name for model in result.models] == ["model"]
 
 
 def test_cuda_without_cuda(finished, exported):

@@ -15,15 +15,14 @@ import torch
 from onnx import numpy_helper
 from onnxruntime import InferenceSession
 
+from cofi_cli import bench, export
 from cofi_cli.architectures import load_tokenizer
-from cofi_cli.benchmarking.bench import bench
 from cofi_cli.benchmarking.targets import resolve_targets
 from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
-from cofi_cli.exporting import acceptance, candidates
+from cofi_cli.exporting import acceptance, candidates, order
 from cofi_cli.exporting import export as export_module
 from cofi_cli.exporting.candidates import Conditions, Ranking, rank
 from cofi_cli.exporting.checkpoint import load_model
-from cofi_cli.exporting.export import export, is_fresh
 from cofi_cli.exporting.gpu_agreement import check_on_gpu
 from cofi_cli.exporting.graphs import blocks
 from cofi_cli.exporting.graphs import choice as graphs_module
@@ -36,7 +35,8 @@ from cofi_cli.exporting.precision.fp16 import to_fp16
 from cofi_cli.exporting.precision.quantization import RECIPES, Recipe, products, quantize, signs_for
 from cofi_cli.exporting.precision.sensitivity import by_layer, most_sensitive_first
 from cofi_cli.runs import RunDir, read_json
-from cofi_cli.runs.export_record import options_of
+from cofi_cli.runs.export_folder import is_fresh, options_of
+from cofi_cli.runs.records import Candidate, ExportRecord
 from cofi_cli.runtime import named_task as named_task_module
 from cofi_cli.runtime import providers
 from cofi_cli.runtime.inputs import pad, synthetic_rows
@@ -45,6 +45,7 @@ from cofi_cli.runtime.timing import Schedule
 from cofi_cli.tasks import Task
 from tests.architectures import save
 from tests.e2e.conftest import tokenizer
+from tests.records import score_row
 
 FAST = Schedule(runs=2, rounds=2, warmup=0, max_seconds=5)
 ROWS = synthetic_rows(vocab=15, longest=32)
@@ -258,7 +259,7 @@ def test_a_trial_that_hides_a_good_gain_goes_on_with_the_files_in_doubt(monkeypa
     assert asked[1:] == [["plain", "fused"]] * len(asked[1:]) and len(asked) > 1
     assert ranking.order[0] == "fused"
     row = ranking.rows[2]
-    assert row["name"] == "fused" and row["interval"][0] > 1 and row["p50_ms"] == 700.0
+    assert row.name == "fused" and row.interval[0] > 1 and row.p50_ms == 700.0
 
 
 def test_a_file_that_stays_in_doubt_is_timed_a_few_times_and_not_chosen(monkeypatch, graphs):
@@ -277,43 +278,47 @@ def test_a_file_that_stays_in_doubt_is_timed_a_few_times_and_not_chosen(monkeypa
     assert asked == [["plain", "fused"]] * candidates.TRIALS
 
 
+def timing(name):
+    """Return a timing of a graph that is as fast as the first one."""
+    equal = {"case": "b1-s8", "p50_ms": 1.0, "vs": name, "ratio": 1.0, "interval": (1.0, 1.0)}
+    return Candidate(name=name, **equal)
+
+
 def test_the_fastest_form_is_kept_for_both_models(finished, tmp_path, monkeypatch):
     def fused_wins(files, conditions):
-        return Ranking(["fused", "plain", "packed"], [{"name": name} for name in files])
+        return Ranking(["fused", "plain", "packed"], [timing(name) for name in files])
 
     monkeypatch.setattr(candidates, "rank", fused_wins)
     report = export(finished, output=tmp_path / "onnx")
-    assert report["graph"] == "fused"
-    assert {row["form"] for row in report["models"].values()} == {"fused"}
-    assert len(report["models"]["model"]["candidates"]) == 5
+    assert report.graph == "fused"
+    assert {row.form for row in report.models.values()} == {"fused"}
+    assert len(report.models["model"].candidates) == 5
     assert "Attention" in inspect(tmp_path / "onnx" / "dense.onnx").nodes
     assert not (tmp_path / "onnx" / ".candidates").exists()
     portable = export(finished, output=tmp_path / "onnx", graph="packed", portable=True)
-    assert portable["graph"] == "packed"
+    assert portable.graph == "packed"
 
 
 def blocks_win(files, conditions):
     """Let the smallest blocks that are tried be the fastest."""
     order = sorted(files, key=lambda name: ("blocks" not in name, len(name)))
-    return Ranking(order, [{"name": name, "vs": next(iter(files))} for name in files])
+    return Ranking(order, [timing(name) for name in files])
 
 
 def test_large_batches_are_tried_in_blocks(finished, tmp_path, monkeypatch):
     monkeypatch.setattr(candidates, "rank", blocks_win)
     options = {"batch": (1, 32), "seq_len": (32,), "threads": 1, "max_drop": 100.0}
     report = export(finished, output=tmp_path / "onnx", precision="int8", **options)
-    rows = report["models"]
-    assert {row["block_tokens"] for row in rows.values()} == {512}  # 1,024 is all of the batch
-    assert all("Loop" in inspect(tmp_path / "onnx" / row["file"]).nodes for row in rows.values())
-    assert all("score" in row for row in rows.values())
-    cases = rows["model"]["parity"]["cases"]
-    assert max(case["batch"] * case["seq_len"] for case in cases) > 2 * 512
-    tried = [row["name"] for row in rows["model"]["candidates"]]
+    rows = report.models
+    assert {row.block_tokens for row in rows.values()} == {512}  # 1,024 is all of the batch
+    assert all("Loop" in inspect(tmp_path / "onnx" / row.file).nodes for row in rows.values())
+    assert all(row.score is not None for row in rows.values())
+    cases = rows["model"].parity.cases
+    assert max(case.batch * case.seq_len for case in cases) > 2 * 512
+    tried = [row.name for row in rows["model"].candidates]
     assert tried[-1].endswith("blocks of 512 tokens") and tried[-2] + ", " in tried[-1] + ", "
-    assert [row["name"] for row in rows["model_int8"]["candidates"]][-1].endswith("512 tokens")
-    found = resolve_targets(
-        [tmp_path / "onnx"], baseline=None, is_fresh=lambda *_: True, exporter=export
-    )
+    assert [row.name for row in rows["model_int8"].candidates][-1].endswith("512 tokens")
+    found = resolve_targets([tmp_path / "onnx"], baseline=None, exporter=export)
     assert {m.name: m.form for m in found.models}["model"] == tried[-1]
     assert f"| fp32 | {tried[-1]} |" in (tmp_path / "onnx" / "README.md").read_text()
 
@@ -324,7 +329,7 @@ def test_graphs_that_tie_are_tried_in_blocks_too(finished, tmp_path, monkeypatch
     def ties(files, conditions):
         seen.append(list(files))
         order = sorted(files, key=lambda name: ("blocks" not in name, "fused" not in name))
-        return Ranking(order, [{"name": name} for name in files], ["lean", "plain"])
+        return Ranking(order, [timing(name) for name in files], ["lean", "plain"])
 
     monkeypatch.setattr(candidates, "rank", ties)
     monkeypatch.setattr(int8, "RECIPES", RECIPES[:1])
@@ -332,9 +337,7 @@ def test_graphs_that_tie_are_tried_in_blocks_too(finished, tmp_path, monkeypatch
     report = export(finished, output=tmp_path / "onnx", **options)
     of_blocks = [f"{form}, blocks of {n} tokens" for form in ("fused", "lean") for n in (512, 1024)]
     assert seen[1] == ["fused", *of_blocks]
-    assert {(row["form"], row["block_tokens"]) for row in report["models"].values()} == {
-        ("fused", 512)
-    }
+    assert {(row.form, row.block_tokens) for row in report.models.values()} == {("fused", 512)}
 
 
 @pytest.mark.parametrize("losing", ["fused", "nothing"])
@@ -348,23 +351,23 @@ def test_of_8_bits_that_tie_the_first_in_blocks_that_holds_is_kept(
         places = [fused, lean] if any("blocks" in name for name in files) else [lean]
         order = sorted(files, key=lambda name: ("blocks" not in name, not name.startswith(lean)))
         order.sort(key=lambda name: "blocks" not in name or not name.startswith(places[0]))
-        return Ranking(order, [{"name": name} for name in files], [fused] * (lean in files))
+        return Ranking(order, [timing(name) for name in files], [fused] * (lean in files))
 
     def score(worker, model, dev):
         nodes = model.graph.nodes
         is_lost = model.graph.precision == "int8" and "Loop" in nodes and "QAttention" in nodes
         drop = 5.0 if losing == "fused" and is_lost else 0.0
-        return scored(worker, model, dev) | {"score": 80.0 - drop}
+        return scored(worker, model, dev).model_copy(update={"score": 80.0 - drop})
 
     monkeypatch.setattr(candidates, "rank", ties)
     monkeypatch.setattr(acceptance, "score_model", score)
     monkeypatch.setattr(int8, "RECIPES", RECIPES[:1])
     options = {"batch": (64,), "seq_len": (32,), "threads": 1, "precision": "int8"}
-    rows = export(finished, output=tmp_path / "onnx", **options)["models"]
+    rows = export(finished, output=tmp_path / "onnx", **options).models
     kept = "lean" if losing == "fused" else "fused"
-    assert {
-        (rows[name]["form"], rows[name]["block_tokens"]) for name in rows if "int8" in name
-    } == {(kept, 512)}
+    assert {(rows[name].form, rows[name].block_tokens) for name in rows if "int8" in name} == {
+        (kept, 512)
+    }
 
 
 @pytest.mark.parametrize(
@@ -378,15 +381,15 @@ def test_of_8_bits_that_tie_the_first_in_blocks_that_holds_is_kept(
 def test_others_are_not(finished, tmp_path, monkeypatch, options):
     monkeypatch.setattr(candidates, "rank", blocks_win)
     report = export(finished, output=tmp_path / "onnx", **options)
-    assert all("block_tokens" not in row for row in report["models"].values())
+    assert all(row.block_tokens is None for row in report.models.values())
 
 
 def test_blocks_that_are_no_faster_are_not_kept(finished, tmp_path, monkeypatch):
-    monkeypatch.setattr(candidates, "rank", lambda files, _: Ranking(list(files), [{"name": "a"}]))
+    monkeypatch.setattr(candidates, "rank", lambda files, _: Ranking(list(files), [timing("a")]))
     options = {"batch": (64,), "seq_len": (32,), "threads": 1}
     report = export(finished, output=tmp_path / "onnx", **options)
-    assert all("block_tokens" not in row for row in report["models"].values())
-    assert len(report["models"]["model"]["candidates"]) == 2  # the forms, the blocks
+    assert all(row.block_tokens is None for row in report.models.values())
+    assert len(report.models["model"].candidates) == 2  # the forms, the blocks
 
 
 def test_blocks_that_lose_rows_are_left_out(finished, tmp_path, monkeypatch):
@@ -402,9 +405,9 @@ def test_blocks_that_lose_rows_are_left_out(finished, tmp_path, monkeypatch):
     monkeypatch.setattr(blocks, "in_blocks", lossy)
     options = {"batch": (64,), "seq_len": (32,), "threads": 1}
     report = export(finished, output=tmp_path / "onnx", **options)
-    assert all("block_tokens" not in row for row in report["models"].values())
+    assert all(row.block_tokens is None for row in report.models.values())
     assert "Loop" not in inspect(tmp_path / "onnx" / "model.onnx").nodes
-    (note,) = (note for note in report["notes"] if "blocks of 512 tokens' is left out" in note)
+    (note,) = (note for note in report.notes if "blocks of 512 tokens' is left out" in note)
     assert "disagree" in note
 
 
@@ -414,16 +417,16 @@ def test_blocks_of_8_bits_keep_the_score_or_go(finished, tmp_path, monkeypatch):
     def scored(worker, model, dev):
         row = score(worker, model, dev)
         is_hurt = model.graph.precision == "int8" and "Loop" in model.graph.nodes
-        return row | ({"score": row["score"] - 5.0} if is_hurt else {})
+        return row.model_copy(update={"score": row.score - 5.0 * is_hurt})
 
     monkeypatch.setattr(candidates, "rank", blocks_win)
     monkeypatch.setattr(acceptance, "score_model", scored)
     options = {"batch": (64,), "seq_len": (32,), "threads": 1, "max_drop": 4.0}
     report = export(finished, output=tmp_path / "onnx", precision="int8", **options)
-    rows = report["models"]
-    assert sum("left out: it scores" in note for note in report["notes"]) == 2
-    assert "block_tokens" in rows["model"] and "block_tokens" in rows["dense"]
-    assert "block_tokens" not in rows["model_int8"] and "block_tokens" not in rows["dense_int8"]
+    rows = report.models
+    assert sum("left out: it scores" in note for note in report.notes) == 2
+    assert rows["model"].block_tokens and rows["dense"].block_tokens
+    assert {rows[f"{name}_int8"].block_tokens for name in ("model", "dense")} == {None}
 
 
 def test_each_graph_is_traced_once_and_the_dev_set_read_once(finished, tmp_path, monkeypatch):
@@ -444,7 +447,7 @@ def test_each_graph_is_traced_once_and_the_dev_set_read_once(finished, tmp_path,
     report = export(finished, output=tmp_path / "onnx", precision="int8", max_drop=100.0)
     assert len(traced) == len(set(traced)) == 5 + 1  # the model's forms, the teacher in one
     assert read.count(("validation", None)) == 1
-    assert all("score" in row for row in report["models"].values())
+    assert all(row.score is not None for row in report.models.values())
     assert not (tmp_path / "onnx" / ".candidates").exists()
 
 
@@ -459,8 +462,8 @@ def test_a_form_that_is_another_function_is_left_out_of_both_precisions(
     monkeypatch.setattr(graphs_module, "check_parity", strict)
     monkeypatch.setattr(candidates, "rank", lambda files, _: Ranking(list(files)[::-1], []))
     report = export(finished, output=tmp_path / "onnx", precision="int8", max_drop=100.0)
-    assert {row["form"] for row in report["models"].values()} <= {"plain", "packed", "fused"}
-    assert sum("Graph 'lean" in note for note in report["notes"]) == 2
+    assert {row.form for row in report.models.values()} <= {"plain", "packed", "fused"}
+    assert sum("Graph 'lean" in note for note in report.notes) == 2
 
 
 def test_a_form_that_the_teacher_loses_is_left_out_for_both(finished, tmp_path, monkeypatch):
@@ -478,12 +481,12 @@ def test_a_form_that_the_teacher_loses_is_left_out_for_both(finished, tmp_path, 
     monkeypatch.setattr(graphs_module, "check_parity", strict)
     monkeypatch.setattr(candidates, "rank", lambda files, _: Ranking(list(files)[::-1], []))
     report = export(finished, output=tmp_path / "onnx", precision="int8", max_drop=100.0)
-    rows = report["models"]
-    assert {rows[name]["form"] for name in ("model", "dense")} == {"fused"}
-    assert sum("Graph 'lean-fused' is left out" in note for note in report["notes"]) == 1
+    rows = report.models
+    assert {rows[name].form for name in ("model", "dense")} == {"fused"}
+    assert sum("Graph 'lean-fused' is left out" in note for note in report.notes) == 1
     # It did not come to lean in fp32; in 8 bits the teacher's file cannot be had so.
-    assert rows["model_int8"]["form"] == "lean" and "dense_int8" not in rows
-    (note,) = [note for note in report["notes"] if "dense_int8.onnx is left out" in note]
+    assert rows["model_int8"].form == "lean" and "dense_int8" not in rows
+    (note,) = [note for note in report.notes if "dense_int8.onnx is left out" in note]
     assert "torch disagree on dense.onnx (graph 'lean')" in note
 
 
@@ -496,14 +499,14 @@ def test_a_form_that_a_gpu_answers_otherwise_is_left_out(finished, tmp_path, mon
         return check(model, file, rows, threads=threads)
 
     def skip_wins(files, _):
-        return Ranking(sorted(files, key=lambda name: name != "fused-skip"), [{}])
+        return Ranking(sorted(files, key=lambda name: name != "fused-skip"), [timing("plain")])
 
     monkeypatch.setattr(acceptance, "check_on_gpu", strict)
     monkeypatch.setattr(candidates, "rank", skip_wins)
     report = export(finished, output=tmp_path / "onnx", provider="cuda")
-    assert report["models"]["model"]["form"] == "plain"
-    assert "parity_on_gpu" in report["models"]["model"]
-    assert "Graph 'fused-skip' is left out: On the GPU they disagree." in report["notes"]
+    assert report.models["model"].form == "plain"
+    assert report.models["model"].parity_on_gpu is not None
+    assert "Graph 'fused-skip' is left out: On the GPU they disagree." in report.notes
 
 
 def test_what_one_file_cannot_hold(finished, tmp_path, monkeypatch):
@@ -514,14 +517,14 @@ def test_what_one_file_cannot_hold(finished, tmp_path, monkeypatch):
     ]
     monkeypatch.setattr(export_module, "LARGEST_FILE", sum(sizes) / 2)
     report = export(finished, output=tmp_path / "onnx", graph="plain")
-    assert set(report["models"]) == {"model"} and set(report["left_out"]) == {"dense"}
-    assert any("dense.onnx is left out: its weights take" in note for note in report["notes"])
+    assert set(report.models) == {"model"} and set(report.left_out) == {"dense"}
+    assert any("dense.onnx is left out: its weights take" in note for note in report.notes)
     assert is_fresh(finished, tmp_path / "onnx")
     monkeypatch.setattr(export_module, "LARGEST_FILE", min(sizes))
     with pytest.raises(CofiError, match="cannot be exported: its weights take") as caught:
         export(finished, output=tmp_path / "onnx", graph="plain")
     assert caught.value.exit_code == 2
-    assert read_json(tmp_path / "onnx" / "export.json") == report
+    assert read_json(tmp_path / "onnx" / "export.json") == report.as_json()
 
 
 def test_int8_that_cannot_be_had_leaves_auto_its_fp32(finished, tmp_path, monkeypatch):
@@ -531,8 +534,8 @@ def test_int8_that_cannot_be_had_leaves_auto_its_fp32(finished, tmp_path, monkey
     monkeypatch.setattr(int8, "quantize", broken)
     wish = {"output": tmp_path / "onnx", "graph": "plain"}
     report = export(finished, precision="auto", **wish)
-    assert set(report["models"]) == {"model", "dense"} and report["picked"] == "model.onnx"
-    assert any(note.startswith("int8 is left out: onnxruntime could") for note in report["notes"])
+    assert set(report.models) == {"model", "dense"} and report.picked == "model.onnx"
+    assert any(note.startswith("int8 is left out: onnxruntime could") for note in report.notes)
     with pytest.raises(CofiError) as caught:
         export(finished, precision="int8", **wish)
     assert caught.value.exit_code == ENVIRONMENT
@@ -549,14 +552,14 @@ def test_int8_files_make_the_runtime_say_nothing(graphs, tmp_path, capfd):
 def test_int8_beside_fp32_scored_and_timed(finished, tmp_path):
     out = tmp_path / "onnx"
     report = export(finished, output=out, precision="int8", graph="packed", schedule=FAST)
-    assert set(report["models"]) == {"model", "dense", "model_int8", "dense_int8"}
-    assert all("score" in row for row in report["models"].values())
-    row = report["models"]["model_int8"]
-    assert row["file"] == "model_int8.onnx" and (out / row["file"]).exists()
-    assert {c["name"] for c in row["candidates"]} == {f"packed, {r.name}" for r in RECIPES}
-    assert report["models"]["dense_int8"]["recipe"] == row["recipe"]
-    assert report["models"]["model"]["score"] - row["score"] <= 0.5
-    assert read_json(out / "export.json") == report
+    assert set(report.models) == {"model", "dense", "model_int8", "dense_int8"}
+    assert all(row.score is not None for row in report.models.values())
+    row = report.models["model_int8"]
+    assert row.file == "model_int8.onnx" and (out / row.file).exists()
+    assert {c.name for c in row.candidates} == {f"packed, {r.name}" for r in RECIPES}
+    assert report.models["dense_int8"].recipe == row.recipe
+    assert report.models["model"].score - row.score <= 0.5
+    assert read_json(out / "export.json") == report.as_json()
 
 
 @pytest.mark.parametrize("form", ["plain", "lean", "lean-fused"])
@@ -568,18 +571,18 @@ def test_int8_that_loses_too_much_falls_back_layer_by_layer(finished, tmp_path, 
         is_hurt = any(
             "layers.2" in n.name and n.op_type in ("MatMulInteger", "QAttention") for n in nodes
         )
-        return {"metric": "accuracy", "score": 50.0 if is_hurt else 80.0}
+        return score_row(score=50.0 if is_hurt else 80.0)
 
     monkeypatch.setattr(acceptance, "score_model", score)
     monkeypatch.setattr(int8, "RECIPES", RECIPES[:1])
     order = ["layer 0", "layer 2", "head"]
     monkeypatch.setattr(fallback, "most_sensitive_first", lambda *_, **__: order)
     report = export(finished, output=tmp_path / "onnx", precision="int8", graph=form, schedule=FAST)
-    row = report["models"]["model_int8"]
-    assert row["fp32_layers"] == ["layer 0", "layer 2"]
+    row = report.models["model_int8"]
+    assert row.fp32_layers == ["layer 0", "layer 2"]
     assert inspect(tmp_path / "onnx" / "model_int8.onnx").precision == "int8"
-    assert (row["score"], report["models"]["model"]["score"]) == (80.0, 80.0)
-    (note,) = [note for note in report["notes"] if "layer 2" in note]
+    assert (row.score, report.models["model"].score) == (80.0, 80.0)
+    (note,) = [note for note in report.notes if "layer 2" in note]
     assert note.endswith("were timed before that, with every layer in 8 bits.")
     assert "int8 (dynamic-channel; fp32: layer 0, layer 2)" in (
         tmp_path / "onnx" / "README.md"
@@ -589,7 +592,7 @@ def test_int8_that_loses_too_much_falls_back_layer_by_layer(finished, tmp_path, 
 def test_int8_that_holds_in_no_layer_is_not_called_int8(finished, tmp_path, monkeypatch):
     def score(worker, model, dev):
         is_hurt = any(n.op_type == "MatMulInteger" for n in onnx.load(str(model.path)).graph.node)
-        return {"metric": "accuracy", "score": 50.0 if is_hurt else 80.0}
+        return score_row(score=50.0 if is_hurt else 80.0)
 
     monkeypatch.setattr(acceptance, "score_model", score)
     monkeypatch.setattr(int8, "RECIPES", RECIPES[:1])
@@ -599,9 +602,9 @@ def test_int8_that_holds_in_no_layer_is_not_called_int8(finished, tmp_path, monk
     assert caught.value.exit_code == PARITY and "--max-drop" in caught.value.hint
     assert not out.exists()
     report = export(finished, output=out, precision="auto", **wish)
-    assert set(report["models"]) == {"model", "dense"} and report["picked"] == "model.onnx"
+    assert set(report.models) == {"model", "dense"} and report.picked == "model.onnx"
     assert not list(out.glob("*int8*"))
-    assert any(note.startswith("int8 is left out: int8 scores 50.00") for note in report["notes"])
+    assert any(note.startswith("int8 is left out: int8 scores 50.00") for note in report.notes)
 
 
 def test_fp16_for_a_gpu_elsewhere(finished, tmp_path):
@@ -614,11 +617,11 @@ def test_fp16_for_a_gpu_elsewhere(finished, tmp_path):
         graph="fused-skip",
         max_drop=50.0,
     )
-    rows = report["models"]
-    assert rows["model_fp16"]["nodes"]["SkipLayerNormalization"] == 3
-    assert rows["model_fp16"]["bytes"] < 0.7 * rows["model"]["bytes"]
-    assert "parity_on_gpu" not in rows["model"]
-    assert any("Scored and compared on the processor" in note for note in report["notes"])
+    rows = report.models
+    assert rows["model_fp16"].nodes["SkipLayerNormalization"] == 3
+    assert rows["model_fp16"].bytes < 0.7 * rows["model"].bytes
+    assert rows["model"].parity_on_gpu is None
+    assert any("Scored and compared on the processor" in note for note in report.notes)
 
 
 @pytest.fixture
@@ -631,31 +634,31 @@ def test_fp16_has_a_choice_of_its_own_on_a_gpu(finished, tmp_path, monkeypatch, 
     def other_half(files, conditions):
         is_half = all(file.suffixes == [".fp16", ".onnx"] for file in files.values())
         order = ["fused" if is_half else "fused-skip"]
-        return Ranking([*order, *files], [{"name": name} for name in files])
+        return Ranking([*order, *files], [timing(name) for name in files])
 
     monkeypatch.setattr(candidates, "rank", other_half)
     report = export(
         finished, output=tmp_path / "onnx", precision="fp16", provider="cuda", max_drop=50.0
     )
-    rows = report["models"]
-    assert [row["name"] for row in rows["model_fp16"]["candidates"]] == list(ON_GPU)
-    assert {rows[name]["form"] for name in ("model", "dense")} == {"fused-skip"}
-    assert {rows[name]["form"] for name in ("model_fp16", "dense_fp16")} == {"fused"}
+    rows = report.models
+    assert [row.name for row in rows["model_fp16"].candidates] == list(ON_GPU)
+    assert {rows[name].form for name in ("model", "dense")} == {"fused-skip"}
+    assert {rows[name].form for name in ("model_fp16", "dense_fp16")} == {"fused"}
     for name in ("model", "model_fp16"):
-        proof = rows[name]["parity_on_gpu"]
-        assert 0 <= proof["max_abs_delta"] <= proof["allowed"] == pytest.approx(0.02, rel=0.5)
+        proof = rows[name].parity_on_gpu
+        assert 0 <= proof.max_abs_delta <= proof.allowed == pytest.approx(0.02, rel=0.5)
 
 
 def test_a_named_graph_is_compared_on_a_gpu_that_is_there(finished, tmp_path, gpu):
     report = export(finished, output=tmp_path / "onnx", provider="cuda", graph="fused-skip")
-    assert "parity_on_gpu" in report["models"]["model"]
+    assert report.models["model"].parity_on_gpu is not None
 
 
 def test_portable_on_a_gpu(finished, tmp_path, gpu):
     report = export(
         finished, output=tmp_path / "onnx", provider="cuda", portable=True, schedule=FAST
     )
-    tried = {row["name"] for row in report["models"]["model"]["candidates"]}
+    tried = {row.name for row in report.models["model"].candidates}
     assert tried == {name for name, form in FORMS.items() if form.is_portable}
 
 
@@ -738,8 +741,8 @@ def test_a_tokenizer_that_pads_on_the_left_leaves_lengths_out(finished, tmp_path
     left.padding_side = "left"
     monkeypatch.setattr("cofi_cli.architectures.load_tokenizer", lambda name: left)
     report = export(finished, output=tmp_path / "onnx", provider="cuda", schedule=FAST)
-    assert any("does not pad on the right" in note for note in report["notes"])
-    assert "fused-lengths" not in {row["name"] for row in report["models"]["model"]["candidates"]}
+    assert any("does not pad on the right" in note for note in report.notes)
+    assert "fused-lengths" not in {row.name for row in report.models["model"].candidates}
 
 
 def test_one_attention_that_asks_for_one_token_has_no_fused_lean_form(model, graphs):
@@ -768,7 +771,7 @@ def test_a_recipe_that_onnxruntime_refuses_is_left_out(finished, tmp_path, monke
     report = export(
         finished, output=tmp_path / "onnx", precision="int8", graph="plain", schedule=FAST
     )
-    assert any("static-channel' is left out: no such luck" in note for note in report["notes"])
+    assert any("static-channel' is left out: no such luck" in note for note in report.notes)
 
 
 def test_auto_picks_the_fastest_that_keeps_the_score(finished, tmp_path, monkeypatch):
@@ -777,20 +780,20 @@ def test_auto_picks_the_fastest_that_keeps_the_score(finished, tmp_path, monkeyp
     def lossy(worker, model, dev):
         lost = 5.0 if model.graph.precision == "int8" else 0.0
         row = score(worker, model, dev)
-        return row | {"score": row["score"] - lost}
+        return row.model_copy(update={"score": row.score - lost})
 
     def int8_wins(files, _):
         order = sorted(files, key=lambda name: "int8" not in name)
-        return Ranking(order, [{"name": name} for name in files])
+        return Ranking(order, [timing(name) for name in files])
 
     monkeypatch.setattr(acceptance, "score_model", lossy)
     monkeypatch.setattr(candidates, "rank", int8_wins)
     wish = {"precision": "auto", "graph": "plain"}
     kept = export(finished, output=tmp_path / "kept", max_drop=6.0, **wish)
-    assert kept["picked"] == "model_int8.onnx"
-    assert [row["name"] for row in kept["candidates"]] == ["model.onnx", "model_int8.onnx"]
+    assert kept.picked == "model_int8.onnx"
+    assert [row.name for row in kept.candidates] == ["model.onnx", "model_int8.onnx"]
     lost = export(finished, output=tmp_path / "lost", max_drop=4.0, **wish)
-    assert lost["picked"] == "model.onnx" and "model_int8" not in lost["models"]
+    assert lost.picked == "model.onnx" and "model_int8" not in lost.models
 
 
 @pytest.fixture
@@ -813,11 +816,11 @@ def test_a_model_folder_is_scored_on_a_task_that_is_named(finished, tmp_path, re
     report = export(str(folder), **wish, **named)
     own = export(finished, output=tmp_path / "of run", **wish)
     for name in ("model", "model_int8"):
-        assert report["models"][name]["score"] == own["models"][name]["score"]
-    assert f"--task sst2 --data {reviews}" in options_of(folder / "onnx")
+        assert report.models[name].score == own.models[name].score
+    assert f"--task sst2 --data {reviews}" in options_of(report.asked)
     (folder / "onnx" / "model.onnx").unlink()
     bench([folder], batch=[1], seq_len=[8], runs=1, max_seconds=1)
-    assert read_json(folder / "onnx" / "export.json")["models"]["model_int8"]["score"] >= 0
+    assert ExportRecord.read(folder / "onnx" / "export.json").asked == report.asked
 
 
 @pytest.mark.parametrize(
@@ -837,7 +840,7 @@ def test_tasks_that_cannot_be_scored_on(finished, tmp_path, monkeypatch, reviews
         task = real("sst2", reviews, **known)
         return replace(task, name="mnli", labels=("a", "b", "c"))
 
-    monkeypatch.setattr(export_module, "named_task", mnli)
+    monkeypatch.setattr(order, "named_task", mnli)
     with pytest.raises(CofiError, match=re.escape(words)) as caught:
         export(finished, output=tmp_path / "onnx", **wish)
     assert caught.value.exit_code == 2 and not (tmp_path / "onnx").exists()
@@ -848,10 +851,10 @@ def test_what_has_no_score_is_not_picked(finished, tmp_path, monkeypatch):
     model = str(RunDir(finished).model)
     wish = {"output": tmp_path / "onnx", "graph": "plain"}
     report = export(model, precision="auto", **wish)
-    assert report["picked"] == "model.onnx" and "model_int8" in report["models"]
-    assert "model_int8.onnx could not be picked: it has no score." in report["notes"]
+    assert report.picked == "model.onnx" and "model_int8" in report.models
+    assert "model_int8.onnx could not be picked: it has no score." in report.notes
     words = "int8 is not scored: no task was named, and only a run has its own."
-    assert words in report["notes"]
+    assert words in report.notes
     with pytest.raises(
         CofiError, match="max_drop is 1, and there is nothing to score on"
     ) as caught:
@@ -867,10 +870,10 @@ def test_what_has_no_score_is_not_picked(finished, tmp_path, monkeypatch):
         ({"precision": "int4"}, "int8"),
         ({"provider": "gpu"}, "cuda"),
         ({"seq_len": (33,)}, "at most 32 tokens"),
-        ({"max_drop": -1.0}, "it must be 0 or more points"),
-        ({"threads": 0}, "from 1 to"),
+        ({"max_drop": -1.0}, "at least 0"),
+        ({"threads": 0}, "at least 1"),
         ({"threads": 100_000}, "from 1 to"),
-        ({"max_drop": float("inf")}, "it must be 0 or more points"),
+        ({"max_drop": float("inf")}, "a finite number"),
         ({"precision": "fp16"}, "--provider cuda"),
         ({"precision": "int8", "provider": "cuda"}, "--provider cpu"),
     ],
@@ -918,9 +921,9 @@ def test_forms_that_do_not_fit_a_model_are_left_out_with_a_reason(tmp_path):
     folder = save(tmp_path / "model", "modernbert", "sequence")
     tokenizer(tmp_path).save_pretrained(folder)
     report = export(folder, precision="int8", schedule=FAST)
-    tried = {row["name"] for row in report["models"]["model"]["candidates"]}
+    tried = {row.name for row in report.models["model"].candidates}
     assert tried == {"plain", "packed"}
-    left = [note for note in report["notes"] if "is left out" in note]
+    left = [note for note in report.notes if "is left out" in note]
     assert len(left) == 3 and "Graph 'lean' is left out: it is written for encoders" in left[0]
     with pytest.raises(CofiError, match="Graph 'fused' does not fit this model: onnxruntime's"):
         export(folder, graph="fused", schedule=FAST)
@@ -932,33 +935,33 @@ def has_int8_rows(file):
 
 def test_int8_rows_go_with_int8_files_and_one_file_can_stand_alone(finished, tmp_path):
     wish = {"output": tmp_path / "onnx", "precision": "int8", "graph": "lean", "schedule": FAST}
-    rows = export(finished, max_drop=100.0, **wish)["models"]
-    assert {name: row["embeddings"] for name, row in rows.items()} == {
+    rows = export(finished, max_drop=100.0, **wish).models
+    assert {name: row.embeddings for name, row in rows.items()} == {
         "model": "fp32",
         "dense": "fp32",
         "model_int8": "int8",
         "dense_int8": "int8",
     }
     report = export(finished, max_drop=100.0, one_file=True, **wish)
-    (row,) = report["models"].values()
-    assert (row["file"], row["precision"]) == ("model.onnx", "int8")
+    (row,) = report.models.values()
+    assert (row.file, row.precision) == ("model.onnx", "int8")
     assert [file.name for file in (tmp_path / "onnx").glob("*.onnx")] == ["model.onnx"]
-    assert has_int8_rows(tmp_path / "onnx" / "model.onnx") and "drop" in row
-    assert set(report["left_out"]) == {"dense"} and is_fresh(finished, tmp_path / "onnx")
-    assert options_of(tmp_path / "onnx").endswith("--one-file")
+    assert has_int8_rows(tmp_path / "onnx" / "model.onnx") and row.drop is not None
+    assert set(report.left_out) == {"dense"} and is_fresh(finished, tmp_path / "onnx")
+    assert options_of(report.asked).endswith("--one-file")
 
 
 def test_int8_rows_of_fp32_files_are_judged_by_the_score(finished, tmp_path, monkeypatch):
     score = acceptance.score_model
     wish = {"output": tmp_path / "onnx", "graph": "plain"}
     report = export(finished, embeddings="int8", max_drop=100.0, **wish)
-    row = report["models"]["model"]
-    assert (row["precision"], row["embeddings"]) == ("fp32", "int8")
+    row = report.models["model"]
+    assert (row.precision, row.embeddings) == ("fp32", "int8")
     assert "fp32 (embeddings int8)" in (tmp_path / "onnx" / "README.md").read_text()
 
     def hurt(worker, model, dev):
         drop = 5.0 * has_int8_rows(model.path)
-        return score(worker, model, dev) | {"score": 80.0 - drop}
+        return score(worker, model, dev).model_copy(update={"score": 80.0 - drop})
 
     monkeypatch.setattr(acceptance, "score_model", hurt)
     cost = r"int8 embeddings scores 75\.00, needed are 79\.50"
@@ -967,8 +970,8 @@ def test_int8_rows_of_fp32_files_are_judged_by_the_score(finished, tmp_path, mon
     assert error.value.exit_code == PARITY and "--embeddings fp32" in error.value.hint
     monkeypatch.setattr(int8, "RECIPES", RECIPES[:1])
     monkeypatch.setattr(fallback, "most_sensitive_first", lambda layers, **_: [*layers][::-1])
-    row = export(finished, precision="int8", **wish)["models"]["model_int8"]
-    assert row["fp32_layers"] == ["embeddings"] and row["embeddings"] == "fp32"
+    row = export(finished, precision="int8", **wish).models["model_int8"]
+    assert row.fp32_layers == ["embeddings"] and row.embeddings == "fp32"
 
 
 def test_a_trimmed_vocabulary_for_all_models_of_a_run(finished, tmp_path, monkeypatch):
@@ -977,15 +980,15 @@ def test_a_trimmed_vocabulary_for_all_models_of_a_run(finished, tmp_path, monkey
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     wish = {"output": tmp_path / "onnx", "graph": "plain", "text": str(file)}
     report = export(finished, vocab="auto", max_drop=100.0, **wish)
-    known = report["vocabulary"]
-    assert known["held_out"]["growth"] < 0.02 and known["smallest"] <= known["pieces"]
+    known = report.vocabulary
+    assert known.held_out.growth < 0.02 and known.smallest <= known.pieces
     for name in ("model", "dense"):
-        assert inspect(tmp_path / "onnx" / f"{name}.onnx").vocab == known["pieces"]
-    assert len(load_tokenizer(str(tmp_path / "onnx"))) == known["pieces"]
-    assert is_fresh(finished, tmp_path / "onnx") and "drop" in report["models"]["model"]
+        assert inspect(tmp_path / "onnx" / f"{name}.onnx").vocab == known.pieces
+    assert len(load_tokenizer(str(tmp_path / "onnx"))) == known.pieces
+    assert is_fresh(finished, tmp_path / "onnx") and report.models["model"].drop is not None
     assert "The vocabulary is trimmed" in (tmp_path / "onnx" / "README.md").read_text()
-    assert f"--vocab auto --text {file}" in options_of(tmp_path / "onnx")
-    monkeypatch.setattr(export_module, "score_of", lambda *_, **__: {"score": 101.0})
+    assert f"--vocab auto --text {file}" in options_of(report.asked)
+    monkeypatch.setattr(export_module, "score_of", lambda *_, **__: score_row(score=101.0))
     with pytest.raises(CofiError, match="With the trimmed vocabulary the model scores") as error:
         export(finished, vocab="auto", **wish)
     assert error.value.exit_code == PARITY
@@ -998,13 +1001,12 @@ def test_a_trimmed_vocabulary_for_all_models_of_a_run(finished, tmp_path, monkey
         export(RunDir(finished).model, output=tmp_path / "onnx", vocab=8000)
 
 
-@pytest.mark.parametrize("form", ["plain", "lean"])
-def test_position_rows_beyond_the_longest_row_go(finished, tmp_path, form):
-    out = tmp_path / "onnx"
-    whole = export(finished, output=out, graph=form)["models"]["model"]
-    own = export(finished, output=out, graph=form, max_length=14)["models"]["model"]
-    assert own["score"] == whole["score"], "the rows of the task have fewer tokens"
-    assert whole["bytes"] - own["bytes"] >= 18 * 29 * 4
+def test_position_rows_beyond_the_longest_row_go(finished, tmp_path):
+    out, form = tmp_path / "onnx", "lean"
+    whole = export(finished, output=out, graph=form).models["model"]
+    own = export(finished, output=out, graph=form, max_length=14).models["model"]
+    assert own.score == whole.score, "the rows of the task have fewer tokens"
+    assert whole.bytes - own.bytes >= 18 * 29 * 4
     assert "take rows of at most 14 tokens" in (out / "README.md").read_text()
     assert len(load_tokenizer(str(out))("good " * 40, truncation=True)["input_ids"]) == 14
     assert read_json(out / "config.json")["max_position_embeddings"] == 14

@@ -11,18 +11,17 @@ from onnx.reference import ReferenceEvaluator
 from onnxruntime import InferenceSession
 from safetensors.torch import load_file, save_file
 
-from cofi_cli.benchmarking.bench import bench
+from cofi_cli import bench, export
 from cofi_cli.errors import PARITY, CofiError
 from cofi_cli.exporting import acceptance
 from cofi_cli.exporting.checkpoint import load_model
-from cofi_cli.exporting.export import export
 from cofi_cli.exporting.graphs.forms import FORMS
 from cofi_cli.exporting.graphs.tracing import write_onnx
 from cofi_cli.exporting.precision import fallback
 from cofi_cli.exporting.precision.fp16 import names, to_fp16
 from cofi_cli.exporting.precision.sensitivity import by_layer
 from cofi_cli.runs import RunDir, read_json
-from cofi_cli.runs.gate_results import gate_error
+from cofi_cli.runs.records import gate_error
 from cofi_cli.runtime import providers
 from cofi_cli.runtime.client import WorkerClient
 from cofi_cli.runtime.inputs import pad, synthetic_rows
@@ -115,12 +114,12 @@ def test_every_part_may_stay_fp32_in_every_form(finished, tmp_path, form):
 def test_layers_that_fp16_does_not_hold_stay_fp32(large, tmp_path):
     wish = {"precision": "fp16", "provider": "cuda", "graph": "plain"}
     report = export(large, output=tmp_path / "onnx", **wish)
-    row, fp32 = report["models"]["model_fp16"], report["models"]["model"]
-    assert row["fp32_layers"] == ["layer 0"]
-    assert row["score"] == pytest.approx(fp32["score"], abs=0.5)
-    assert inspect(tmp_path / "onnx" / row["file"]).precision == "fp16"
-    assert report["models"]["dense_fp16"]["fp32_layers"] == []
-    (note,) = [note for note in report["notes"] if "layer 0" in note]
+    row, fp32 = report.models["model_fp16"], report.models["model"]
+    assert row.fp32_layers == ["layer 0"]
+    assert row.score == pytest.approx(fp32.score, abs=0.5)
+    assert inspect(tmp_path / "onnx" / row.file).precision == "fp16"
+    assert report.models["dense_fp16"].fp32_layers == []
+    (note,) = [note for note in report.notes if "layer 0" in note]
     assert note.startswith("fp16 keeps in fp32, for its score: layer 0.")
 
 
@@ -136,9 +135,9 @@ def test_fp16_that_no_layers_save_is_an_error_or_is_left_out(large, tmp_path, mo
     assert e.value.exit_code == PARITY and not out.exists()
     monkeypatch.setitem(providers.PROVIDERS, "cuda", "CPUExecutionProvider")
     report = export(large, output=out, precision="auto", schedule=FAST, **wish)
-    assert set(report["models"]) == {"model", "dense"} and report["picked"] == "model.onnx"
-    assert not list(out.glob("*fp16*")) and "model_fp16.onnx" not in report["files"]
-    assert any(note.startswith("fp16 is left out: fp16 answers") for note in report["notes"])
+    assert set(report.models) == {"model", "dense"} and report.picked == "model.onnx"
+    assert not list(out.glob("*fp16*")) and "model_fp16.onnx" not in report.files
+    assert any(note.startswith("fp16 is left out: fp16 answers") for note in report.notes)
 
 
 def test_fp16_that_a_gpu_answers_otherwise_is_left_out_whole(finished, tmp_path, monkeypatch):
@@ -153,9 +152,9 @@ def test_fp16_that_a_gpu_answers_otherwise_is_left_out_whole(finished, tmp_path,
     monkeypatch.setattr(acceptance, "check_on_gpu", strict)
     wish = {"provider": "cuda", "graph": "plain", "max_drop": 50.0, "schedule": FAST}
     report = export(finished, output=tmp_path / "onnx", precision="auto", **wish)
-    assert set(report["models"]) == {"model", "dense"}
+    assert set(report.models) == {"model", "dense"}
     assert not list((tmp_path / "onnx").glob("*fp16*"))
-    (note,) = [note for note in report["notes"] if "fp16" in note]
+    (note,) = [note for note in report.notes if "fp16" in note]
     assert note.startswith("fp16 is left out: fp16 is not the model (On the GPU they disagree)")
 
 
@@ -171,10 +170,9 @@ def test_a_teacher_that_fp16_does_not_hold_is_left_out_of_it(large, tmp_path):
     save_file(state, RunDir(root).teacher / "model.safetensors", {"format": "pt"})
     wish = {"precision": "fp16", "provider": "cuda", "graph": "plain"}
     report = export(root, output=tmp_path / "onnx", **wish)
-    assert set(report["models"]) == {"model", "dense", "model_fp16"}
+    assert set(report.models) == {"model", "dense", "model_fp16"}
     assert any(
-        note.startswith("dense_fp16.onnx is left out: dense_fp16 answers")
-        for note in report["notes"]
+        note.startswith("dense_fp16.onnx is left out: dense_fp16 answers") for note in report.notes
     )
     assert read_json(tmp_path / "onnx" / "export.json") == report
     assert not (tmp_path / "onnx" / "dense_fp16.onnx").exists()
@@ -190,11 +188,11 @@ def test_a_file_that_answers_with_no_numbers_has_no_score(large, tmp_path, caplo
     task = load_run_task(RunDir(large))
     wish = {"task": task, "batch": [1], "seq_len": [8], "runs": 5, "max_seconds": 1}
     found = bench([source, half], max_drop=1.0, **wish)
-    assert [row["model"] for row in found.scores] == ["source"]
-    assert {row["model"] for row in found.cases} == {"source", "half"}
+    assert [row.model for row in found.scores] == ["source"]
+    assert {row.model for row in found.cases} == {"source", "half"}
     assert "It has no score: half answers row " in caplog.text
     (gate,) = found.gates
-    assert not gate["passed"] and gate["value"] is None
+    assert not gate.passed and gate.value is None
     assert "half or what it is compared with has no score" in str(gate_error(found.gates))
 
 
@@ -202,9 +200,7 @@ def test_a_file_that_answers_with_no_numbers_has_no_score(large, tmp_path, caplo
 def test_without_a_gpu_it_is_said_what_is_not_known(finished, tmp_path, precision):
     wish = {"precision": precision, "provider": "cuda", "graph": "plain"}
     report = export(finished, output=tmp_path / "onnx", **wish)
-    assert report["models"]["model_fp16"]["checked_on"] == "cpu"
-    assert any("its range and rounding cost on a GPU is not known" in n for n in report["notes"])
-    assert report["picked"] is None
-    assert any("The fastest file is not known" in n for n in report["notes"]) == (
-        precision == "auto"
-    )
+    assert report.models["model_fp16"].checked_on == "cpu"
+    assert any("its range and rounding cost on a GPU is not known" in n for n in report.notes)
+    assert report.picked is None
+    assert any("The fastest file is not known" in n for n in report.notes) == (precision == "auto")

@@ -14,12 +14,12 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 import cofi_cli.auto  # noqa: F401  (registers the model type)
+from cofi_cli import bench, export
 from cofi_cli.architectures.cross_encoder import activation_of
-from cofi_cli.benchmarking.bench import bench
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import UNREACHABLE, CofiError
-from cofi_cli.exporting.export import export
-from cofi_cli.runs import RunDir, read_json
+from cofi_cli.runs import RunDir
+from cofi_cli.runs.records import RunReport
 from cofi_cli.training import dry_run, finetune, prune
 from tests.tiny import save_bert
 from tests.tiny_kinds import kind_config, save_ranking, save_texts, save_topics
@@ -35,7 +35,7 @@ def scores_of(run: RunDir) -> dict[str, float]:
     """Return model's name -> score of its ONNX file, in points."""
     export(run.root, graph="plain")
     result = bench([run.root], batch=(1,), seq_len=(8,), threads=1, runs=2, warmup=1, torch=False)
-    return {row["model"]: row["score"] for row in result.scores}
+    return {row.model: row.score for row in result.scores}
 
 
 @pytest.fixture(scope="module")
@@ -51,17 +51,17 @@ def topics(bert_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDi
 
 
 def test_a_multilabel_run_to_its_onnx_scores(topics: RunDir) -> None:
-    report = read_json(topics.report_json)
-    assert (report["kind"], report["metric"]) == ("multilabel", "micro_f1")
-    assert list(report["model"]["scores"]["validation"]) == [
+    report = RunReport.read(topics.report_json)
+    assert (report.kind, report.metric) == ("multilabel", "micro_f1")
+    assert list(report.model.scores["validation"]) == [
         "micro_f1",
         "macro_f1",
         "subset_accuracy",
     ]
-    assert report["teacher"]["score"] > 80, "it can be learned"
+    assert report.teacher.score > 80, "it can be learned"
     found = scores_of(topics)
-    assert found["model"] == pytest.approx(report["model"]["score"], abs=1e-6)
-    assert found["dense"] == pytest.approx(report["teacher"]["score"], abs=1e-6)
+    assert found["model"] == pytest.approx(report.model.score, abs=1e-6)
+    assert found["dense"] == pytest.approx(report.teacher.score, abs=1e-6)
 
 
 @pytest.mark.parametrize("folder", ["teacher", "model"])
@@ -119,13 +119,13 @@ def ranker(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
 
 
 def test_a_ranking_run_to_its_onnx_scores(ranker: RunDir) -> None:
-    report = read_json(ranker.report_json)
-    assert (report["kind"], report["metric"]) == ("ranking", "ndcg@10")
-    assert "Relevance, 0 to 2, is divided by 2" in report["note"]
-    assert report["teacher"]["score"] > 90, "it can be learned"
+    report = RunReport.read(ranker.report_json)
+    assert (report.kind, report.metric) == ("ranking", "ndcg@10")
+    assert "Relevance, 0 to 2, is divided by 2" in report.note
+    assert report.teacher.score > 90, "it can be learned"
     found = scores_of(ranker)
-    assert found["model"] == pytest.approx(report["model"]["score"], abs=1e-6)
-    assert found["dense"] == pytest.approx(report["teacher"]["score"], abs=1e-6)
+    assert found["model"] == pytest.approx(report.model.score, abs=1e-6)
+    assert found["dense"] == pytest.approx(report.teacher.score, abs=1e-6)
 
 
 def test_a_pruned_cross_encoder_keeps_its_activation(ranker: RunDir) -> None:
@@ -155,8 +155,8 @@ def test_pairs_with_a_number_each(bert_folder: Path, tmp_path: Path) -> None:
     task = {"train": str(data / "train.csv"), "validation": str(data / "dev.csv")}
     config = kind_config(bert_folder, task | {"kind": "regression"}, **SHORT)
     report = prune(config, RunDir(tmp_path / "run"))
-    assert report["kind"] == "regression" and report["metric"] == "pearson"
-    assert report["teacher"]["score"] > 50, "it can be learned"
+    assert report.kind == "regression" and report.metric == "pearson"
+    assert report.teacher.score > 50, "it can be learned"
 
 
 # --- texts alone
@@ -181,16 +181,16 @@ def agreeing(
 
 def test_a_run_without_labels_to_its_onnx_scores(agreeing: tuple[RunConfig, RunDir]) -> None:
     _, run = agreeing
-    report = read_json(run.report_json)
-    assert (report["kind"], report["metric"]) == ("multilabel", "agreement")
-    assert report["teacher"]["score"] == 100.0
-    assert 0 < report["model"]["score"] <= 100
-    assert "teacher" not in report["stages"], "none is trained"
+    report = RunReport.read(run.report_json)
+    assert (report.kind, report.metric) == ("multilabel", "agreement")
+    assert report.teacher.score == 100.0
+    assert 0 < report.model.score <= 100
+    assert "teacher" not in report.stages, "none is trained"
     for card in (run.report_md, run.model / "README.md"):
         if card.exists():
             assert "Agreement is not accuracy: no label was read." in card.read_text()
     found = scores_of(run)
-    assert found["model"] == pytest.approx(report["model"]["score"], abs=1e-6)
+    assert found["model"] == pytest.approx(report.model.score, abs=1e-6)
     assert found["dense"] == pytest.approx(100.0, abs=1e-6)
     config = json.loads((run.model / "config.json").read_text())
     assert list(config["label2id"]) == ["bad", "good", "people"], "the teacher's names"
@@ -214,7 +214,7 @@ def test_the_agreement_is_that_of_the_models_themselves(
         rows = [{r["label"]: r["score"] >= 0.5 for r in classify([text])[0]} for (text,) in held]
         yes.append(np.array([[row[n] for n in ("bad", "good", "people")] for row in rows]))
     expected = 100 * f1_score(*yes, average="micro")
-    assert read_json(run.report_json)["model"]["score"] == pytest.approx(expected)
+    assert RunReport.read(run.report_json).model.score == pytest.approx(expected)
 
 
 def test_changed_texts_cost_the_scores(
@@ -240,11 +240,11 @@ def test_more_recovery_from_texts_alone(
     config, run = agreeing
     texts = Path(str(config.task.train))
     report = finetune(unlabelled(run.model, topics.teacher, texts), RunDir(tmp_path / "more"))
-    assert report["metric"] == "agreement"
-    assert report["model"]["score"] >= report["before"]["agreement"] - 1e-9
+    assert report.metric == "agreement"
+    assert report.model.score >= report.before["agreement"] - 1e-9
     dense = unlabelled(config.model, topics.teacher, texts)
     report = finetune(dense, RunDir(tmp_path / "dense"))
-    assert report["model"]["score"] > report["before"]["agreement"], "a dense one learns as well"
+    assert report.model.score > report.before["agreement"], "a dense one learns as well"
 
 
 def test_numbers_and_a_labelled_dev_file(ranker: RunDir, tmp_path: Path) -> None:
@@ -261,11 +261,9 @@ def test_numbers_and_a_labelled_dev_file(ranker: RunDir, tmp_path: Path) -> None
     task = config.task.model_copy(update={"validation": str(data / "dev.csv")})
     config = config.model_copy(update={"task": task})
     report = prune(config, RunDir(tmp_path / "run"))
-    assert report["metric"] == "ndcg@10"
-    assert report["teacher"]["score"] == pytest.approx(
-        read_json(ranker.report_json)["teacher"]["score"]
-    )
-    assert "Learned from the answers of 'teacher' on 96 texts" in report["note"]
+    assert report.metric == "ndcg@10"
+    assert report.teacher.score == pytest.approx(RunReport.read(ranker.report_json).teacher.score)
+    assert "Learned from the answers of 'teacher' on 96 texts" in report.note
 
 
 @pytest.mark.parametrize("command", [prune, finetune])

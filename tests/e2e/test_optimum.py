@@ -15,7 +15,7 @@ import pytest
 import torch
 from onnxruntime import InferenceSession
 
-from cofi_cli.exporting.export import export
+from cofi_cli import export
 from cofi_cli.modeling import (
     HEADS,
     CofiConfig,

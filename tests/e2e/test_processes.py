@@ -11,6 +11,7 @@ import pytest
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import ENVIRONMENT, INTERRUPTED, CofiError
 from cofi_cli.runs import RunDir, read_json
+from cofi_cli.runs.records import RunReport
 from cofi_cli.training import finetune, prune
 from tests.processes import run_together
 from tests.stopping import StopAt, differing_weights, weights
@@ -68,7 +69,7 @@ def test_two_processes_give_what_one_gives(
 ) -> None:
     run = RunDir(tmp_path / "run")
     answers = run_together(lambda: prune(config, run))
-    assert answers[0] == read_json(run.report_json)
+    assert answers[0] == RunReport.read(run.report_json)
     _assert_alike(alone, run)
     assert not list(run.checkpoints.glob("teacher_outputs*")), "the file had lost its name"
     assert read_json(run.env)["processes"] == 2

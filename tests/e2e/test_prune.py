@@ -25,6 +25,7 @@ from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.sparsity import count_prunable
 from cofi_cli.runs import RunDir, read_json, write_json
 from cofi_cli.runs.claim import claim
+from cofi_cli.runs.records import RunReport
 from cofi_cli.training import Diverged, Interrupted, dry_run, finetune, prune
 from cofi_cli.training.stages.progress import Silent
 from tests.stopping import StopAt, assert_same_weights
@@ -54,20 +55,20 @@ def finished(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Run
 
 
 def test_report_and_artefacts_agree(finished: RunDir) -> None:
-    report = read_json(finished.report_json)
+    report = RunReport.read(finished.report_json)
     plan = PrunePlan(**read_json(finished.plan))
     model = AutoModelForSequenceClassification.from_pretrained(finished.model)
     realised = 1 - count_prunable(model) / SHAPE.prunable
-    assert report["sparsity"]["realised"] == pytest.approx(realised)
+    assert report.sparsity.realised == pytest.approx(realised)
     assert plan.sparsity == pytest.approx(realised)
-    assert report["missed"] is None and realised >= 0.6 - 0.001
-    assert report["structure"]["ffn"] == model.config.layer_ffn
-    assert report["parity"]["masked_vs_compact"] <= 1e-5
-    assert {"teacher", "prune", "recover"} == set(report["stages"])
-    assert all(stage["examples_per_second"] > 0 for stage in report["stages"].values())
+    assert report.missed is None and realised >= 0.6 - 0.001
+    assert report.structure.ffn == model.config.layer_ffn
+    assert report.parity.masked_vs_compact <= 1e-5
+    assert {"teacher", "prune", "recover"} == set(report.stages)
+    assert all(stage.examples_per_second > 0 for stage in report.stages.values())
     teacher = BertForSequenceClassification.from_pretrained(finished.teacher)
     assert teacher.config.id2label == {0: "negative", 1: "positive"}
-    assert report["teacher"]["score"] > 80, "the task is easy, so the teacher must learn it"
+    assert report.teacher.score > 80, "the task is easy, so the teacher must learn it"
 
 
 def test_metrics_hold_the_constraint_past_the_ramp(finished: RunDir, config: RunConfig) -> None:
@@ -175,13 +176,13 @@ def test_a_finished_run_is_left_as_it_is(
 ) -> None:
     run = RunDir(tmp_path / "run")
     shutil.copytree(finished.root, run.root)
-    write_json(run.report_json, read_json(run.report_json) | {"onnx": {"models": {}}})
+    RunReport.read(run.report_json).model_copy(update={"seed": 99}).write(run.report_json)
     (run.checkpoints / "prune").mkdir(parents=True)  # as when it was killed while it cleared up
     files = [path for path in run.root.rglob("*") if path.is_file()]
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
     told = Told()
     report = prune(config, run, resume=True, progress=told)
-    assert report["onnx"] == {"models": {}}
+    assert report.seed == 99
     assert told.messages == [f"{run.root} is finished: nothing is left to train."]
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files} == before
     assert not run.checkpoints.exists()
@@ -323,17 +324,15 @@ def test_other_distillations_run(
 ) -> None:
     config = quick_config(bert_folder, reviews, distill=distill)
     report = prune(config, RunDir(tmp_path / "run"))
-    assert report["missed"] is None
+    assert report.missed is None
 
 
 def test_only_chosen_groups_lose_units(bert_folder: Path, reviews: Path, tmp_path: Path) -> None:
     config = quick_config(bert_folder, reviews, prune={"gates": ["ffn_dim"], "sparsity": 0.3})
     report = prune(config, RunDir(tmp_path / "run"))
-    assert report["missed"] is None and report["sparsity"]["realised"] == pytest.approx(
-        0.3, abs=0.01
-    )
-    assert report["structure"]["heads"] == [SHAPE.n_heads] * SHAPE.n_layers
-    assert report["structure"]["hidden"] == SHAPE.hidden
+    assert report.missed is None and report.sparsity.realised == pytest.approx(0.3, abs=0.01)
+    assert report.structure.heads == [SHAPE.n_heads] * SHAPE.n_layers
+    assert report.structure.hidden == SHAPE.hidden
 
 
 def test_the_reference_recipe_runs_and_says_when_it_misses(
@@ -354,8 +353,8 @@ def test_the_reference_recipe_runs_and_says_when_it_misses(
         distill={"mask_padding": False},
     )
     report = prune(config, RunDir(tmp_path / "run"))
-    assert report["sparsity"]["realised"] < 0.9
-    assert "missed" in report["missed"] and "points below 0.9" in report["missed"]
+    assert report.sparsity.realised < 0.9
+    assert "missed" in report.missed and "points below 0.9" in report.missed
     assert "Open gates cannot close in the 48 steps after the dense epochs" in caplog.text
 
 
@@ -364,8 +363,8 @@ def test_given_teacher_is_used(
 ) -> None:
     config = quick_config(bert_folder, reviews, teacher={"path": str(finished.teacher)})
     report = prune(config, RunDir(tmp_path / "run"))
-    assert "teacher" not in report["stages"]
-    assert report["teacher"]["score"] == read_json(finished.report_json)["teacher"]["score"]
+    assert "teacher" not in report.stages
+    assert report.teacher.score == RunReport.read(finished.report_json).teacher.score
 
 
 def test_finetune_dense_and_compact(
@@ -373,15 +372,15 @@ def test_finetune_dense_and_compact(
 ) -> None:
     dense = RunDir(tmp_path / "dense")
     report = finetune(quick_config(bert_folder, reviews), dense)
-    assert report["model"]["score"] > 80
+    assert report.model.score > 80
     BertForSequenceClassification.from_pretrained(dense.model)
     for name, teacher in (("labels", None), ("distilled", str(finished.teacher))):
         compacted = RunDir(tmp_path / name)
         config = quick_config(finished.model, reviews, teacher={"path": teacher})
         report = finetune(config, compacted)
-        assert report["before"]["accuracy"] == read_json(finished.report_json)["model"]["score"]
+        assert report.before["accuracy"] == RunReport.read(finished.report_json).model.score
         again = AutoModelForSequenceClassification.from_pretrained(compacted.model)
-        assert again.config.layer_ffn == read_json(finished.report_json)["structure"]["ffn"]
+        assert again.config.layer_ffn == RunReport.read(finished.report_json).structure.ffn
 
 
 def test_a_regression_learns_from_its_teacher(bert_folder: Path, tmp_path: Path) -> None:
@@ -402,8 +401,8 @@ def test_a_regression_learns_from_its_teacher(bert_folder: Path, tmp_path: Path)
         update={"task": config.task.model_copy(update={"name": "stsb", "data": str(data)})}
     )
     report = prune(config, RunDir(tmp_path / "run"))
-    assert report["metric"] == "pearson"
-    assert report["teacher"]["score"] > 70 and report["model"]["score"] > 50
+    assert report.metric == "pearson"
+    assert report.teacher.score > 70 and report.model.score > 50
 
 
 def test_dry_run_counts_and_writes_nothing(config: RunConfig, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import CofiError
-from cofi_cli.runs import RunDir, read_json
+from cofi_cli.runs import RunDir
+from cofi_cli.runs.records import RunReport
 from cofi_cli.training import Interrupted, finetune, prune
 from cofi_cli.training.stages.recover import RecoverStage
 from tests.stopping import StopAt, assert_same_weights
@@ -38,12 +39,12 @@ def whole(
 
 
 def test_the_report_states_both_yardsticks(whole: RunDir) -> None:
-    report = read_json(whole.report_json)
-    assert report["constant"]["score"] == pytest.approx(50.0)
-    words = report["baseline"]
-    assert words["score"] == words["scores"]["validation"]["accuracy"] > 80, "words decide it"
-    assert (report["advice"] is None) == (report["teacher"]["score"] - report["model"]["score"] < 1)
-    assert report["not_learned"] is None or "Nothing was learned" in report["not_learned"]
+    report = RunReport.read(whole.report_json)
+    assert report.constant.score == pytest.approx(50.0)
+    words = report.baseline
+    assert words.score == words.scores["validation"]["accuracy"] > 80, "words decide it"
+    assert (report.advice is None) == (report.teacher.score - report.model.score < 1)
+    assert report.not_learned is None or "Nothing was learned" in report.not_learned
 
 
 def test_a_compact_model_is_trained_further_on_extra_texts(
@@ -78,7 +79,7 @@ def test_a_time_decides_the_steps_once(bert_folder: Path, reviews: Path, tmp_pat
         prune(config, run, progress=StopAt("prune", 3))
     watcher = Counting()
     report = prune(config, run, resume=True, progress=watcher)
-    asked = {name: report["stages"][name]["steps"] for name in ("prune", "recover")}
+    asked = {name: report.stages[name].steps for name in ("prune", "recover")}
     assert watcher.totals["prune"] == asked["prune"], "as settled before the interruption"
     assert asked["prune"] != 64, "not the configured epochs"
 
@@ -110,4 +111,4 @@ def test_recovery_ends_when_the_score_no_longer_rises(
     monkeypatch.setattr(RecoverStage, "evaluate", evaluate)
     config = quick_config(bert_folder, reviews, recover={"epochs": 6, "patience": 2})
     report = prune(config, RunDir(tmp_path / "run"))
-    assert report["stages"]["recover"]["steps"] == 4 * 16, "two epochs after the best"
+    assert report.stages["recover"].steps == 4 * 16, "two epochs after the best"

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from cofi_cli import bench, export
 from cofi_cli.architectures import load_dense
-from cofi_cli.benchmarking.bench import bench
 from cofi_cli.cli.main import run as command
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import GATE, USAGE, CofiError
-from cofi_cli.exporting.export import export
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.sparsity import count_prunable
 from cofi_cli.runs import RunDir, read_json, write_json
 from cofi_cli.runs.find import find_source
+from cofi_cli.runs.records import SizeRow
 from cofi_cli.runs.sizes import choose
 from cofi_cli.training import Interrupted, prune
 from tests.stopping import StopAt, assert_same_weights
@@ -68,15 +68,11 @@ def test_a_size_is_a_run_of_its_own(finished: RunDir) -> None:
     assert source.models["model"] == str(size.model)
     assert Path(source.models["dense"]).resolve() == finished.teacher.resolve()
     assert "milestones: []" in size.config.read_text()
-    exported = export(size.root, graph="plain")["models"]
-    assert exported["model"]["score"] == pytest.approx(
-        read_json(size.report_json)["model"]["score"]
-    )
+    exported = export(size.root, graph="plain").models
+    assert exported["model"].score == pytest.approx(read_json(size.report_json)["model"]["score"])
     assert {"model", "dense"} == set(exported) and (size.onnx / "dense.onnx").exists()
-    timed = bench([size.root], batch=[1], seq_len=[8], runs=2, warmup=1, torch=False, score=False)
-    assert (
-        timed.run is not None and size.bench.exists() and "## Sizes" in size.report_md.read_text()
-    )
+    bench([size.root], batch=[1], seq_len=[8], runs=2, warmup=1, torch=False, score=False)
+    assert size.bench.exists() and "## Sizes" in size.report_md.read_text()
 
 
 def test_a_stopped_run_ends_as_the_others_do(
@@ -121,8 +117,10 @@ def test_pick_takes_another_size(
 
 
 def test_choosing() -> None:
-    rows = [{"name": name, "drop": drop} for name, drop in (("a", 0.2), ("b", -0.1), ("c", 1.0))]
-    assert choose(rows, None)["name"] == choose(rows, 1.0)["name"] == "c"
-    assert choose(rows, 0.5)["name"] == choose(rows, 0)["name"] == "b"
+    known = {"score": 90.0, "encoder_params": 1, "sparsity": 0.5}
+    drops = (("a", 0.2), ("b", -0.1), ("c", 1.0))
+    rows = [SizeRow(name=name, drop=drop, **known) for name, drop in drops]
+    assert choose(rows, None).name == choose(rows, 1.0).name == "c"
+    assert choose(rows, 0.5).name == choose(rows, 0).name == "b"
     with pytest.raises(CofiError, match=r"No size loses at most -1 points .* nearest is b, which"):
         choose(rows, -1)

@@ -16,10 +16,10 @@ from onnxruntime import InferenceSession
 from transformers import AutoModelForQuestionAnswering, BertForQuestionAnswering
 
 import cofi_cli.auto  # noqa: F401  (registers the model type)
-from cofi_cli.benchmarking.bench import bench
+from cofi_cli import bench, export
 from cofi_cli.config import RunConfig
-from cofi_cli.exporting.export import export
-from cofi_cli.runs import RunDir, read_json
+from cofi_cli.runs import RunDir
+from cofi_cli.runs.records import RunReport
 from cofi_cli.runtime.timing import Schedule
 from cofi_cli.training import dry_run, finetune, prune
 from tests.tiny import GOOD, quick_config, save_questions
@@ -59,20 +59,20 @@ def test_windows_are_the_rows_of_training(config: RunConfig, run: RunDir) -> Non
     plan = dry_run(config)
     assert plan["rows"] == {"train": 256, "validation": 128}
     assert plan["features"]["train"] > 300, "some contexts are longer than a window"
-    report = read_json(run.report_json)
+    report = RunReport.read(run.report_json)
     steps = {stage["name"]: stage["steps"] for stage in plan["stages"]}
-    assert {name: stage["steps"] for name, stage in report["stages"].items()} == steps
-    assert report["stages"]["teacher"]["examples"] == 4 * plan["features"]["train"]
+    assert {name: stage.steps for name, stage in report.stages.items()} == steps
+    assert report.stages["teacher"].examples == 4 * plan["features"]["train"]
 
 
 def test_the_answers_are_learned_and_kept(run: RunDir) -> None:
-    report = read_json(run.report_json)
-    assert report["metric"] == "f1" and report["kind"] == "span"
-    assert set(report["model"]["scores"]["validation"]) == {"f1", "exact_match"}
-    assert report["teacher"]["score"] > 80, "the task is easy, so the teacher must learn it"
-    assert report["model"]["score"] > 60
-    assert report["parity"]["masked_vs_compact"] <= 1e-5
-    assert "The train split holds 256 questions" in report["note"]
+    report = RunReport.read(run.report_json)
+    assert report.metric == "f1" and report.kind == "span"
+    assert set(report.model.scores["validation"]) == {"f1", "exact_match"}
+    assert report.teacher.score > 80, "the task is easy, so the teacher must learn it"
+    assert report.model.score > 60
+    assert report.parity.masked_vs_compact <= 1e-5
+    assert "The train split holds 256 questions" in report.note
 
 
 def test_both_models_open_with_transformers(run: RunDir) -> None:
@@ -119,15 +119,15 @@ def test_the_onnx_cards_example_finds_the_same(
     assert names["answer"] == torchs["answer"]
     card = Path("README.md").read_text(encoding="utf-8")
     assert "`start_logits` and `end_logits`" in card and "f1 (dev)" in card
-    assert exported["head"] == "span"
+    assert exported.head == "span"
 
 
 def test_the_files_score_as_torch_does(run: RunDir, exported: dict[str, Any]) -> None:
-    report = read_json(run.report_json)
-    rows = exported["models"]
-    assert rows["model"]["score"] == pytest.approx(report["model"]["score"], abs=1e-6)
-    assert rows["dense"]["score"] == pytest.approx(report["teacher"]["score"], abs=1e-6)
-    assert rows["model_int8"]["metric"] == "f1"
+    report = RunReport.read(run.report_json)
+    rows = exported.models
+    assert rows["model"].score == pytest.approx(report.model.score, abs=1e-6)
+    assert rows["dense"].score == pytest.approx(report.teacher.score, abs=1e-6)
+    assert rows["model_int8"].metric == "f1"
     session = InferenceSession(str(run.onnx / "model.onnx"), providers=["CPUExecutionProvider"])
     ids = np.ones((3, 5), dtype=np.int64)
     feed = dict.fromkeys(("input_ids", "attention_mask", "token_type_ids"), ids)
@@ -141,10 +141,10 @@ def test_bench_times_and_scores_them(run: RunDir, exported: dict[str, Any]) -> N
     found = bench(
         [run.root], batch=(1,), seq_len=("task",), threads=1, runs=2, warmup=1, torch=True
     )
-    scores = {row["model"]: row for row in found.scores}
+    scores = {row.model: row for row in found.scores}
     for name in ("model", "dense", "model_int8", "dense_int8", "torch/model", "torch/dense"):
-        assert scores[name]["metric"] == "f1" and scores[name]["rows"] == 128
-    assert scores["torch/model"]["score"] == pytest.approx(scores["model"]["score"], abs=1e-6)
+        assert scores[name].metric == "f1" and scores[name].rows == 128
+    assert scores["torch/model"].score == pytest.approx(scores["model"].score, abs=1e-6)
 
 
 def test_int8_keeps_layers_in_fp32_for_the_score(run: RunDir, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_finetune_recovers_a_compact_model(config: RunConfig, run: RunDir, tmp_p
         }
     )
     report = finetune(more, RunDir(tmp_path / "more"))
-    assert report["model"]["score"] >= report["before"]["f1"]
+    assert report.model.score >= report.before["f1"]
 
 
 def test_questions_and_a_teacher_are_enough(run: RunDir, config: RunConfig, tmp_path: Path) -> None:
@@ -189,4 +189,4 @@ def test_questions_and_a_teacher_are_enough(run: RunDir, config: RunConfig, tmp_
     own = RunConfig.model_validate(config.model_dump() | given | {"model": str(run.teacher)})
     assert dry_run(own)["kind"] == "span"
     report = prune(own, RunDir(tmp_path / "run"))
-    assert report["metric"] == "agreement"
+    assert report.metric == "agreement"

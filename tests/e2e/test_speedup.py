@@ -17,6 +17,7 @@ from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.shape import Widths
 from cofi_cli.report.report import render_report
 from cofi_cli.runs import RunDir, read_json
+from cofi_cli.runs.records import RunReport
 from cofi_cli.training import Interrupted, prune
 from cofi_cli.training.dry_run import dry_run
 from tests.latency_tables import made_up_table, save_table
@@ -76,30 +77,30 @@ def finished(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Run
 
 
 def test_the_model_is_as_fast_as_asked_by_the_clock(finished: RunDir) -> None:
-    report, plan = read_json(finished.report_json), PrunePlan(**read_json(finished.plan))
+    report, plan = RunReport.read(finished.report_json), PrunePlan(**read_json(finished.plan))
     cost = LatencyCost(made_up_table())
-    found = report["latency_target"]
-    assert (found["speedup"], found["seconds"]) == (SPEEDUP, None)
-    assert found["expected_speedup"] == pytest.approx(cost.dense / cost.exact(plan.widths))
-    first, *_, last = found["tried"]
-    assert first["expected_speedup"] >= SPEEDUP - 1e-3 and first["speedup"] < 0.9 * SPEEDUP
-    assert last == found["measured"] and last["speedup"] == pytest.approx(SPEEDUP, rel=0.03)
-    assert found["expected_speedup"] == pytest.approx(last["expected_speedup"])
-    assert report["missed"] is None
+    found = report.latency_target
+    assert (found.speedup, found.seconds) == (SPEEDUP, None)
+    assert found.expected_speedup == pytest.approx(cost.dense / cost.exact(plan.widths))
+    first, *_, last = found.tried
+    assert first.expected_speedup >= SPEEDUP - 1e-3 and first.speedup < 0.9 * SPEEDUP
+    assert last == found.measured and last.speedup == pytest.approx(SPEEDUP, rel=0.03)
+    assert found.expected_speedup == pytest.approx(last.expected_speedup)
+    assert report.missed is None
     assert LatencyTable.model_validate_json(finished.latency_table.read_text()) == made_up_table()
     written = [render_report(report), (finished.model / "README.md").read_text()]
     assert all("asked 3 times the dense model's speed" in text for text in written)
     assert all("measured before recovery" in text for text in written)
-    assert found["dense_seconds"] == pytest.approx(cost.dense)
-    assert found["setting"] == {
+    assert found.dense_seconds == pytest.approx(cost.dense)
+    assert found.setting.model_dump() == {
         "provider": "cpu",
         "precision": "fp32",
         "batch": 1,
         "seq_len": 128,
         "threads": 1,
     }
-    assert report["sparsity"]["target"] is None
-    assert report["sparsity"]["realised"] == pytest.approx(plan.sparsity)
+    assert report.sparsity.target is None
+    assert report.sparsity.realised == pytest.approx(plan.sparsity)
 
 
 def test_expected_speed_is_held_past_the_ramp(finished: RunDir) -> None:

@@ -13,10 +13,10 @@ import pytest
 import torch
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
-from cofi_cli.benchmarking.bench import bench
+from cofi_cli import bench, export
 from cofi_cli.config import RunConfig
-from cofi_cli.exporting.export import export
-from cofi_cli.runs import RunDir, read_json
+from cofi_cli.runs import RunDir
+from cofi_cli.runs.records import ExportRecord, RunReport
 from cofi_cli.tasks.files.conll import read_sentences
 from cofi_cli.tasks.metrics.tags import entities
 from cofi_cli.training import prune
@@ -50,17 +50,17 @@ def run(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
 
 
 def test_the_report_and_the_scores(run: RunDir) -> None:
-    report = read_json(run.report_json)
-    assert (report["kind"], report["metric"]) == ("tokens", "entity_f1")
-    assert report["teacher"]["score"] > 80, "learnable"
-    assert report["model"]["score"] > 60
-    assert set(report["model"]["scores"]["validation"]) == {
+    report = RunReport.read(run.report_json)
+    assert (report.kind, report.metric) == ("tokens", "entity_f1")
+    assert report.teacher.score > 80, "learnable"
+    assert report.model.score > 60
+    assert set(report.model.scores["validation"]) == {
         "entity_f1",
         "precision",
         "recall",
         "accuracy",
     }
-    assert report["parity"]["masked_vs_compact"] <= 1e-4
+    assert report.parity.masked_vs_compact <= 1e-4
 
 
 @pytest.mark.parametrize("part", ["teacher", "model"])
@@ -81,7 +81,7 @@ def test_transformers_alone_gets_the_reported_score(
         found = [LABELS[best[given.word_ids().index(word)]] for word in range(len(words))]
         right += len(set(entities(tags)) & set(entities(found)))
         both += len(entities(tags)) + len(entities(found))
-    assert read_json(run.report_json)[part]["score"] == pytest.approx(200 * right / both)
+    assert RunReport.read(run.report_json)[part]["score"] == pytest.approx(200 * right / both)
 
 
 def test_the_pipeline_and_the_card(run: RunDir) -> None:
@@ -113,12 +113,12 @@ def test_without_cofi_the_code_beside_the_weights_opens_it(run: RunDir) -> None:
 
 
 def test_onnx_files_are_scored_by_entities(run: RunDir) -> None:
-    exported = read_json(run.onnx / "export.json")
-    assert exported["parity"]["max_abs_delta"] <= 1e-4
-    rows, report = exported["models"], read_json(run.report_json)
+    exported = ExportRecord.read(run.onnx / "export.json")
+    assert exported.parity.max_abs_delta <= 1e-4
+    rows, report = exported.models, RunReport.read(run.report_json)
     assert set(rows) >= {"model", "dense", "model_int8"}
-    assert {row["metric"] for row in rows.values() if "metric" in row} == {"entity_f1"}
-    assert rows["model"]["score"] == pytest.approx(report["model"]["score"])
+    assert {row.metric for row in rows.values() if row.metric} == {"entity_f1"}
+    assert rows["model"].score == pytest.approx(report.model.score)
 
 
 def test_the_code_in_the_card_of_the_export_runs(
@@ -137,6 +137,6 @@ def test_the_code_in_the_card_of_the_export_runs(
 def test_bench_times_the_tasks_own_lengths_and_scores(run: RunDir) -> None:
     result = bench(
         [run.root], batch=(2,), seq_len=("task",), threads=1, runs=3, torch=False
-    ).to_json()
+    ).as_json()
     assert {case["seq_len"] for case in result["cases"]} == {"task"}
     assert {row["metric"] for row in result["scores"]} == {"entity_f1"}

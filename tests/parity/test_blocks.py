@@ -18,7 +18,7 @@ from cofi_cli.exporting.graphs.tracing import write_onnx
 from cofi_cli.exporting.parity import check_parity, open_session, parity_batches
 from cofi_cli.exporting.precision.quantization import RECIPES, Recipe, products, quantize, signs_for
 from cofi_cli.modeling import CofiForTask
-from cofi_cli.runs.export_record import graph_name
+from cofi_cli.runs.records import graph_name
 from cofi_cli.runtime.inputs import Rows, pad, synthetic_rows
 from cofi_cli.runtime.inspection import inspect
 from tests.architectures import HEADS, LABELS, save
@@ -187,7 +187,7 @@ def test_the_proof_reaches_beyond_a_block(tmp_path: Path) -> None:
     write_onnx(model, file, opset=18)
     in_blocks(file, file, TOKENS)
     proof = check_parity(model, file, ROWS, name="model.onnx", block=TOKENS)
-    assert max(case["batch"] * case["seq_len"] for case in proof["cases"]) > TOKENS
+    assert max(case.batch * case.seq_len for case in proof.cases) > TOKENS
     loaded = onnx.load(str(file))
     body = next(n for n in loaded.graph.node if n.op_type == "Loop").attribute[0].g
     next(n for n in body.node if n.op_type == "Add" and n.output[0] == "block/to").input[1] = (
@@ -208,5 +208,5 @@ def test_a_padded_batch_is_a_batch(sources: dict[str, Path], tmp_path: Path) -> 
 
 
 def test_how_a_graph_is_called() -> None:
-    assert graph_name({"form": "lean"}) == "lean"
-    assert graph_name({"form": "lean", "block_tokens": 512}) == "lean, blocks of 512 tokens"
+    assert graph_name("lean", None) == "lean"
+    assert graph_name("lean", 512) == "lean, blocks of 512 tokens"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -12,39 +11,32 @@ import numpy as np
 import pytest
 
 from cofi_cli.benchmarking.gates.fail_if import parse_conditions
-from cofi_cli.benchmarking.gates.previous_result import Earlier, load_earlier
-from cofi_cli.benchmarking.gates.regression import (
+from cofi_cli.benchmarking.gates.previous_result import (
+    Earlier,
     check_comparison,
-    compare,
     differences,
-    few_runs,
-    regression_gates,
+    load_earlier,
 )
-from cofi_cli.errors import GATE, UNREACHABLE, USAGE, CofiError
+from cofi_cli.benchmarking.gates.regression import compare, few_runs, regression_gates
+from cofi_cli.errors import GATE, USAGE, CofiError
 from cofi_cli.report.tables import change_table, gate_table
-from cofi_cli.runs import write_json
-from cofi_cli.runs.gate_results import describe_gate, gate_error
+from cofi_cli.runs.records import BenchResult, CaseRow, ChangeGate, gate_error
 from cofi_cli.runtime.statistics import change, summarize
+from tests.records import bench_result, case_row, model_row, score_row, speedup_row
 
-Json = dict[str, Any]
 
-
-def case(model: str, name: str, turns: list[list[float]]) -> Json:
+def case(model: str, name: str, turns: list[list[float]], **changes: Any) -> CaseRow:
     of = summarize(turns)
-    return {
-        "model": model,
+    values = {
         "case": name,
-        "precision": "fp32",
-        "batch": 1,
-        "seq_len": 128,
         "runs": of.runs,
-        "p50_ms": of.p50,
         "p90_ms": of.p90,
         "p99_ms": of.p99,
         "mean_ms": of.mean,
         "throughput": 1000 / of.mean,
         "samples_ms": turns,
     }
+    return case_row(model, of.p50, **values | changes)
 
 
 def turns(center: float, *, spread: float = 0.01, seed: int = 0) -> list[list[float]]:
@@ -54,32 +46,31 @@ def turns(center: float, *, spread: float = 0.01, seed: int = 0) -> list[list[fl
     return np.asarray(values).tolist()
 
 
-def result(model: float = 2.0, dense: float = 30.0, *, score: float = 90.0, seed: int = 0) -> Json:
-    return {
-        "env": {"cpu": "A", "threads": 2, "provider": "cpu", "onnxruntime": "1.32.0", "cores": 2},
-        "baseline": "dense",
-        "models": [
-            {
-                "name": name,
-                "bytes": 5_000_000,
-                "peak_rss_bytes": 90_000_000,
-                "cold_start_seconds": 0.5,
-            }
-            for name in ("dense", "model")
-        ],
-        "cases": [
+def result(
+    model: float = 2.0, dense: float = 30.0, *, score: float = 90.0, seed: int = 0
+) -> BenchResult:
+    return bench_result(
+        models=[model_row(name, bytes=5_000_000) for name in ("dense", "model")],
+        cases=[
             case("dense", "b1-s128", turns(dense, seed=seed)),
             case("model", "b1-s128", turns(model, seed=seed + 1)),
         ],
-        "speedups": [],
-        "scores": [
-            {"model": "model", "metric": "accuracy", "score": score, "task": "sst2", "rows": 9}
-        ],
-        "gates": [],
-    }
+        speedups=[],
+        headline=[],
+        scores=[score_row("model", score, rows=9, rows_in_all=9)],
+    )
 
 
-def judge(before: Json, now: Json, *texts: str, **options: Any) -> list[Json]:
+def change_of(record: Any, **changes: Any) -> Any:
+    """Return a record or a part of one with other values."""
+    return record.model_copy(update=changes)
+
+
+def with_case(values: BenchResult, *rows: CaseRow) -> BenchResult:
+    return change_of(values, cases=[*values.cases, *rows])
+
+
+def judge(before: BenchResult, now: BenchResult, *texts: str, **options: Any) -> list[ChangeGate]:
     rows = compare(Earlier(Path("old.json"), before), now)
     options = {"judged": ["model"], "baseline": "dense"} | options
     return regression_gates(parse_conditions(texts), rows, **options)
@@ -87,10 +78,10 @@ def judge(before: Json, now: Json, *texts: str, **options: Any) -> list[Json]:
 
 def test_a_slower_model_fails_and_says_all() -> None:
     (gate,) = judge(result(2.0), result(2.2, dense=30.6, seed=5), "p50>+5%")
-    assert not gate["passed"] and gate["outcome"] == "failed"
-    assert gate["value"] == pytest.approx(10, abs=1.5)
-    assert gate["interval"][0] > 1.05
-    assert (gate["model"], gate["case"], gate["threshold"], gate["unit"]) == (
+    assert not gate.passed and gate.outcome == "failed"
+    assert gate.value == pytest.approx(10, abs=1.5)
+    assert gate.interval[0] > 1.05
+    assert (gate.model, gate.case, gate.threshold, gate.unit) == (
         "model",
         "b1-s128",
         5.0,
@@ -138,131 +129,130 @@ def test_both_ends_of_the_interval_are_judged(
     old, new = result(2.0), result(after, seed=5)
     if is_noisy:
         # Equal moods in another order: the medians change by what is asked, the noise is large.
-        old["cases"][1] = case("model", "b1-s128", noisy(2.0, seed=3))
-        new["cases"][1] = case("model", "b1-s128", noisy(after, seed=3)[::-1])
+        noise = noisy(after, seed=3)[::-1]
+        old = change_of(old, cases=[case("model", "b1-s128", noisy(2.0, seed=3))])
+        new = change_of(new, cases=[case("model", "b1-s128", noise)])
     (gate,) = judge(old, new, condition)
-    low, high = gate["interval"]
+    low, high = gate.interval
     assert (high > 1.5 * low) is is_noisy
-    assert gate["outcome"] == outcome
-    assert gate["passed"] is (outcome == "passed")
-    assert ("too noisy to say" in describe_gate(gate)) is (outcome == "too noisy")
-    (cells,) = gate_table({"gates": [gate]}).rows
+    assert gate.outcome == outcome
+    assert gate.passed is (outcome == "passed")
+    assert ("too noisy to say" in gate.describe()) is (outcome == "too noisy")
+    (cells,) = gate_table(bench_result(gates=[gate])).rows
     assert cells[3] == ("passed" if outcome == "passed" else outcome.upper())
 
 
-def with_speedup(values: Json, vs: str = "dense") -> Json:
-    p50 = {row["model"]: row["p50_ms"] for row in values["cases"]}
-    row = {"model": "model", "case": "b1-s128", "vs": vs, "ratio": p50["dense"] / p50["model"]}
-    return values | {"speedups": [row]}
+def with_speedup(values: BenchResult, vs: str = "dense") -> BenchResult:
+    p50 = {row.model: row.p50_ms for row in values.cases}
+    return change_of(values, speedups=[speedup_row("model", p50["dense"] / p50["model"], vs=vs)])
 
 
 def test_a_speedup_is_moved_by_no_machine() -> None:
     """A session that is a quarter slower fails every latency; the model is as it was."""
     old, slower = with_speedup(result(2.0, 30.0)), with_speedup(result(2.5, 37.5, seed=5))
-    assert [g["passed"] for g in judge(old, slower, "p50>+5%", "speedup<-5%")] == [False, True]
+    assert [g.passed for g in judge(old, slower, "p50>+5%", "speedup<-5%")] == [False, True]
     worse = with_speedup(result(2.5, 30.0, seed=5))
     (gate,) = judge(old, worse, "speedup<-5%")
-    assert gate["outcome"] == "failed" and gate["value"] == pytest.approx(-20, abs=2)
-    assert gate["interval"][0] < gate["after"] / gate["before"] < gate["interval"][1] < 1
-    assert "speedup of model b1-s128 changed by -" in describe_gate(gate)
+    assert gate.outcome == "failed" and gate.value == pytest.approx(-20, abs=2)
+    assert gate.interval[0] < gate.after / gate.before < gate.interval[1] < 1
+    assert "speedup of model b1-s128 changed by -" in gate.describe()
     (absolute,) = judge(old, worse, "speedup<-1x")
-    assert absolute["outcome"] == "failed" and absolute["value"] == pytest.approx(-3, abs=0.3)
+    assert absolute.outcome == "failed" and absolute.value == pytest.approx(-3, abs=0.3)
 
 
 def test_the_moods_of_a_session_cancel_out_of_a_speedup() -> None:
     """Dense and model share each turn's mood: their ratio is sharp, their latencies are not."""
-    old, new = result(), result()
-    for values, seed in ((old, 1), (new, 2)):
+    both = []
+    for seed in (1, 2):
         model, dense = noisy(2.0, seed=seed), noisy(30.0, seed=seed)
-        values["cases"] = [case("dense", "b1-s128", dense), case("model", "b1-s128", model)]
+        cases = [case("dense", "b1-s128", dense), case("model", "b1-s128", model)]
+        both.append(change_of(result(), cases=cases))
+    old, new = both
     latency, speedup = judge(with_speedup(old), with_speedup(new), "p50>+5%", "speedup<-5%")
-    assert latency["outcome"] != "passed" and speedup["outcome"] == "passed"
+    assert latency.outcome != "passed" and speedup.outcome == "passed"
 
 
 def test_a_speedup_over_another_baseline_is_not_compared(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     (gate,) = judge(with_speedup(result(), vs="torch/dense"), with_speedup(result()), "speedup<-5%")
-    assert not gate["passed"] and gate["value"] is None
+    assert not gate.passed and gate.value is None
     words = "The speedup of model in b1-s128 is not compared: vs torch/dense before, vs dense now."
     assert words in caplog.text
 
 
 def test_a_throughput_falls_where_the_mean_rises() -> None:
     (gate,) = judge(result(2.0), result(2.5, seed=5), "throughput<-10%")
-    assert not gate["passed"]
-    assert gate["value"] == pytest.approx(-20, abs=2)
-    low, high = gate["interval"]
-    assert low < gate["after"] / gate["before"] < high < 1
+    assert not gate.passed
+    assert gate.value == pytest.approx(-20, abs=2)
+    low, high = gate.interval
+    assert low < gate.after / gate.before < high < 1
 
 
 def test_scores_and_sizes_have_no_noise() -> None:
     now = result(score=89.4)
-    now["models"][1]["bytes"] = 5_600_000
+    now = change_of(now, models=[now.models[0], model_row("model", bytes=5_600_000)])
     gates = judge(result(), now, "score<-0.5", "size>+0.5MB", "memory>+5%", "cold-start>+1s")
-    assert [g["passed"] for g in gates] == [False, False, True, True]
-    assert [g["interval"] for g in gates] == [None] * 4
-    assert gates[0]["value"] == pytest.approx(-0.6)
-    assert gates[1]["value"] == pytest.approx(0.6)
+    assert [g.passed for g in gates] == [False, False, True, True]
+    assert [g.interval for g in gates] == [None] * 4
+    assert gates[0].value == pytest.approx(-0.6)
+    assert gates[1].value == pytest.approx(0.6)
 
 
 def test_only_what_is_judged_is_judged() -> None:
     now = result(2.0, dense=60.0)
-    assert [g["model"] for g in judge(result(), now, "p50>+5%")] == ["model"]
+    assert [g.model for g in judge(result(), now, "p50>+5%")] == ["model"]
     both = judge(result(), now, "p50>+5%", judged=["model", "dense"])
-    assert {g["model"]: g["passed"] for g in both} == {"model": True, "dense": False}
-    assert next(g for g in both if g["model"] == "dense")["baseline_ratio"] is None
+    assert {g.model: g.passed for g in both} == {"model": True, "dense": False}
+    assert next(g for g in both if g.model == "dense").baseline_ratio is None
 
 
 def test_a_named_case_is_judged_alone_but_sizes_all_the_same() -> None:
-    old, new = result(), result()
-    for values, slow in ((old, 20.0), (new, 40.0)):
-        values["cases"].append(case("model", "b32-s128", turns(slow)))
-    assert [g["passed"] for g in judge(old, new, "p50>+5%")] == [True, False]
-    assert [g["case"] for g in judge(old, new, "p50>+5%", case="b1-s128")] == ["b1-s128"]
-    assert [g["passed"] for g in judge(old, new, "size>+5%", case="b1-s128")] == [True]
+    old = with_case(result(), case("model", "b32-s128", turns(20.0)))
+    new = with_case(result(), case("model", "b32-s128", turns(40.0)))
+    assert [g.passed for g in judge(old, new, "p50>+5%")] == [True, False]
+    assert [g.case for g in judge(old, new, "p50>+5%", case="b1-s128")] == ["b1-s128"]
+    assert [g.passed for g in judge(old, new, "size>+5%", case="b1-s128")] == [True]
 
 
 def test_a_condition_that_found_nothing_has_failed(caplog: pytest.LogCaptureFixture) -> None:
-    now = result()
-    now["scores"][0]["rows"] = 5
+    now = change_of(result(), scores=[score_row(rows=5)])
     with caplog.at_level(logging.WARNING, logger="cofi_cli"):
         (gate,) = judge(result(), now, "score<-0.5")
-    assert not gate["passed"]
-    assert "'score<-0.5' found nothing to compare score with" in describe_gate(gate)
+    assert not gate.passed
+    assert "'score<-0.5' found nothing to compare score with" in gate.describe()
     assert "not compared: task sst2, metric accuracy, rows 9 before" in caplog.text
 
 
 def test_rows_of_other_lengths_are_not_compared(caplog: pytest.LogCaptureFixture) -> None:
-    old, now = result(), result(4.0)
-    for values, rows, length in ((old, 872, 25.0), (now, 408, 53.0)):
-        values["cases"].append(values["cases"][1] | {"case": "b1-task"})
-        values["cases"][2] |= {"rows": rows, "mean_tokens": length, "mean_length": length}
+    def own(rows: int, length: float) -> CaseRow:
+        lengths = {"rows": rows, "mean_tokens": length, "mean_length": length}
+        return case("model", "b1-task", turns(2.0), **lengths)
+
+    old, now = with_case(result(), own(872, 25.0)), with_case(result(4.0), own(408, 53.0))
     gates = judge(old, now, "p50>+10%")
-    assert [gate["case"] for gate in gates] == ["b1-s128"], "not b1-task"
+    assert [gate.case for gate in gates] == ["b1-s128"], "not b1-task"
     words = "b1-task of model is not compared: rows 872, mean_length 25.0 before, rows 408, mean_"
     assert caplog.text.count(words) == 1
     (gate,) = judge(old, now, "p50>+10%", case="b1-task")
-    assert not gate["passed"] and gate["value"] is None
-    now["cases"][2] |= {"rows": 872, "mean_length": 25.0}
-    assert len(judge(old, now, "p50>+10%")) == 2
+    assert not gate.passed and gate.value is None
+    assert len(judge(old, with_case(result(4.0), own(872, 25.0)), "p50>+10%")) == 2
 
 
 def test_memory_is_compared_over_the_same_cases(caplog: pytest.LogCaptureFixture) -> None:
-    old, now = result(), result()
-    now["cases"].append(now["cases"][1] | {"case": "b32-s128"})
+    old, now = result(), with_case(result(), case("model", "b32-s128", turns(2.0)))
     (gate,) = judge(old, now, "memory>+5%")
-    assert not gate["passed"] and gate["value"] is None
+    assert not gate.passed and gate.value is None
     words = (
         "The memory of model is not compared: it is the peak over b1-s128 before, over b1-s128, "
     )
     assert words in caplog.text
-    assert judge(old, result(), "memory>+5%")[0]["passed"]
+    assert judge(old, result(), "memory>+5%")[0].passed
 
 
 def test_every_figure_is_compared() -> None:
     rows = compare(Earlier(Path("old.json"), result()), result(4.0))
-    assert {row["metric"] for row in rows if row["model"] == "model"} == {
+    assert {row.metric for row in rows if row.model == "model"} == {
         "p50",
         "p90",
         "p99",
@@ -273,9 +263,10 @@ def test_every_figure_is_compared() -> None:
         "cold-start",
         "size",
     }
-    (p50,) = [row for row in rows if (row["model"], row["metric"]) == ("model", "p50")]
-    assert p50["ratio"] == pytest.approx(2, rel=0.02)
-    table = change_table({"comparison": {"file": "old.json", "rows": rows}, "gates": []})
+    (p50,) = [row for row in rows if (row.model, row.metric) == ("model", "p50")]
+    assert p50.ratio == pytest.approx(2, rel=0.02)
+    comparison = {"file": "old.json", "environment": [], "notes": [], "rows": rows}
+    table = change_table(bench_result(comparison=comparison))
     assert table.title == "Against old.json"
     assert [row[:2] for row in table.rows if row[0].startswith("model")] == [
         ("model b1-s128", "p50 (ms)"),
@@ -287,17 +278,18 @@ def test_every_figure_is_compared() -> None:
 
 
 def test_what_differs_in_the_environment_is_named() -> None:
-    env = result()["env"]
-    assert differences(env, dict(env)) == []
-    assert differences(env, env | {"cpu": "B", "threads": 4, "onnxruntime": "1.33.0"}) == [
-        "processor A before, B now",
+    env = result().env
+    assert differences(env, env) == []
+    other = change_of(env, cpu="B", threads=4, onnxruntime="1.33.0")
+    assert differences(env, other) == [
+        "processor Some CPU before, B now",
         "threads 2 before, 4 now",
         "onnxruntime 1.32.0 before, 1.33.0 now",
     ]
 
 
 def check(*texts: str, **options: Any) -> list[str]:
-    defaults: Json = {
+    defaults: dict[str, Any] = {
         "models": ["dense", "model"],
         "judged": ["model"],
         "cases": ["b1-s128"],
@@ -342,7 +334,7 @@ def test_what_does_not_match_is_named() -> None:
     ],
 )
 def test_what_could_not_be_judged_is_refused_beforehand(
-    text: str, options: Json, message: str
+    text: str, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(CofiError) as caught:
         check(text, **options)
@@ -352,95 +344,17 @@ def test_what_could_not_be_judged_is_refused_beforehand(
 
 
 def test_too_few_runs_are_named() -> None:
-    now = result()
-    now["cases"][1]["runs"] = 4
+    values = result()
+    now = change_of(values, cases=[values.cases[0], change_of(values.cases[1], runs=4)])
     assert few_runs(now) == few_runs(now, Earlier(Path("o"), result())) == ["model b1-s128 (4 now)"]
     assert few_runs(result(), Earlier(Path("o"), now)) == ["model b1-s128 (4 before)"]
 
 
 def test_an_earlier_result_is_read_from_its_file_or_folder(tmp_path: Path) -> None:
-    write_json(tmp_path / "bench.json", result())
-    assert load_earlier(tmp_path).path == load_earlier(tmp_path / "bench.json").path
+    result(score=-3.5).write(tmp_path / "bench.json")  # a correlation
+    assert load_earlier(tmp_path) == load_earlier(tmp_path / "bench.json")
     assert load_earlier(tmp_path).models == ["dense", "model"]
-
-
-@pytest.mark.parametrize(
-    ("content", "code", "message"),
-    [
-        (None, UNREACHABLE, "Cannot read"),
-        ("{", UNREACHABLE, "Cannot read"),
-        ("[]", USAGE, "is not the result of a benchmark: it lacks env, models, cases."),
-        ('{"env": {}, "models": []}', USAGE, "it lacks cases."),
-        ('{"env": null, "models": [], "cases": []}', USAGE, "'env' is not a mapping."),
-        (
-            '{"env": {}, "models": [1], "cases": []}',
-            USAGE,
-            "'models' is not a list of rows with name.",
-        ),
-        (
-            '{"env": {}, "models": [], "cases": [{"model": "model"}]}',
-            USAGE,
-            "'cases' is not a list of rows with model and case.",
-        ),
-        (
-            '{"env": {}, "models": [{"name": "model", "bytes": "5"}], "cases": []}',
-            USAGE,
-            "bytes is '5', which is no number.",
-        ),
-        (
-            '{"env": {}, "models": [], "cases": [{"model": "m", "case": "c", "p50_ms": NaN}]}',
-            USAGE,
-            "p50_ms is nan, which is no number.",
-        ),
-        ('{"env": {}, "models": null, "cases": []}', USAGE, "'models' is not a list of rows"),
-        ('{"env": {}, "models": [], "cases": false}', USAGE, "'cases' is not a list of rows"),
-        ("[" * 100_000, UNREACHABLE, "Cannot read"),
-    ],
-)
-def test_what_is_no_earlier_result(
-    tmp_path: Path, content: str | None, code: int, message: str
-) -> None:
-    path = tmp_path / "old.json"
-    if content is not None:
-        path.write_text(content, encoding="utf-8")
-    with pytest.raises(CofiError) as caught:
-        load_earlier(path)
-    assert caught.value.exit_code == code
-    assert message in caught.value.message
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
-    [
-        ("p50_ms", 1e308, "p50_ms is 1e+308, which nothing measures."),
-        ("p50_ms", 1e-320, "p50_ms is 1e-320, which nothing measures."),
-        ("p50_ms", -1.0, "p50_ms is -1.0, which nothing measures."),
-        ("p50_ms", 10**400, "which nothing measures."),
-        ("throughput", True, "throughput is True, which is no number."),
-        ("runs", "30", "runs is '30', which is no whole number."),
-        ("runs", None, "runs is None, which is no whole number."),
-        ("samples_ms", 7, "samples_ms is not a list of turns with a list of runs each."),
-        ("samples_ms", [7], "samples_ms is not a list of turns with a list of runs each."),
-        ("samples_ms", [["x"]], "samples_ms holds 'x', which is no latency."),
-        ("samples_ms", [[1, [2]]], "samples_ms holds [2], which is no latency."),
-        ("samples_ms", [[0, 0]], "samples_ms holds 0, which is no latency."),
-        ("samples_ms", [[None]], "samples_ms holds None, which is no latency."),
-        ("samples_ms", [[float("nan")]], "samples_ms holds nan, which is no latency."),
-    ],
-)
-def test_cases_that_nothing_measured(tmp_path: Path, key: str, value: Any, message: str) -> None:
-    values = result()
-    values["cases"][1][key] = value
-    (tmp_path / "bench.json").write_text(json.dumps(values), encoding="utf-8")
-    with pytest.raises(CofiError) as caught:
-        load_earlier(tmp_path)
-    assert caught.value.exit_code == USAGE
-    assert caught.value.message.endswith(message)
-
-
-def test_scores_below_zero_are_some(tmp_path: Path) -> None:
-    write_json(tmp_path / "bench.json", result(score=-3.5))  # a correlation
-    assert load_earlier(tmp_path).values["scores"][0]["score"] == -3.5
+    assert load_earlier(tmp_path).result.scores[0].score == -3.5
 
 
 def test_a_ratio_of_percentiles_against_a_closed_form() -> None:

@@ -1,37 +1,29 @@
-"""What continuous integration reads, and the picture."""
+"""What continuous integration and report.md say of a benchmark."""
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 
 from cofi_cli.report.ci import BIGGER, SMALLER, append_summary, series, summary, write_ci_files
-from cofi_cli.report.pictures.latency import (
-    BOTTOM,
-    DENSE,
-    DOT,
-    LEFT,
-    LETTER,
-    PRUNED,
-    RIGHT,
-    TALL,
-    TOP,
-    TORCH,
-    latency_svg,
-    linear_ticks,
-    log_ticks,
-    place_labels,
-)
-from cofi_cli.report.report import LATENCY, write_report
+from cofi_cli.report.report import write_report
 from cofi_cli.report.tables import case_table, score_table, summary_table
-from cofi_cli.runs import RunDir, write_json
+from cofi_cli.runs import RunDir
+from cofi_cli.runs.records import BenchResult, HeadlineRow, RunReport
+from tests.records import (
+    bench_result,
+    case_row,
+    export_record,
+    exported_file,
+    model_row,
+    run_report,
+    score_row,
+    speedup_row,
+)
 
-SVG = "{http://www.w3.org/2000/svg}"
 MODELS = {
     "dense": (30.0, 91.0, "fp32", "onnxruntime"),
     "model": (2.5, 89.8, "fp32", "onnxruntime"),
@@ -41,65 +33,60 @@ MODELS = {
 }
 
 
-def of(model: str, vs: str | None) -> dict[str, Any]:
-    ratio = MODELS[vs][0] / MODELS[model][0] if vs else None
-    interval = [ratio * 0.95, ratio * 1.05] if ratio else None
-    verdict = "faster" if ratio else None
-    place = {"model": model, "vs": vs, "case": "b1-s128", "batch": 1, "seq_len": 128}
-    return place | {"ratio": ratio, "interval": interval, "verdict": verdict}
+PAIRS = {"model": "dense", "model_int8": "dense_int8", "torch/model": None}
 
 
-def bench(**changes: Any) -> dict[str, Any]:
-    cases = [
-        {
-            "model": name,
-            "case": "b1-s128",
-            "batch": 1,
-            "seq_len": 128,
-            "precision": precision,
-            "runtime": runtime,
-            "runs": 2,
-            "p50_ms": ms,
-            "p90_ms": ms + 1,
-            "p99_ms": ms + 2,
-            "throughput": 1000 / ms,
-            "samples_ms": [[ms - 1, ms + 1]],
-        }
-        for name, (ms, _, precision, runtime) in MODELS.items()
-    ]
-    scores = [
-        {"model": name, "metric": "accuracy", "score": score, "task": "sst2", "rows": 872}
-        for name, (_, score, _, _) in MODELS.items()
-    ]
-    pairs = {"model": "dense", "model_int8": "dense_int8", "torch/model": None}
-    return {
-        "env": {
-            "cpu": "Some CPU",
-            "cores": 2,
-            "os": "Linux",
-            "threads": 2,
-            "onnxruntime": "1.32.0",
-            "providers": ["CPUExecutionProvider"],
-            "rounds": 10,
-            "warmup": 3,
-        },
-        "baseline": "dense",
+def ratio(model: str, vs: str) -> float:
+    return MODELS[vs][0] / MODELS[model][0]
+
+
+def headline(model: str, vs: str | None) -> HeadlineRow:
+    product = speedup_row(model, ratio(model, "dense"))
+    equal = speedup_row(model, ratio(model, vs)) if vs else None
+    return HeadlineRow(
+        model=model,
+        case="b1-s128",
+        batch=1,
+        seq_len=128,
+        precision=MODELS[model][2],
+        vs=vs,
+        ratio=equal and equal.ratio,
+        interval=equal and equal.interval,
+        verdict=equal and equal.verdict,
+        product_vs="dense",
+        product=product.ratio,
+        product_interval=product.interval,
+        product_verdict=product.verdict,
+    )
+
+
+def bench(**changes: Any) -> BenchResult:
+    values = {
         "models": [
-            {
-                "name": name,
-                "bytes": 1_000_000,
-                "peak_rss_bytes": 2_000_000,
-                "load_seconds": 0.1,
-                "cold_start_seconds": 0.75,
-            }
-            for name in MODELS
+            model_row(name, precision=precision, runtime=runtime)
+            for name, (_, _, precision, runtime) in MODELS.items()
         ],
-        "cases": cases,
-        "speedups": [of(name, "dense") for name in MODELS if name != "dense"],
-        "headline": [of(name, vs) | {"precision": MODELS[name][2]} for name, vs in pairs.items()],
-        "scores": scores,
-        "gates": [],
-    } | changes
+        "cases": [
+            case_row(
+                name,
+                ms,
+                precision=precision,
+                runtime=runtime,
+                runs=2,
+                samples_ms=[[ms - 1, ms + 1]],
+            )
+            for name, (ms, _, precision, runtime) in MODELS.items()
+        ],
+        "speedups": [speedup_row(m, ratio(m, "dense")) for m in MODELS if m != "dense"],
+        "headline": [headline(*pair) for pair in PAIRS.items()],
+        "scores": [score_row(name, score) for name, (_, score, _, _) in MODELS.items()],
+    }
+    return bench_result(**values | changes)
+
+
+def changed(row: Any, **changes: Any) -> Any:
+    """Return a part of a record with other values."""
+    return row.model_copy(update=changes)
 
 
 GATE = {
@@ -113,7 +100,7 @@ GATE = {
     "value": 9.0,
     "before": 2.3,
     "after": 2.5,
-    "interval": [1.06, 1.12],
+    "interval": (1.06, 1.12),
     "outcome": "failed",
     "baseline_ratio": None,
     "passed": False,
@@ -133,8 +120,7 @@ def test_the_headline_is_equal_precision_and_the_product_stands_beside_it() -> N
 
 
 def test_the_lengths_of_the_tasks_rows_are_shown() -> None:
-    values = bench()
-    values["cases"][0] |= {"seq_len": "task", "mean_length": 27.4}
+    values = bench(cases=[changed(bench().cases[0], seq_len="task", mean_length=27.4)])
     assert case_table(values).rows[0][3] == "task's, 27 padded"
 
 
@@ -144,7 +130,7 @@ def test_cold_start_is_a_column() -> None:
 
 
 def test_the_summary_of_a_report_has_a_row_a_precision() -> None:
-    rows = summary_table({}, bench()).rows[-2:]
+    rows = summary_table(run_report(), bench()).rows[-2:]
     assert [row[0] for row in rows] == [
         "ONNX, batch 1, length 128: p50 ms",
         "ONNX int8, batch 1, length 128: p50 ms",
@@ -173,13 +159,10 @@ def test_series_are_what_github_action_benchmark_reads() -> None:
 
 def test_files_for_ci(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "ci"
-    files = write_ci_files(folder, bench(), title="t")
-    assert [file.name for file in files] == [SMALLER, BIGGER, "latency.svg"]
+    files = write_ci_files(folder, bench())
+    assert [file.name for file in files] == [SMALLER, BIGGER]
     assert json.loads(files[0].read_text(encoding="utf-8"))[0]["name"] == "dense b1-s128 p50"
     assert {path.name for path in folder.iterdir()} == {file.name for file in files}
-    without = write_ci_files(folder, bench(scores=[]), title="t")
-    assert [file.name for file in without] == [SMALLER, BIGGER]
-    assert {path.name for path in folder.iterdir()} == {SMALLER, BIGGER}, "no older picture"
 
 
 def test_the_summary_says_the_verdict_first() -> None:
@@ -217,84 +200,20 @@ def test_a_summary_that_cannot_be_written_costs_nothing(
     assert "No summary in" in caplog.text
 
 
-def test_the_picture_has_a_labelled_dot_a_model() -> None:
-    drawn = latency_svg(bench(), title="<tiny> & 'co'")
-    assert drawn is not None
-    root = ElementTree.fromstring(drawn)
-    dots = [(float(c.get("cx", 0)), float(c.get("cy", 0))) for c in root.iter(f"{SVG}circle")]
-    fills = [c.get("fill") for c in root.iter(f"{SVG}circle")]
-    words = [t.text or "" for t in root.iter(f"{SVG}text")]
-    assert fills == [DENSE, PRUNED, DENSE, PRUNED, TORCH]
-    for label in ("dense: 30.0 ms, 91.0", "model_int8: 1.25 ms, 89.7", "accuracy, points"):
-        assert label in words
-    assert words[:2] == ["<tiny> & 'co'", "b1-s128, 2 threads, Some CPU"]
-    by_name = dict(zip(MODELS, dots, strict=True))
-    steps = [
-        by_name[a][0] - by_name[b][0] for a, b in (("dense_int8", "model"), ("dense", "model"))
-    ]
-    assert steps[0] / steps[1] == pytest.approx(0.6021 / 1.0792, abs=0.002), "log 4 over log 12"
-    assert by_name["dense"][1] < by_name["model"][1], "a better score is higher up"
-    assert all(LEFT < x < RIGHT and TOP < y < BOTTOM for x, y in dots)
-
-
-def test_no_picture_without_scores() -> None:
-    assert latency_svg(bench(scores=[]), title="t") is None
-    assert latency_svg({"env": {}, "cases": []}, title="t") is None
-
-
-def boxes(drawn: str) -> list[tuple[float, float, float, float]]:
-    root = ElementTree.fromstring(drawn)
-    found = []
-    for t in root.iter(f"{SVG}text"):
-        if re.search(r" ms, \d", t.text or ""):
-            x, y = float(t.get("x", 0)), float(t.get("y", 0))
-            found.append((x, y - 0.8 * TALL, x + LETTER * len(t.text or ""), y + 0.2 * TALL))
-    return found
-
-
-@pytest.mark.parametrize("squeeze", [1.0, 0.5, 0.1])
-def test_labels_do_not_cover_each_other(squeeze: float) -> None:
-    values = bench()
-    for row, score in zip(values["cases"], values["scores"], strict=True):
-        row["p50_ms"] = 5.0 * (row["p50_ms"] / 5.0) ** squeeze
-        score["score"] = 90 + (score["score"] - 90) * squeeze
-    drawn = latency_svg(values, title="t")
-    assert drawn is not None
-    found = boxes(drawn)
-    assert len(found) == len(MODELS)
-    for i, (left, top, right, bottom) in enumerate(found):
-        assert left >= LEFT and right <= RIGHT, "inside the plot"
-        for a, b, c, d in found[:i]:
-            assert min(right, c) <= max(left, a) or min(bottom, d) <= max(top, b)
-
-
-def test_one_label_stands_right_of_its_dot() -> None:
-    assert place_labels(["x"], [(200.0, 200.0)]) == [(200.0 + DOT + 4, 204.0)]
-
-
-def test_ticks_are_round() -> None:
-    assert log_ticks(0.8, 60) == [1, 2, 5, 10, 20, 50]
-    assert log_ticks(13.0, 22.6) == [14, 16, 18, 20]
-    assert linear_ticks(89.3, 91.2) == [89.5, 90, 90.5, 91]
-    assert linear_ticks(0, 100) == [0, 20, 40, 60, 80, 100]
-
-
 def test_a_report_leaves_a_benchmark_of_replaced_files_out(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
-    write_json(run.report_json, {"task": "sst2", "model_name": "tiny"})
-    values = bench()
-    for row in values["models"]:
-        row |= {"file": str(run.onnx / f"{row['name']}.onnx"), "sha256": f"{row['name']} 1"}
-    values["models"][-1] |= {"file": str(run.model), "runtime": "torch"}
-    other = {"file": "/elsewhere/model.onnx", "sha256": "of another run"}
-    values["models"].append(values["models"][0] | other)
-    write_json(run.bench, values)
+    run_report().write(run.report_json)
+    models = [
+        changed(row, file=str(run.onnx / f"{row.name}.onnx"), sha256=f"{row.name} 1")
+        for row in bench().models
+    ]
+    models[-1] = changed(models[-1], file=str(run.model))
+    models.append(changed(models[0], file="/elsewhere/model.onnx", sha256="of another run"))
+    bench(models=models).write(run.bench)
 
     def is_shown(version: int, *names: str) -> bool:
-        rows = {n: {"file": f"{n}.onnx", "sha256": f"{n} {version}"} for n in names}
-        parity = {"max_abs_delta": 0.0, "inputs": "synthetic"}
-        export = {"opset": 18, "parity": parity, "models": rows}
-        write_json(run.onnx / "export.json", export)
+        files = [exported_file(f"{n}.onnx", sha256=f"{n} {version}") for n in names]
+        export_record(*files).write(run.onnx / "export.json")
         for file in run.onnx.glob("*.onnx"):
             file.unlink()
         for name in names:
@@ -304,22 +223,7 @@ def test_a_report_leaves_a_benchmark_of_replaced_files_out(tmp_path: Path) -> No
 
     every = ("dense", "model", "dense_int8", "model_int8")
     assert is_shown(1, *every)
-    assert not is_shown(2, *every) and not (tmp_path / LATENCY).exists()
+    assert RunReport.read(run.report_json).bench is not None
+    assert not is_shown(2, *every)
+    assert RunReport.read(run.report_json).bench is None
     assert not is_shown(1, "dense", "model"), "the int8 files are gone"
-    for row in values["models"]:
-        del row["sha256"]
-    write_json(run.bench, values)
-    assert is_shown(2, *every), "an older bench.json does not say what it timed"
-
-
-def test_a_report_has_the_picture_while_there_are_scores(tmp_path: Path) -> None:
-    run = RunDir(tmp_path)
-    write_json(run.report_json, {"task": "sst2", "model_name": "tiny"})
-    write_json(run.bench, bench())
-    write_report(run)
-    assert (tmp_path / LATENCY).read_text(encoding="utf-8").startswith("<svg")
-    assert "![latency](latency.svg)" in run.report_md.read_text(encoding="utf-8")
-    write_json(run.bench, bench(scores=[]))
-    write_report(run)
-    assert not (tmp_path / LATENCY).exists()
-    assert "latency.svg" not in run.report_md.read_text(encoding="utf-8")

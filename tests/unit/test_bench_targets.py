@@ -1,18 +1,20 @@
-import inspect
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cofi_cli.benchmarking.records import content_row
+from cofi_cli import export
+from cofi_cli.benchmarking.rows import content_of
 from cofi_cli.benchmarking.targets import resolve_targets, unique_names
+from cofi_cli.config import ExportConfig
 from cofi_cli.errors import UNREACHABLE, CofiError
-from cofi_cli.exporting.export import export
 from cofi_cli.runs import RunDir, write_json
-from cofi_cli.runs.export_record import file_digest, foreign_files
+from cofi_cli.runs.digests import file_digest, weights_digest
+from cofi_cli.runs.export_folder import foreign_files
 from cofi_cli.runs.find import find_source, run_of
 from cofi_cli.runtime.providers import provider_name, require_provider
 from cofi_cli.runtime.timing import Schedule, cross
+from tests.records import export_record, exported_file
 from tests.tiny_onnx import save_onnx
 
 helper = pytest.importorskip("onnx").helper
@@ -42,7 +44,7 @@ def tiny_onnx(path, *, vocab=7, dtype=TensorProto.FLOAT):
 def resolve(targets, baseline=None):
     exported = []
     found = resolve_targets(
-        targets, baseline=baseline, is_fresh=lambda *_: False, exporter=exported.append
+        targets, baseline=baseline, exporter=lambda source, _: exported.append(source)
     )
     return [m.name for m in found.models], found.baseline, found
 
@@ -82,7 +84,7 @@ def test_a_file_counts_once_however_its_folder_is_named(tmp_path, monkeypatch):
     assert resolve([a, Path("a.onnx")])[:2] == (["a"], None)
     assert resolve([a, Path("link/b.onnx"), b])[:2] == (["a", "b"], "a")
     tiny_onnx(tmp_path / "x" / "model.onnx")
-    write_json(Path("x/export.json"), {"models": {"model": {"file": "model.onnx", "form": "lean"}}})
+    record_file(tmp_path / "x", form="lean")
     for paths in ([Path("x"), Path("x/model.onnx")], [Path("x/model.onnx"), Path("x")]):
         (model,) = resolve(paths)[2].models
         assert (model.form, model.family) == ("lean", tmp_path / "x")
@@ -100,7 +102,7 @@ def test_weights_beside_a_file_are_a_part_of_it(tmp_path):
     body = helper.make_graph([constant("body")], "body", [], [value])
     path = save_onnx(tmp_path / "a.onnx")
     alone = resolve([path])[2].models[0]
-    assert alone.files == [path] and content_row(alone)["sha256"] == file_digest(path)
+    assert alone.files == [path] and content_of(alone).sha256 == file_digest(path)
     model = onnx.load(str(path))
     is_so = onnx.numpy_helper.from_array(np.asarray(True), "is_so")
     model.graph.initializer.append(is_so)
@@ -117,29 +119,33 @@ def test_weights_beside_a_file_are_a_part_of_it(tmp_path):
     found = resolve([path])[2].models[0]
     beside = {file.name for file in tmp_path.iterdir()} - {"a.onnx"}
     assert set(found.graph.external) == beside == {"table", "square", "const", "body"}
-    before = content_row(found)
-    assert before["bytes"] == sum(file.stat().st_size for file in tmp_path.iterdir())
+    before = content_of(found)
+    assert before.bytes == sum(file.stat().st_size for file in tmp_path.iterdir())
     for name in beside:
         content = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(bytes(len(content)))
-        assert content_row(found)["sha256"] != before["sha256"]
+        assert content_of(found).sha256 != before.sha256
         (tmp_path / name).write_bytes(content)
-    assert content_row(found) == before
+    assert content_of(found) == before
 
 
-def exported(folder, row):
+def record_file(folder, **changes):
+    """Write an export.json that names model.onnx, as it is unless told otherwise."""
+    known = {"sha256": file_digest(folder / "model.onnx")} | changes
+    export_record(exported_file(**known)).write(folder / "export.json")
+
+
+def exported(folder, **changes):
     tiny_onnx(folder / "model.onnx")
-    write_json(folder / "export.json", {"models": {"model": {"file": "model.onnx", **row}}})
+    record_file(folder, **changes)
     return resolve([folder])[2]
 
 
 def test_a_replaced_file_is_told_and_not_called_what_the_other_one_was(tmp_path, caplog):
-    tiny_onnx(tmp_path / "model.onnx")
-    digest = file_digest(tmp_path / "model.onnx")
-    found = exported(tmp_path, {"precision": "int8", "form": "lean", "sha256": digest})
+    found = exported(tmp_path, precision="int8", form="lean")
     assert (found.models[0].precision, found.models[0].form) == ("int8", "lean")
     assert not caplog.text
-    found = exported(tmp_path, {"precision": "int8", "form": "lean", "sha256": "of another file"})
+    found = exported(tmp_path, precision="int8", form="lean", sha256="of another file")
     assert (found.models[0].precision, found.models[0].form) == ("fp32", None)
     assert "model.onnx is not the file that export.json describes" in caplog.text
 
@@ -151,36 +157,30 @@ def test_an_export_json_that_is_none(tmp_path, content):
     with pytest.raises(CofiError) as caught:
         resolve([tmp_path])
     assert "export.json" in caught.value.message
-    assert caught.value.hint == "Export it again: cofi export --onnx SOURCE."
+    assert "export again: cofi export SOURCE." in caught.value.hint
     assert caught.value.exit_code == UNREACHABLE
 
 
 def test_a_retrained_run_is_exported_as_it_was_before(tmp_path):
     run = RunDir(tmp_path / "run")
     write_json(run.model / "config.json", {})
+    (run.model / "model.safetensors").write_bytes(b"weights")
     tiny_onnx(run.onnx / "model.onnx")
     again = []
 
     def bench():
         again.clear()
-        resolve_targets(
-            [run.root],
-            baseline=None,
-            is_fresh=lambda *_: False,
-            exporter=lambda source, **asked: again.append((source, asked)),
-        )
+        resolve_targets([run.root], baseline=None, exporter=lambda *asked: again.append(asked))
         return again
 
-    assert bench() == [(run.root, {})]
-    asked = {"precision": "int8", "graph": "lean", "portable": True, "max_drop": 2.0}
-    newer = asked | {"of_a_later_version": 1}
-    write_json(run.onnx / "export.json", {"precision": "int8", "models": {}, "asked": newer})
+    assert bench() == [(run.root, ExportConfig())]
+    asked = ExportConfig(precision="int8", graph="lean", portable=True, max_drop=2.0)
+    old = exported_file(weights_sha256="older", sha256=file_digest(run.onnx / "model.onnx"))
+    export_record(old, asked=asked).write(run.onnx / "export.json")
     assert bench() == [(run.root, asked)]
-    conditions = {"provider": "cpu", "threads": 2, "batch": [32], "seq_len": [64]}
-    older = {"precision": "auto", "opset": 17, "graph": "lean", "models": {}}
-    write_json(run.onnx / "export.json", older | {"conditions": conditions})
-    assert bench() == [(run.root, {"precision": "auto", "opset": 17} | conditions)]
-    assert set(asked) | set(conditions) <= set(inspect.signature(export).parameters)
+    new = old.model_copy(update={"weights_sha256": weights_digest(str(run.model))})
+    export_record(new, asked=asked).write(run.onnx / "export.json")
+    assert bench() == []
 
 
 def test_names_grow_until_they_differ():
@@ -259,11 +259,16 @@ def test_another_tools_config_yaml_makes_no_run(tmp_path, foreign):
     [
         (
             {"precision": "fp31"},
-            "Unknown precision 'fp31'. Did you mean 'fp32'? Choices: auto, fp16, fp32, int8.",
+            "precision is 'fp31'; it should be 'fp32', 'int8', 'fp16' or 'auto'. "
+            "Did you mean 'fp32'?",
         ),
-        ({"opset": 11}, "opset is 11; supported are 17 to 20."),
-        ({"max_drop": float("nan")}, "max_drop is nan; it must be 0 or more points."),
-        ({"max_drop": -1.0}, "max_drop is -1; it must be 0 or more points."),
+        ({"opset": 11}, "opset is 11; it should be greater than or equal to 17."),
+        (
+            {"max_drop": float("nan")},
+            "max_drop is nan; it should be a finite number.",
+        ),
+        ({"batch": ()}, "batch: it is empty; give one number or more, such as 1,32."),
+        ({"portabel": True}, "Unknown key 'portabel'. Did you mean 'portable'?"),
     ],
 )
 def test_wrong_export_arguments(tmp_path, arguments, message):
@@ -293,27 +298,14 @@ def test_a_folder_with_other_things_is_not_overwritten(tmp_path):
 def test_what_a_user_put_beside_an_export_is_not_removed(tmp_path):
     model, out = tmp_path / "model", tmp_path / "out"
     write_json(model / "config.json", {})
-    rows = {"model": {"file": "other.onnx"}}
-    write_json(out / "export.json", {"models": rows})
-    for own in ("other.onnx", "model.onnx", "dense_int8.onnx", "tokenizer.json", "README.md"):
+    export_record(files=["model.onnx", "tokenizer.json"]).write(out / "export.json")
+    for own in ("model.onnx", "tokenizer.json", "README.md"):
         (out / own).touch()
     assert foreign_files(out) == []
     (out / "thesis").mkdir()
     with pytest.raises(CofiError, match="out holds 'thesis', which no export wrote") as caught:
         export(model, output=out)
     assert caught.value.exit_code == 2 and "--output DIR" in caught.value.hint
-    write_json(out / "export.json", {"models": rows, "files": ["thesis", "special.txt"]})
-    assert foreign_files(out) == ["tokenizer.json"], "export.json names its own"
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"models": {"model": 1}}'])
-def test_a_folder_with_a_broken_export_json_can_be_exported_to_again(tmp_path, content):
-    (tmp_path / "export.json").write_text(content, encoding="utf-8")
-    for own in ("model.onnx", "dense_int8.onnx", "tokenizer.json", "README.md"):
-        (tmp_path / own).touch()
-    assert foreign_files(tmp_path) == []
-    (tmp_path / "thesis.txt").touch()
-    assert foreign_files(tmp_path) == ["thesis.txt"]
 
 
 def test_providers():

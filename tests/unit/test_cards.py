@@ -14,6 +14,7 @@ from cofi_cli.modeling import HEADS
 from cofi_cli.report.cards.model import model_card
 from cofi_cli.report.cards.onnx import onnx_card
 from cofi_cli.tasks import KINDS
+from tests.records import export_record, exported_file, run_report
 
 
 def code_of(card: str) -> str:
@@ -23,21 +24,9 @@ def code_of(card: str) -> str:
     return str(code)
 
 
-def report(kind: str) -> dict[str, object]:
-    model = {"score": 50.0, "encoder_params": 10, "total_params": 20}
-    return {
-        "model_name": "some/bert",
-        "task": "mine",
-        "kind": kind,
-        "metric": "points",
-        "note": "",
-        "model": model,
-    }
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_model_card_opens_the_kind(kind: str) -> None:
-    card = model_card(report(kind))
+    card = model_card(run_report(model_name="some/bert", kind=kind))
     spec = KINDS[kind]
     assert f"\npipeline_tag: {spec.pipeline}\n" in card
     code = code_of(card)
@@ -71,30 +60,24 @@ def test_the_pages_feed_what_a_graph_takes() -> None:
 @pytest.mark.parametrize("head", HEADS)
 def test_an_onnx_card_reads_the_outputs_of_its_head(head: str) -> None:
     outputs = HEADS[head].output_names
-    row = {"file": "model.onnx", "precision": "fp32", "bytes": 1, "form": "plain"}
-    values: dict[str, Any] = {
-        "models": {"model": row},
-        "source": "runs/x",
-        "opset": 18,
-        "graph": "plain",
-        "inputs": ["input_ids", "attention_mask"],
-        "parity": {"max_abs_delta": 1e-6, "inputs": "synthetic"},
-    }
-    eight = row | {"file": "model_int8.onnx", "precision": "int8", "form": "lean-fused"}
-    values["models"] |= {"model_int8": eight | {"recipe": "dynamic-channel", "block_tokens": 512}}
-    card = onnx_card(values, head=head, is_portable=False)
+    eight = exported_file(
+        "model_int8.onnx",
+        precision="int8",
+        form="lean-fused",
+        recipe="dynamic-channel",
+        block_tokens=512,
+    )
+    record = export_record(exported_file(), eight, head=head)
+    card = onnx_card(record, is_portable=False)
     assert "| model.onnx | fp32 | plain |" in card
     assert "| model_int8.onnx | int8 (dynamic-channel) | lean-fused, blocks of 512 tokens |" in card
     assert "opset 18, with operators of onnxruntime" in card
-    assert "NaN" not in card
-    values["models"]["model_fp16"] = row | {"form": "fused-lengths"}
-    assert "padded elsewhere is\nanswered by NaN.\nWhat was tried" in onnx_card(
-        values, head=head, is_portable=False
-    ).replace(". What", ".\nWhat")
-    assert "Pad rows on the right" not in card
-    assert "Pad rows on the right" in onnx_card(
-        values | {"position_offset": 2}, head=head, is_portable=False
-    )
+    assert "NaN" not in card and "Pad rows on the right" not in card
+    half = exported_file("model_fp16.onnx", form="fused-lengths")
+    lengths = onnx_card(export_record(exported_file(), half, head=head), is_portable=False)
+    assert "padded elsewhere is\nanswered by NaN. What was tried" in lengths
+    shifted = record.model_copy(update={"position_offset": 2})
+    assert "Pad rows on the right" in onnx_card(shifted, is_portable=False)
     assert "`input_ids` and `attention_mask`, int64" in card
     code = code_of(card)
     for name in outputs:

@@ -64,7 +64,7 @@ def test_the_closest_plan_is_kept_where_none_is_close() -> None:
         measure=lambda _: found(LatencyCost(TABLE).dense / next(clock)),
         decide=lambda _: next(plans),
     )
-    assert plan == first and [round(row["speedup"], 1) for row in tried] == [5.5, 2.5, 3.0]
+    assert plan == first and [round(row.speedup, 1) for row in tried] == [5.5, 2.5, 3.0]
 
 
 def test_where_nothing_can_be_measured_the_table_is_believed() -> None:
@@ -87,7 +87,7 @@ def test_a_model_is_timed_as_it_would_be_exported(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stopwatch, "SCHEDULE", Schedule(runs=4, rounds=2, warmup=1))
-    here = machine.describe_machine() | machine.versions("onnxruntime")
+    here = machine.describe_machine().model_dump() | machine.versions("onnxruntime")
     table = made_up_table(precision="int8", seq_len=8, environment=here)
     model, dense = small_model([1, 0], [8, 0]), small_model([2, 2], [32, 32])
     watch = Stopwatch(graph="plain", is_watched=False)

@@ -15,12 +15,13 @@ from cofi_cli.benchmarking.gates.compatibility import unlike
 from cofi_cli.benchmarking.gates.fail_if import parse_conditions
 from cofi_cli.benchmarking.gates.regression import regression_gates
 from cofi_cli.benchmarking.gates.thresholds import speedup_gates
-from cofi_cli.runs.gate_results import describe_gate, gate_error
+from cofi_cli.runs.records import ChangeRow, UnmeasuredRow, gate_error
 from cofi_cli.runtime import disturbance
 from cofi_cli.runtime.disturbance import BUSY, LEAST, SWITCHES, Counters, Watch, read_counters
 from cofi_cli.runtime.timing import Case, Inputs, Schedule, time_case
+from tests.records import bench_result, case_row, model_row, speedup_row
 
-UNMEASURED = {"case": "b1-s8", "batch": 1, "seq_len": 8, "reason": BUSY}
+UNMEASURED = UnmeasuredRow(case="b1-s8", batch=1, seq_len=8, reason=BUSY)
 
 
 class Machine:
@@ -189,9 +190,9 @@ def test_the_kernels_counters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_gate_on_a_case_that_was_not_measured_fails() -> None:
-    fast = {"model": "model", "case": "b32-s8", "ratio": 9.0, "verdict": "faster"}
+    fast = speedup_row("model", 9.0, case="b32-s8")
     passed, failed = speedup_gates([fast], 2.0, unmeasured=[UNMEASURED])
-    assert passed["passed"] and not failed["passed"]
+    assert passed.passed and not failed.passed
     error = gate_error([passed, failed])
     assert error is not None
     assert error.message == (
@@ -199,26 +200,27 @@ def test_a_gate_on_a_case_that_was_not_measured_fails() -> None:
         "was busy."
     )
     (only,) = speedup_gates([fast], 2.0, case="b32-s8", unmeasured=[UNMEASURED])
-    assert only["passed"]
+    assert only.passed
     (only,) = speedup_gates([fast], 2.0, case="b1-s8", unmeasured=[UNMEASURED])
-    assert not only["passed"] and only["reason"] == BUSY
+    assert not only.passed and only.reason == BUSY
 
 
 def test_a_change_of_a_case_that_was_not_measured_fails() -> None:
     conditions = parse_conditions(["p50>+5%", "size>+5%"])
-    row = {"model": "model", "case": None, "metric": "size", "before": 5.0, "after": 5.0}
+    values = {"model": "model", "case": None, "metric": "size", "unit": "MB"}
+    figures = {"before": 5.0, "after": 5.0, "ratio": 1.0, "interval": None, "noise": False}
+    row = ChangeRow(**values, **figures)
     latency, size = regression_gates(
         conditions, [row], judged=["model"], baseline="dense", unmeasured=[UNMEASURED]
     )
-    assert not latency["passed"] and size["passed"]
-    assert describe_gate(latency) == (
+    assert not latency.passed and size.passed
+    assert latency.describe() == (
         "'p50>+5%' cannot be judged, case b1-s8 is not measured: the machine was busy"
     )
 
 
 def test_memory_is_compared_though_latencies_were_dropped() -> None:
     """The runs were made, and took what they took."""
-    before = {"models": [{"name": "model"}], "cases": [{"model": "model", "case": "b1-s8"}]}
-    assert (
-        unlike(before, {"models": before["models"], "cases": [], "unmeasured": [UNMEASURED]}) == {}
-    )
+    before = bench_result(models=[model_row("model")], cases=[case_row("model", case="b1-s8")])
+    now = before.model_copy(update={"cases": [], "unmeasured": [UNMEASURED]})
+    assert unlike(before, now) == {}

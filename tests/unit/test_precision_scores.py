@@ -18,6 +18,7 @@ from cofi_cli.runtime.inspection import Graph
 from cofi_cli.runtime.model import Model, Runtime
 from cofi_cli.runtime.scoring import BATCH_SIZE, DevSet, score_model
 from cofi_cli.tasks import KINDS
+from tests.records import exported_file, score_row
 from tests.tiny_onnx import save_onnx
 
 COUNT = 48
@@ -62,7 +63,7 @@ def test_dynamic_scales_are_scored_at_the_sizes_asked_for(
     node: str, sizes: tuple[int, ...], points: float, batch: int
 ) -> None:
     row, seen = score({node: 3}, *sizes)
-    assert (row["score"], row["batch"]) == (points, batch)
+    assert (row.score, row.batch) == (points, batch)
     assert set(seen) == {*sizes}
 
 
@@ -71,7 +72,7 @@ def test_other_models_are_scored_once(runtime: Runtime) -> None:
     """Static scales are those of the calibration, and a checkpoint has none."""
     nodes = {"QuantizeLinear": 3} if runtime == "onnxruntime" else {"DynamicQuantizeLinear": 3}
     row, seen = score(nodes, 1, 4, runtime=runtime)
-    assert seen == [BATCH_SIZE, COUNT - BATCH_SIZE] and "batch" not in row
+    assert seen == [BATCH_SIZE, COUNT - BATCH_SIZE] and row.batch is None
 
 
 @pytest.mark.parametrize(
@@ -87,18 +88,18 @@ def test_a_drop_is_told_with_what_so_few_rows_can_tell(
     """MRPC's 408 rows: two of them are half a point, and a score is uncertain by 1.8."""
     monkeypatch.setattr(build_module, "weights_digest", lambda checkpoint: "0")
     made: Any = object.__new__(Build)
-    made.rows, made.models = {}, {"model": ("checkpoint", None)}
+    made.files, made.models = {}, {"model": ("checkpoint", None)}
     made._exact, made._whole = {}, None
     for key, right in (("model", 348), ("model_int8", 346)):
         file = save_onnx(tmp_path / f"{key}.onnx")
-        found = {"metric": metric, "score": 100 * right / 408, "rows": 408}
+        found = score_row("model", 100 * right / 408, metric=metric, rows=408)
         made._exact.setdefault("model", found)
-        made._note(key, file, "int8" if "int8" in key else "fp32", "plain", found)
-    exact, eight = made.rows.values()
-    assert "drop" not in exact and text.score(exact) == "85.29"
-    assert eight["drop"] == pytest.approx(100 * 2 / 408)
+        made._record("model", file, "int8" if "int8" in key else "fp32", "plain", found)
+    exact, eight = made.files.values()
+    assert exact.drop is None and text.score(exact) == "85.29"
+    assert eight.drop == pytest.approx(100 * 2 / 408)
     p = 346 / 408
     wanted = 100 * math.sqrt(p * (1 - p) / 408) if is_share else None
-    assert eight.get("standard_error") == (wanted and pytest.approx(wanted))
+    assert eight.standard_error == (wanted and pytest.approx(wanted))
     assert text.score(eight) == shown
-    assert text.score({}) == "-"
+    assert text.score(exported_file()) == "-"

@@ -15,7 +15,7 @@ from filelock import FileLock
 from safetensors.torch import save_file
 
 from cofi_cli.errors import UNREACHABLE, CofiError
-from cofi_cli.report.report import add_section
+from cofi_cli.report.report import refresh
 from cofi_cli.runs import (
     RunDir,
     command_of,
@@ -26,6 +26,8 @@ from cofi_cli.runs import (
     write_text,
 )
 from cofi_cli.runs.claim import claim
+from cofi_cli.runs.records import RunReport
+from tests.records import environment, export_record, run_report
 
 
 def finish(root: Path, *, at: float) -> RunDir:
@@ -251,8 +253,10 @@ def test_latest_is_the_newest_finished_run(tmp_path: Path) -> None:
 
 def test_a_report_that_is_written_again_makes_no_run_the_latest(tmp_path: Path) -> None:
     old, new = finish(tmp_path / "old", at=1_000), finish(tmp_path / "new", at=2_000)
-    add_section(old, "onnx", {"opset": 18})
-    assert read_json(old.report_json)["onnx"] == {"opset": 18}
+    run_report().write(old.report_json)
+    export_record().write(old.onnx / "export.json")
+    refresh(old)
+    assert RunReport.read(old.report_json).onnx is not None
     assert RunDir.latest(tmp_path).root == new.root
 
 
@@ -279,11 +283,7 @@ def test_a_run_without_env_json_is_told_by_its_name(
     run = RunDir(tmp_path / name)
     assert command_of(run) == command
     other = {"prune": "finetune", "finetune": "prune"}[command]
-    write_json(run.env, {"cpu": "of a version that did not write it"})
-    assert command_of(run) == command
-    write_json(run.env, ["of another tool"])
-    assert command_of(run) == command
-    write_json(run.env, {"command": other})
+    environment(command=other).write(run.env)
     assert command_of(run) == other
 
 

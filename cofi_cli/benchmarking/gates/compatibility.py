@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from cofi_cli.benchmarking.gates.metrics import Measure
+from cofi_cli.runs.records import BenchResult
 
-Row = dict[str, Any]
 Place = tuple[str, str, str | None]
 """What is meant (a list of bench.json, or ``peak``), model, and case if it has one."""
 
-_SAME = {
-    "scores": ("task", "metric", "rows"),
-    "cases": ("rows", "mean_length"),
-    "speedups": ("vs",),
-}
-"""List of bench.json -> what its rows must agree in. Only cases with the task's rows have any."""
 _PEAK = "peak"
 
 
-def unlike(before: Row, now: Row) -> dict[Place, str]:
-    """Return what is not the same in two bench.json, and for each why it is not compared."""
+def unlike(before: BenchResult, now: BenchResult) -> dict[Place, str]:
+    """Return what is not the same in two results, and for each why it is not compared."""
     found: dict[Place, str] = {}
-    for section, keys in _SAME.items():
-        olds = {_place(section, row): row for row in before.get(section) or []}
-        for row in now.get(section) or []:
-            place = _place(section, row)
-            facts = [_facts(one, keys) for one in (olds.get(place, {}), row)]
-            if all(facts) and facts[0] != facts[1]:
-                what = {
-                    "scores": f"The scores of {place[1]} are",
-                    "cases": f"{place[2]} of {place[1]} is",
-                    "speedups": f"The speedup of {place[1]} in {place[2]} is",
-                }[section]
-                found[place] = f"{what} not compared: {facts[0]} before, {facts[1]} now."
-    known = {row["name"] for row in before["models"]}
-    for model in [row["name"] for row in now["models"] if row["name"] in known]:
-        cases = [list(_cases(values, model)) for values in (before, now)]
+    olds = dict(_facts(before))
+    for place, (what, facts) in _facts(now):
+        old = olds.get(place)
+        if old is not None and old[1] != facts:
+            found[place] = f"{what} not compared: {old[1]} before, {facts} now."
+    known = {row.name for row in before.models}
+    for model in [row.name for row in now.models if row.name in known]:
+        cases = [list(_cases(result, model)) for result in (before, now)]
         if set(cases[0]) != set(cases[1]):
             found[_PEAK, model, None] = f"The memory of {model} is not compared: {peaks(*cases)}."
     return found
@@ -53,15 +39,21 @@ def peaks(before: Sequence[str], now: Sequence[str]) -> str:
     return f"it is the peak over {', '.join(before)} before, over {', '.join(now)} now"
 
 
-def _place(section: str, row: Row) -> Place:
-    return section, row["model"], row.get("case")
+def _facts(result: BenchResult) -> Iterator[tuple[Place, tuple[str, str]]]:
+    """Yield what has to agree: place, what it is called, and the facts in words."""
+    for score in result.scores:
+        facts = f"task {score.task}, metric {score.metric}, rows {score.rows}"
+        yield ("scores", score.model, None), (f"The scores of {score.model} are", facts)
+    for row in result.cases:
+        if row.rows is not None:
+            facts = f"rows {row.rows}, mean_length {row.mean_length}"
+            yield ("cases", row.model, row.case), (f"{row.case} of {row.model} is", facts)
+    for speedup in result.speedups:
+        what = f"The speedup of {speedup.model} in {speedup.case} is"
+        yield ("speedups", speedup.model, speedup.case), (what, f"vs {speedup.vs}")
 
 
-def _facts(row: Row, keys: Sequence[str]) -> str:
-    return ", ".join(f"{key} {row[key]}" for key in keys if key in row)
-
-
-def _cases(values: Row, model: str) -> Iterator[str]:
+def _cases(result: BenchResult, model: str) -> Iterator[str]:
     """Return the cases that a model ran, those too whose latencies were dropped."""
-    yield from (row["case"] for row in values["cases"] if row["model"] == model)
-    yield from (row["case"] for row in values.get("unmeasured") or [])
+    yield from (row.case for row in result.cases if row.model == model)
+    yield from (row.case for row in result.unmeasured)

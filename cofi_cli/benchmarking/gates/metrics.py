@@ -1,14 +1,16 @@
-"""What can be compared between two results: names, units, and where bench.json holds them."""
+"""What can be compared between two results: names, units, and where a result holds them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from cofi_cli.runs.records import BenchResult, CaseRow, ModelRow
 from cofi_cli.runtime.statistics import Statistic
 
-Json = dict[str, Any]
+Figure = tuple[str, str | None, float]
+"""Model, case (``None`` for all), and value."""
 
 
 @dataclass(frozen=True)
@@ -17,10 +19,9 @@ class Measure:
 
     Attributes:
         name: as users write it.
-        unit: of absolute changes, and of what is shown.
+        unit: of its values, and of absolute changes.
         section: list of bench.json whose rows hold it.
-        key: of the row.
-        scale: the row's value times this is in ``unit``.
+        values: yields it for each model and case of a result.
         statistic: of the raw samples, where there are any.
         over_cases: whether it is the largest value over all cases of a result.
         more_is_better: whether a higher value is the better one.
@@ -29,8 +30,7 @@ class Measure:
     name: str
     unit: str
     section: Literal["cases", "speedups", "models", "scores"]
-    key: str
-    scale: float = 1.0
+    values: Callable[[BenchResult], Iterator[Figure]]
     statistic: Statistic | None = None
     over_cases: bool = False
     more_is_better: bool = False
@@ -40,35 +40,53 @@ class Measure:
         """Whether every case has its own value, rather than every model one."""
         return self.section in ("cases", "speedups")
 
-    def values(self, bench: Json) -> Iterator[tuple[str, str | None, float]]:
-        """Yield model, case (``None`` for all) and value in :attr:`unit`, where there is one."""
-        for row in bench.get(self.section) or []:
-            value = row.get(self.key)
-            if value is not None:
-                model = row["name"] if self.section == "models" else row["model"]
-                yield model, row["case"] if self.per_case else None, value * self.scale
+
+def _latency(
+    name: str,
+    unit: str,
+    of: Callable[[CaseRow], float],
+    statistic: Statistic,
+    *,
+    more_is_better: bool = False,
+) -> Measure:
+    def values(result: BenchResult) -> Iterator[Figure]:
+        return ((row.model, row.case, of(row)) for row in result.cases)
+
+    return Measure(name, unit, "cases", values, statistic, more_is_better=more_is_better)
+
+
+def _of_model(
+    name: str, unit: str, of: Callable[[ModelRow], float], *, over_cases: bool = False
+) -> Measure:
+    def values(result: BenchResult) -> Iterator[Figure]:
+        return ((row.name, None, of(row)) for row in result.models)
+
+    return Measure(name, unit, "models", values, over_cases=over_cases)
+
+
+def _speedups(result: BenchResult) -> Iterator[Figure]:
+    return ((row.model, row.case, row.ratio) for row in result.speedups)
+
+
+def _scores(result: BenchResult) -> Iterator[Figure]:
+    return ((row.model, None, row.score) for row in result.scores)
 
 
 MEASURES = {
     measure.name: measure
     for measure in (
-        Measure("p50", "ms", "cases", "p50_ms", statistic="p50"),
-        Measure("p90", "ms", "cases", "p90_ms", statistic="p90"),
-        Measure("p99", "ms", "cases", "p99_ms", statistic="p99"),
-        Measure("mean", "ms", "cases", "mean_ms", statistic="mean"),
-        Measure(
-            "throughput",
-            "examples/s",
-            "cases",
-            "throughput",
-            statistic="mean",
-            more_is_better=True,
+        _latency("p50", "ms", lambda row: row.p50_ms, "p50"),
+        _latency("p90", "ms", lambda row: row.p90_ms, "p90"),
+        _latency("p99", "ms", lambda row: row.p99_ms, "p99"),
+        _latency("mean", "ms", lambda row: row.mean_ms, "mean"),
+        _latency(
+            "throughput", "examples/s", lambda row: row.throughput, "mean", more_is_better=True
         ),
-        Measure("speedup", "x", "speedups", "ratio", more_is_better=True),
-        Measure("score", "points", "scores", "score", more_is_better=True),
-        Measure("memory", "MB", "models", "peak_rss_bytes", scale=1e-6, over_cases=True),
-        Measure("cold-start", "s", "models", "cold_start_seconds"),
-        Measure("size", "MB", "models", "bytes", scale=1e-6),
+        Measure("speedup", "x", "speedups", _speedups, more_is_better=True),
+        Measure("score", "points", "scores", _scores, more_is_better=True),
+        _of_model("memory", "MB", lambda row: row.peak_rss_bytes * 1e-6, over_cases=True),
+        _of_model("cold-start", "s", lambda row: row.cold_start_seconds),
+        _of_model("size", "MB", lambda row: row.bytes * 1e-6),
     )
 }
 """Everything that ``--fail-if`` knows."""

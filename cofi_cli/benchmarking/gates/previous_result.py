@@ -1,112 +1,139 @@
-"""An earlier bench.json, read and checked before anything is measured against it."""
+"""An earlier result: read, and held against what is about to be measured."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import Any
 
-from cofi_cli.benchmarking.gates.metrics import MEASURES
+from cofi_cli.benchmarking.gates.compatibility import peaks
+from cofi_cli.benchmarking.gates.fail_if import Condition
+from cofi_cli.benchmarking.gates.metrics import Measure
 from cofi_cli.errors import CofiError
-from cofi_cli.runs import read_json
+from cofi_cli.runs.records import BenchEnv, BenchResult
 
-Row = dict[str, Any]
-KEYS = {
-    "models": ("name",),
-    "cases": ("model", "case"),
-    "speedups": ("model", "case", "vs"),
-    "scores": ("model",),
+SAME = {
+    "cpu": "processor",
+    "flags": "instruction sets",
+    "cores": "cores",
+    "logical_cores": "logical cores",
+    "gpu": "GPU",
+    "driver": "GPU driver",
+    "provider": "provider",
+    "threads": "threads",
+    "onnxruntime": "onnxruntime",
 }
-"""List of bench.json -> what its rows are known by."""
-_SMALLEST, _LARGEST = 1e-30, 1e30
-"""No figure but 0 is nearer to it or farther from it: their quotients are numbers."""
+"""Key of ``env`` -> what it is called. Where one differs, so may every latency."""
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """A bench.json of an earlier measurement."""
+    """An earlier result, and where it was read."""
 
     path: Path
-    values: Row
+    result: BenchResult
 
     @property
     def models(self) -> list[str]:
         """Names of its models."""
-        return [row["name"] for row in self.values["models"]]
+        return [row.name for row in self.result.models]
 
     @property
     def cases(self) -> list[str]:
         """Names of its cases."""
-        return list(dict.fromkeys(row["case"] for row in self.values["cases"]))
+        return self.result.case_names
 
 
 def load_earlier(path: Path) -> Earlier:
     """Read an earlier result: bench.json, or the folder that it lies in.
 
     Raises:
-        CofiError: it cannot be read (6), or is something else (2).
+        CofiError: it cannot be read, or is something else (exit code 6).
     """
     file = path / "bench.json" if path.is_dir() else path
-    values = read_json(file)
-    needed = ("env", "models", "cases")
-    missing = [key for key in needed if not isinstance(values, dict) or key not in values]
-    if missing:
-        raise CofiError(
-            f"{file} is not the result of a benchmark: it lacks {', '.join(missing)}.",
-            hint="--compare takes a bench.json: cofi bench RUN --output bench.json writes one.",
-        )
-    _check(file, values)
-    return Earlier(file, values)
+    return Earlier(file, BenchResult.read(file))
 
 
-def _check(file: Path, values: Row) -> None:
-    """Refuse rows that name nothing and figures that are no numbers: what is compared by them."""
-    if not isinstance(values["env"], dict):
-        raise _unreadable(file, "'env' is not a mapping")
-    for name, keys in KEYS.items():
-        rows = values.get(name, [])
-        if not isinstance(rows, list) or not all(_has(row, keys) for row in rows):
-            raise _unreadable(file, f"'{name}' is not a list of rows with {' and '.join(keys)}")
-    for measure in MEASURES.values():
-        for row in values.get(measure.section, []):
-            value = row.get(measure.key)
-            if value is None:
-                continue
-            if not _is_number(value):
-                raise _unreadable(file, f"{measure.key} is {value!r}, which is no number")
-            if not _is_plausible(value, may_be_negative=measure.name == "score"):
-                raise _unreadable(file, f"{measure.key} is {value!r}, which nothing measures")
-    for row in values["cases"]:
-        _check_runs(file, row)
+def check_comparison(
+    earlier: Earlier,
+    conditions: Sequence[Condition],
+    *,
+    models: Sequence[str],
+    judged: Sequence[str],
+    cases: Sequence[str],
+    all_cases: Sequence[str] | None = None,
+    has_scores: bool,
+) -> list[str]:
+    """Refuse before measuring what could not be judged after it; return what does not match.
+
+    Args:
+        earlier: the result to compare with.
+        conditions: what may not happen.
+        models: names that will be measured.
+        judged: those of them that thresholds apply to.
+        cases: names of the cases that will be judged.
+        all_cases: names of those that will be measured; by default the same.
+        has_scores: whether there will be scores.
+
+    Raises:
+        CofiError: a condition has nothing to be held against.
+    """
+    notes = []
+    measured = cases if all_cases is None else all_cases
+    for what, now, before in (("Model", models, earlier.models), ("Case", measured, earlier.cases)):
+        if new := [name for name in now if name not in before]:
+            notes.append(f"{what} {', '.join(new)}: not in {earlier.path}; not compared.")
+        if gone := [name for name in before if name not in now]:
+            notes.append(f"{what} {', '.join(gone)}: only in {earlier.path}; not compared.")
+    for condition in conditions:
+        measure = condition.measure
+        theirs = {
+            model
+            for model, case, _ in measure.values(earlier.result)
+            if case is None or case in cases
+        }
+        if not theirs & set(judged):
+            raise CofiError(
+                f"--fail-if '{condition.text}' has nothing to compare with: {earlier.path} has "
+                f"{measure.name} of {_places(earlier, measure)}; to be judged here are "
+                f"{_named(judged, cases if measure.per_case else ())}.",
+                hint="Measure the same models and cases: --batch, --seq-len, --gate-case.",
+            )
+        if measure.over_cases and set(measured) != set(earlier.cases):
+            raise CofiError(
+                f"--fail-if '{condition.text}' has nothing to compare with: "
+                f"{peaks(earlier.cases, measured)}.",
+                hint="Measure the same cases: --batch, --seq-len.",
+            )
+        if measure.section == "scores" and not has_scores:
+            raise CofiError(
+                f"--fail-if '{condition.text}' needs scores, and there is no task to score on.",
+                hint="Benchmark a run, or name the task with --task; PyTorch models are scored "
+                "with --torch.",
+            )
+    return notes
 
 
-def _check_runs(file: Path, case: Row) -> None:
-    if type(case.get("runs", 0)) is not int:
-        raise _unreadable(file, f"runs is {case['runs']!r}, which is no whole number")
-    turns = case.get("samples_ms") or []
-    if not isinstance(turns, list) or not all(isinstance(turn, list) for turn in turns):
-        raise _unreadable(file, "samples_ms is not a list of turns with a list of runs each")
-    for run in chain.from_iterable(turns):
-        if not _is_number(run) or not run or not _is_plausible(run):
-            raise _unreadable(file, f"samples_ms holds {run!r}, which is no latency")
+def differences(before: BenchEnv, now: BenchEnv) -> list[str]:
+    """Say what is not the same in two environments; latencies may differ by that alone."""
+    return [
+        f"{words} {_flat(getattr(before, key))} before, {_flat(getattr(now, key))} now"
+        for key, words in SAME.items()
+        if getattr(before, key) != getattr(now, key)
+    ]
 
 
-def _has(row: Any, keys: tuple[str, ...]) -> bool:
-    return isinstance(row, dict) and all(isinstance(row.get(key), str) for key in keys)
+def _places(earlier: Earlier, measure: Measure) -> str:
+    found = list(measure.values(earlier.result))
+    cases = dict.fromkeys(case for _, case, _ in found if case is not None)
+    return _named(list(dict.fromkeys(model for model, _, _ in found)), list(cases))
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) < float("inf")
+def _named(models: Sequence[str], cases: Sequence[str]) -> str:
+    if not models:
+        return "no model"
+    return ", ".join(models) + (f" in {', '.join(cases)}" if cases else "")
 
 
-def _is_plausible(value: float, *, may_be_negative: bool = False) -> bool:
-    is_in_range = value == 0 or _SMALLEST <= abs(value) <= _LARGEST
-    return is_in_range and (may_be_negative or value >= 0)
-
-
-def _unreadable(file: Path, why: str) -> CofiError:
-    return CofiError(
-        f"{file} is not the result of a benchmark: {why}.",
-        hint="Measure it again: cofi bench RUN --output bench.json.",
-    )
+def _flat(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cofi_cli.errors import PARITY, CofiError
 from cofi_cli.exporting import candidates
@@ -15,15 +15,14 @@ from cofi_cli.exporting.graphs import blocks
 from cofi_cli.exporting.graphs.forms import FORMS, ON_GPU, SKIP, is_another, unsupported
 from cofi_cli.exporting.graphs.tracing import write_onnx
 from cofi_cli.exporting.parity import check_parity
-from cofi_cli.runs.export_record import BY_LENGTH, graph_name
+from cofi_cli.runs.records import BY_LENGTH, MODEL, Candidate, Proof, graph_name
 from cofi_cli.runtime.inputs import Rows
 
 if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
 
-Json = dict[str, Any]
-CHOSEN = "model"
-"""The model that forms and recipes are chosen for; its dense teacher gets the same."""
+CHOSEN = MODEL
+"""The size that forms and recipes are chosen for; its dense teacher gets the same."""
 MOST_IN_BLOCKS = 2
 """Graphs that are tried in blocks of rows."""
 
@@ -87,10 +86,10 @@ class Graphs:
     ) -> None:
         self.shop, self.wish, self.pads_right = shop, wish, pads_right
         self._models, self._inputs, self._notes = models, inputs, notes
-        self._made: dict[tuple[str, str, int | None], tuple[Path, Json]] = {}
+        self._made: dict[tuple[str, str, int | None], tuple[Path, Proof]] = {}
         self._refused: set[str] = set()
 
-    def proven(self, name: str, form: str, block: int | None = None) -> tuple[Path, Json]:
+    def proven(self, name: str, form: str, block: int | None = None) -> tuple[Path, Proof]:
         """Return a model's graph in a form, and the proof that it is the torch model's.
 
         Raises:
@@ -100,7 +99,7 @@ class Graphs:
             model, wish = self._models[name][1], self.wish
             shown = f"{name}.onnx"
             if form != "plain" or block is not None:
-                own = graph_name({"form": form, "block_tokens": block})
+                own = graph_name(form, block)
                 shown += f" (graph '{own}')"
             rows, tolerance = self._inputs[name], wish.tolerance
             if block is None:
@@ -132,7 +131,7 @@ class Graphs:
                 self.refuse(form, error.message)
         return made
 
-    def in_blocks(self, files: Mapping[str, Path]) -> tuple[list[Choice], list[Json]]:
+    def in_blocks(self, files: Mapping[str, Path]) -> tuple[list[Choice], list[Candidate]]:
         """Return in which graphs a large batch runs faster in blocks of rows, and the timings.
 
         Args:
@@ -150,7 +149,7 @@ class Graphs:
         for name, file in islice(files.items(), MOST_IN_BLOCKS):
             sizes = blocks.answer_sizes(file)
             for tokens in tried:
-                shown = graph_name({"form": name, "block_tokens": tokens})
+                shown = graph_name(name, tokens)
                 choices[shown] = Choice(name, tokens, file.with_suffix(f".{tokens}.onnx"))
                 blocks.in_blocks(file, choices[shown].file, tokens, sizes=sizes)
         ranking = candidates.rank({shown: own.file for shown, own in choices.items()}, conditions)

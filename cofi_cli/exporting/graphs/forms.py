@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cofi_cli.errors import unknown
 from cofi_cli.exporting.graphs.lean import reads_first_token
 from cofi_cli.modeling import CofiForTask
-from cofi_cli.runs.export_record import BY_LENGTH
+from cofi_cli.runs.records import BY_LENGTH
 
 
 @dataclass(frozen=True)

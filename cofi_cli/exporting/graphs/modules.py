@@ -20,7 +20,7 @@ from cofi_cli.modeling import CofiForTask
 from cofi_cli.modeling.disentangled import Relative
 from cofi_cli.modeling.encoder import Attention, attend
 from cofi_cli.modeling.positions import Rotation, rotate
-from cofi_cli.runs.export_record import BY_LENGTH
+from cofi_cli.runs.records import BY_LENGTH
 
 NAN = float("nan")
 BEYOND = 60000.0

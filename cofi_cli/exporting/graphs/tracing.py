@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
     from cofi_cli.modeling import CofiForTask
 
-OPSETS = range(17, 21)
-"""17 is the first with LayerNormalization, 20 the last of the TorchScript exporter."""
-
 LARGEST_FILE = 2**31 - 2**24
 """Bytes of weights: protobuf ends at 2 GiB, and the nodes take their share."""
 

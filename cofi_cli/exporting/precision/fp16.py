@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cofi_cli.exporting import candidates
 from cofi_cli.exporting.acceptance import Verdict
 from cofi_cli.exporting.graphs.choice import CHOSEN, Graphs
 from cofi_cli.exporting.precision.embeddings import to_int8_rows
 from cofi_cli.exporting.precision.fallback import keep_in_fp32
+from cofi_cli.runs.records import Candidate
 from cofi_cli.runtime.inputs import Rows
 
 if TYPE_CHECKING:
     from onnx import GraphProto
 
-Json = dict[str, Any]
 KEPT = ("Softmax", "ReduceMean", "Pow", "Sqrt")
 """Operators of standard graphs whose values leave the range or the resolution of fp16.
 Attention and LayerNormalization sum in fp32 inside; EmbedLayerNormalization does not, which
@@ -32,7 +32,7 @@ class Half:
 
     Attributes:
         file, form: of it.
-        verdict: on it; its score is empty where there is no task.
+        verdict: on it; its score is ``None`` where there is no task.
         fp32_layers: what stays in fp32, where all of it in fp16 would not do.
         candidates: what was timed.
     """
@@ -41,7 +41,7 @@ class Half:
     form: str
     verdict: Verdict
     fp32_layers: list[str]
-    candidates: list[Json]
+    candidates: list[Candidate]
 
 
 def half(
@@ -165,7 +165,7 @@ def _without_round_trips(graph: GraphProto) -> None:
         graph.node.remove(cast)
 
 
-def _fastest(graphs: Graphs) -> tuple[str, list[Json]]:
+def _fastest(graphs: Graphs) -> tuple[str, list[Candidate]]:
     """Return the form whose fp16 graph is fastest, and the timings; fp32's need not be."""
     halves = {}
     for form, file in graphs.of_each_form().items():

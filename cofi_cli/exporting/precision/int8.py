@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cofi_cli.errors import ENVIRONMENT, CofiError
 from cofi_cli.exporting import candidates
@@ -18,9 +17,9 @@ from cofi_cli.exporting.precision.embeddings import EMBEDDINGS, to_int8_rows
 from cofi_cli.exporting.precision.fallback import keep_in_fp32
 from cofi_cli.exporting.precision.quantization import RECIPES, Recipe, products, quantize, signs_for
 from cofi_cli.runs import machine
+from cofi_cli.runs.records import Candidate, ScoreRow
 from cofi_cli.runtime.inputs import Rows
 
-Json = dict[str, Any]
 FORMS_IN_ALL_RECIPES = 2
 """The fastest forms, and the fastest portable one, are tried in every recipe."""
 
@@ -32,7 +31,7 @@ class Kept:
     Attributes:
         file: of :data:`CHOSEN`.
         form, recipe: of its graph.
-        score: what its score was found to be; empty where there is no task.
+        score: what its score was found to be; ``None`` where there is no task.
         fp32_layers: what stays in fp32 for the score's sake.
         block: tokens of its blocks of rows, if any.
         candidates: what was timed.
@@ -41,10 +40,10 @@ class Kept:
     file: Path
     form: str
     recipe: Recipe
-    score: Json
+    score: ScoreRow | None
     fp32_layers: list[str]
     block: int | None
-    candidates: list[Json]
+    candidates: list[Candidate]
 
 
 class EightBits:
@@ -72,7 +71,7 @@ class EightBits:
         self._graphs, self._rows = graphs, rows
         self._calibration, self._pad_id = calibration, pad_id
         self._judge, self._notes = judge, notes
-        self._signs = signs_for(machine.describe_machine()["flags"])
+        self._signs = signs_for(machine.cpu_flags())
 
     def keep(self) -> Kept:
         """Return the fastest file that keeps the score, in blocks of rows where that is faster.
@@ -107,7 +106,7 @@ class EightBits:
 
     def _ranked(
         self,
-    ) -> tuple[dict[str, Path], dict[str, tuple[str, Recipe]], Ranking, list[Json]]:
+    ) -> tuple[dict[str, Path], dict[str, tuple[str, Recipe]], Ranking, list[Candidate]]:
         """Return files, their forms and recipes, their order by speed, and all timings.
 
         All forms are tried in the first recipe, then the fastest of them in the others: each
@@ -163,7 +162,7 @@ class EightBits:
         ranking: Ranking,
         made: Mapping[str, Path],
         how: Mapping[str, tuple[str, Recipe]],
-    ) -> tuple[str, list[str], Json]:
+    ) -> tuple[str, list[str], ScoreRow | None]:
         """Return the candidate to keep, the layers that it keeps in fp32, and its score."""
         verdicts = {}
         for name in ranking.order:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,3 @@ class MeasuredSpeed:
     dense_seconds: float
     speedup: float
     interval: tuple[float, float]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain numbers, for JSON."""
-        return asdict(self) | {"interval": list(self.interval)}

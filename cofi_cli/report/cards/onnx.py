@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from cofi_cli import format as text
 from cofi_cli.report.cards.texts import frame, use
-from cofi_cli.runs.export_record import BY_LENGTH, graph_name
+from cofi_cli.runs.records import BY_LENGTH, ExportedFile, ExportRecord
 
 _PADDING = f"""
 Files of graph `{BY_LENGTH}` take padding on the right only; a row that is padded elsewhere is
@@ -17,72 +15,63 @@ Pad rows on the right: positions are counted from a row's first token, and the c
 from the first one that is not padding. Padded on the left, a row is answered otherwise."""
 
 
-def onnx_card(report: dict[str, Any], *, head: str, is_portable: bool) -> str:
-    """Return the card of an export.json.
+def onnx_card(record: ExportRecord, *, is_portable: bool) -> str:
+    """Return the card of an export.
 
     Args:
-        report: the content of export.json.
-        head: the models' kind of head.
+        record: of it.
         is_portable: whether all files use standard operators only.
     """
-    outputs, code = use("onnx", head, "sequence").split("\n\n", 1)
+    outputs, code = use("onnx", record.head, "sequence").split("\n\n", 1)
+    files = record.models.values()
     rows = tuple(
-        (
-            row["file"],
-            precision_name(row),
-            graph_name(row),
-            text.size(row["bytes"]),
-            text.score(row),
-        )
-        for row in report["models"].values()
+        (file.file, precision_name(file), file.graph, text.size(file.bytes), text.score(file))
+        for file in files
     )
-    metric = next((row["metric"] for row in report["models"].values() if "metric" in row), "score")
+    metric = next((file.metric for file in files if file.metric is not None), "score")
     table = text.Table("", ("file", "precision", "graph", "size", f"{metric} (dev)"), rows)
     return frame("onnx").format(
         title="ONNX models",
         table=table.markdown(),
-        source=report["source"],
-        opset=report["opset"],
+        source=record.source,
+        opset=record.opset,
         portable=", standard operators" if is_portable else ", with operators of onnxruntime",
-        delta=report["parity"]["max_abs_delta"],
-        inputs=report["parity"]["inputs"],
+        delta=record.parity.max_abs_delta,
+        inputs=record.parity.inputs,
         outputs=outputs,
-        names=_listed(report["inputs"]),
-        padding=_padding(report),
-        small=_small(report),
+        names=_listed(record.inputs),
+        padding=_padding(record),
+        small=_small(record),
         code=code.rstrip(),
     )
 
 
-def precision_name(row: dict[str, Any]) -> str:
-    """Return ``int8 (dynamic-channel; fp32: layer 0)`` for a row of export.json.
+def precision_name(file: ExportedFile) -> str:
+    """Return ``int8 (dynamic-channel; fp32: layer 0)`` for a file.
 
     Embeddings are named where their precision is another.
     """
-    layers = ", ".join(row.get("fp32_layers", ()))
-    table = row.get("embeddings") or row["precision"]
+    layers = ", ".join(file.fp32_layers)
     details = [
-        row.get("recipe"),
+        file.recipe,
         f"fp32: {layers}" if layers else None,
-        f"embeddings {table}" if table != row["precision"] else None,
+        f"embeddings {file.embeddings}" if file.embeddings != file.precision else None,
     ]
     words = "; ".join(filter(None, details))
-    return f"{row['precision']} ({words})" if words else str(row["precision"])
+    return f"{file.precision} ({words})" if words else file.precision
 
 
-def _small(report: dict[str, Any]) -> str:
+def _small(record: ExportRecord) -> str:
     """Return what was left out to make the files small."""
-    trimmed = report.get("vocabulary")
-    longest = report.get("asked", {}).get("max_length")
+    trimmed, longest = record.vocabulary, record.asked.max_length
     words = f"\nThe vocabulary is trimmed: {text.vocabulary_words(trimmed)}" if trimmed else ""
     return words + (f"\nThe files take rows of at most {longest} tokens." if longest else "")
 
 
-def _padding(report: dict[str, Any]) -> str:
+def _padding(record: ExportRecord) -> str:
     """Return what there is to say of padding; BERT's own graphs take it anywhere."""
-    is_by_length = any(row["form"] == BY_LENGTH for row in report["models"].values())
-    has_offset = report.get("position_offset", 0) > 0
-    return (_OFFSET if has_offset else "") + (_PADDING if is_by_length else "")
+    is_by_length = any(file.form == BY_LENGTH for file in record.models.values())
+    return (_OFFSET if record.position_offset > 0 else "") + (_PADDING if is_by_length else "")
 
 
 def _listed(names: list[str]) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from cofi_cli.report.pictures.svg import LOST, QUIET, document
 from cofi_cli.report.pictures.svg import words as _text
+from cofi_cli.runs.records import Structure
 
 WIDTH = 760
 MARGIN = 24
@@ -22,27 +21,27 @@ _COLUMN = (WIDTH - 2 * MARGIN - LABEL - GAP) // 2
 _BAR = _COLUMN - NUMBER
 
 
-def structure_svg(structure: dict[str, Any], *, title: str, subtitle: str = "") -> str:
+def structure_svg(structure: Structure, *, title: str, subtitle: str = "") -> str:
     """Draw heads and FFN dims kept per layer, and the hidden dims.
 
     Args:
-        structure: of report.json, see :func:`cofi_cli.report.bars.structure_lines`.
+        structure: of a report.
         title: the first line.
         subtitle: a quieter second line.
 
     Returns:
         A complete SVG document on a light background.
     """
-    of = structure["of"]
-    layers = list(zip(structure["heads"], structure["ffn"], strict=True))
+    of = structure.of
+    layers = list(zip(structure.heads, structure.ffn, strict=True))
     height = TOP + ROW * len(layers) + MARGIN
     left, right = MARGIN + LABEL, MARGIN + LABEL + _COLUMN + GAP
     parts = [
         _text(MARGIN, 36, title, size=17, weight="600"),
         _text(MARGIN, 56, subtitle, color=QUIET),
         _text(MARGIN, 84, "hidden", color=QUIET),
-        *_bar(left, 73, structure["hidden"], of["hidden"], HIDDEN, width=_BAR),
-        _number(left, 84, structure["hidden"], of["hidden"]),
+        *_bar(left, 73, structure.hidden, of.hidden, HIDDEN, width=_BAR),
+        _number(left, 84, structure.hidden, of.hidden),
         _text(left, TOP - 8, "attention heads kept", color=HEADS, weight="600"),
         _text(right, TOP - 8, "FFN dims kept", color=FFN, weight="600"),
     ]
@@ -50,10 +49,10 @@ def structure_svg(structure: dict[str, Any], *, title: str, subtitle: str = "") 
         y = TOP + ROW * i
         base = y + BAR - 3
         parts.append(_text(MARGIN, base, f"layer {i}", color=QUIET))
-        parts += _bar(left, y, heads, of["heads"], HEADS, width=_BAR)
-        parts.append(_number(left, base, heads, of["heads"]))
-        parts += _bar(right, y, ffn, of["ffn"], FFN, width=_BAR)
-        parts.append(_number(right, base, ffn, of["ffn"]))
+        parts += _bar(left, y, heads, of.heads, HEADS, width=_BAR)
+        parts.append(_number(left, base, heads, of.heads))
+        parts += _bar(right, y, ffn, of.ffn, FFN, width=_BAR)
+        parts.append(_number(right, base, ffn, of.ffn))
     return document(parts, title=title, width=WIDTH, height=height)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from cofi_cli.modeling import CofiForTask
+from cofi_cli.runs.records import WordVectors
 from cofi_cli.tasks import Ragged
 from cofi_cli.training.baselines.word_bags import Marks
 from cofi_cli.training.baselines.word_vectors import fit
@@ -14,7 +15,7 @@ from cofi_cli.training.evaluation import predict
 from cofi_cli.training.session import Session
 
 
-def word_vector_baseline(session: Session, teacher: CofiForTask) -> dict[str, Any] | None:
+def word_vector_baseline(session: Session, teacher: CofiForTask) -> WordVectors | None:
     """Train word vectors on the run's rows; return their scores, or ``None`` if not asked for.
 
     Args:
@@ -45,8 +46,8 @@ def word_vector_baseline(session: Session, teacher: CofiForTask) -> dict[str, An
         seed=session.config.seed,
         targets=targets,
     )
-    return {
-        "score": found.scores["validation"][session.task.headline],
-        "scores": found.scores,
-        "seconds": found.seconds,
-    }
+    return WordVectors(
+        score=found.scores["validation"][session.task.headline],
+        scores=found.scores,
+        seconds=found.seconds,
+    )

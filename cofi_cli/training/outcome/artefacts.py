@@ -14,6 +14,7 @@ from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.report.cards.model import model_card
 from cofi_cli.runs import read_json, write_atomic
+from cofi_cli.runs.records import RunReport
 from cofi_cli.training.session import Session
 
 PLAN = "plan.json"
@@ -42,7 +43,7 @@ def save_dense_model(session: Session, model: CofiForTask, folder: Path, *, sour
 def save_compact(
     session: Session,
     model: CofiForTask,
-    report: dict[str, Any],
+    report: RunReport,
     *,
     plan: dict[str, Any] | None = None,
     folder: Path | None = None,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from typing import Any
 
 import yaml
 
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiForTask
-from cofi_cli.runs import read_json, write_json, write_text
+from cofi_cli.runs import write_text
+from cofi_cli.runs.records import Chosen, RunReport, SizeRow
 from cofi_cli.runs.sizes import choose, nearest, take
 from cofi_cli.tasks.metrics.basic import SHARES, share_error
 from cofi_cli.training.outcome.artefacts import save_compact
@@ -19,12 +19,10 @@ from cofi_cli.training.outcome.summary import Pruned
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.target import Target
 
-Report = dict[str, Any]
-
 
 def save_sizes(
-    session: Session, sizes: Sequence[Pruned], models: Sequence[tuple[CofiForTask, Report]]
-) -> Report:
+    session: Session, sizes: Sequence[Pruned], models: Sequence[tuple[CofiForTask, RunReport]]
+) -> RunReport:
     """Write the models of a run; return the report of the chosen one.
 
     One size is the run's model. Of several each has a folder below ``sizes/``, which is a run
@@ -39,26 +37,25 @@ def save_sizes(
     rows = [_row(session, size, report) for size, (_, report) in zip(sizes, models)]
     missed = None
     try:
-        name = choose(rows, max_drop)["name"]
+        name = choose(rows, max_drop).name
     except CofiError as error:
-        name, missed = nearest(rows)["name"], error.message
+        name, missed = nearest(rows).name, error.message
     if len(sizes) == 1:
         model, report = models[0]
         if max_drop is not None:
-            report["chosen"] = {"name": name, "max_drop": max_drop, "missed": missed}
+            chosen = Chosen(name=name, max_drop=max_drop, missed=missed)
+            report = report.model_copy(update={"chosen": chosen})
         text = sizes[0].plan.model_dump_json(indent=1) + "\n"
         session.processes.write(lambda: write_text(run.plan, text))
         save_compact(session, model, report)
         return report
     for size, (model, report) in zip(sizes, models):
-        report["sizes"] = rows
-        _save_size(session, size, model, report)
+        _save_size(session, size, model, report.model_copy(update={"sizes": rows}))
     session.processes.write(lambda: take(run, name, max_drop=max_drop, missed=missed))
-    chosen: Report = read_json(run.report_json)
-    return chosen
+    return RunReport.read(run.report_json)
 
 
-def _save_size(session: Session, size: Pruned, model: CofiForTask, report: Report) -> None:
+def _save_size(session: Session, size: Pruned, model: CofiForTask, report: RunReport) -> None:
     place = session.run.size(size.goal.name)
     config = _config_of(session.config, size.goal).model_dump(mode="json")
 
@@ -67,7 +64,7 @@ def _save_size(session: Session, size: Pruned, model: CofiForTask, report: Repor
         write_text(place.config, yaml.safe_dump(config, sort_keys=False))
         shutil.copyfile(session.run.env, place.env)
         write_text(place.plan, size.plan.model_dump_json(indent=1) + "\n")
-        write_json(place.report_json, report)
+        report.write(place.report_json)
 
     session.processes.write(write)
     save_compact(session, model, report, plan=size.plan.model_dump(), folder=place.model)
@@ -81,19 +78,18 @@ def _config_of(config: RunConfig, goal: Target) -> RunConfig:
     return config.model_copy(update={"prune": config.prune.model_copy(update=own)})
 
 
-def _row(session: Session, size: Pruned, report: Report) -> dict[str, Any]:
+def _row(session: Session, size: Pruned, report: RunReport) -> SizeRow:
     """Return what is compared of a size: its score, its weights, its speed."""
-    score, rows = report["model"]["score"], len(session.task.splits["validation"])
-    row = {
-        "name": size.goal.name,
-        "score": score,
-        "drop": report["teacher"]["score"] - score,
-        "encoder_params": report["model"]["encoder_params"],
-        "sparsity": report["sparsity"]["realised"],
-    }
-    if session.task.headline in SHARES:
-        row["standard_error"] = share_error(score, rows)
-    if speed := report.get("latency_target"):
-        row["expected_speedup"] = speed["expected_speedup"]
-        row["measured_speedup"] = (speed["measured"] or {}).get("speedup")
-    return row
+    assert report.teacher is not None and report.sparsity is not None, "pruning states both"
+    score, rows = report.model.score, len(session.task.splits["validation"])
+    is_share, speed = session.task.headline in SHARES, report.latency_target
+    return SizeRow(
+        name=size.goal.name,
+        score=score,
+        drop=report.teacher.score - score,
+        encoder_params=report.model.encoder_params,
+        sparsity=report.sparsity.realised,
+        standard_error=share_error(score, rows) if is_share else None,
+        expected_speedup=speed.expected_speedup if speed else None,
+        measured_speedup=speed.measured.speedup if speed and speed.measured else None,
+    )

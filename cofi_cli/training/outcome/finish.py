@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from cofi_cli.config import RunConfig
-from cofi_cli.runs import RunDir, read_json, write_json
+from cofi_cli.runs import RunDir
+from cofi_cli.runs.records import RunReport
 from cofi_cli.runs.swap import remove
 from cofi_cli.training.processes import Processes
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.progress import Progress
 
 
-def finish(session: Session, report: dict[str, Any]) -> dict[str, Any]:
+def finish(session: Session, report: RunReport) -> RunReport:
     """Write report.json, with which a run is finished, and let its checkpoints go."""
 
     def write() -> None:
-        write_json(session.run.report_json, report)
+        report.write(session.run.report_json)
         _clear(session.config, session.run)
 
     session.processes.wait()  # for those that still read checkpoints
@@ -26,7 +25,7 @@ def finish(session: Session, report: dict[str, Any]) -> dict[str, Any]:
 
 def finished_report(
     config: RunConfig, run: RunDir, progress: Progress | None, processes: Processes
-) -> dict[str, Any] | None:
+) -> RunReport | None:
     """Return the report of a run that has finished, as it is; ``None`` for any other run.
 
     Raises:
@@ -34,7 +33,7 @@ def finished_report(
     """
     if not processes.from_main(run.is_finished):
         return None
-    report: dict[str, Any] = read_json(run.report_json)
+    report = RunReport.read(run.report_json)
     if progress is not None and processes.is_main:
         progress.message(f"{run.root} is finished: nothing is left to train.")
     processes.write(lambda: _clear(config, run))  # for a run that was killed while it did so

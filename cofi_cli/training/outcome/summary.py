@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,17 @@ from cofi_cli.architectures import count_parameters
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.sparsity import count_encoder, count_prunable
+from cofi_cli.runs.records import (
+    MaskedParity,
+    MeasuredPlan,
+    ModelSummary,
+    RunReport,
+    Score,
+    Sparsity,
+    StageSummary,
+    Structure,
+    WordVectors,
+)
 from cofi_cli.training.baselines.constant import constant_score, not_learned
 from cofi_cli.training.evaluation import score_all
 from cofi_cli.training.session import Session
@@ -39,22 +51,22 @@ class Pruned:
     plan: PrunePlan
     layer_map: Tensor | None
     expected: float
-    measured: list[dict[str, Any]]
+    measured: list[MeasuredPlan]
     parity: float
     score: float
 
 
-def describe_model(session: Session, model: CofiForTask) -> dict[str, Any]:
+def describe_model(session: Session, model: CofiForTask) -> ModelSummary:
     """Return scores by split and sizes of a model."""
     scores = score_all(session, model.to(session.device))
-    return {
-        "score": scores["validation"][session.task.headline],
-        "scores": scores,
-        "encoder_params": count_encoder(model),
-        "prunable_params": count_prunable(model),
-        "total_params": count_parameters(model),
-        "bytes": sum(p.numel() * p.element_size() for p in model.parameters()),
-    }
+    return ModelSummary(
+        score=scores["validation"][session.task.headline],
+        scores=scores,
+        encoder_params=count_encoder(model),
+        prunable_params=count_prunable(model),
+        total_params=count_parameters(model),
+        bytes=sum(p.numel() * p.element_size() for p in model.parameters()),
+    )
 
 
 def _header(session: Session) -> dict[str, Any]:
@@ -72,47 +84,50 @@ def _header(session: Session) -> dict[str, Any]:
 def build_report(
     session: Session,
     *,
-    teacher: dict[str, Any],
-    model: CofiForTask,
+    teacher: ModelSummary,
+    model: ModelSummary,
     pruned: Pruned,
-    times: dict[str, Any],
-) -> dict[str, Any]:
+    times: Mapping[str, StageSummary],
+    baseline: WordVectors | None,
+    advice: str | None,
+) -> RunReport:
     """Return report.json of one size of a pruning run; sparsity is recounted from the tensors.
 
     Args:
         session: of the run.
-        teacher: of :func:`describe_model`.
-        model: recovered.
+        teacher, model: of :func:`describe_model`; the model is recovered.
         pruned: the size.
         times: of all stages.
+        baseline: word vectors alone, where they were asked for.
+        advice: what would help the model, if anything.
     """
     shape, target = pruned.plan.encoder_shape, pruned.goal
-    realised = 1 - count_prunable(model) / shape.prunable
+    realised = 1 - model.prunable_params / shape.prunable
     reached = realised if target.table is None else target.reached(pruned.plan)
     missed = target.missed(reached) if reached < target.reduction - REACHED else None
     if pruned.measured:
         missed = missed_words(target, pruned.measured[-1])
-    ours, theirs = describe_model(session, model), teacher
     validation = session.splits["validation"]
-    return _header(session) | {
-        "teacher": theirs,
-        "model": ours,
-        "constant": {"score": constant_score(session.task, validation)},
-        "not_learned": not_learned(
-            session.task, validation, teacher=theirs["score"], model=ours["score"]
+    return RunReport(
+        **_header(session),
+        teacher=teacher,
+        model=model,
+        constant=Score(score=constant_score(session.task, validation)),
+        not_learned=not_learned(session.task, validation, teacher=teacher.score, model=model.score),
+        before_recovery=Score(score=pruned.score),
+        sparsity=Sparsity(
+            target=target.reduction if target.table is None else None,
+            realised=realised,
+            expected=pruned.expected,
         ),
-        "before_recovery": {"score": pruned.score},
-        "sparsity": {
-            "target": target.reduction if target.table is None else None,
-            "realised": realised,
-            "expected": pruned.expected,
-        },
-        "structure": pruned.plan.summary(),
-        "parity": {"masked_vs_compact": pruned.parity},
-        "missed": missed,
-        "stages": times,
-        **target.report(pruned.plan, pruned.measured),
-    }
+        structure=Structure.model_validate(pruned.plan.summary()),
+        parity=MaskedParity(masked_vs_compact=pruned.parity),
+        missed=missed,
+        stages=dict(times),
+        latency_target=target.report(pruned.plan, pruned.measured),
+        baseline=baseline,
+        advice=advice,
+    )
 
 
 def finetune_report(
@@ -120,11 +135,12 @@ def finetune_report(
     *,
     model: CofiForTask,
     before: dict[str, float],
-    time: dict[str, float],
-) -> dict[str, Any]:
+    time: StageSummary,
+) -> RunReport:
     """Return report.json of a fine-tuning run."""
-    return _header(session) | {
-        "before": before,
-        "model": describe_model(session, model),
-        "stages": {"finetune": time},
-    }
+    return RunReport(
+        **_header(session),
+        before=before,
+        model=describe_model(session, model),
+        stages={"finetune": time},
+    )

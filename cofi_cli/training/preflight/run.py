@@ -56,9 +56,9 @@ def guard_folder(run: RunDir, config: RunConfig, *, command: str, resume: bool) 
 
 def _guard_places(run: RunDir, config: RunConfig) -> None:
     """Refuse to resume where the paths of a configuration lead nowhere, or to the hub."""
-    started = recorded(run).get("folder")
-    if started is None:
+    if (env := recorded(run)) is None:
         return
+    started = env.folder
     task = config.task
     paths = (config.model, config.teacher.path, task.data, task.train, task.validation, task.test)
     for path in filter(None, (*paths, task.extra, config.prune.table)):
@@ -110,9 +110,10 @@ def guard_data(run: RunDir, task: Task) -> None:
     Raises:
         CofiError: naming the splits.
     """
-    before = recorded(run).get("data")
-    if not before or before == task.fingerprint:
+    env = recorded(run)
+    if env is None or env.data == task.fingerprint:
         return
+    before = env.data
     splits = sorted(
         name
         for name in {*before, *task.fingerprint}

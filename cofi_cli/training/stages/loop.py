@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from cofi_cli.runs.records import StageSummary
 from cofi_cli.tasks import Encoded, batches
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.batch import make_batch
@@ -58,13 +59,13 @@ class StageTime:
     evaluation_seconds: float = 0.0
     examples: int = 0
     steps: int = 0
-    extra: dict[str, float] = field(default_factory=dict)
+    teacher_seconds: float = 0.0
+    communication_seconds: float = 0.0
 
-    def summary(self) -> dict[str, float]:
+    def summary(self) -> StageSummary:
         """Return the numbers of the report."""
-        row = {k: v for k, v in asdict(self).items() if k != "extra"}
-        row["examples_per_second"] = self.examples / self.seconds if self.seconds else 0.0
-        return row | self.extra
+        speed = self.examples / self.seconds if self.seconds else 0.0
+        return StageSummary(**asdict(self), examples_per_second=speed)
 
 
 def _checkpoint(session: Session, stage: Stage) -> Path:
@@ -160,8 +161,7 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
         used.seconds += seconds
         if session.processes.count > 1:
             talked, before = session.processes.seconds, talked
-            known = used.extra.get("communication_seconds", 0.0)
-            used.extra["communication_seconds"] = known + talked - before
+            used.communication_seconds += talked - before
         used.examples += examples
         used.steps = done
         if scores:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from cofi_cli.config import PruneConfig
 from cofi_cli.pruning.cost import (
@@ -17,6 +16,7 @@ from cofi_cli.pruning.cost import (
 )
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.shape import EncoderShape
+from cofi_cli.runs.records import LatencySetting, LatencyTarget, MeasuredPlan
 
 
 @dataclass(frozen=True)
@@ -93,27 +93,27 @@ class Target:
             return {f"{name}_sparsity": value}
         return {f"{name}_speedup": as_speedup(value)}
 
-    def report(self, plan: PrunePlan, measured: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
-        """Return what a report says of a speed that was asked for; empty where none was.
+    def report(
+        self, plan: PrunePlan, measured: Sequence[MeasuredPlan] = ()
+    ) -> LatencyTarget | None:
+        """Return what a report says of a speed that was asked for, ``None`` where none was.
 
         Args:
             plan: of the model.
             measured: what was measured of it and of plans before it, the model's own last.
         """
         if self.table is None:
-            return {}
-        return {
-            "latency_target": {
-                "speedup": None if self.seconds is not None else self.speedup,
-                "seconds": self.seconds,
-                "expected_speedup": as_speedup(self.reached(plan)),
-                "dense_seconds": self.cost.dense,
-                "expected_seconds": self.cost.exact(plan.widths),
-                "measured": measured[-1] if measured else None,
-                "tried": list(measured),
-                "setting": self.table.setting(),
-            }
-        }
+            return None
+        return LatencyTarget(
+            speedup=None if self.seconds is not None else self.speedup,
+            seconds=self.seconds,
+            expected_speedup=as_speedup(self.reached(plan)),
+            dense_seconds=self.cost.dense,
+            expected_seconds=self.cost.exact(plan.widths),
+            measured=measured[-1] if measured else None,
+            tried=list(measured),
+            setting=LatencySetting.model_validate(self.table.setting()),
+        )
 
     def missed(self, reached: float) -> str:
         """Say by how much a reduction misses the target."""

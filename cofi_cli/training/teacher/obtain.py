@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from typing import Any
 
 from cofi_cli.architectures import (
     load_config_dict,
@@ -16,6 +15,7 @@ from cofi_cli.architectures import (
 from cofi_cli.config import DistillConfig
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.distillation import teacher_taps
+from cofi_cli.runs.records import StageSummary
 from cofi_cli.training.distiller import Distiller, uses_layers
 from cofi_cli.training.outcome.artefacts import save_dense_model
 from cofi_cli.training.preflight.embedder import given_teacher
@@ -52,7 +52,7 @@ def load_for_task(session: Session, name: str) -> CofiForTask:
     return model
 
 
-def obtain_teacher(session: Session, times: dict[str, Any]) -> CofiForTask:
+def obtain_teacher(session: Session, times: dict[str, StageSummary]) -> CofiForTask:
     """Return the fine-tuned teacher; ``teacher/`` holds it afterwards."""
     config, folder = session.config, session.run.teacher
     record = session.run.checkpoints / "teacher.pt"
@@ -67,11 +67,11 @@ def obtain_teacher(session: Session, times: dict[str, Any]) -> CofiForTask:
             stage = DenseStage(session, teacher, config.teacher)
             used = run_stage(session, stage)
             teacher.load_state_dict(stage.best.load()["model"])
-            session.save(record, {"time": used.summary()})
+            session.save(record, {"time": used.summary().model_dump()})
             save_dense_model(session, teacher, folder, source=config.model)
     spent = load_state(record, "time")["time"] if session.processes.exists(record) else None
     if spent is not None:
-        times["teacher"] = spent
+        times["teacher"] = StageSummary(**spent)
     return load_for_task(session, str(folder)).to(session.device)
 
 

@@ -1,7 +1,7 @@
 """The configuration of a run: frozen models that mirror the YAML, key for key.
 
-Every default of the project is decided here and nowhere else. The values with
-a source are named in the presets' comments.
+Every default of a run is decided here and nowhere else. The values with a source are named in
+the presets' comments.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-_KINDS = Path(__file__).parent / "tasks" / "kinds"
+from cofi_cli.config.section import Section
+
+_KINDS = Path(__file__).parents[1] / "tasks" / "kinds"
 KIND_NAMES = tuple(sorted(path.stem for path in _KINDS.glob("*.py") if path.stem != "__init__"))
 """Kinds of task: each file of the folder defines the one of its name."""
 if TYPE_CHECKING:
@@ -27,12 +29,6 @@ ALL_GATES: tuple[GateGroup, ...] = ("head", "attention", "ffn_dim", "ffn", "hidd
 
 TARGETS = ("sparsity", "speedup", "latency")
 """Settings of section prune that state what is asked for; a run has one of them."""
-
-
-class Section(BaseModel):
-    """Base of every section: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class TaskConfig(Section):

@@ -1,0 +1,109 @@
+"""What measurements come to: rows, speedups, gates, and what changed since an earlier result."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+
+from cofi_cli.benchmarking.gates.compatibility import unlike
+from cofi_cli.benchmarking.gates.previous_result import Earlier, differences
+from cofi_cli.benchmarking.gates.regression import compare, few_runs, regression_gates
+from cofi_cli.benchmarking.gates.thresholds import drop_gates, speedup_gates
+from cofi_cli.benchmarking.measure import Measured
+from cofi_cli.benchmarking.plan import BenchPlan
+from cofi_cli.benchmarking.rows import (
+    case_row,
+    equal_rows,
+    headline_rows,
+    speedup_rows,
+    unmeasured_rows,
+)
+from cofi_cli.runs.records import BenchResult, CaseRow, Comparison, Gate
+from cofi_cli.runtime.timing import Case
+
+logger = logging.getLogger(__name__)
+
+
+def conclude(plan: BenchPlan, measured: Measured, notes: Sequence[str]) -> BenchResult:
+    """Return the result; a failed gate is a row of it, not an error.
+
+    Args:
+        plan: what was to be measured, and the gates.
+        measured: what was.
+        notes: of :func:`cofi_cli.benchmarking.plan.refuse`.
+    """
+    found, timed = plan.found, measured.timed
+    cases = [case for case in plan.cases if timed[case.name]]
+    speedups = speedup_rows(found, cases, timed)
+    result = BenchResult(
+        env=measured.env,
+        models=measured.models,
+        cases=_case_rows(plan, measured, cases),
+        unmeasured=unmeasured_rows(plan.cases, timed),
+        speedups=speedups,
+        headline=headline_rows(found, cases, timed, speedups),
+        scores=measured.scores,
+        left_out=list(found.left_out),
+        baseline=found.baseline,
+    )
+    result = result.model_copy(update={"gates": _gates(plan, result)})
+    if plan.earlier is not None:
+        result = _compared(plan, result, plan.earlier, notes)
+    if (speedups or plan.earlier is not None) and (few := few_runs(result, plan.earlier)):
+        logger.warning(
+            "Too few runs to know the noise of %s: their speedups, changes and gates say little. "
+            "Raise --runs, or --max-seconds where it ended them.",
+            ", ".join(few),
+        )
+    return result
+
+
+def _gates(plan: BenchPlan, result: BenchResult) -> list[Gate]:
+    """Hold the result against the thresholds."""
+    config, gates = plan.config, list[Gate]()
+    if config.min_speedup is not None:
+        rows = equal_rows(result.speedups, result.headline)
+        gates += speedup_gates(
+            [row for row in rows if row.model in plan.judged],
+            config.min_speedup,
+            case=config.gate_case,
+            unmeasured=result.unmeasured,
+        )
+    if config.max_drop is not None and result.baseline is not None:
+        points = {model.name: math.nan for model in plan.scored}
+        points |= {row.model: row.score for row in result.scores}
+        gates += drop_gates(points, result.baseline, config.max_drop, judged=plan.judged)
+    return gates
+
+
+def _compared(
+    plan: BenchPlan, result: BenchResult, earlier: Earlier, notes: Sequence[str]
+) -> BenchResult:
+    """Return the result with what changed since an earlier one, and the gates on that."""
+    rows = compare(earlier, result)
+    gates = regression_gates(
+        plan.conditions,
+        rows,
+        judged=plan.judged,
+        baseline=result.baseline,
+        case=plan.config.gate_case,
+        unmeasured=[row for row in result.unmeasured if row.case in earlier.cases],
+    )
+    comparison = Comparison(
+        file=str(earlier.path),
+        environment=differences(earlier.result.env, result.env),
+        notes=[*notes, *unlike(earlier.result, result).values()],
+        rows=rows,
+    )
+    return result.model_copy(update={"gates": [*result.gates, *gates], "comparison": comparison})
+
+
+def _case_rows(plan: BenchPlan, measured: Measured, cases: Sequence[Case]) -> list[CaseRow]:
+    rows = []
+    for case in cases:
+        for model in plan.found.models:
+            own = measured.batches[case.batch][model.name] if case.seq_len == "task" else None
+            turns = measured.timed[case.name][model.name]
+            rows.append(case_row(model, case, turns, plan.config.provider, own))
+    return rows

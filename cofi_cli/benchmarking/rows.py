@@ -1,0 +1,248 @@
+"""The rows of a benchmark's result, made of what was measured."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cofi_cli.benchmarking.targets import Targets
+from cofi_cli.benchmarking.task_batches import TaskBatches
+from cofi_cli.runs import machine
+from cofi_cli.runs.digests import files_digest, weights_digest
+from cofi_cli.runs.records import (
+    BenchEnv,
+    CaseRow,
+    HeadlineRow,
+    Machine,
+    ModelRow,
+    SpeedupRow,
+    UnmeasuredRow,
+)
+from cofi_cli.runtime import statistics
+from cofi_cli.runtime.client import THREAD_VARIABLES, WorkerClient
+from cofi_cli.runtime.disturbance import BUSY
+from cofi_cli.runtime.model import Model
+from cofi_cli.runtime.timing import Case, Schedule, Turns
+
+if TYPE_CHECKING:
+    from cofi_cli.runtime.statistics import Speedup
+
+Timed = Mapping[str, Mapping[str, Turns]]
+"""Case's name -> model's name -> its turns."""
+
+
+class Content(NamedTuple):
+    """Sizes of a model, and the sha256 of its files or of a checkpoint's weights.
+
+    Attributes:
+        bytes: of its own files.
+        shipped_bytes: tokenizer and configuration as well.
+        download_bytes: the same compressed.
+    """
+
+    bytes: int
+    shipped_bytes: int
+    download_bytes: int
+    sha256: str | None
+
+
+def speedup_rows(found: Targets, cases: Sequence[Case], timed: Timed) -> list[SpeedupRow]:
+    """Return the speedup of each model over the baseline, whatever their precisions."""
+    if found.baseline is None:
+        return []
+    baseline = next(m for m in found.models if m.name == found.baseline)
+    rows = []
+    for case in cases:
+        for model in found.models:
+            if model.name == baseline.name:
+                continue
+            of = _speedup(timed[case.name], baseline, model)
+            row = SpeedupRow(
+                **_place(model, case),
+                vs=baseline.name,
+                equal_precision=model.precision == baseline.precision,
+                ratio=of.ratio,
+                interval=(of.low, of.high),
+                verdict=of.verdict,
+            )
+            rows.append(row)
+    return rows
+
+
+def headline_rows(
+    found: Targets, cases: Sequence[Case], timed: Timed, speedups: Sequence[SpeedupRow]
+) -> list[HeadlineRow]:
+    """Return the speedup of each pruned model at equal precision, and with it the product.
+
+    Args:
+        found: the models.
+        cases: what was timed.
+        timed: seconds.
+        speedups: of :func:`speedup_rows`, which hold the products.
+    """
+    products = {(row.model, row.case): row for row in speedups}
+    rows = []
+    for case in cases:
+        for model in found.models:
+            product = products.get((model.name, case.name))
+            if model.is_dense or product is None:
+                continue
+            own = found.equal_baseline(model)
+            of = _speedup(timed[case.name], own, model) if own else None
+            row = HeadlineRow(
+                **_place(model, case),
+                precision=model.precision,
+                vs=own.name if own else None,
+                ratio=of.ratio if of else None,
+                interval=(of.low, of.high) if of else None,
+                verdict=of.verdict if of else None,
+                product_vs=product.vs,
+                product=product.ratio,
+                product_interval=product.interval,
+                product_verdict=product.verdict,
+            )
+            rows.append(row)
+    return rows
+
+
+def equal_rows(speedups: Sequence[SpeedupRow], headline: Sequence[HeadlineRow]) -> list[SpeedupRow]:
+    """Return what a threshold is held against: the headline, else the speedup over the baseline.
+
+    Rows against a baseline of another precision say so with ``equal_precision``.
+    """
+    equal = {(row.model, row.case): row for row in headline if row.vs is not None}
+    rows = []
+    for row in speedups:
+        own = equal.get((row.model, row.case))
+        if own is not None:
+            names = ("vs", "ratio", "interval", "verdict")
+            update = {name: getattr(own, name) for name in names} | {"equal_precision": True}
+            row = row.model_copy(update=update)
+        rows.append(row)
+    return rows
+
+
+def case_row(
+    model: Model, case: Case, turns: Turns, provider: str, own: TaskBatches | None = None
+) -> CaseRow:
+    """Return the latency of one model in one case, in milliseconds, with its raw samples.
+
+    ``own`` are the batches of a case with the task's rows.
+    """
+    summary = statistics.summarize(turns)
+    return CaseRow(
+        model=model.name,
+        provider=provider,
+        runtime=model.runtime,
+        precision=model.precision,
+        case=case.name,
+        batch=case.batch,
+        seq_len=case.seq_len,
+        rows=len(own.batches) * case.batch if own else None,
+        mean_tokens=own.mean_tokens if own else None,
+        mean_length=own.mean_length if own else None,
+        runs=summary.runs,
+        p50_ms=summary.p50 * 1e3,
+        p90_ms=summary.p90 * 1e3,
+        p99_ms=summary.p99 * 1e3,
+        mean_ms=summary.mean * 1e3,
+        throughput=case.batch / summary.mean,
+        samples_ms=[[run * 1e3 for run in turn] for turn in turns],
+    )
+
+
+def unmeasured_rows(cases: Sequence[Case], timed: Timed) -> list[UnmeasuredRow]:
+    """Return a row for each case that has no latencies, with the reason."""
+    return [
+        UnmeasuredRow(case=case.name, batch=case.batch, seq_len=case.seq_len, reason=BUSY)
+        for case in cases
+        if not timed[case.name]
+    ]
+
+
+def content_of(model: Model) -> Content:
+    """Return sizes of a model, and what its files hold as one digest."""
+    is_file = model.runtime == "onnxruntime"
+    digest = files_digest(model.files) if is_file else weights_digest(str(model.path))
+    shipped = [(file.stat().st_size, _compressed(file)) for file in model.shipped]
+    return Content(
+        bytes=model.bytes,
+        shipped_bytes=sum(size for size, _ in shipped),
+        download_bytes=sum(size for _, size in shipped),
+        sha256=digest,
+    )
+
+
+def _compressed(file: Path) -> int:
+    """Return the bytes of a file after deflate at its fastest level, as a download has them."""
+    packer, size = zlib.compressobj(level=1), 0
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            size += len(packer.compress(block))
+    return size + len(packer.flush())
+
+
+def model_row(worker: WorkerClient, model: Model, first_run: float, content: Content) -> ModelRow:
+    """Return what there is to say of a file and of the process that ran it.
+
+    Args:
+        worker: the process.
+        model: the file.
+        first_run: seconds of the very first run.
+        content: of :func:`content_of`, as the process opened it.
+    """
+    return ModelRow(
+        name=model.name,
+        file=str(model.path),
+        bytes=content.bytes,
+        shipped_bytes=content.shipped_bytes,
+        download_bytes=content.download_bytes,
+        sha256=content.sha256,
+        precision=model.precision,
+        form=model.form,
+        size=model.size,
+        runtime=model.runtime,
+        providers=worker.info["providers"],
+        load_seconds=worker.info["load_seconds"],
+        start_seconds=worker.start_seconds,
+        first_run_seconds=first_run,
+        cold_start_seconds=worker.start_seconds + first_run,
+        peak_rss_bytes=worker.ask("memory")["peak_bytes"],
+    )
+
+
+def bench_env(
+    here: Machine,
+    workers: Sequence[WorkerClient],
+    provider: str,
+    threads: int,
+    schedule: Schedule,
+) -> BenchEnv:
+    """Return the machine, and what was fixed while measuring."""
+    info = {name: worker.info for worker in reversed(workers) for name in worker.info}
+    return BenchEnv(
+        **dict(here),
+        onnxruntime=info["onnxruntime"]["onnxruntime"],
+        torch=info["torch"]["torch"] if "torch" in info else None,
+        packages=machine.versions("onnxruntime", "onnxruntime-gpu"),
+        provider=provider,
+        providers=workers[0].info["providers"],
+        threads=threads,
+        inter_op_threads=1,
+        thread_variables=dict.fromkeys(THREAD_VARIABLES, threads),
+        warmup=schedule.warmup,
+        rounds=len(schedule.turns()),
+        min_seconds=schedule.min_seconds,
+        max_seconds=schedule.max_seconds,
+        seed=schedule.seed,
+    )
+
+
+def _place(model: Model, case: Case) -> dict[str, Any]:
+    return {"model": model.name, "case": case.name, "batch": case.batch, "seq_len": case.seq_len}
+
+
+def _speedup(timed: Mapping[str, Turns], baseline: Model, model: Model) -> Speedup:
+    return statistics.speedup(timed[baseline.name], timed[model.name])

@@ -1,0 +1,41 @@
+"""What every section of a configuration is, and the types that several share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+Provider = Literal["cpu", "cuda"]
+"""What onnxruntime runs models on."""
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    explained: ClassVar[str] = "cofi presets NAME prints a preset with every key explained."
+    """Where a user reads what its keys mean."""
+
+
+def _parts(value: Any) -> Any:
+    """Split ``1,32`` as the command line gives it; a list of a record becomes a tuple."""
+    if not isinstance(value, str):
+        return tuple(value) if isinstance(value, list) else value
+    parts = [part.strip() for part in value.split(",")]
+    return tuple(int(part) if part.isdecimal() else part for part in parts)
+
+
+def _some(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not values:
+        raise ValueError("it is empty; give one number or more, such as 1,32")
+    return values
+
+
+Size = Annotated[int, Field(ge=1)]
+Sizes = Annotated[tuple[Size, ...], BeforeValidator(_parts), AfterValidator(_some)]
+"""Batch sizes or lengths; the text ``1,32`` is read as well."""
+Lengths = Annotated[
+    tuple[Size | Literal["task"], ...], BeforeValidator(_parts), AfterValidator(_some)
+]
+"""Lengths in tokens, and the word ``task`` for those of the task's own rows."""

@@ -1,0 +1,89 @@
+"""Records: JSON that a run leaves, as frozen types; this is where it is read and written."""
+
+from __future__ import annotations
+
+import reprlib
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.runs.atomic import write_text
+
+Version = Literal[1]
+"""Of the records of this release; a record of another version is not read."""
+
+
+class Part(BaseModel):
+    """A part of a record: frozen, its numbers finite, and a key that it does not know an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Record(Part):
+    """The content of one JSON file."""
+
+    what: ClassVar[str]
+    """What an error calls it, such as ``the report of a run``."""
+    again: ClassVar[str]
+    """The command that writes it again."""
+
+    version: Version = 1
+
+    @classmethod
+    def read(cls: type[R], path: Path) -> R:
+        """Read a file.
+
+        Raises:
+            CofiError: it cannot be read, or holds something else (exit code 6).
+        """
+        try:
+            record = cls.model_validate_json(path.read_bytes(), strict=True)
+        except OSError as error:
+            raise cls._unreadable(path, error.strerror or str(error)) from error
+        except ValidationError as error:
+            found = error.errors(include_url=False)
+            first = min(found, key=lambda item: item["loc"] != ("version",))
+            if first["type"] == "json_invalid":
+                raise cls._unreadable(path, first["msg"]) from error
+            raise cls._foreign(path, _described(first)) from error
+        if "version" not in record.model_fields_set:
+            raise cls._foreign(path, "version is missing")
+        return record
+
+    def write(self, path: Path) -> None:
+        """Write the file, whole or not at all."""
+        write_text(path, self.model_dump_json(indent=2) + "\n")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the file holds, as plain values."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def _unreadable(cls, path: Path, why: str) -> CofiError:
+        return CofiError(f"Cannot read {path}: {why}.", hint=cls.again, exit_code=UNREACHABLE)
+
+    @classmethod
+    def _foreign(cls, path: Path, why: str) -> CofiError:
+        return CofiError(
+            f"{path} is not {cls.what}: {why}.",
+            hint=f"It is of another version of cofi or of another tool. {cls.again}",
+            exit_code=UNREACHABLE,
+        )
+
+
+R = TypeVar("R", bound=Record)
+
+
+def _described(item: Any) -> str:
+    """Say which key is wrong: ``cases[1].p50_ms is 'x': input should be a valid number``."""
+    key = ""
+    for part in item["loc"]:
+        key += f"[{part}]" if isinstance(part, int) else f".{part}"
+    key = key.lstrip(".") or "its content"
+    if item["type"] == "missing":
+        return f"{key} is missing"
+    if item["type"] == "extra_forbidden":
+        return f"the key {key} is unknown"
+    return f"{key} is {reprlib.repr(item['input'])}: {item['msg'][0].lower()}{item['msg'][1:]}"
