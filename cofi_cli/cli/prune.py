@@ -6,6 +6,7 @@ from typing import Any
 
 from cofi_cli.cli import options as o
 from cofi_cli.cli.console import prepare, say
+from cofi_cli.cli.given import KEYS
 from cofi_cli.cli.launch import process_index
 from cofi_cli.cli.training import Request, open_request, run_training, show_plan
 
@@ -54,7 +55,7 @@ def prune(
 
     [bold]cofi prune bert-base-uncased --task sst2 --sparsity 0.95[/bold]
     """
-    given: dict[str, Any] = {k: v for k, v in locals().items() if k in o.KEYS}
+    given: dict[str, Any] = {k: v for k, v in locals().items() if k in KEYS}
     quiet = quiet or process_index() > 0
     prepare(quiet=quiet)
     request = Request("prune", given, preset, config, overrides, output, resume)

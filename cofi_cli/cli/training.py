@@ -12,9 +12,9 @@ import yaml
 
 from cofi_cli.cli.console import say, show_json, show_lines, show_tables
 from cofi_cli.cli.folders import free_folder, run_name, unfinished_run
+from cofi_cli.cli.given import build_config
 from cofi_cli.cli.latency_table import table_report
 from cofi_cli.cli.launch import agreed_folder, process_index
-from cofi_cli.cli.options import build_config
 from cofi_cli.cli.progress import make_progress
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import GATE, CofiError

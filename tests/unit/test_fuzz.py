@@ -26,7 +26,7 @@ from cofi_cli.architectures import (
     read_answers,
     read_embedder,
 )
-from cofi_cli.cli.options import build_config
+from cofi_cli.cli.given import build_config
 from cofi_cli.config import TaskConfig
 from cofi_cli.config_errors import config_keys
 from cofi_cli.errors import CofiError
