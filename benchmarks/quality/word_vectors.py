@@ -20,8 +20,9 @@ from tasks import Cell
 
 from cofi_cli.architectures import load_dense, resolve
 from cofi_cli.runs import write_json
+from cofi_cli.training.baselines.bag_model import WordVectors
 from cofi_cli.training.baselines.word_bags import Marks
-from cofi_cli.training.baselines.word_vectors import Fit, Fitted, WordVectors, fit
+from cofi_cli.training.baselines.word_vectors import Fit, Fitted, fit
 from cofi_cli.training.evaluation import predict
 
 TRIES = (Fit(), Fit(learning_rate=3e-4), Fit(epochs=25))

@@ -11,8 +11,9 @@ from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks import KINDS, Encoded, Ragged, Split, Task, load_task
 from cofi_cli.tasks.encoded import IGNORE
+from cofi_cli.training.baselines.bag_model import WordVectors
 from cofi_cli.training.baselines.word_bags import Marks, make_bags, reads
-from cofi_cli.training.baselines.word_vectors import Fit, Fitted, WordVectors, fit
+from cofi_cli.training.baselines.word_vectors import Fit, Fitted, fit
 from tests.tiny import BAD, FILLER, GOOD, save_bert, save_questions, save_tagged
 from tests.tiny_kinds import save_ranking, save_topics
 
