@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import types
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar
 
-from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from cofi_cli.config import RunConfig, Section
 from cofi_cli.errors import CofiError, did_you_mean
 
-_WORDS = {
-    int: "a whole number",
-    float: "a number",
-    str: "text",
-    bool: "true or false",
-    type(None): "null",
-}
 S = TypeVar("S", bound=Section)
 
 
@@ -63,11 +55,10 @@ def explain(
         origins: dotted path -> where its value came from, such as ``--sparsity``.
         kind: the configuration that was validated.
     """
-    found: dict[str, str] = {}
+    found: dict[str, list[Any]] = defaultdict(list)
     for item in error.errors(include_url=False):
-        path = _dotted(item["loc"], kind)
-        found.setdefault(path, _describe(item, path, _origin(path, origins), kind))
-    lines = list(found.values())
+        found[_dotted(item["loc"], kind)].append(item)
+    lines = [_describe(items, path, _origin(path, origins), kind) for path, items in found.items()]
     if len(lines) == 1:
         return CofiError(lines[0], hint=_hint(list(found), kind))
     listed = "\n".join(f"  - {line}" for line in lines)
@@ -92,23 +83,40 @@ def unknown_key(path: str, kind: type[Section] = RunConfig) -> str:
     return f"Unknown key '{path}'.{meant}{known if siblings else ''}"
 
 
-def _describe(item: Any, path: str, origin: str, kind: type[Section]) -> str:
+def _describe(items: Sequence[Any], path: str, origin: str, kind: type[Section]) -> str:
+    """Say what is wrong with one key; of a union pydantic has a finding for each branch."""
+    item, where = items[0], f" ({origin})" if origin else ""
     if item["type"] == "extra_forbidden":
-        return unknown_key(path, kind) + (f" ({origin})" if origin else "")
+        return unknown_key(path, kind) + where
     if item["type"] == "missing":
         return f"No {path} given."
     if item["type"] == "value_error":  # keys of a section that do not fit together
         return f"{path}: {item['ctx']['error']}.".removeprefix(": ")
-    expected = _expected_at(item["loc"], kind) or item["msg"]
-    if item["type"] == "finite_number":
-        expected = expected.replace("a number", "a finite number", 1)
-    where = f" ({origin})" if origin else ""
+    if item["type"] == "model_type":
+        all_keys = (key.partition(f"{path}.") for key in config_keys(kind))
+        keys = ", ".join(key for before, found, key in all_keys if found and not before)
+        return f"{path} is {item['input']!r}{where}; it should be a section with the keys {keys}."
+    said = " or ".join(dict.fromkeys(_said(item["msg"]) for item in items))
+    said = said.replace(" or should be ", " or ")
+    choices = [word for item in items for word in _choices(item)]
     value = item["input"]
-    near = ""
-    field = _field_at(item["loc"], kind)
-    if field is not None and isinstance(value, str):
-        near = did_you_mean(value, [c for c in _choices(field.annotation) if isinstance(c, str)])
-    return f"{path} is {value!r}{where}; expected {expected}.{near}"
+    near = did_you_mean(value, choices) if isinstance(value, str) else ""
+    return f"{path} is {value!r}{where}; it {said}.{near}"
+
+
+def _said(message: str) -> str:
+    """Return pydantic's sentence from its verb on: ``should be less than 1``."""
+    said = message[max(message.find("should "), 0) :]
+    for end in (", unable to", " after validation"):
+        said = said.partition(end)[0]
+    return said.replace("a valid tuple", "a list")
+
+
+def _choices(item: Any) -> list[str]:
+    """Return the words that a finding names as the only ones."""
+    if item["type"] != "literal_error":
+        return []
+    return str(item["ctx"]["expected"]).split("'")[1::2]
 
 
 def _hint(paths: list[str], kind: type[Section]) -> str:
@@ -154,70 +162,3 @@ def _origin(path: str, origins: Mapping[str, str]) -> str:
 def _section(field: FieldInfo) -> type[BaseModel] | None:
     kind = field.annotation
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
-
-
-def _field_at(loc: tuple[int | str, ...], kind: type[Section]) -> FieldInfo | None:
-    model: type[BaseModel] | None = kind
-    field = None
-    for part in loc:
-        if isinstance(part, int) or model is None:
-            break
-        field = model.model_fields.get(part)
-        if field is None:
-            return None
-        model = _section(field)
-    return field
-
-
-def _expected_at(loc: tuple[int | str, ...], root: type[Section]) -> str:
-    field = _field_at(loc, root)
-    if field is None:
-        return ""
-    section = _section(field)
-    if section is not None:
-        return f"a section with the keys {', '.join(section.model_fields)}"
-    kind = field.annotation
-    if isinstance(loc[-1], int) and get_origin(kind) is tuple:
-        kind = get_args(kind)[0]
-    return _type_words(kind) + _range_words(field)
-
-
-def _type_words(kind: Any) -> str:
-    if get_origin(kind) is Annotated:
-        kind = get_args(kind)[0]
-    if get_origin(kind) is Literal:
-        return f"one of {', '.join(map(str, get_args(kind)))}"
-    if get_origin(kind) is tuple:
-        return f"a list, each item {_type_words(get_args(kind)[0])}"
-    if get_origin(kind) in (Union, types.UnionType):
-        return " or ".join(_type_words(k) for k in get_args(kind))
-    return _WORDS.get(kind, str(kind))
-
-
-def _choices(kind: Any) -> tuple[Any, ...]:
-    if get_origin(kind) is Literal:
-        return get_args(kind)
-    return tuple(c for inner in get_args(kind) for c in _choices(inner))
-
-
-def _range_words(field: FieldInfo) -> str:
-    words = []
-    for limit in _limits(field):
-        if isinstance(limit, Ge):
-            words.append(f"at least {limit.ge}")
-        elif isinstance(limit, Gt):
-            words.append(f"greater than {limit.gt}")
-        elif isinstance(limit, Le):
-            words.append(f"at most {limit.le}")
-        elif isinstance(limit, Lt):
-            words.append(f"less than {limit.lt}")
-        elif isinstance(limit, MinLen):
-            words.append(f"at least {limit.min_length} of them")
-    return ", " + " and ".join(words) if words else ""
-
-
-def _limits(field: FieldInfo) -> Iterator[Any]:
-    """Yield the limits of a field, those inside ``int | None`` too."""
-    yield from field.metadata
-    for kind in get_args(field.annotation):
-        yield from getattr(kind, "__metadata__", ())

@@ -174,7 +174,7 @@ def bench(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder for latency.svg and for the files that github-action-benchmark reads. "
+            help="Folder for the files that github-action-benchmark reads. "
             "(If GITHUB_STEP_SUMMARY names a file, the tables are appended to it.)",
             rich_help_panel=_OUTPUT,
         ),
@@ -292,7 +292,7 @@ def _write(result: BenchResult, *, output: Path | None, ci_dir: Path | None, tit
     from cofi_cli.report.ci import append_summary, write_ci_files
 
     if ci_dir is not None:
-        for file in write_ci_files(ci_dir, result, title=title):
+        for file in write_ci_files(ci_dir, result):
             say(f"Wrote {file}")
     if step_summary:
         append_summary(Path(step_summary), result, title=title)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 def show_result(result: BenchResult, targets: Sequence[Path]) -> None:
     """Write the tables to stdout; of a single run also its summary, and where its files are."""
     from cofi_cli.report import tables as t
-    from cofi_cli.report.report import LATENCY
 
     tables = [t.case_table(result), t.score_table(result)]
     tables += [t.change_table(result), t.gate_table(result)]
@@ -28,8 +27,8 @@ def show_result(result: BenchResult, targets: Sequence[Path]) -> None:
         with suppress(CofiError):  # the warning about a broken report was logged by then
             tables.append(t.summary_table(RunReport.read(run.report_json), result))
             lines = [f"report  {run.report_md}"]
-            pictures = (run.structure, run.root / LATENCY)
-            lines += [f"picture {path}" for path in pictures if path.exists()]
+            if run.structure.exists():
+                lines.append(f"picture {run.structure}")
     env = result.env
     left_out = [f"left out: {row.name}: {row.reason}" for row in result.left_out]
     machine = f"{env.cpu}, {env.threads} threads, onnxruntime {env.onnxruntime}"

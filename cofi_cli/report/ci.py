@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from cofi_cli.report.pictures.latency import latency_svg
 from cofi_cli.report.report import conditions
 from cofi_cli.report.tables import case_table, change_table, gate_table, score_table
-from cofi_cli.runs import write_json, write_text
+from cofi_cli.runs import write_json
 from cofi_cli.runs.records import BenchResult, gate_error
 
 logger = logging.getLogger(__name__)
@@ -56,10 +55,8 @@ def append_summary(path: Path, bench: BenchResult, *, title: str) -> None:
         logger.warning("No summary in %s: %s.", path, error.strerror or error)
 
 
-def write_ci_files(folder: Path, bench: BenchResult, *, title: str) -> list[Path]:
-    """Write both series of :func:`series`, and latency.svg where there are scores.
-
-    Where there are none, that of an earlier benchmark is removed.
+def write_ci_files(folder: Path, bench: BenchResult) -> list[Path]:
+    """Write both series of :func:`series`.
 
     Returns:
         The files, each written whole or not at all.
@@ -71,12 +68,6 @@ def write_ci_files(folder: Path, bench: BenchResult, *, title: str) -> list[Path
     files = [folder / SMALLER, folder / BIGGER]
     write_json(files[0], smaller)
     write_json(files[1], bigger)
-    drawn, picture = latency_svg(bench, title=title), folder / "latency.svg"
-    if drawn is not None:
-        files.append(picture)
-        write_text(picture, drawn)
-    else:
-        picture.unlink(missing_ok=True)
     return files
 
 

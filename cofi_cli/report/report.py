@@ -1,4 +1,4 @@
-"""report.md and its pictures, drawn from the run's JSON files as often as they change."""
+"""report.md and its picture, drawn from the run's JSON files as often as they change."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from cofi_cli import format as text
 from cofi_cli.errors import CofiError
 from cofi_cli.format import Table, speed_words
 from cofi_cli.report.bars import structure_lines
-from cofi_cli.report.pictures.latency import latency_svg
 from cofi_cli.report.pictures.structure import structure_svg
 from cofi_cli.report.tables import (
     case_table,
@@ -36,9 +35,6 @@ from cofi_cli.runs.records import (
 logger = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=Record)
-
-LATENCY = "latency.svg"
-"""Beside report.md, when the benchmark has scores."""
 
 
 def render_report(
@@ -66,9 +62,8 @@ def render_report(
         parts += _section("Structure", f"```text\n{drawn}\n```\n\n![structure](structure.svg)")
     parts += _section("Stages", _table(stage_table(report)))
     if bench is not None:
-        picture = f"\n\n![latency]({LATENCY})" if _latency(report, bench) else ""
         table = _table(case_table(bench))
-        parts += _section("Latency", f"{table}\n\n{conditions(bench)}{picture}")
+        parts += _section("Latency", f"{table}\n\n{conditions(bench)}")
         parts += _section("Models", _table(score_table(bench)))
         parts += _section("Gates", _table(gate_table(bench)))
         parts += _section("Changes", _table(change_table(bench)))
@@ -119,11 +114,6 @@ def _draw(
         subtitle = _sparsity_words(report)
         drawn = structure_svg(report.structure, title=_title(report), subtitle=subtitle)
         write_text(run.structure, drawn)
-    latency = _latency(report, bench)
-    if latency is not None:
-        write_text(run.root / LATENCY, latency)
-    else:
-        (run.root / LATENCY).unlink(missing_ok=True)  # of an earlier benchmark, with scores
 
 
 def _or_none(kind: type[R], path: Path) -> R | None:
@@ -194,10 +184,6 @@ def _sparsity(report: RunReport, export: ExportRecord | None) -> str:
             f"{parity.max_abs_delta:.1e}, on {parity.inputs} rows."
         )
     return "\n".join(lines)
-
-
-def _latency(report: RunReport, bench: BenchResult | None) -> str | None:
-    return latency_svg(bench, title=_title(report)) if bench is not None else None
 
 
 def conditions(bench: BenchResult) -> str:

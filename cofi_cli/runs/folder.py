@@ -38,7 +38,6 @@ class RunDir:
         self.report_json = self.root / "report.json"
         self.report_md = self.root / "report.md"
         self.structure = self.root / "structure.svg"
-        self.latency = self.root / "latency.svg"
         self.lock = self.root / ".lock"
 
     def size(self, name: str) -> RunDir:

@@ -59,7 +59,10 @@ def test_a_speedup_takes_the_place_of_a_presets_sparsity(
     [
         (
             ("--speedup", "0.5", "--table", "t.json"),
-            ("prune.speedup is 0.5 (--speedup); expected a number or null, at least 1", "8 for an"),
+            (
+                "prune.speedup is 0.5 (--speedup); it should be greater than or equal to 1",
+                "8 for an",
+            ),
         ),
         (
             ("--speedup", "3", "--sparsity", "0.9"),
@@ -73,7 +76,10 @@ def test_a_speedup_takes_the_place_of_a_presets_sparsity(
             ("--speedup", "3", "--latency", "5ms", "--sparsity", "0.5"),
             ("Three targets: --sparsity 0.5 and --speedup 3 and --latency 5ms",),
         ),
-        (("--latency", "5"), ("prune.latency is 5 (--latency); expected text", "its unit: 5ms")),
+        (
+            ("--latency", "5"),
+            ("prune.latency is 5 (--latency); it should be a valid string", "its unit: 5ms"),
+        ),
         (("--latency", "0ms"), ("latency is 0; give a time above it, such as 5ms",)),
         (("--table", "t.json"), ("table is given without a speed; give both: --speedup X",)),
         (("--set", "prune.sparsity=null"), ("no target is given; set sparsity, speedup or",)),

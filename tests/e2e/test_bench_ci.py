@@ -128,11 +128,10 @@ def test_cold_start_is_from_the_process_to_its_first_answer(result: BenchResult)
         assert 0.05 < row.cold_start_seconds < 60, "a Python process alone takes longer"
 
 
-def test_a_report_and_its_picture(run: RunDir, result: BenchResult) -> None:
+def test_a_report_has_the_benchmark(run: RunDir, result: BenchResult) -> None:
     assert read_json(run.bench) == result.as_json()
-    assert "model_int8: " in (run.root / "latency.svg").read_text(encoding="utf-8")
     report = run.report_md.read_text(encoding="utf-8")
-    assert "all, against dense" in report and "![latency](latency.svg)" in report
+    assert "all, against dense" in report
     assert RunReport.read(run.report_json).bench.headline == result.headline
 
 
@@ -367,7 +366,7 @@ def test_speedups_of_few_runs_are_warned_of(
 
 @pytest.mark.parametrize("rows", [0, -3])
 def test_scores_of_no_rows(run: RunDir, rows: int) -> None:
-    with pytest.raises(CofiError, match=f"score_rows is {rows}; expected a whole number") as caught:
+    with pytest.raises(CofiError, match=f"score_rows is {rows}; it should be greater") as caught:
         bench([run.root], **QUICK, score_rows=rows)
     assert caught.value.exit_code == USAGE
 
@@ -525,5 +524,5 @@ def test_a_run_that_cannot_be_written_is_benchmarked_all_the_same(
 
 @pytest.mark.parametrize("seconds", [float("inf"), float("nan"), 0.0])
 def test_seconds_without_end(tmp_path: Path, seconds: float) -> None:
-    with pytest.raises(CofiError, match=r"max_seconds is .*; expected a .*number"):
+    with pytest.raises(CofiError, match=r"max_seconds is .*; it should be .*(number|greater)"):
         bench([save_onnx(tmp_path / "a.onnx")], **QUICK, max_seconds=seconds)

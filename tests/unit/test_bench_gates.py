@@ -138,10 +138,10 @@ def check(has_task=True, judged=("model",), baseline="dense", scored=("dense", "
             {"max_drop": 0, "judged": ["model"], "baseline": "dense", "scored": ["model"]},
             "max_drop needs scores, and dense will have none.",
         ),
-        ({"min_speedup": float("nan")}, "min_speedup is nan; expected a finite number"),
-        ({"max_drop": float("inf")}, "max_drop is inf; expected a finite number"),
-        ({"min_speedup": -1.0}, "min_speedup is -1.0; expected a number or null, greater than 0."),
-        ({"min_speedup": 0.0}, "min_speedup is 0.0; expected"),
+        ({"min_speedup": float("nan")}, "min_speedup is nan; it should be a finite number"),
+        ({"max_drop": float("inf")}, "max_drop is inf; it should be a finite number"),
+        ({"min_speedup": -1.0}, "min_speedup is -1.0; it should be greater than 0."),
+        ({"min_speedup": 0.0}, "min_speedup is 0.0; it should be greater than 0."),
     ],
 )
 def test_a_gate_without_a_measure_is_refused_beforehand(arguments, message):

@@ -1,33 +1,15 @@
-"""What continuous integration reads, and the picture."""
+"""What continuous integration and report.md say of a benchmark."""
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 
 from cofi_cli.report.ci import BIGGER, SMALLER, append_summary, series, summary, write_ci_files
-from cofi_cli.report.pictures.latency import (
-    BOTTOM,
-    DENSE,
-    DOT,
-    LEFT,
-    LETTER,
-    PRUNED,
-    RIGHT,
-    TALL,
-    TOP,
-    TORCH,
-    latency_svg,
-    linear_ticks,
-    log_ticks,
-    place_labels,
-)
-from cofi_cli.report.report import LATENCY, write_report
+from cofi_cli.report.report import write_report
 from cofi_cli.report.tables import case_table, score_table, summary_table
 from cofi_cli.runs import RunDir
 from cofi_cli.runs.records import BenchResult, HeadlineRow, RunReport
@@ -42,7 +24,6 @@ from tests.records import (
     speedup_row,
 )
 
-SVG = "{http://www.w3.org/2000/svg}"
 MODELS = {
     "dense": (30.0, 91.0, "fp32", "onnxruntime"),
     "model": (2.5, 89.8, "fp32", "onnxruntime"),
@@ -178,13 +159,10 @@ def test_series_are_what_github_action_benchmark_reads() -> None:
 
 def test_files_for_ci(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "ci"
-    files = write_ci_files(folder, bench(), title="t")
-    assert [file.name for file in files] == [SMALLER, BIGGER, "latency.svg"]
+    files = write_ci_files(folder, bench())
+    assert [file.name for file in files] == [SMALLER, BIGGER]
     assert json.loads(files[0].read_text(encoding="utf-8"))[0]["name"] == "dense b1-s128 p50"
     assert {path.name for path in folder.iterdir()} == {file.name for file in files}
-    without = write_ci_files(folder, bench(scores=[]), title="t")
-    assert [file.name for file in without] == [SMALLER, BIGGER]
-    assert {path.name for path in folder.iterdir()} == {SMALLER, BIGGER}, "no older picture"
 
 
 def test_the_summary_says_the_verdict_first() -> None:
@@ -222,67 +200,6 @@ def test_a_summary_that_cannot_be_written_costs_nothing(
     assert "No summary in" in caplog.text
 
 
-def test_the_picture_has_a_labelled_dot_a_model() -> None:
-    drawn = latency_svg(bench(), title="<tiny> & 'co'")
-    assert drawn is not None
-    root = ElementTree.fromstring(drawn)
-    dots = [(float(c.get("cx", 0)), float(c.get("cy", 0))) for c in root.iter(f"{SVG}circle")]
-    fills = [c.get("fill") for c in root.iter(f"{SVG}circle")]
-    words = [t.text or "" for t in root.iter(f"{SVG}text")]
-    assert fills == [DENSE, PRUNED, DENSE, PRUNED, TORCH]
-    for label in ("dense: 30.0 ms, 91.0", "model_int8: 1.25 ms, 89.7", "accuracy, points"):
-        assert label in words
-    assert words[:2] == ["<tiny> & 'co'", "b1-s128, 2 threads, Some CPU"]
-    by_name = dict(zip(MODELS, dots, strict=True))
-    steps = [
-        by_name[a][0] - by_name[b][0] for a, b in (("dense_int8", "model"), ("dense", "model"))
-    ]
-    assert steps[0] / steps[1] == pytest.approx(0.6021 / 1.0792, abs=0.002), "log 4 over log 12"
-    assert by_name["dense"][1] < by_name["model"][1], "a better score is higher up"
-    assert all(LEFT < x < RIGHT and TOP < y < BOTTOM for x, y in dots)
-
-
-def test_no_picture_without_scores() -> None:
-    assert latency_svg(bench(scores=[]), title="t") is None
-    assert latency_svg(bench(cases=[]), title="t") is None
-
-
-def boxes(drawn: str) -> list[tuple[float, float, float, float]]:
-    root = ElementTree.fromstring(drawn)
-    found = []
-    for t in root.iter(f"{SVG}text"):
-        if re.search(r" ms, \d", t.text or ""):
-            x, y = float(t.get("x", 0)), float(t.get("y", 0))
-            found.append((x, y - 0.8 * TALL, x + LETTER * len(t.text or ""), y + 0.2 * TALL))
-    return found
-
-
-@pytest.mark.parametrize("squeeze", [1.0, 0.5, 0.1])
-def test_labels_do_not_cover_each_other(squeeze: float) -> None:
-    values = bench()
-    nearer = [changed(row, p50_ms=5.0 * (row.p50_ms / 5.0) ** squeeze) for row in values.cases]
-    scores = [changed(row, score=90 + (row.score - 90) * squeeze) for row in values.scores]
-    drawn = latency_svg(bench(cases=nearer, scores=scores), title="t")
-    assert drawn is not None
-    found = boxes(drawn)
-    assert len(found) == len(MODELS)
-    for i, (left, top, right, bottom) in enumerate(found):
-        assert left >= LEFT and right <= RIGHT, "inside the plot"
-        for a, b, c, d in found[:i]:
-            assert min(right, c) <= max(left, a) or min(bottom, d) <= max(top, b)
-
-
-def test_one_label_stands_right_of_its_dot() -> None:
-    assert place_labels(["x"], [(200.0, 200.0)]) == [(200.0 + DOT + 4, 204.0)]
-
-
-def test_ticks_are_round() -> None:
-    assert log_ticks(0.8, 60) == [1, 2, 5, 10, 20, 50]
-    assert log_ticks(13.0, 22.6) == [14, 16, 18, 20]
-    assert linear_ticks(89.3, 91.2) == [89.5, 90, 90.5, 91]
-    assert linear_ticks(0, 100) == [0, 20, 40, 60, 80, 100]
-
-
 def test_a_report_leaves_a_benchmark_of_replaced_files_out(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     run_report().write(run.report_json)
@@ -307,19 +224,6 @@ def test_a_report_leaves_a_benchmark_of_replaced_files_out(tmp_path: Path) -> No
     every = ("dense", "model", "dense_int8", "model_int8")
     assert is_shown(1, *every)
     assert RunReport.read(run.report_json).bench is not None
-    assert not is_shown(2, *every) and not (tmp_path / LATENCY).exists()
+    assert not is_shown(2, *every)
     assert RunReport.read(run.report_json).bench is None
     assert not is_shown(1, "dense", "model"), "the int8 files are gone"
-
-
-def test_a_report_has_the_picture_while_there_are_scores(tmp_path: Path) -> None:
-    run = RunDir(tmp_path)
-    run_report().write(run.report_json)
-    bench().write(run.bench)
-    write_report(run)
-    assert (tmp_path / LATENCY).read_text(encoding="utf-8").startswith("<svg")
-    assert "![latency](latency.svg)" in run.report_md.read_text(encoding="utf-8")
-    bench(scores=[]).write(run.bench)
-    write_report(run)
-    assert not (tmp_path / LATENCY).exists()
-    assert "latency.svg" not in run.report_md.read_text(encoding="utf-8")

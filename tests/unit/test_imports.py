@@ -230,7 +230,7 @@ def test_the_rule_sees_relative_nested_and_deferred_imports() -> None:
     modeling = PACKAGE / "modeling" / "modeling_cofi.py"
     assert ("modeling.configuration_cofi", False) in set(own_imports(modeling))
     assert ("tasks", True) in set(own_imports(PACKAGE / "__init__.py"))
-    assert ("report.pictures.svg", False) in set(own_imports(MODULES["report.pictures.latency"]))
+    assert ("report.pictures.svg", False) in set(own_imports(MODULES["report.pictures.structure"]))
 
 
 @pytest.mark.parametrize("statement", ["import cofi_cli", "from cofi_cli import RunConfig"])

@@ -37,8 +37,3 @@ def words(
         f"<text x='{x:g}' y='{y:g}' {FONT} font-size='{size}' font-weight='{weight}' "
         f"fill='{color}'{place}>{escape(text)}</text>"
     )
-
-
-def line(x1: float, y1: float, x2: float, y2: float, *, color: str = LOST) -> str:
-    """Return a thin line."""
-    return f"<line x1='{x1:.1f}' y1='{y1:.1f}' x2='{x2:.1f}' y2='{y2:.1f}' stroke='{color}'/>"
