@@ -11,7 +11,17 @@ from cofi_cli.errors import UNREACHABLE, CofiError
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses aliases: half a kilobyte of nested ones stands for more than a machine holds."""
+    """Refuses aliases and keys that stand twice.
+
+    Half a kilobyte of nested aliases stands for more than a machine holds.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise yaml.YAMLError(f"the key {twice} stands in it twice")
+        return super().construct_mapping(node, deep)
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):

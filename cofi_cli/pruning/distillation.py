@@ -139,7 +139,8 @@ class LayerLoss(nn.Module):
             return self.weight, 0
         is_kept = torch.zeros(self.weight.shape[1], dtype=torch.bool, device=kept.device)
         is_kept[kept] = True
-        closed = (~is_kept).nonzero().flatten()
+        # By sorting, not by nonzero(), which a GPU would have to be waited for.
+        closed = is_kept.byte().argsort(stable=True)[: is_kept.numel() - kept.numel()]
         return take(self.weight, torch.cat([kept, closed]), 1), closed.numel()
 
 

@@ -19,6 +19,7 @@ from cofi_cli.runs.records import Environment
 from cofi_cli.tasks import Encoded, Task
 from cofi_cli.training.objective import Objective
 from cofi_cli.training.preflight.embedder import task_tokenizer
+from cofi_cli.training.preflight.run import guard_ids
 from cofi_cli.training.processes import Processes
 from cofi_cli.training.stages.checkpoint import save_state
 from cofi_cli.training.stages.interrupts import StopFlag
@@ -124,6 +125,7 @@ def open_session(
         own = config.model_copy(update={"model": vocabulary.place(config.model)})
         tokenizer = task.prepared(task_tokenizer(own, task))
         splits = {name: task.encode(name, tokenizer) for name in task.splits}
+        guard_ids(own.model, splits)
         if command == "prune":
             check_schedule(config, rows=len(splits["train"]))
         gain = processes.from_main(_bf16_gain(config, run, processes.device))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -23,6 +24,8 @@ from cofi_cli.architectures import (
 )
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import RunDir
+from cofi_cli.tasks import Encoded, Ragged
+from cofi_cli.training.preflight.run import guard_ids
 from cofi_cli.training.stages.checkpoint import load_state, save_state
 from cofi_cli.training.stages.metrics_log import MetricsLog
 from tests.tiny_embedder import save_embedder
@@ -195,3 +198,10 @@ def test_links_out_of_a_run_are_not_written_through(tmp_path: Path) -> None:
     run.structure.symlink_to(tmp_path / "outside")
     with pytest.raises(CofiError, match=r"structure\.svg is a link to .*outside"):
         run.refuse_links()
+
+
+def test_tokens_beyond_the_embeddings_are_named(model: Path) -> None:
+    ids = Ragged([[1, 2], [40]])
+    rows = Encoded(ids, ids, None, np.array([2, 1]))
+    with pytest.raises(CofiError, match=r"gives token 40 in split train, .* vocab_size of 40"):
+        guard_ids(str(model), {"train": rows})

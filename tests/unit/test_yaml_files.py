@@ -32,6 +32,8 @@ def test_plain_values_are_read(tmp_path: Path) -> None:
         "seed: " + "9" * 5000,
         "seed: " + "[" * 3000,
         "a: [1",
+        "seed: 1\nseed: 2",
+        "? [a, b]\n: 1",
         "a: !!python/object/apply:os.system [ls]",
     ],
 )

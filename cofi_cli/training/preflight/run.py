@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cofi_cli.architectures import load_config_dict, resolve
 from cofi_cli.config import RunConfig
-from cofi_cli.errors import CofiError
+from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import RunDir, command_of, foreign_folder, recorded
-from cofi_cli.tasks import Task
+from cofi_cli.tasks import Encoded, Task
 from cofi_cli.yaml_files import read_yaml
 
 _WIDE = 30.0
@@ -80,6 +82,26 @@ def wide_numbers(task: Task) -> str | None:
         f"The labels reach from {low:g} to {high:g}, and training begins with answers near 0: "
         "divide them so that they are numbers of a few units."
     )
+
+
+def guard_ids(model: str, splits: Mapping[str, Encoded]) -> None:
+    """Refuse a tokenizer that numbers tokens beyond the model's embeddings.
+
+    Raises:
+        CofiError: naming both numbers (exit code 6).
+    """
+    known = load_config_dict(resolve(model)).get("vocab_size")
+    if not isinstance(known, int):
+        return
+    for name, split in splits.items():
+        largest = int(split.input_ids.flat.max(initial=0))
+        if largest >= known:
+            raise CofiError(
+                f"The tokenizer of '{model}' gives token {largest:,} in split {name}, and the "
+                f"model's config.json has a vocab_size of {known:,}.",
+                hint="Use the tokenizer that the model was trained with.",
+                exit_code=UNREACHABLE,
+            )
 
 
 def guard_data(run: RunDir, task: Task) -> None:
