@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -40,8 +41,8 @@ def make_shape(folder: Path) -> tuple[Path, Path]:
     model.mkdir(parents=True, exist_ok=True)
     CofiForSequenceClassification(config).save_pretrained(model)
     _save_tokenizer(words, model)
-    weights = [1 / (place + 20) for place in range(len(words))]
-    lines = (" ".join(rng.choices(words, weights, k=20)) for _ in range(40_000))
+    total = [*accumulate(1 / (place + 20) for place in range(len(words)))]
+    lines = (" ".join(rng.choices(words, cum_weights=total, k=20)) for _ in range(40_000))
     texts.write_text("\n".join(lines).replace("▁", "") + "\n", encoding="utf-8")
     return model, texts
 
