@@ -108,11 +108,12 @@ def build_report(
     if pruned.measured:
         missed = missed_words(target, pruned.measured[-1])
     validation = session.splits["validation"]
+    constant = constant_score(session.task, validation)
     return RunReport(
         **_header(session),
         teacher=teacher,
         model=model,
-        constant=Score(score=constant_score(session.task, validation)),
+        constant=None if constant is None else Score(score=constant),
         not_learned=not_learned(session.task, validation, teacher=teacher.score, model=model.score),
         before_recovery=Score(score=pruned.score),
         sparsity=Sparsity(
