@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
 from cofi_cli.exporting import candidates
 from cofi_cli.exporting.acceptance import Judge, Verdict
+from cofi_cli.exporting.description import describe_file, score_fields
 from cofi_cli.exporting.graphs.choice import CHOSEN, Choice, Graphs, Wish
 from cofi_cli.exporting.precision.embeddings import to_int8_rows
 from cofi_cli.exporting.precision.fp16 import half, to_fp16
 from cofi_cli.exporting.precision.int8 import EightBits
-from cofi_cli.runs.digests import file_digest, weights_digest
+from cofi_cli.exporting.vocabulary import check_trimmed
 from cofi_cli.runs.records import EXACT, Candidate, ExportedFile, GpuParity, ScoreRow
 from cofi_cli.runtime.inputs import Rows
 from cofi_cli.runtime.inspection import inspect
-from cofi_cli.tasks.metrics.basic import SHARES, share_error
-from cofi_cli.tolerances import within
 
 if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
@@ -96,7 +95,8 @@ class Build:
             shutil.copyfile(file, target)
             self._exact[name] = score = self._judge.score(target)
             if name == CHOSEN and self._whole is not None:
-                self._hold_vocabulary(score, self._whole)
+                self._exact[name] = self._whole  # what all files are held against
+                check_trimmed(score, self._whole, max_drop=self.wish.max_drop)
             if self.wish.has_int8_rows(EXACT):
                 score = self._with_int8_rows(name, target)
             is_chosen = name == CHOSEN
@@ -111,17 +111,6 @@ class Build:
                 parity=proof,
                 parity_on_gpu=on_gpu if is_chosen else None,
                 candidates=tried,
-            )
-
-    def _hold_vocabulary(self, score: ScoreRow | None, whole: ScoreRow) -> None:
-        """Hold all files against the model with its whole vocabulary, the exact one first."""
-        self._exact[CHOSEN], most = whole, self.wish.max_drop
-        if score is not None and not within(whole.score - most, score.score):
-            raise CofiError(
-                f"With the trimmed vocabulary the model scores {score.score:.2f}, with the "
-                f"whole one {whole.score:.2f}; allowed are {most:g} points less.",
-                hint="Use a larger --vocab, or allow more with --max-drop.",
-                exit_code=PARITY,
             )
 
     def _with_int8_rows(self, name: str, file: Path) -> ScoreRow | None:
@@ -297,26 +286,10 @@ class Build:
         **more: Any,
     ) -> None:
         """Record a file that lies in the folder; ``more`` are further fields of its record."""
-        graph, checkpoint = inspect(file), self.models[size][0]
-        exact = self._exact[size]
+        graph, exact = inspect(file), self._exact[size]
         is_exact = {precision, graph.embeddings} == {EXACT} and self._whole is None
-        if score is not None:
-            more |= {"metric": score.metric, "score": score.score, "rows": score.rows}
-            if not is_exact and exact is not None:
-                more["drop"] = exact.score - score.score
-                if score.metric in SHARES:
-                    more["standard_error"] = share_error(score.score, score.rows)
-        self.files[file.stem] = ExportedFile(
-            file=file.name,
-            size=size,
-            precision=precision,
-            form=form,
-            source=checkpoint,
-            weights_sha256=weights_digest(checkpoint),
-            bytes=file.stat().st_size,
-            sha256=file_digest(file),
-            embeddings=graph.embeddings,
-            node_count=sum(graph.nodes.values()),
-            nodes=graph.nodes,
-            **more,
+        more |= score_fields(score, None if is_exact else exact)
+        checkpoint = self.models[size][0]
+        self.files[file.stem] = describe_file(
+            file, graph, checkpoint, size=size, precision=precision, form=form, **more
         )

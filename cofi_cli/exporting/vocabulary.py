@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from cofi_cli.config import TaskConfig
-from cofi_cli.errors import CofiError
+from cofi_cli.errors import PARITY, CofiError
 from cofi_cli.exporting.acceptance import Judge
 from cofi_cli.exporting.candidates import Conditions
 from cofi_cli.exporting.checkpoint import load_model
@@ -19,6 +19,7 @@ from cofi_cli.exporting.graphs.tracing import write_onnx
 from cofi_cli.runs.records import ScoreRow, Vocabulary
 from cofi_cli.tasks.files.file import Ask, File
 from cofi_cli.tasks.kinds import KINDS
+from cofi_cli.tolerances import within
 from cofi_cli.vocabulary.checkpoint import needed_ids, write_trimmed
 from cofi_cli.vocabulary.choice import AUTO, choose
 from cofi_cli.vocabulary.texts import texts_of
@@ -104,3 +105,23 @@ def score_of(place: str, *, task: Task, conditions: Conditions) -> ScoreRow | No
             needs_provider=True,
         )
         return judge.score(file)
+
+
+def check_trimmed(score: ScoreRow | None, whole: ScoreRow, *, max_drop: float) -> None:
+    """Refuse a model whose trimmed vocabulary costs too much.
+
+    Args:
+        score: of the fp32 file, in points.
+        whole: of the same model with its whole vocabulary.
+        max_drop: points that may be lost.
+
+    Raises:
+        CofiError: more is lost (exit code 4).
+    """
+    if score is not None and not within(whole.score - max_drop, score.score):
+        raise CofiError(
+            f"With the trimmed vocabulary the model scores {score.score:.2f}, with the "
+            f"whole one {whole.score:.2f}; allowed are {max_drop:g} points less.",
+            hint="Use a larger --vocab, or allow more with --max-drop.",
+            exit_code=PARITY,
+        )
