@@ -83,7 +83,7 @@ def test_what_a_benchmark_leaves_for_ci(
         ),
         (("--fail-if", "p50>+5%"), ("needs an earlier result", "--compare old/bench.json")),
         (("--compare", "x.json", "--fail-if", "p5>+5%"), ("Did you mean 'p50'?",)),
-        (("--seq-len", "8,tusk"), ("seq_len[1] is 'tusk' (--seq-len)", "one of task")),
+        (("--seq-len", "8,tusk"), ("seq_len[1] is 'tusk' (--seq-len)", "Did you mean 'task'")),
         (("--seq-len", "8,task"), ("seq_len is 'task'", "--seq-len 64,128")),
         (("--min-seconds", "40"), ("min_seconds is 40", "max_seconds, which is 30")),
         (("--ci-dir", "fast.onnx"), ("--ci-dir is 'fast.onnx', which is a file",)),

@@ -21,11 +21,12 @@ from cofi_cli.cli import main as cli
 from cofi_cli.cli.console import say, show_lines, show_tables
 from cofi_cli.report.bars import structure_lines
 from cofi_cli.format import Table
+from cofi_cli.runs.records.run import Structure, Widths
 
 def run(arguments):
     show_tables([Table("ONNX", ("file", "max |\u0394| against torch"), (("model.onnx", "1e-06"),))])
-    of = {"heads": 4, "ffn": 24, "hidden": 16}
-    show_lines(structure_lines({"heads": [3], "ffn": [7], "hidden": 9, "of": of}))
+    of = Widths(heads=4, ffn=24, hidden=16)
+    show_lines(structure_lines(Structure(heads=[3], ffn=[7], hidden=9, of=of)))
     say("max |\u0394|")
     return 0
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from cofi_cli.errors import UNREACHABLE, USAGE
-from cofi_cli.runs import RunDir, write_json, write_text
+from cofi_cli.runs import RunDir, write_text
 from tests.cli.conftest import Cofi
+from tests.records import environment
 
 
 def begun(folder: Path, quick_yaml: Path, command: str | None) -> RunDir:
@@ -16,7 +17,7 @@ def begun(folder: Path, quick_yaml: Path, command: str | None) -> RunDir:
     run = RunDir(folder)
     write_text(run.config, quick_yaml.read_text(encoding="utf-8"))
     if command is not None:
-        write_json(run.env, {"command": command})
+        environment(command=command).write(run.env)
     return run
 
 
