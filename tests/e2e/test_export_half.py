@@ -20,8 +20,8 @@ from cofi_cli.exporting.graphs.tracing import write_onnx
 from cofi_cli.exporting.precision import fallback
 from cofi_cli.exporting.precision.fp16 import names, to_fp16
 from cofi_cli.exporting.precision.sensitivity import by_layer
-from cofi_cli.runs import RunDir, read_json
-from cofi_cli.runs.records import gate_error
+from cofi_cli.runs import RunDir
+from cofi_cli.runs.records import ExportRecord, gate_error
 from cofi_cli.runtime import providers
 from cofi_cli.runtime.client import WorkerClient
 from cofi_cli.runtime.inputs import pad, synthetic_rows
@@ -174,7 +174,7 @@ def test_a_teacher_that_fp16_does_not_hold_is_left_out_of_it(large, tmp_path):
     assert any(
         note.startswith("dense_fp16.onnx is left out: dense_fp16 answers") for note in report.notes
     )
-    assert read_json(tmp_path / "onnx" / "export.json") == report
+    assert ExportRecord.read(tmp_path / "onnx" / "export.json") == report
     assert not (tmp_path / "onnx" / "dense_fp16.onnx").exists()
 
 

@@ -99,7 +99,7 @@ def test_layers_are_not_learned_from_another_width_but_predictions_are(
 ) -> None:
     teacher = {"path": str(head(tmp_path / "t", hidden_size=32))}
     own = config(bert_folder, data, teacher=teacher, distill={"matching": "none"})
-    assert prune(own, RunDir(tmp_path / "run"))["sparsity"]["realised"] > 0.5
+    assert prune(own, RunDir(tmp_path / "run")).sparsity.realised > 0.5
 
 
 def test_a_teacher_with_another_tokenizer(bert_folder: Path, data: Path, tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_no_resuming_over_other_rows(bert_folder: Path, tmp_path: Path) -> None:
         finetune(own, made, resume=True)
     assert made.env.read_bytes() == env
     data.write_text(before)
-    assert finetune(own, made, resume=True)["model"]["score"] >= 0
+    assert finetune(own, made, resume=True).model.score >= 0
 
 
 def test_words_longer_than_a_window(bert_folder: Path, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_words_longer_than_a_window(bert_folder: Path, tmp_path: Path) -> None:
     own = kind_config(
         bert_folder, task | {"max_length": 12}, teacher={"epochs": 1, "batch_size": 2}
     )
-    assert finetune(own, RunDir(tmp_path / "run"))["model"]["score"] >= 0
+    assert finetune(own, RunDir(tmp_path / "run")).model.score >= 0
 
 
 def test_a_length_beyond_the_positions_where_the_tokenizer_says_nothing(

@@ -81,7 +81,7 @@ def test_transformers_alone_gets_the_reported_score(
         found = [LABELS[best[given.word_ids().index(word)]] for word in range(len(words))]
         right += len(set(entities(tags)) & set(entities(found)))
         both += len(entities(tags)) + len(entities(found))
-    assert RunReport.read(run.report_json)[part]["score"] == pytest.approx(200 * right / both)
+    assert getattr(RunReport.read(run.report_json), part).score == pytest.approx(200 * right / both)
 
 
 def test_the_pipeline_and_the_card(run: RunDir) -> None:

@@ -15,7 +15,10 @@ COSTS = Costs(teacher=0.0, answers=0.1, dense=1.0, pruned=0.2, recover=0.1, keep
 def session(rows: int = 320, dev: int = 32, **config: object) -> SimpleNamespace:
     splits = {"train": np.empty(rows), "validation": np.empty(dev)}
     return SimpleNamespace(
-        config=RunConfig(model="m", **config), splits=splits, imitated=splits["train"]
+        config=RunConfig(model="m", **config),
+        splits=splits,
+        imitated=splits["train"],
+        sizes=(SimpleNamespace(reduction=0.95),),
     )
 
 

@@ -56,8 +56,8 @@ def test_an_export_is_judged_by_its_largest_logit(
     monkeypatch.setattr(parity, "torch_answer", lambda model, batch: answers(largest))
     if passes:
         proof = check_parity(MODEL, Path("model.onnx"), ROWS, name="model.onnx")
-        assert proof["max_abs_delta"] == pytest.approx(off)
-        assert proof["allowed"] == pytest.approx(1e-4 * max(1.0, largest))
+        assert proof.max_abs_delta == pytest.approx(off)
+        assert proof.allowed == pytest.approx(1e-4 * max(1.0, largest))
         return
     with pytest.raises(
         CofiError, match=r"disagree on model\.onnx: a logit by .*; allowed"
@@ -80,4 +80,4 @@ def test_a_gpu_is_judged_by_the_same_rule(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(gpu_agreement, "WorkerClient", Worker)
     monkeypatch.setattr(gpu_agreement, "torch_answer", lambda model, batch: answers(46.0))
     proof = check_on_gpu(MODEL, Path("model.onnx"), ROWS, threads=1)
-    assert proof == {"max_abs_delta": pytest.approx(0.5), "allowed": pytest.approx(0.92)}
+    assert proof.max_abs_delta == pytest.approx(0.5) and proof.allowed == pytest.approx(0.92)
