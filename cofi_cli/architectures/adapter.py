@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +52,22 @@ def _size(config: Mapping[str, Any], key: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _LARGEST:
         raise ValueError(f"{key} is {value!r}, not a whole number from 1 to {_LARGEST:,}")
     return value
+
+
+def _check_values(theirs: Mapping[str, Any], dropouts: Iterable[str]) -> None:
+    """Refuse what transformers 4.57 lets pass.
+
+    Raises:
+        ValueError: a dropout is no share, or the names of labels are none.
+    """
+    for key in dropouts:
+        value = theirs.get(key)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (is_number and 0 <= value < 1):
+            raise ValueError(f"{key} is {value!r}, not a number from 0 to 1")
+    names = theirs.get("id2label")
+    if names is not None and not isinstance(names, Mapping):
+        raise ValueError(f"id2label is {names!r}, not an object of names")
 
 
 @dataclass(frozen=True)
@@ -209,6 +225,7 @@ class Adapter:
         """
         theirs = {**self.defaults, **theirs}
         ours = {own: theirs[their] for own, their in self.config.items() if their in theirs}
+        _check_values(theirs, (their for own, their in self.config.items() if "dropout" in own))
         layers, heads, hidden, ffn = (_size(theirs, key) for key in self.sizes)
         if hidden % heads:
             raise ValueError(f"{self.sizes[2]} {hidden} is no multiple of {heads} heads")

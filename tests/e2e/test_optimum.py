@@ -147,7 +147,7 @@ def test_optimum_answers_questions(tmp_path):
     )
     compact.save_pretrained(tmp_path / "model")
     words.save_pretrained(tmp_path / "model")
-    folder = Path(export(tmp_path / "model", graph="plain")["folder"])
+    folder = Path(export(tmp_path / "model", graph="plain").folder)
     found = ask(QUESTIONS, folder)
     session = InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
     inputs = {key: np.asarray(value) for key, value in found["inputs"].items()}
@@ -207,7 +207,7 @@ def test_optimum_opens_an_embedder(tmp_path):
     )
     compact.save_pretrained(tmp_path / "model")
     words.save_pretrained(tmp_path / "model")
-    folder = Path(export(tmp_path / "model", graph="plain")["folder"])
+    folder = Path(export(tmp_path / "model", graph="plain").folder)
     found = ask(FEATURES, folder)
     session = InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
     inputs = {key: np.asarray(value) for key, value in found["inputs"].items()}
