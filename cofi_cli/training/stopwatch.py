@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -24,7 +25,7 @@ CLOSE = 0.03
 """Share by which a measured speed may miss what was asked for before a plan is made again."""
 ALLOWED = 0.05
 """Share by which it may miss without a warning."""
-AGAIN = 2
+AGAIN = 3
 """Plans that are made again, at most."""
 
 
@@ -96,8 +97,10 @@ def close_loop(
 ) -> tuple[PrunePlan, list[MeasuredPlan]]:
     """Return the plan whose measured speed is closest to the target, and what was measured.
 
-    The table expects r of the dense time of a plan and the clock finds m. What was asked for is
-    then asked of the table as (r / m) times that, and a plan is decided again from the same gates.
+    The table expects the share r of the dense time of a plan. A plan that the clock finds too
+    fast by a factor f is decided again from the same gates for r · f. Once one plan was too fast
+    and another too slow, r lies between theirs, where log f is 0 on the line between them: the
+    table errs by another factor for each plan.
 
     Args:
         target: a speed.
@@ -107,6 +110,7 @@ def close_loop(
         decide: makes a plan for a reduction.
     """
     tried: list[tuple[float, PrunePlan, MeasuredPlan]] = []
+    shares: list[tuple[float, float]] = []
     for turn in range(AGAIN + 1):
         found = measure(plan)
         if found is None:
@@ -117,8 +121,8 @@ def close_loop(
         tried.append((abs(miss), plan, row))
         if abs(miss) <= CLOSE or turn == AGAIN:
             break
-        goal = min(max(1 - (1 - target.reached(plan)) * (1 + miss), 0.0), most)
-        again = decide(goal)
+        shares.append((1 - target.reached(plan), math.log1p(miss)))
+        again = decide(min(max(1 - _next_share(shares), 0.0), most))
         if again == plan:
             break
         log.info(
@@ -133,6 +137,22 @@ def close_loop(
         return plan, []
     tried.sort(key=lambda one: -one[0])
     return tried[-1][1], [row for _, _, row in tried]
+
+
+def _next_share(shares: Sequence[tuple[float, float]]) -> float:
+    """Return the share of the dense time to ask of the table.
+
+    Args:
+        shares: of each plan so far the table's share r, and log f, f how much too fast it was.
+    """
+    slow = [one for one in shares if one[1] < 0]
+    fast = [one for one in shares if one[1] >= 0]
+    if not slow or not fast:
+        share, error = shares[-1]
+        return share * math.exp(error)
+    (upper, below), (lower, above) = max(slow, key=lambda s: s[1]), min(fast, key=lambda s: s[1])
+    weight = above / (above - below)
+    return math.exp((1 - weight) * math.log(lower) + weight * math.log(upper))
 
 
 def missed_by(target: Target, found: MeasuredSpeed | MeasuredPlan) -> float:

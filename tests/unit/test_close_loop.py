@@ -54,9 +54,9 @@ def test_the_loop_closes(off: float, asked: dict[str, object]) -> None:
 
 def test_the_closest_plan_is_kept_where_none_is_close() -> None:
     target = Target.of(PruneConfig(speedup=4.0), MINILM, TABLE)
-    gates, clock = trained_gates(0.75, 0), iter((3.0, 5.5, 2.5))
-    first, second, third = (decide(gates, share) for share in (0.75, 0.8, 0.7))
-    plans = iter((second, third))
+    gates, clock = trained_gates(0.75, 0), iter((3.0, 5.5, 2.5, 6.0))
+    first, *others = (decide(gates, share) for share in (0.75, 0.8, 0.7, 0.85))
+    plans = iter(others)
     plan, tried = close_loop(
         target,
         first,
@@ -64,7 +64,27 @@ def test_the_closest_plan_is_kept_where_none_is_close() -> None:
         measure=lambda _: found(LatencyCost(TABLE).dense / next(clock)),
         decide=lambda _: next(plans),
     )
-    assert plan == first and [round(row.speedup, 1) for row in tried] == [5.5, 2.5, 3.0]
+    assert plan == first and [round(row.speedup, 1) for row in tried] == [6.0, 5.5, 2.5, 3.0]
+
+
+def test_between_a_plan_too_slow_and_one_too_fast_lies_the_next() -> None:
+    target = Target.of(PruneConfig(speedup=8.0), MINILM, TABLE)
+    gates, goals = trained_gates(target.reduction, 0), []
+    first, *others = (decide(gates, share) for share in (target.reduction, 0.9, 0.85))
+    plans, clock = iter(others), iter((6.8, 10.9, 8.1))
+
+    def again(goal: float) -> PrunePlan:
+        goals.append(1 / (1 - goal))
+        return next(plans)
+
+    dense = LatencyCost(TABLE).dense
+    plan, tried = close_loop(
+        target, first, most=0.99, measure=lambda _: found(dense / next(clock)), decide=again
+    )
+    assert plan == others[-1] and len(tried) == 3, "close enough"
+    assert goals[0] == pytest.approx(8.0 * 8.0 / 6.8, rel=0.02), "as far again as it missed"
+    low, high = sorted(1 / (1 - target.reached(one)) for one in (first, others[0]))
+    assert low < goals[1] < high
 
 
 def test_where_nothing_can_be_measured_the_table_is_believed() -> None:
