@@ -44,7 +44,7 @@ class Stopwatch:
 
     Args:
         report: makes a callback that is told how far a table is, of a watcher of training.
-        graph: of the files that are timed; ``auto`` = the fastest for the first model.
+        graph: of the files that are timed; ``auto`` = the fastest for each model.
         is_watched: whether rounds that other work disturbs are made again.
     """
 
@@ -76,8 +76,6 @@ class Stopwatch:
         tokenizer: Any,
     ) -> MeasuredSpeed | None:
         """Time a compact model and its dense one in turn, in the files that an export would have.
-
-        The graph that is fastest for the first model is taken for those after it.
 
         Returns:
             ``None``, and a warning, where the table is of another machine, the provider is not
@@ -148,8 +146,6 @@ class Stopwatch:
         if precision != "fp32":
             {"int8": build.int8, "fp16": build.fp16}[precision]()
         suffix = "" if precision == "fp32" else f"_{precision}"
-        if self._graph == "auto":
-            self._graph = build.files["model"].form
         return {name: build.folder / f"{name}{suffix}.onnx" for name in models}
 
     def _timed(
