@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from cofi_cli.config.section import Provider, Section, Sizes
+from cofi_cli.config.section import Pieces, Provider, Section, Sizes
 
 Precision = Literal["fp32", "int8", "fp16", "auto"]
 Embeddings = Literal["auto", "int8", "fp32"]
@@ -55,7 +54,7 @@ class ExportConfig(Section):
     one_file: bool = False
     """Write ``model.onnx`` alone, in the precision asked for or, with ``auto``, the fastest one;
     without the dense model."""
-    vocab: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
+    vocab: Pieces | None = None
     """Pieces that the tokenizer keeps; ``auto``: the fewest that lengthen held-out texts by less
     than 2 %; ``None``: all."""
     text: str | None = None
@@ -63,17 +62,6 @@ class ExportConfig(Section):
 
     max_length: int | None = Field(None, ge=1)
     """Longest row in tokens that the files are to take; position rows beyond it are left out."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _reads_numbers(cls, values: Any) -> Any:
-        """Read the number of pieces as the command line gives it."""
-        if not isinstance(values, Mapping):
-            return values
-        vocab = values.get("vocab")
-        if isinstance(vocab, str) and vocab.isdecimal():
-            return {**values, "vocab": int(vocab)}
-        return values
 
     @model_validator(mode="after")
     def _has_a_vocabulary(self) -> ExportConfig:

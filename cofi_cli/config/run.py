@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from cofi_cli.config.section import Section
+from cofi_cli.config.section import Pieces, Section
 
 _KINDS = Path(__file__).parents[1] / "tasks" / "kinds"
 KIND_NAMES = tuple(sorted(path.stem for path in _KINDS.glob("*.py") if path.stem != "__init__"))
@@ -290,8 +290,8 @@ class RunConfig(Section):
     task: TaskConfig = TaskConfig()
     seed: int = Field(57, ge=0, lt=2**32)
     """As large as numpy takes it."""
-    vocab: int | Literal["auto"] | None = None
-    """Pieces that the tokenizer keeps; ``auto``: as few as hardly lengthen texts; ``None``: all."""
+    vocab: Pieces | None = None
+    """Pieces that the tokenizer keeps; ``None``: all."""
     teacher: TeacherConfig = TeacherConfig()
     prune: PruneConfig = PruneConfig()
     case: CaseConfig = CaseConfig()

@@ -32,7 +32,14 @@ def _some(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
+def _number(value: Any) -> Any:
+    """Read a number as the command line gives it."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
 Size = Annotated[int, Field(ge=1)]
+Pieces = Annotated[Size | Literal["auto"], BeforeValidator(_number)]
+"""Pieces that a tokenizer keeps; ``auto``: as few as hardly lengthen texts."""
 Sizes = Annotated[tuple[Size, ...], BeforeValidator(_parts), AfterValidator(_some)]
 """Batch sizes or lengths; the text ``1,32`` is read as well."""
 Lengths = Annotated[

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import PARITY, CofiError
@@ -21,7 +21,7 @@ from cofi_cli.tasks.files.file import Ask, File
 from cofi_cli.tasks.kinds import KINDS
 from cofi_cli.tolerances import within
 from cofi_cli.vocabulary.checkpoint import needed_ids, write_trimmed
-from cofi_cli.vocabulary.choice import AUTO, choose
+from cofi_cli.vocabulary.choice import choose
 from cofi_cli.vocabulary.texts import texts_of
 
 if TYPE_CHECKING:
@@ -43,7 +43,11 @@ class Models:
 
 @contextmanager
 def with_vocabulary(
-    places: Mapping[str, str], *, vocab: int | str | None, text: str | None, task: Task | None
+    places: Mapping[str, str],
+    *,
+    vocab: int | Literal["auto"] | None,
+    text: str | None,
+    task: Task | None,
 ) -> Iterator[Models]:
     """Yield the models, with a trimmed vocabulary if one is asked for.
 
@@ -63,7 +67,6 @@ def with_vocabulary(
         return
     from cofi_cli.architectures import load_tokenizer
 
-    size = None if vocab == AUTO else int(vocab)
     texts = texts_of(task)
     if text is not None:
         rows = KINDS["classification"].read(File(text), Ask(TaskConfig(), labels=())).split
@@ -80,7 +83,7 @@ def with_vocabulary(
             "token, which another vocabulary does not have.",
             hint="Leave --vocab out.",
         )
-    choice = choose(load_tokenizer(places[CHOSEN]), texts, size, needed=needed_ids(places[CHOSEN]))
+    choice = choose(load_tokenizer(places[CHOSEN]), texts, vocab, needed=needed_ids(places[CHOSEN]))
     with TemporaryDirectory(prefix="cofi-vocabulary-") as folder:
         own = {name: str(Path(folder, name)) for name in places}
         for name, place in places.items():

@@ -34,6 +34,7 @@ from .select import Hidden  # noqa: F401
 
 Own = TypeVar("Own", bound="CofiPreTrainedModel")
 Forward = TypeVar("Forward", bound=Callable[..., Any])
+Answer = TypeVar("Answer")
 
 
 def tuple_if_asked(forward: Forward) -> Forward:
@@ -323,17 +324,35 @@ class CofiForTask(CofiPreTrainedModel):
         attentions = None if out.attentions is None else tuple(out.attentions)
         return out, {"hidden_states": states, "attentions": attentions}
 
+    def _answer(
+        self,
+        kind: Callable[..., Answer],
+        options: dict[str, Any],
+        labels: Optional[Tensor],
+        **inputs: Any,
+    ) -> Answer:
+        """Return logits, the loss when labels are given, and the outputs that are asked for."""
+        out, asked = self._run(options, **inputs)
+        loss = None
+        if labels is not None:
+            loss = self.loss(out.logits, {"labels": labels}, self.config.problem_type)
+        return kind(loss=loss, logits=out.logits, **asked)
 
-class CofiForSequenceClassification(CofiForTask):
-    """The encoder with a pooled classification or regression head."""
 
-    kind = "sequence"
+class _Pooled(CofiForTask):
+    """A linear layer over the pooled state of each sequence."""
 
     def head(self, last: Tensor, mask: Optional[Tensor]) -> Tensor:
-        """Return logits, (B, num_labels), for the last state, (B, T, d)."""
+        """Return logits, (B, C), for the last state, (B, T, d)."""
         pooled = self.model.pool(last, mask)
         logits: Tensor = self.classifier(drop(pooled, self.dropout, self.training))
         return logits
+
+
+class CofiForSequenceClassification(_Pooled):
+    """The encoder with a pooled classification or regression head."""
+
+    kind = "sequence"
 
     @staticmethod
     def loss(
@@ -356,31 +375,23 @@ class CofiForSequenceClassification(CofiForTask):
 
         Labels are as :func:`sequence_loss` takes them for the configuration's problem_type.
         """
-        out, asked = self._run(
+        return self._answer(
+            SequenceClassifierOutput,
             kwargs,
+            labels,
             input_ids=input_ids,
             attention_mask=attention_mask,
             token_type_ids=token_type_ids,
             inputs_embeds=inputs_embeds,
         )
-        loss = None
-        if labels is not None:
-            loss = self.loss(out.logits, {"labels": labels}, self.config.problem_type)
-        return SequenceClassifierOutput(loss=loss, logits=out.logits, **asked)
 
 
-class CofiForMultipleChoice(CofiForTask):
+class CofiForMultipleChoice(_Pooled):
     """The encoder with one pooled logit a text; a row is the texts that are chosen among."""
 
     kind, rows = "choice", 1
     has_parts = True
     _auto_class = "AutoModelForMultipleChoice"
-
-    def head(self, last: Tensor, mask: Optional[Tensor]) -> Tensor:
-        """Return a logit each, (B·C, 1), for the last state, (B·C, T, d)."""
-        pooled = self.model.pool(last, mask)
-        logits: Tensor = self.classifier(drop(pooled, self.dropout, self.training))
-        return logits
 
     @staticmethod
     def loss(
@@ -420,15 +431,15 @@ class CofiForMultipleChoice(CofiForTask):
         **kwargs: Any,
     ) -> MultipleChoiceModelOutput:
         """Return logits, (B, C), and the loss when labels, (B,), are given."""
-        out, asked = self._run(
+        return self._answer(
+            MultipleChoiceModelOutput,
             kwargs,
+            labels,
             input_ids=input_ids,
             attention_mask=attention_mask,
             token_type_ids=token_type_ids,
             inputs_embeds=inputs_embeds,
         )
-        loss = None if labels is None else self.loss(out.logits, {"labels": labels})
-        return MultipleChoiceModelOutput(loss=loss, logits=out.logits, **asked)
 
 
 class _PerToken(CofiForTask):
@@ -473,17 +484,15 @@ class CofiForTokenClassification(_PerToken):
         **kwargs: Any,
     ) -> TokenClassifierOutput:
         """Return logits, (B, T, num_labels), and the loss when labels, (B, T), are given."""
-        out, asked = self._run(
+        return self._answer(
+            TokenClassifierOutput,
             kwargs,
+            labels,
             input_ids=input_ids,
             attention_mask=attention_mask,
             token_type_ids=token_type_ids,
             inputs_embeds=inputs_embeds,
         )
-        loss = None
-        if labels is not None:
-            loss = self.loss(out.logits, {"labels": labels})
-        return TokenClassifierOutput(loss=loss, logits=out.logits, **asked)
 
 
 class CofiForQuestionAnswering(_PerToken):

@@ -20,14 +20,9 @@ from cofi_cli.runs.swap import (
 )
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
 FULL_HINT = "Free some space, then run the same command again; training goes on with --resume."
-
-
 _WRAPPED = (*FULL, errno.EFBIG, errno.EIO, errno.EROFS)
-
-
+"""What libraries wrap in errors of their own."""
 _OS_ERROR = re.compile(r"\(os error (\d+)\)$")
 
 

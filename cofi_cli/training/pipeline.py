@@ -10,7 +10,7 @@ from cofi_cli.config import RunConfig
 from cofi_cli.runs import RunDir
 from cofi_cli.runs.records import RunReport, StageSummary
 from cofi_cli.training.baselines.evaluate import word_vector_baseline
-from cofi_cli.training.outcome.advice import advise
+from cofi_cli.training.outcome.advice import Adviser
 from cofi_cli.training.outcome.family import save_sizes
 from cofi_cli.training.outcome.finish import finish, finished_report
 from cofi_cli.training.outcome.summary import build_report, describe_model
@@ -92,7 +92,7 @@ def prune(
         recovered = [recover_size(session, outputs, size, steps, times) for size in sizes]
         theirs = describe_model(session, teacher)
         baseline = word_vector_baseline(session, teacher) if processes.is_main else None
-        models = []
+        models, adviser = [], Adviser(session, teacher)
         for model, size in zip(recovered, sizes):
             ours = describe_model(session, model)
             report = build_report(
@@ -102,7 +102,7 @@ def prune(
                 pruned=size,
                 times=times,
                 baseline=baseline,
-                advice=advise(session, teacher, model, lost=theirs.score - ours.score),
+                advice=adviser.advise(model, lost=theirs.score - ours.score),
             )
             models.append((model, report))
         return finish(session, save_sizes(session, sizes, models))

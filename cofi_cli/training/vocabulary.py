@@ -19,7 +19,7 @@ from cofi_cli.config import RunConfig
 from cofi_cli.runs import RunDir, read_json, records, write_atomic, write_json
 from cofi_cli.tasks import Task
 from cofi_cli.vocabulary.checkpoint import needed_ids, write_trimmed
-from cofi_cli.vocabulary.choice import choose, parse_size
+from cofi_cli.vocabulary.choice import choose
 from cofi_cli.vocabulary.texts import texts_of
 
 _FACTS = "vocabulary.json"
@@ -76,7 +76,7 @@ def trimmed_vocabulary(config: RunConfig, run: RunDir, task: Task) -> Iterator[V
         return
     needed = [place for name in names for place in needed_ids(name)]
     tokenizer = load_tokenizer(config.model)
-    choice = choose(tokenizer, texts_of(task), parse_size(config.vocab), needed=needed)
+    choice = choose(tokenizer, texts_of(task), config.vocab, needed=needed)
     with TemporaryDirectory(prefix="cofi-vocabulary-") as folder:
         for place, name in enumerate(names):
             write_trimmed(name, Path(folder, str(place)), choice.trimmed)

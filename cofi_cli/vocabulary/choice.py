@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from tokenizers import Tokenizer
 
 from cofi_cli.errors import CofiError
 from cofi_cli.vocabulary.pieces import Pieces, Trimmed, count
 
-AUTO = "auto"
+AUTO: Literal["auto"] = "auto"
 MOST_GROWTH = 0.02
 """Of the tokens of held-out texts, under ``auto``."""
 HELD_OUT = 10
@@ -54,35 +54,15 @@ class Choice:
         return sizes | {"smallest": self.smallest, "held_out": asdict(self.difference)}
 
 
-def parse_size(vocab: int | str) -> int | None:
-    """Return a number of pieces, ``None`` for ``auto``.
-
-    Raises:
-        CofiError: it is neither.
-    """
-    if vocab == AUTO:
-        return None
-    try:
-        size = int(vocab)
-    except ValueError:
-        size = 0
-    if size < 1:
-        raise CofiError(
-            f"vocab is '{vocab}'; it must be a number of pieces, or auto.",
-            hint="Example: --vocab 8000",
-        )
-    return size
-
-
 def choose(
-    tokenizer: Any, texts: Sequence[str], size: int | None, *, needed: Sequence[int] = ()
+    tokenizer: Any, texts: Sequence[str], size: int | Literal["auto"], *, needed: Sequence[int] = ()
 ) -> Choice:
     """Return the tokenizer of the pieces that texts use most.
 
     Args:
         tokenizer: a fast one of transformers.
         texts: one in :data:`HELD_OUT` is not counted, but measured.
-        size: number of pieces; ``None`` for the fewest with a growth below
+        size: number of pieces; ``auto`` for the fewest with a growth below
             :data:`MOST_GROWTH`.
         needed: further ids that stay.
 
@@ -90,7 +70,7 @@ def choose(
         CofiError: a kind that cannot be trimmed, too few pieces, or hardly any text.
     """
     pieces = Pieces(tokenizer, needed)
-    if size is not None:
+    if size != AUTO:
         pieces.check(size)
     texts = [text for text in dict.fromkeys(texts) if text.strip()]
     if len(texts) < FEWEST_TEXTS:
@@ -112,7 +92,7 @@ def choose(
         found = compare(before, trimmed.tokenizer(), held_out, unknown=pieces.model.unknown)
         return Choice(trimmed, pieces.size, pieces.smallest, found)
 
-    if size is not None:
+    if size != AUTO:
         return tried(min(size, pieces.size + len(pieces.new)))
     low, high = pieces.smallest, pieces.size + len(pieces.new)
     best = tried(high)

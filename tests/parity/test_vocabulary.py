@@ -1,6 +1,7 @@
 """Trimmed vocabularies: every architecture and kind of tokenizer, every text."""
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from cofi_cli.errors import CofiError
 from cofi_cli.exporting.checkpoint import load_model
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.vocabulary.checkpoint import needed_ids, write_trimmed
-from cofi_cli.vocabulary.choice import MOST_GROWTH, Choice, choose, compare, parse_size
+from cofi_cli.vocabulary.choice import AUTO, MOST_GROWTH, Choice, choose, compare
 from cofi_cli.vocabulary.pieces import Pieces
 from tests.architectures import TINY, class_of
 from tests.tiny_tokenizers import KINDS, save, texts, train
@@ -43,7 +44,7 @@ def saved(folder: Path, name: str) -> Path:
     return folder
 
 
-def trimmed(folder: Path, size: int | None) -> tuple[Path, Choice]:
+def trimmed(folder: Path, size: int | Literal["auto"]) -> tuple[Path, Choice]:
     choice = choose(load_tokenizer(str(folder)), TEXTS, size, needed=needed_ids(str(folder)))
     target = folder.with_name(f"trimmed-{size}")
     write_trimmed(str(folder), target, choice.trimmed)
@@ -108,7 +109,7 @@ def test_what_stays_and_what_it_costs(tmp_path: Path, kind: str) -> None:
             if set(a.tokens) <= after.get_vocab().keys():
                 assert a.tokens == b.tokens, "a text of kept pieces splits as before"
     assert growths[0] > growths[1] > growths[2] == 0 == found.changed
-    auto = choose(tokenizer, TEXTS, None)
+    auto = choose(tokenizer, TEXTS, AUTO)
     assert auto.difference.growth < MOST_GROWTH
     assert pieces.smallest < len(auto.trimmed.rows) < pieces.size
 
@@ -133,9 +134,7 @@ def test_clear_errors(tmp_path: Path) -> None:
     with pytest.raises(CofiError, match=r"vocab is 7; the tokenizer needs at least .* 5 special"):
         choose(tokenizer, TEXTS, 7)
     with pytest.raises(CofiError, match="There are 2 different texts to choose a vocabulary by"):
-        choose(tokenizer, ["ka", "ka", " ", "mo"], None)
-    with pytest.raises(CofiError, match="it must be a number of pieces, or auto"):
-        parse_size("many")
+        choose(tokenizer, ["ka", "ka", " ", "mo"], AUTO)
     words = Tokenizer(models.WordLevel({"[UNK]": 0, "ka": 1}, unk_token="[UNK]"))
     other = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]")
     with pytest.raises(CofiError, match="of kind 'WordLevel', whose vocabulary cannot be trimmed"):

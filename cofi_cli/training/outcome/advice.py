@@ -18,52 +18,72 @@ LOST = 1.0
 """Points below the teacher from which advice is given."""
 GENERALISES = 3.0
 """Points by which agreement on rows not trained on may stay behind that on training rows."""
+_SPLITS = ("train", "validation")
+
+Answers = NDArray[Any] | Ragged
 
 
-def advise(
-    session: Session, teacher: CofiForTask, model: CofiForTask, *, lost: float
-) -> str | None:
-    """Return what would help a pruned model, or ``None`` where little was lost.
+class Adviser:
+    """Compares the sizes of a run with their teacher, which answers once, if it is needed.
 
     Args:
         session: of the run.
-        teacher, model: that answer evenly spaced rows of the training and the validation split,
-            :data:`ROWS` of each at most.
-        lost: points of the headline metric below the teacher, on the validation rows.
+        teacher: that was imitated.
     """
-    if lost < LOST:
-        return None
-    train, validation = (
-        100 * session.task.kind.agree(*(_answers(session, m, name) for m in (model, teacher)))
-        for name in ("train", "validation")
-    )
-    return advice(lost=lost, train=train, validation=validation)
 
+    def __init__(self, session: Session, teacher: CofiForTask) -> None:
+        self._session, self._teacher = session, teacher
+        self._known: dict[str, Answers] = {}
 
-def _answers(session: Session, model: CofiForTask, split: str) -> NDArray[Any] | Ragged:
-    encoded = session.splits[split]
-    count = min(ROWS, len(encoded))
-    rows = np.linspace(0, len(encoded) - 1, count).round().astype(int).tolist()
-    return predict(
-        model.to(session.device),
-        encoded.inputs(rows),
-        batch_size=session.config.train.eval_batch_size,
-        pad_id=session.pad_id,
-        device=session.device,
-        processes=session.processes,
-    )
+    def advise(self, model: CofiForTask, *, lost: float) -> str | None:
+        """Return what would help a pruned model, or ``None`` where little was lost.
+
+        Args:
+            model: answers evenly spaced rows of the training and the validation split,
+                :data:`ROWS` of each at most.
+            lost: points of the headline metric below the teacher, on the validation rows.
+        """
+        if lost < LOST:
+            return None
+        agree = self._session.task.kind.agree
+        if not self._known:
+            self._known = {name: self._answers(self._teacher, name) for name in _SPLITS}
+        train, validation = (
+            100 * agree(self._answers(model, name), self._known[name]) for name in _SPLITS
+        )
+        return advice(lost=lost, train=train, validation=validation)
+
+    def _answers(self, model: CofiForTask, split: str) -> Answers:
+        session, encoded = self._session, self._session.splits[split]
+        count = min(ROWS, len(encoded))
+        rows = np.linspace(0, len(encoded) - 1, count).round().astype(int).tolist()
+        return predict(
+            model.to(session.device),
+            encoded.inputs(rows),
+            batch_size=session.config.train.eval_batch_size,
+            pad_id=session.pad_id,
+            device=session.device,
+            processes=session.processes,
+        )
 
 
 def advice(*, lost: float, train: float, validation: float) -> str:
-    """Return what would help a model that lost points and agrees with its teacher so often."""
+    """Return what would help a model that lost points, by its agreement with its teacher.
+
+    Args:
+        lost: points below the teacher.
+        train, validation: agreement on the rows of each split, 100 = wholly.
+    """
+    said = (
+        f"The model is {lost:.1f} points below its teacher. It agrees with the teacher to "
+        f"{train:.1f} % on training rows"
+    )
     if train - validation > GENERALISES:
         return (
-            f"The model is {lost:.1f} points below its teacher. It answers like its teacher on "
-            f"{train:.1f} % of the training rows and on {validation:.1f} % of the validation rows, "
-            "so it needs more rows. Texts of the same kind without labels are enough: --extra FILE"
+            f"{said} and to {validation:.1f} % on validation rows, so it needs more rows. Texts of "
+            "the same kind without labels are enough: --extra FILE"
         )
     return (
-        f"The model is {lost:.1f} points below its teacher. It answers like its teacher on "
-        f"{train:.1f} % of the training rows, so it needs more time (--minutes N) or more weights "
-        "(a lower --sparsity)."
+        f"{said}, so it needs more time (--minutes N) or more weights (a lower --sparsity or "
+        "--speedup)."
     )
