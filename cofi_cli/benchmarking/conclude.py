@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Sequence
 
+from cofi_cli.benchmarking.curve import curve_of
 from cofi_cli.benchmarking.gates.compatibility import unlike
 from cofi_cli.benchmarking.gates.previous_result import Earlier, differences
 from cofi_cli.benchmarking.gates.regression import compare, few_runs, regression_gates
@@ -47,7 +48,8 @@ def conclude(plan: BenchPlan, measured: Measured, notes: Sequence[str]) -> Bench
         left_out=list(found.left_out),
         baseline=found.baseline,
     )
-    result = result.model_copy(update={"gates": _gates(plan, result)})
+    update = {"gates": _gates(plan, result), "curve": curve_of(result, found.run)}
+    result = result.model_copy(update=update)
     if plan.earlier is not None:
         result = _compared(plan, result, plan.earlier, notes)
     if (speedups or plan.earlier is not None) and (few := few_runs(result, plan.earlier)):

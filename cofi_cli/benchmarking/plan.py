@@ -88,12 +88,16 @@ def resolve(
     earlier = None if config.compare is None else load_earlier(config.compare)
     threads = config.threads if config.threads is not None else machine.default_threads()
     machine.check_threads(threads)
+    torch = config.torch
+    if torch is None and (config.all_sizes or not torch_serves(config.provider)):
+        torch = False
     found = resolve_targets(
         targets,
         baseline=config.baseline,
         exporter=exporter,
         provider=config.provider,
-        torch=config.torch if config.torch is not None or torch_serves(config.provider) else False,
+        all_sizes=config.all_sizes,
+        torch=torch,
     )
     if found.run is not None:
         found.run.refuse_links()

@@ -85,7 +85,7 @@ def flag_layers(flags: Mapping[str, Any]) -> list[Layer]:
 
 def _read(path: str, value: str) -> Mapping[str, Any]:
     """Return the values of a flag; several targets are the sizes on the way to the last one."""
-    if path not in ("prune.sparsity", "prune.speedup") or "," not in value:
+    if path not in [f"prune.{key}" for key in TARGETS] or "," not in value:
         return parse_override(f"{path}={value}").values
     *milestones, last = value.split(",")
     first = parse_override(f"prune.milestones=[{','.join(milestones)}]").values

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cofi_cli.config import KIND_NAMES
+from cofi_cli.config import FAMILY, KIND_NAMES
 from cofi_cli.presets import preset_names
 
 _TASK, _DATA, _TRAIN = "Task and data", "Task and data", "Training"
@@ -118,7 +118,8 @@ Sparsity = Annotated[
     typer.Option(
         metavar="S",
         help="Share of the prunable weights to remove: at least 0 and less than 1. Several, such "
-        "as 0.6,0.8,0.95, make several sizes in one run. Default: the preset's, 0.95 in most.",
+        "as 0.6,0.8,0.95, make several sizes in one run. Default: "
+        f"{','.join(map(str, FAMILY))}, and the smallest that keeps --max-drop is chosen.",
     ),
 ]
 MaxDrop = Annotated[
@@ -126,7 +127,7 @@ MaxDrop = Annotated[
     typer.Option(
         metavar="POINTS",
         help="Choose the smallest size that loses at most so much validation score against the "
-        "teacher. Exit code 3 if none does. Default: the smallest size.",
+        "teacher. Exit code 3 if none does. Default: any loss, and 1 where no target is given.",
     ),
 ]
 Teacher = Annotated[
@@ -146,7 +147,8 @@ Latency = Annotated[
     str | None,
     typer.Option(
         metavar="TIME",
-        help="Time of a call, such as 5ms. Instead of --sparsity.",
+        help="Time of a call, such as 5ms. Instead of --sparsity. Several, such as 20ms,10ms,5ms, "
+        "make several sizes.",
         rich_help_panel=_SPEED,
     ),
 ]

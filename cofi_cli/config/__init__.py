@@ -2,15 +2,12 @@
 
 from cofi_cli.config.bench import BenchConfig
 from cofi_cli.config.export import ExportConfig
+from cofi_cli.config.prune import ALL_GATES, FAMILY, TARGETS, GateGroup, PruneConfig
 from cofi_cli.config.run import (
-    ALL_GATES,
     KIND_NAMES,
-    TARGETS,
     CaseConfig,
     DistillConfig,
-    GateGroup,
     KindName,
-    PruneConfig,
     RecoverConfig,
     RunConfig,
     TaskConfig,
@@ -21,6 +18,7 @@ from cofi_cli.config.section import Section
 
 __all__ = [
     "ALL_GATES",
+    "FAMILY",
     "KIND_NAMES",
     "TARGETS",
     "BenchConfig",

@@ -30,6 +30,9 @@ class BenchConfig(Section):
     """Most seconds for each model and case; slow cases get fewer runs."""
     min_seconds: float = Field(0.0, ge=0)
     """Fewest seconds for each model and case; fast cases get more runs."""
+    all_sizes: bool = False
+    """Of a run with several sizes all of them, not the chosen one alone; what has not been exported
+    is exported as the chosen one was."""
     torch: bool | None = None
     """Also time and score the checkpoints in PyTorch; ``None``: those that are there are timed,
     where PyTorch serves the provider, and not scored."""

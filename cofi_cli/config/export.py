@@ -54,6 +54,8 @@ class ExportConfig(Section):
     one_file: bool = False
     """Write ``model.onnx`` alone, in the precision asked for or, with ``auto``, the fastest one;
     without the dense model."""
+    dense: bool = True
+    """Export the dense model of a run beside the pruned one."""
     vocab: Pieces | None = None
     """Pieces that the tokenizer keeps; ``auto``: the fewest that lengthen held-out texts by less
     than 2 %; ``None``: all."""

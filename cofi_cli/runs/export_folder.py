@@ -35,10 +35,10 @@ def options_of(asked: ExportConfig) -> str:
         value = getattr(asked, key)
         if value == getattr(defaults, key):
             continue
-        words.append(f"--{key.replace('_', '-')}")
+        words.append(f"--{'no-' * (value is False)}{key.replace('_', '-')}")
         if isinstance(value, tuple):
             words.append(",".join(map(str, value)))
-        elif value is not True:
+        elif not isinstance(value, bool):
             words.append(quote(str(value)))
     return " ".join(words)
 
