@@ -38,7 +38,7 @@ class ExportOptions(TypedDict, total=False):
     batch: Sequence[int]
     seq_len: Sequence[int] | None
     threads: int | None
-    max_drop: float | None
+    max_drop: float | str | Sequence[float | str] | None
     opset: int
     data: str | None
     embeddings: Embeddings
@@ -67,7 +67,7 @@ class BenchOptions(TypedDict, total=False):
     score: bool
     score_rows: int | None
     min_speedup: float | None
-    max_drop: float | None
+    max_drop: float | str | Sequence[float | str] | None
     compare: Path | None
     fail_if: Sequence[str]
     gate_case: str | None

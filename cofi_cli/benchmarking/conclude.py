@@ -10,7 +10,7 @@ from cofi_cli.benchmarking.curve import curve_of
 from cofi_cli.benchmarking.gates.compatibility import unlike
 from cofi_cli.benchmarking.gates.previous_result import Earlier, differences
 from cofi_cli.benchmarking.gates.regression import compare, few_runs, regression_gates
-from cofi_cli.benchmarking.gates.thresholds import drop_gates, speedup_gates
+from cofi_cli.benchmarking.gates.thresholds import drop_gates, part_drop_gates, speedup_gates
 from cofi_cli.benchmarking.measure import Measured
 from cofi_cli.benchmarking.plan import BenchPlan
 from cofi_cli.benchmarking.rows import (
@@ -20,6 +20,7 @@ from cofi_cli.benchmarking.rows import (
     speedup_rows,
     unmeasured_rows,
 )
+from cofi_cli.config.max_drop import Limits
 from cofi_cli.runs.records import BenchResult, CaseRow, Comparison, Gate
 from cofi_cli.runtime.timing import Case
 
@@ -72,10 +73,13 @@ def _gates(plan: BenchPlan, result: BenchResult) -> list[Gate]:
             case=config.gate_case,
             unmeasured=result.unmeasured,
         )
-    if config.max_drop is not None and result.baseline is not None:
+    limits, baseline = Limits.of(config.max_drop), result.baseline
+    if limits.whole is not None and baseline is not None:
         points = {model.name: math.nan for model in plan.scored}
         points |= {row.model: row.score for row in result.scores}
-        gates += drop_gates(points, result.baseline, config.max_drop, judged=plan.judged)
+        gates += drop_gates(points, baseline, limits.whole, judged=plan.judged)
+    if limits.parts and baseline is not None:
+        gates += part_drop_gates(result.scores, baseline, limits.parts, judged=plan.judged)
     return gates
 
 
@@ -83,7 +87,7 @@ def _compared(
     plan: BenchPlan, result: BenchResult, earlier: Earlier, notes: Sequence[str]
 ) -> BenchResult:
     """Return the result with what changed since an earlier one, and the gates on that."""
-    rows = compare(earlier, result)
+    rows = compare(earlier, result, [condition.measure for condition in plan.conditions])
     gates = regression_gates(
         plan.conditions,
         rows,
@@ -91,6 +95,7 @@ def _compared(
         baseline=result.baseline,
         case=plan.config.gate_case,
         unmeasured=[row for row in result.unmeasured if row.case in earlier.cases],
+        scored=_scored_in_both(earlier.result, result),
     )
     comparison = Comparison(
         file=str(earlier.path),
@@ -99,6 +104,11 @@ def _compared(
         rows=rows,
     )
     return result.model_copy(update={"gates": [*result.gates, *gates], "comparison": comparison})
+
+
+def _scored_in_both(before: BenchResult, now: BenchResult) -> list[str]:
+    known = {row.model for row in before.scores}
+    return [row.model for row in now.scores if row.model in known]
 
 
 def _case_rows(plan: BenchPlan, measured: Measured, cases: Sequence[Case]) -> list[CaseRow]:

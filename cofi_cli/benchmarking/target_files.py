@@ -61,21 +61,18 @@ def models_of_sizes(target: Path, exporter: Exporter) -> list[Model]:
         CofiError: it is not a finished run of several sizes.
     """
     run = RunDir(target)
-    found: list[Model] = []
-    for name, size in size_folders(run).items():
-        if size is run:
-            own = models_of(run.root, exporter)
-        else:
-            record = record_of(run.onnx)
-            asked = record.asked if record else ExportConfig()
-            alone = asked.model_copy(update={"dense": False})
-            own = models_of(size.root, lambda source, _, alone=alone: exporter(source, alone))
-            own = [model for model in own if not model.is_dense]
-        family = run.onnx.resolve()
-        found += [
-            replace(model, family=family, of=None if model.is_dense else name) for model in own
-        ]
-    return found
+    folders = size_folders(run)
+    found = [replace(model, of=next(iter(folders))) for model in models_of(run.root, exporter)]
+    record = record_of(run.onnx)
+    alone = (record.asked if record else ExportConfig()).model_copy(update={"dense": False})
+
+    def as_chosen(source: Path, _: ExportConfig) -> object:
+        return exporter(source, alone)
+
+    for name, size in list(folders.items())[1:]:
+        own = (model for model in models_of(size.root, as_chosen) if not model.is_dense)
+        found += [replace(model, of=name, family=run.onnx.resolve()) for model in own]
+    return [replace(model, of=None) if model.is_dense else model for model in found]
 
 
 def served(models: list[Model], provider: str, left_out: list[LeftOut]) -> list[Model]:

@@ -33,8 +33,9 @@ FAIL_IF = (
     "Fail if a metric has changed since --compare: METRIC>CHANGE or METRIC<CHANGE, in quotes, "
     'CHANGE with its sign and in % or the metric\'s unit. Examples: "speedup<-5%", '
     '"score<-0.5", "memory>+20MB". Metrics: speedup (x, over the baseline of the same session), '
-    "p50, p90, p99, mean (ms), throughput (examples/s), score (points), memory, size (MB), "
-    "cold-start (s). A change that is too noisy to judge fails. May be given several times."
+    "p50, p90, p99, mean (ms), throughput (examples/s), score, recall[LABEL], precision[LABEL], "
+    "f1[LABEL], accuracy[COLUMN=VALUE] (points), memory, size (MB), cold-start (s). "
+    "A change that is too noisy to judge fails. May be given several times."
 )
 
 
@@ -113,9 +114,12 @@ def bench(
         ),
     ] = None,
     max_drop: Annotated[
-        float | None,
+        list[str] | None,
         typer.Option(
-            metavar="POINTS", help="Largest loss of score that passes.", rich_help_panel=_GATES
+            metavar="POINTS",
+            help="Largest loss of score that passes. Also of a label or of some rows: "
+            "recall[LABEL]=0.2, accuracy[COLUMN=VALUE]=1. May be given several times.",
+            rich_help_panel=_GATES,
         ),
     ] = None,
     compare: Annotated[

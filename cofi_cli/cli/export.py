@@ -55,12 +55,14 @@ def export(
         bool, typer.Option("--portable", help="Use standard ONNX operators only.")
     ] = _D.portable,
     max_drop: Annotated[
-        float | None,
+        list[str] | None,
         typer.Option(
             metavar="POINTS",
-            help=f"Largest loss of score of int8 or fp16 files. Default: {MAX_DROP:g}.",
+            help=f"Largest loss of score of int8 or fp16 files. Default: {MAX_DROP:g}. Also of a "
+            "label or of some rows: recall[LABEL]=0.2, accuracy[COLUMN=VALUE]=1. May be given "
+            "several times.",
         ),
-    ] = _D.max_drop,
+    ] = None,
     embeddings: Annotated[
         str,
         typer.Option(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
+from cofi_cli.config.max_drop import MaxDrop
 from cofi_cli.config.section import Lengths, Provider, Section, Sizes
 
 
@@ -47,8 +48,9 @@ class BenchConfig(Section):
     min_speedup: float | None = Field(None, gt=0)
     """Smallest speedup that passes, in the slowest case or ``gate_case``; at equal precision where
     both models have it."""
-    max_drop: float | None = None
-    """Most points of score that may be lost against the baseline."""
+    max_drop: MaxDrop = ()
+    """Most points of score that may be lost against the baseline, and of parts of the rows:
+    :mod:`cofi_cli.config.max_drop`."""
     compare: Path | None = None
     """An earlier result: a bench.json, or a run that has one."""
     fail_if: tuple[str, ...] = ()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from cofi_cli.config.max_drop import Limits, MaxDrop
 from cofi_cli.config.section import Pieces, Provider, Section, Sizes
 
 Precision = Literal["fp32", "int8", "fp16", "auto"]
@@ -40,9 +41,10 @@ class ExportConfig(Section):
     longest input of the model."""
     threads: int | None = Field(None, ge=1)
     """``None``: one per physical core."""
-    max_drop: float | None = Field(None, ge=0)
-    """Points of score that a smaller precision may lose against fp32; ``None``: MAX_DROP, and
-    nothing is judged where there is nothing to score on."""
+    max_drop: MaxDrop = ()
+    """Points of score that a smaller precision may lose against fp32, and of parts of the rows
+    (:mod:`cofi_cli.config.max_drop`); of all rows MAX_DROP where nothing is said, and nothing is
+    judged where there is nothing to score on."""
     opset: int = Field(18, ge=OPSETS.start, lt=OPSETS.stop)
     task: str | None = None
     """A built-in task to score on; ``None``: the run's."""
@@ -64,6 +66,16 @@ class ExportConfig(Section):
 
     max_length: int | None = Field(None, ge=1)
     """Longest row in tokens that the files are to take; position rows beyond it are left out."""
+
+    @field_validator("max_drop")
+    @classmethod
+    def _is_a_loss(cls, value: tuple[float | str, ...]) -> tuple[float | str, ...]:
+        """Refuse limits below 0."""
+        limits = Limits.of(value)
+        least = min([limits.whole or 0.0, *limits.parts.values()])
+        if least < 0:
+            raise ValueError(f"{least:g} is below 0; it is how many points may be lost")
+        return value
 
     @model_validator(mode="after")
     def _has_a_vocabulary(self) -> ExportConfig:

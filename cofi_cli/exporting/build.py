@@ -96,7 +96,7 @@ class Build:
             self._exact[name] = score = self._judge.score(target)
             if name == CHOSEN and self._whole is not None:
                 self._exact[name] = self._whole  # what all files are held against
-                check_trimmed(score, self._whole, max_drop=self.wish.max_drop)
+                check_trimmed(score, self._whole, self.wish)
             if self.wish.has_int8_rows(EXACT):
                 score = self._with_int8_rows(name, target)
             is_chosen = name == CHOSEN
@@ -272,9 +272,14 @@ class Build:
 
     def _verdict(self, file: Path) -> Verdict:
         """Judge a file of the model in a smaller precision."""
-        exact = self._exact[CHOSEN]
-        floor = (exact.score if exact is not None else 0.0) - self.wish.max_drop
-        return self._judge.verdict(CHOSEN, file, floor=floor)
+        wish = self.wish
+        return self._judge.verdict(
+            CHOSEN,
+            file,
+            exact=self._exact[CHOSEN],
+            max_drop=wish.max_drop,
+            part_drops=wish.part_drops,
+        )
 
     def _record(
         self,

@@ -35,7 +35,11 @@ def options_of(asked: ExportConfig) -> str:
         value = getattr(asked, key)
         if value == getattr(defaults, key):
             continue
-        words.append(f"--{'no-' * (value is False)}{key.replace('_', '-')}")
+        flag = f"--{'no-' * (value is False)}{key.replace('_', '-')}"
+        if key == "max_drop":
+            words += [f"{flag} {quote(str(limit))}" for limit in value]
+            continue
+        words.append(flag)
         if isinstance(value, tuple):
             words.append(",".join(map(str, value)))
         elif not isinstance(value, bool):

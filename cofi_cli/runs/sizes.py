@@ -59,7 +59,7 @@ def sizes_of(run: RunDir) -> list[SizeRow]:
             exit_code=UNREACHABLE,
         )
     rows = RunReport.read(run.report_json).sizes
-    if len(rows) < 2:
+    if len(rows) < 2 or not run.sizes.is_dir():
         raise CofiError(
             f"{run.root} has one size only, where several are needed.",
             hint="Make several in one run: cofi prune MODEL --sparsity 0.6,0.8,0.95",

@@ -106,5 +106,5 @@ def test_without_a_target_a_run_makes_a_family_of_sizes() -> None:
     prune = RunConfig(model="m", prune={"latency": "500us", "milestones": ["2ms"]}).prune
     assert (prune.sparsity, prune.larger, prune.seconds) == (None, (0.002,), 0.0005)
     assert RunConfig(model="m", prune={"sparsity": 0.8}).prune.max_drop is None
-    with pytest.raises(ValidationError, match="0.5 are not of the same unit as latency 5ms"):
+    with pytest.raises(ValidationError, match=r"0\.5 are not of the same unit as latency 5ms"):
         RunConfig(model="m", prune={"latency": "5ms", "milestones": [0.5]})

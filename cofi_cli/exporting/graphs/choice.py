@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -44,6 +44,7 @@ class Wish:
         portable: standard ONNX operators only.
         conditions: what the files are to be fast at.
         max_drop: points of score that int8 may lose against fp32.
+        part_drops: the same of parts of the rows, by name.
         opset, tolerance: of the graphs, and of their parity with torch.
         embeddings: how embedding tables are stored: ``fp32`` (in a file's own precision),
             ``int8``, or ``auto``: in int8 files as int8 if the score allows it.
@@ -56,6 +57,7 @@ class Wish:
     opset: int
     tolerance: float
     embeddings: str = "auto"
+    part_drops: Mapping[str, float] = field(default_factory=dict)
 
     def has_int8_rows(self, precision: str) -> bool:
         """Whether files of a precision store their embedding tables as int8 rows."""

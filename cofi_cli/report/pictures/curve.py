@@ -104,14 +104,14 @@ def _panel(
             anchor="end",
         ),
     ]
-    for score, label in up.ticks():
+    for score, number in up.ticks():
         y = up.place(score)
         parts += [_line((plot.left, y), (plot.right, y), LOST)]
-        parts += [_text(plot.left - 8, y + 4, label, color=QUIET, anchor="end")]
-    for power, label in across.log_ticks():
+        parts += [_text(plot.left - 8, y + 4, number, color=QUIET, anchor="end")]
+    for power, number in across.log_ticks():
         x = across.place(power)
         parts += [_line((x, plot.top), (x, plot.bottom), LOST)]
-        parts += [_text(x, plot.bottom + 18, label, color=QUIET, anchor="middle")]
+        parts += [_text(x, plot.bottom + 18, number, color=QUIET, anchor="middle")]
     notes = []
     for name, score in bounds.items():
         y = up.place(score) if name in shown else plot.bottom

@@ -157,12 +157,20 @@ class HeadlineRow(Place):
     product_verdict: Verdict
 
 
+class PartScore(Part):
+    """A score in points, and the rows (of tagged words: the entities) that it is of."""
+
+    score: float
+    rows: int
+
+
 class ScoreRow(Part):
     """A model's scores on a task, in points.
 
     Attributes:
         metric, score: the headline one.
         scores: all.
+        parts: of each label, ``recall[PII]``, and each value of a column, ``accuracy[lang=de]``.
         rows, rows_in_all: that were scored, and that the split has.
         batch: size that it was scored at, where that matters.
     """
@@ -172,6 +180,7 @@ class ScoreRow(Part):
     metric: str
     score: float
     scores: dict[str, float]
+    parts: dict[str, PartScore] = Field(default_factory=dict)
     rows: int
     rows_in_all: int
     batch: int | None = None
