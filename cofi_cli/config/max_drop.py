@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -33,7 +33,7 @@ class Limits:
     parts: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, values: Sequence[float | str]) -> Limits:
+    def of(cls, values: Iterable[float | str]) -> Limits:
         """Read what was given; see this module for the grammar.
 
         Raises:
@@ -69,14 +69,12 @@ def _points(text: float | str, value: float | str) -> float:
 
 
 def _listed(value: Any) -> Any:
-    """Return one value or several as a tuple, and numbers as numbers."""
-    if value is None:
-        return ()
-    values = [value] if isinstance(value, str | int | float) else list(value)
+    """Return one value or several, numbers among them, as texts."""
+    values = () if value is None else (value,) if isinstance(value, str | int | float) else value
     limits = Limits.of(values)
     parts = [f"{part}={points:g}" for part, points in limits.parts.items()]
-    return (*([] if limits.whole is None else [limits.whole]), *parts)
+    return (*([] if limits.whole is None else [f"{limits.whole:.10g}"]), *parts)
 
 
-MaxDrop = Annotated[tuple[float | str, ...], BeforeValidator(_listed)]
-"""Limits as a configuration holds them: a number, or the text of each part; none of them = ()."""
+MaxDrop = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+"""Limits as a configuration holds them: a text for each; none = ()."""

@@ -1,4 +1,4 @@
-"""Section ``prune`` of a run's configuration: what is asked for, and how it is pruned."""
+"""The sections ``prune`` and ``case`` of a run's configuration."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from cofi_cli.config.section import Section
 
 GateGroup = Literal["head", "attention", "ffn_dim", "ffn", "hidden"]
 ALL_GATES: tuple[GateGroup, ...] = ("head", "attention", "ffn_dim", "ffn", "hidden")
+
 TARGETS = ("sparsity", "speedup", "latency")
 """Settings of section prune that state what is asked for; a run has one of them."""
 FAMILY = (0.5, 0.7, 0.8, 0.9, 0.95)
@@ -27,21 +28,24 @@ class PruneConfig(Section):
     """Gates, constraint and schedule of the pruning stage."""
 
     sparsity: float | None = Field(None, ge=0, lt=1)
-    """Share of the prunable weights to remove; where no target is stated, that of the smallest of
-    :data:`FAMILY`, with the others as milestones."""
+    """Share of the prunable weights to remove: at least 0 and less than 1. Several, such as
+    0.6,0.8,0.95, make several sizes in one run. Default: 0.5,0.7,0.8,0.9,0.95, and the smallest
+    that keeps --max-drop is chosen."""
     speedup: float | None = Field(None, ge=1)
-    """Times as fast as the dense model, in the case of section ``case``."""
+    """Times as fast as the dense model, measured in onnxruntime. Instead of --sparsity. Several,
+    such as 2,4,8, make several sizes."""
     latency: str | None = Field(None, pattern=_TIME)
-    """Time of a call there, with its unit: ``5ms``."""
+    """Time of a call, such as 5ms. Instead of --sparsity. Several, such as 20ms,10ms,5ms, make
+    several sizes."""
     table: str | None = None
-    """A latency table that was measured for the model's shape (JSON); ``None`` = it is measured
+    """A latency table from cofi bench --table, of this or another machine. Default: one is measured
     before training."""
     milestones: tuple[float | Annotated[str, Field(pattern=_TIME)], ...] = ()
     """Targets of larger models on the way to the target, the largest first; each becomes a size of
     its own, as ``--sparsity 0.6,0.8,0.95`` or ``--latency 20ms,10ms,5ms`` asks for."""
     max_drop: float | None = Field(None, ge=0)
-    """Points of validation score that the chosen size may lose against the teacher; ``None`` = any,
-    and :data:`FAMILY_MAX_DROP` where no target is stated."""
+    """Choose the smallest size that loses at most so much validation score against the teacher.
+    Exit code 3 if none does. Default: any loss, and 1 where no target is given."""
     epochs: float = Field(8, gt=0)
     """All epochs of the stage, the dense and the ramp epochs among them."""
     dense_epochs: float = Field(0, ge=0)
@@ -75,7 +79,7 @@ class PruneConfig(Section):
     """``auto`` starts as the teacher where it has the model's shape, else as the model."""
     freeze_embeddings: bool = True
     teacher_cache_gb: float = Field(4.0, ge=0)
-    """Memory for kept teacher outputs; 0 runs the teacher at each step."""
+    """Memory for the teacher's outputs. 0 runs the teacher at each step. Default: 4."""
     teacher_disk_gb: float = Field(20.0, ge=0)
     """Disk space for them where memory does not hold them; they are kept in bf16 then."""
 
@@ -162,3 +166,22 @@ def seconds_of(latency: str) -> float:
 
 def _listed(sizes: Iterable[float | str]) -> str:
     return ", ".join(size if isinstance(size, str) else f"{size:g}" for size in sizes)
+
+
+class CaseConfig(Section):
+    """Where and on what inputs the exported model runs: what a speed is stated for.
+
+    What is not said is as in the latency table, where there is one.
+    """
+
+    provider: Literal["cpu", "cuda"] | None = None
+    """Device that the exported model runs on. Default: cpu."""
+    precision: Literal["fp32", "int8", "fp16"] | None = None
+    """Precision of the exported model. Default: fp32."""
+    batch: int | None = Field(None, ge=1)
+    """Rows of a call. Default: 1."""
+    seq_len: Annotated[int, Field(ge=1)] | Literal["task"] | None = None
+    """Length of the rows in tokens. The word task stands for the rows of the task at their own
+    lengths. Default: 128, or the longest input of the model."""
+    threads: int | None = Field(None, ge=1)
+    """Of onnxruntime; ``None`` = as training, or one a core."""

@@ -6,56 +6,20 @@ the presets' comments.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from cofi_cli.config.prune import PruneConfig
+from cofi_cli.config.prune import CaseConfig, PruneConfig
 from cofi_cli.config.section import Pieces, Section
-
-_KINDS = Path(__file__).parents[1] / "tasks" / "kinds"
-KIND_NAMES = tuple(sorted(path.stem for path in _KINDS.glob("*.py") if path.stem != "__init__"))
-"""Kinds of task: each file of the folder defines the one of its name."""
-if TYPE_CHECKING:
-    KindName = str
-else:
-    KindName = Literal[KIND_NAMES]
-
-
-class TaskConfig(Section):
-    """What is learned: a built-in task by name, or the user's own files."""
-
-    name: str | None = None
-    """A built-in task (``cofi presets --tasks`` lists them); ``None`` with ``train`` set."""
-    data: str | None = None
-    """A local folder with a built-in task's files, such as ``train.tsv`` and ``dev.tsv``."""
-    train: str | None = None
-    validation: str | None = None
-    test: str | None = None
-    extra: str | None = None
-    """More texts, whose labels are unread or unknown: the teacher answers for them."""
-    text: tuple[str, ...] = ()
-    """Text column or columns (two for a sentence pair); empty means guess. A number, from 1,
-    or from -1 at the end, in files without a header."""
-    label: str | tuple[str, ...] | None = None
-    """Label column; ``None`` means guess. Several are 0/1 columns of a multilabel task."""
-    separator: str | None = None
-    """Between the labels of one cell (multilabel); ``none`` = one label a cell; ``None`` tells."""
-    kind: KindName | None = None
-    """What own files hold; ``None`` tells by their extension or labels."""
-    unlabelled: bool = False
-    """Learn from a teacher and texts alone: of the training rows, no label is read."""
-    max_length: int = Field(128, ge=4)
-    doc_stride: int = Field(128, ge=0)
-    """Tokens that neighbouring windows of a long context share, half a window at most (span)."""
+from cofi_cli.config.task import TaskConfig
 
 
 class TeacherConfig(Section):
     """The dense model that is fine-tuned on the task and then imitated."""
 
     path: str | None = None
-    """A fine-tuned model to use as it is; ``None`` trains one."""
+    """A fine-tuned model to imitate. Default: one is trained."""
     epochs: float = Field(3, gt=0)
     learning_rate: float | None = Field(None, gt=0)
     """``None`` = by the encoder's width: 1e-4 at 384, 5e-5 at 768."""
@@ -98,25 +62,6 @@ class DistillConfig(Section):
         return self
 
 
-class CaseConfig(Section):
-    """Where and on what inputs the exported model runs: what a speed is stated for.
-
-    What is not said is as in the latency table, where there is one.
-    """
-
-    provider: Literal["cpu", "cuda"] | None = None
-    """``None`` = cpu."""
-    precision: Literal["fp32", "int8", "fp16"] | None = None
-    """``None`` = fp32."""
-    batch: int | None = Field(None, ge=1)
-    """Rows of a call; ``None`` = 1."""
-    seq_len: Annotated[int, Field(ge=1)] | Literal["task"] | None = None
-    """Tokens of each row; ``task`` = the task's rows at their own lengths; ``None`` = 128, or the
-    longest that the model takes."""
-    threads: int | None = Field(None, ge=1)
-    """Of onnxruntime; ``None`` = as training, or one a core."""
-
-
 class RecoverConfig(Section):
     """Fine-tuning of the compact model, still distilled."""
 
@@ -135,19 +80,22 @@ class TrainConfig(Section):
     """What all stages share."""
 
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """``auto`` measures as a run begins whether bf16 is fast here, and takes it where it pays."""
+    """Precision of training. auto takes bf16 if it is fast on this machine."""
     grad_clip: float = Field(1.0, gt=0)
     evals_per_epoch: float = Field(1.0, gt=0)
     eval_batch_size: int = Field(64, ge=1)
     checkpoint_steps: int = Field(250, ge=1)
     keep_checkpoints: bool = False
-    """Whether ``checkpoints/``, of no use once a run has finished, stays then."""
+    """Keep the folder checkpoints/ after the run has finished."""
     group_by_length: bool = True
     baseline: bool = False
-    """Also train word vectors alone, without an encoder, and state their scores in the report."""
+    """Also train word vectors alone, without an encoder, and report their score."""
     minutes: float | None = Field(None, gt=0)
-    """Time of the whole run; the epochs of pruning and recovery are then scaled to fit into it."""
+    """Minutes for the whole run. Steps are timed when the run starts, and the epochs of pruning
+    and recovery are scaled to fit."""
     threads: int | None = Field(None, ge=1, le=4096)
+    """Number of CPU threads, of training and of the speed that is asked for. Default: what PyTorch
+    chooses."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
@@ -155,12 +103,13 @@ class RunConfig(Section):
     """Everything that a run depends on; written to ``config.yaml`` of the run."""
 
     model: str
-    """A hub id or a local folder."""
+    """A hub id or a local folder. Not needed where a preset or a file names the model."""
     task: TaskConfig = TaskConfig()
-    seed: int = Field(57, ge=0, lt=2**32)
-    """As large as numpy takes it."""
+    seed: int = Field(57, ge=0, lt=2**32)  # as large as numpy takes it
+    """Seed of all randomness. Default: 57."""
     vocab: Pieces | None = None
-    """Pieces that the tokenizer keeps; ``None``: all."""
+    """Keep N pieces of the tokenizer, those that the training rows use most. auto keeps the fewest
+    that lengthen held-out texts by less than 2 %. Default: all."""
     teacher: TeacherConfig = TeacherConfig()
     prune: PruneConfig = PruneConfig()
     case: CaseConfig = CaseConfig()

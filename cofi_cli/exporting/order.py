@@ -84,9 +84,7 @@ def choose(
     if task is not None and config.max_length is not None:
         task = replace(task, max_length=min(task.max_length, config.max_length))
     if unscored is not None and config.max_drop and config.precision != "fp32":
-        limits = ", ".join(
-            f"{limit:g}" if isinstance(limit, float) else limit for limit in config.max_drop
-        )
+        limits = ", ".join(config.max_drop)
         raise CofiError(
             f"max_drop is {limits}, and there is nothing to score on: {unscored}.",
             hint="Name a task: --task TASK [--data DIR], or leave --max-drop out.",
