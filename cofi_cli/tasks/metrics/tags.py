@@ -74,7 +74,8 @@ def entity_scores(
     """
     pairs = list(zip(gold, predicted, strict=True))
     kinds = {kind_of(tag) for pair in pairs for tags in pair for tag in tags} - {""}
-    counts = entity_counts(*zip(*pairs, strict=True), kinds) if pairs else {}
+    golds, answers = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    counts = entity_counts(golds, answers, kinds)
     right, found, wanted = (sum(own) for own in zip(Counts(0, 0, 0), *counts.values()))
     same = sum(a == b for ours, theirs in pairs for a, b in zip(ours, theirs, strict=True))
     words = sum(len(ours) for ours, _ in pairs)
