@@ -82,9 +82,10 @@ def bench(
         ),
     ] = _D.max_seconds,
     min_seconds: Annotated[
-        float,
+        float | None,
         typer.Option(
-            metavar="S", help="Fewest seconds for each model and case. Fast cases get more runs."
+            metavar="S",
+            help="Fewest seconds for each model and case. Fast cases get more runs. Default: 1.",
         ),
     ] = _D.min_seconds,
     torch: Annotated[
