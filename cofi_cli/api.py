@@ -60,7 +60,7 @@ class BenchOptions(TypedDict, total=False):
     runs: int
     warmup: int
     max_seconds: float
-    min_seconds: float
+    min_seconds: float | None
     all_sizes: bool
     torch: bool | None
     data: str | None

@@ -33,8 +33,9 @@ class BenchConfig(Section):
     """Untimed runs before the timed ones."""
     max_seconds: float = Field(30.0, gt=0)
     """Most seconds for each model and case. Slow cases get fewer runs."""
-    min_seconds: float = Field(0.0, ge=0)
-    """Fewest seconds for each model and case. Fast cases get more runs."""
+    min_seconds: float | None = Field(None, ge=0)
+    """Fewest seconds for each model and case. Fast cases get more runs. Default: 1, or
+    --max-seconds if that is less."""
     all_sizes: bool = False
     """Time and score every size of a run that made several, and draw its curve of score against
     latency. Sizes without an export are exported as the chosen one was. Gates judge the chosen
@@ -74,7 +75,7 @@ class BenchConfig(Section):
     @model_validator(mode="after")
     def _fits_together(self) -> BenchConfig:
         """Refuse more seconds at least than at most, and a comparison with nothing."""
-        if self.min_seconds > self.max_seconds:
+        if self.min_seconds is not None and self.min_seconds > self.max_seconds:
             raise ValueError(
                 f"min_seconds is {self.min_seconds:g}, more than max_seconds, which is "
                 f"{self.max_seconds:g}; raise max_seconds as well"
