@@ -216,6 +216,7 @@ def test_a_drop_that_no_size_keeps_ends_with_its_own_code(
     done = cofi("prune", bert_folder, *own, "-o", "run")
     assert done.code == GATE and missed in done.err.replace("\n", " ") and "cofi pick" in done.err
     assert "chosen" in done.out and missed in Path("run/report.md").read_text()
+    assert "next    cofi export run --all-sizes && cofi bench run --all-sizes" in done.out
 
 
 def test_the_next_commands_have_the_case_of_the_speed() -> None:

@@ -64,6 +64,10 @@ class Wish:
         return self.embeddings == "int8" or (self.embeddings == "auto" and precision == "int8")
 
 
+Made = dict[tuple[str, str, int | None], tuple[Path, Proof]]
+"""Graphs by their model's name, their form and the tokens of their blocks, with their proofs."""
+
+
 class Graphs:
     """Makes graphs on demand and keeps them; whatever is made of one, it is traced once.
 
@@ -74,6 +78,7 @@ class Graphs:
         wish: see :class:`Wish`.
         notes: what is left out and why is added here.
         pads_right: whether the tokenizer does.
+        known: graphs of the same models that need not be made again.
     """
 
     def __init__(
@@ -85,10 +90,11 @@ class Graphs:
         notes: list[str],
         *,
         pads_right: bool = True,
+        known: Made | None = None,
     ) -> None:
         self.shop, self.wish, self.pads_right = shop, wish, pads_right
         self._models, self._inputs, self._notes = models, inputs, notes
-        self._made: dict[tuple[str, str, int | None], tuple[Path, Proof]] = {}
+        self.made: Made = dict(known or {})
         self._refused: set[str] = set()
 
     def proven(self, name: str, form: str, block: int | None = None) -> tuple[Path, Proof]:
@@ -97,7 +103,7 @@ class Graphs:
         Raises:
             CofiError: it is not (exit code 4).
         """
-        if (name, form, block) not in self._made:
+        if (name, form, block) not in self.made:
             model, wish = self._models[name][1], self.wish
             shown = f"{name}.onnx"
             if form != "plain" or block is not None:
@@ -115,8 +121,8 @@ class Graphs:
                 proof = check_parity(
                     model, file, rows, name=shown, tolerance=tolerance, block=block
                 )
-            self._made[name, form, block] = file, proof
-        return self._made[name, form, block]
+            self.made[name, form, block] = file, proof
+        return self.made[name, form, block]
 
     def of_each_form(self) -> dict[str, Path]:
         """Return the model's graph in each form to try; one that is not proven is left out."""
