@@ -95,7 +95,7 @@ def _compared(
         baseline=result.baseline,
         case=plan.config.gate_case,
         unmeasured=[row for row in result.unmeasured if row.case in earlier.cases],
-        scored=_scored_in_both(earlier.result, result),
+        scored=_scored_before(earlier.result, result),
     )
     comparison = Comparison(
         file=str(earlier.path),
@@ -106,9 +106,10 @@ def _compared(
     return result.model_copy(update={"gates": [*result.gates, *gates], "comparison": comparison})
 
 
-def _scored_in_both(before: BenchResult, now: BenchResult) -> list[str]:
-    known = {row.model for row in before.scores}
-    return [row.model for row in now.scores if row.model in known]
+def _scored_before(before: BenchResult, now: BenchResult) -> dict[str, bool]:
+    """Return the models that had a score and are measured now, and whether they have one now."""
+    had, have = ({row.model for row in result.scores} for result in (before, now))
+    return {row.name: row.name in have for row in now.models if row.name in had}
 
 
 def _case_rows(plan: BenchPlan, measured: Measured, cases: Sequence[Case]) -> list[CaseRow]:

@@ -47,7 +47,9 @@ def curve_of(result: BenchResult, run: RunDir | None) -> Curve | None:
 
 
 def _name(model: ModelRow) -> str:
-    return DENSE if model.size == DENSE else model.of or model.name
+    if model.size == DENSE:
+        return DENSE
+    return model.of or model.name.removesuffix(f"_{model.precision}")
 
 
 def _word_vectors(run: RunDir, metric: str) -> float | None:

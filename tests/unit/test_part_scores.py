@@ -166,12 +166,14 @@ def test_a_part_may_lose_no_more_than_allowed() -> None:
     assert "dense has no precision[PII]" in str(alone.reason) and not alone.passed
 
 
-def judge(before: ScoreRow, now: ScoreRow, text: str) -> list[ChangeGate]:
-    old, new = (bench_result(scores=[row], speedups=[], headline=[]) for row in (before, now))
+def judge(before: ScoreRow, now: ScoreRow | None, text: str) -> list[ChangeGate]:
+    old, new = (
+        bench_result(scores=[row] if row else [], speedups=[], headline=[]) for row in (before, now)
+    )
     conditions = parse_conditions([text])
     rows = compare(Earlier(Path("old.json"), old), new, [c.measure for c in conditions])
-    names = {"judged": ["model"], "scored": ["model"]}
-    return regression_gates(conditions, rows, baseline="dense", **names)
+    has_score = {"model": now is not None}
+    return regression_gates(conditions, rows, judged=["model"], baseline="dense", scored=has_score)
 
 
 def test_fail_if_on_a_label() -> None:
@@ -184,6 +186,9 @@ def test_fail_if_on_a_label() -> None:
     assert not gate.passed and "cannot be judged: model has no recall[PII]" in gate.describe()
     (gate,) = judge(scored("model"), scored("model"), "accuracy[lang=de]<-5%")
     assert not gate.passed
+    for text in ("score<-1", "recall[PII]<-0.5"):
+        (gate,) = judge(before, None, text)
+        assert not gate.passed and gate.reason == "model has no score now"
 
 
 def test_an_export_is_refused_for_a_label() -> None:

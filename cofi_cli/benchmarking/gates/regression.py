@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from cofi_cli.benchmarking.gates.compatibility import place_of, unlike
 from cofi_cli.benchmarking.gates.fail_if import Condition
@@ -78,7 +78,7 @@ def regression_gates(
     baseline: str | None,
     case: str | None = None,
     unmeasured: Sequence[UnmeasuredRow] = (),
-    scored: Sequence[str] = (),
+    scored: Mapping[str, bool] | None = None,
 ) -> list[ChangeGate]:
     """Hold every judged figure against every condition.
 
@@ -94,8 +94,8 @@ def regression_gates(
         baseline: whose own change is stated.
         case: judge this one alone; figures that belong to no case are judged all the same.
         unmeasured: cases that have no latencies now, each of which fails.
-        scored: names of the models that have scores in both results; one without that of a part of
-            the rows fails.
+        scored: models that had a score before and are measured now, and whether they have one now;
+            without it, or without that of a part of the rows, they fail.
     """
     gates = []
     for condition in conditions:
@@ -109,12 +109,14 @@ def regression_gates(
         if measure.per_case:
             missing = [row for row in unmeasured if case in (None, row.case)]
             found += [_in_vain(condition, case=row.case, reason=row.reason) for row in missing]
-        if measure.is_part:
-            without = set(judged) & set(scored) - {row.model for row in own}
-            found += [
-                _in_vain(condition, model=model, reason=missing_part(model, measure.name))
-                for model in sorted(without)
-            ]
+        if measure.section == "scores":
+            for model in sorted((scored or {}).keys() & set(judged)):
+                if not (scored or {})[model]:
+                    why = f"{model} has no score now"
+                    found.append(_in_vain(condition, model=model, reason=why))
+                elif measure.is_part and model not in {row.model for row in own}:
+                    why = missing_part(model, measure.name)
+                    found.append(_in_vain(condition, model=model, reason=why))
         # Told apart from the models that were not known before: they are notes.
         gates += found or [_in_vain(condition)]
     return gates
