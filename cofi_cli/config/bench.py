@@ -32,8 +32,9 @@ class BenchConfig(Section):
     """Untimed runs before the timed ones."""
     max_seconds: float = Field(30.0, gt=0)
     """Most seconds for each model and case. Slow cases get fewer runs."""
-    min_seconds: float = Field(0.0, ge=0)
-    """Fewest seconds for each model and case. Fast cases get more runs."""
+    min_seconds: float | None = Field(None, ge=0)
+    """Fewest seconds for each model and case. Fast cases get more runs. Default: 1, or
+    --max-seconds if that is less."""
     torch: bool | None = None
     """Also time and score the checkpoints in PyTorch. Default: checkpoints of the targets are
     timed, where PyTorch serves the provider, and not scored."""
@@ -67,7 +68,7 @@ class BenchConfig(Section):
     @model_validator(mode="after")
     def _fits_together(self) -> BenchConfig:
         """Refuse more seconds at least than at most, and a comparison with nothing."""
-        if self.min_seconds > self.max_seconds:
+        if self.min_seconds is not None and self.min_seconds > self.max_seconds:
             raise ValueError(
                 f"min_seconds is {self.min_seconds:g}, more than max_seconds, which is "
                 f"{self.max_seconds:g}; raise max_seconds as well"
