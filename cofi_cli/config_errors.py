@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -101,7 +102,8 @@ def _describe(items: Sequence[Any], path: str, origin: str, kind: type[Section])
     choices = [word for item in items for word in _choices(item)]
     value = item["input"]
     near = did_you_mean(value, choices) if isinstance(value, str) else ""
-    return f"{path} is {value!r}{where}; it {said}.{near}"
+    is_number = isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+)?", value)  # of a flag
+    return f"{path} is {value if is_number else repr(value)}{where}; it {said}.{near}"
 
 
 def _said(message: str) -> str:

@@ -78,7 +78,7 @@ def test_a_speedup_takes_the_place_of_a_presets_sparsity(
         ),
         (
             ("--latency", "5"),
-            ("prune.latency is 5 (--latency); it should be a valid string", "its unit: 5ms"),
+            ("prune.latency is 5 (--latency); it should match", "its unit: 5ms"),
         ),
         (("--latency", "0ms"), ("latency is 0; give a time above it, such as 5ms",)),
         (("--table", "t.json"), ("table is given without a speed; give both: --speedup X",)),
