@@ -12,7 +12,7 @@ from annotated_types import Ge, Lt
 from pydantic.fields import FieldInfo
 
 from cofi_cli.config import Section
-from cofi_cli.config_errors import configured
+from cofi_cli.config_errors import configured, field_of
 
 S = TypeVar("S", bound=Section)
 _WORDS = 4
@@ -54,8 +54,9 @@ def flagged(
         ]
         first = [one for one in own if one.kind != inspect.Parameter.KEYWORD_ONLY]
         fields = [
-            _parameter(name, flag, field_of(kind, flag.path), is_set=name not in unset)
+            _parameter(name, flag, field, is_set=name not in unset)
             for name, flag in flags.items()
+            if (field := field_of(kind, flag.path)) is not None
         ]
 
         def called(**values: Any) -> None:
@@ -70,13 +71,6 @@ def flagged(
         return called
 
     return made
-
-
-def field_of(kind: type[Section], path: str) -> FieldInfo:
-    """Return the field that a dotted path names."""
-    section, _, rest = path.partition(".")
-    field = kind.model_fields[section]
-    return field_of(field.annotation, rest) if rest else field  # type: ignore[arg-type]
 
 
 def _parameter(name: str, flag: Flag, field: FieldInfo, *, is_set: bool) -> inspect.Parameter:

@@ -6,22 +6,3 @@ from cofi_cli.config.prune import ALL_GATES, TARGETS, CaseConfig, GateGroup, Pru
 from cofi_cli.config.run import DistillConfig, RecoverConfig, RunConfig, TeacherConfig, TrainConfig
 from cofi_cli.config.section import Section
 from cofi_cli.config.task import KIND_NAMES, KindName, TaskConfig
-
-__all__ = [
-    "ALL_GATES",
-    "KIND_NAMES",
-    "TARGETS",
-    "BenchConfig",
-    "CaseConfig",
-    "DistillConfig",
-    "ExportConfig",
-    "GateGroup",
-    "KindName",
-    "PruneConfig",
-    "RecoverConfig",
-    "RunConfig",
-    "Section",
-    "TaskConfig",
-    "TeacherConfig",
-    "TrainConfig",
-]
