@@ -42,6 +42,7 @@ class ExportOptions(TypedDict, total=False):
     embeddings: Embeddings
     one_file: bool
     vocab: int | Literal["auto"] | None
+    embedding_rank: int | None
     text: str | None
     max_length: int | None
 

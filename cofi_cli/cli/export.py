@@ -84,12 +84,20 @@ def export(
             "lengthen held-out texts by less than 2 %. Default: all.",
         ),
     ] = None,
+    embedding_rank: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Factorise the table of word vectors: N numbers a piece, and a matrix that "
+            "widens them. Default: the table as it is.",
+        ),
+    ] = _D.embedding_rank,
     text: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Texts that --vocab is chosen by, one a line or in a column, next to the "
-            "training rows of the task.",
+            help="Texts that --vocab and --embedding-rank are chosen by, one a line or in a "
+            "column, next to the training rows of the task.",
         ),
     ] = _D.text,
     max_length: Annotated[

@@ -32,6 +32,8 @@ def finetune(
     max_length: o.MaxLength = None,
     seed: o.Seed = None,
     vocab: o.Vocab = None,
+    embedding_rank: o.EmbeddingRank = None,
+    size: o.Bytes = None,
     train_precision: o.TrainPrecision = None,
     threads: o.Threads = None,
     keep_checkpoints: o.KeepCheckpoints = None,

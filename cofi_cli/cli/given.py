@@ -38,6 +38,8 @@ KEYS = {
     "teacher": ("--teacher", "teacher.path"),
     "seed": ("--seed", "seed"),
     "vocab": ("--vocab", "vocab"),
+    "size": ("--size", "size"),
+    "embedding_rank": ("--embedding-rank", "embedding_rank"),
     "teacher_cache_gb": ("--teacher-cache-gb", "prune.teacher_cache_gb"),
     "baseline": ("--baseline", "train.baseline"),
     "minutes": ("--minutes", "train.minutes"),

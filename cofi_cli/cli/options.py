@@ -217,6 +217,25 @@ Vocab = Annotated[
         rich_help_panel=_TRAIN,
     ),
 ]
+EmbeddingRank = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N",
+        help="Factorise the compact model's table of word vectors: N numbers a piece, and a matrix "
+        "that widens them. Default: the table stays whole.",
+        rich_help_panel=_TRAIN,
+    ),
+]
+Bytes = Annotated[
+    str | None,
+    typer.Option(
+        "--size",
+        metavar="BYTES",
+        help="Factorise the table of word vectors so far that the exported folder takes at most so "
+        "many bytes in int8, such as 5MB.",
+        rich_help_panel=_TRAIN,
+    ),
+]
 Seed = Annotated[
     str | None,
     typer.Option(

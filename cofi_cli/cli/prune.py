@@ -44,6 +44,8 @@ def prune(
     baseline: o.Baseline = None,
     seed: o.Seed = None,
     vocab: o.Vocab = None,
+    embedding_rank: o.EmbeddingRank = None,
+    size: o.Bytes = None,
     train_precision: o.TrainPrecision = None,
     threads: o.Threads = None,
     keep_checkpoints: o.KeepCheckpoints = None,

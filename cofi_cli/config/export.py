@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from cofi_cli.config.section import Pieces, Provider, Section, Sizes
+from cofi_cli.config.section import Bytes, Pieces, Provider, Section, Sizes, bytes_of
 
 Precision = Literal["fp32", "int8", "fp16", "auto"]
 Embeddings = Literal["auto", "int8", "fp32"]
@@ -57,15 +57,35 @@ class ExportConfig(Section):
     vocab: Pieces | None = None
     """Pieces that the tokenizer keeps; ``auto``: the fewest that lengthen held-out texts by less
     than 2 %; ``None``: all."""
+    embedding_rank: int | None = Field(None, ge=1)
+    """Columns of the model's table of word vectors, factorised; ``None``: as it is."""
     text: str | None = None
-    """A file of texts that the pieces are chosen by, next to the task's training rows."""
-
+    """A file of texts that the pieces are chosen by, and their uses counted in, next to the task's
+    training rows."""
+    size: Bytes | None = None
+    """Bytes of the folder, of ``model.onnx`` alone: the precision, pieces and rank that are left
+    open are chosen to fit. With it ``fp32`` is no more than the first choice."""
     max_length: int | None = Field(None, ge=1)
     """Longest row in tokens that the files are to take; position rows beyond it are left out."""
 
     @model_validator(mode="after")
     def _has_a_vocabulary(self) -> ExportConfig:
         """Refuse texts that nothing is chosen by."""
-        if self.text is not None and self.vocab is None:
-            raise ValueError("--text is for choosing a vocabulary; add --vocab auto")
+        if self.text is not None and not self.has_smaller_words and self.size is None:
+            raise ValueError(
+                "--text is for choosing a vocabulary or factors by; add --vocab auto, "
+                "--embedding-rank N or --size 5MB"
+            )
+        if self.size is not None and self.vocab == "auto":
+            raise ValueError("--size chooses the number of pieces; leave --vocab auto out")
         return self
+
+    @property
+    def budget(self) -> int | None:
+        """The bytes that ``size`` allows."""
+        return None if self.size is None else bytes_of(self.size)
+
+    @property
+    def has_smaller_words(self) -> bool:
+        """Whether the table of word vectors is to be smaller than the model's."""
+        return self.vocab is not None or self.embedding_rank is not None

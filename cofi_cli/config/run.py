@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from cofi_cli.config.section import Pieces, Section
+from cofi_cli.config.section import Bytes, Pieces, Section, bytes_of
 
 _KINDS = Path(__file__).parents[1] / "tasks" / "kinds"
 KIND_NAMES = tuple(sorted(path.stem for path in _KINDS.glob("*.py") if path.stem != "__init__"))
@@ -292,9 +292,27 @@ class RunConfig(Section):
     """As large as numpy takes it."""
     vocab: Pieces | None = None
     """Pieces that the tokenizer keeps; ``None``: all."""
+    embedding_rank: int | None = Field(None, ge=1)
+    """Columns of the compact model's table of word vectors, factorised before it recovers;
+    ``None``: it stays whole."""
+    size: Bytes | None = None
+    """Bytes of the exported folder in int8: the rank is chosen to fit once the model is compact;
+    ``None``: the table is as ``vocab`` and ``embedding_rank`` say."""
     teacher: TeacherConfig = TeacherConfig()
     prune: PruneConfig = PruneConfig()
     case: CaseConfig = CaseConfig()
     distill: DistillConfig = DistillConfig()
     recover: RecoverConfig = RecoverConfig()
     train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="after")
+    def _has_one_rank(self) -> RunConfig:
+        """Refuse a rank where it is chosen."""
+        if self.size is not None and self.embedding_rank is not None:
+            raise ValueError("size chooses embedding_rank; give one of the two")
+        return self
+
+    @property
+    def budget(self) -> int | None:
+        """The bytes that ``size`` allows."""
+        return None if self.size is None else bytes_of(self.size)

@@ -27,6 +27,8 @@ from cofi_cli.training.stopwatch import Stopwatch, close_loop
 from cofi_cli.training.teacher.obtain import make_distiller, prepare_outputs
 from cofi_cli.training.teacher.outputs import TeacherOutputs
 from cofi_cli.training.teacher.student import make_student
+from cofi_cli.training.words import factorise_words
+from cofi_cli.vocabulary.factors import with_rank
 
 Times = dict[str, StageSummary]
 
@@ -73,13 +75,16 @@ def _compacted(
     student.load_state_dict(result["model"])
     plan, measured = _fitted(session, stage, student, goal, result, stopwatch)
     small = compact(student, plan)
+    parity = assert_parity(session, student, small, plan)
+    factorise_words(session, small)
     state = {
         "compact": small.state_dict(),
+        "rank": small.config.embedding_rank,
         "plan": plan.model_dump(),
         "layer_map": result["layer_map"],
         "expected": result["expected"],
         "measured": [row.model_dump() for row in measured],
-        "parity": assert_parity(session, student, small, plan),
+        "parity": parity,
         "score": evaluate(session, small)[session.task.headline],
     }
     student.load_state_dict(live)
@@ -92,6 +97,8 @@ def _loaded(student: CofiForTask, goal: Target, file: Path, times: Times) -> Pru
         times["prune"] = StageSummary(**state["time"])
         plan = PrunePlan(**state["plan"])
         small = compact(student, plan)
+        if (rank := state.get("rank")) is not None:
+            with_rank(small, rank)
         small.load_state_dict(state["compact"])
         return Pruned(
             goal=goal,

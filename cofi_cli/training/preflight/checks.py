@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from cofi_cli.architectures import load_config_dict, resolve
+from cofi_cli.architectures import load_config_dict, read_config, resolve
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig
@@ -14,6 +14,7 @@ from cofi_cli.training.baselines.word_vectors import check as check_words
 from cofi_cli.training.preflight.embedder import check_embedders
 from cofi_cli.training.preflight.run import guard_data, wide_numbers
 from cofi_cli.training.preflight.teacher import check_given_teacher
+from cofi_cli.vocabulary.factors import check_rank
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,8 @@ def preflight(config: RunConfig, task: Task, run: RunDir | None, *, command: str
     else:
         _check_finetune(config, task)
     check_embedders(config, task)
+    if config.embedding_rank is not None or config.size is not None:
+        _check_rank(config, task, command=command)
     warnings = [note for note in (wide_numbers(task),) if note]
     for note in warnings:
         log.warning("%s", note)
@@ -52,6 +55,23 @@ def preflight(config: RunConfig, task: Task, run: RunDir | None, *, command: str
 def is_compact(model: str) -> bool:
     """Whether a model was pruned, by its configuration."""
     return bool(load_config_dict(resolve(model))["model_type"] == CofiConfig.model_type)
+
+
+def _check_rank(config: RunConfig, task: Task, *, command: str) -> None:
+    """Refuse a rank that saves nothing, or a model that is not saved with a factorised table.
+
+    Raises:
+        CofiError: naming the width of the word vectors, or the dense model.
+    """
+    if command == "finetune" and not is_compact(config.model):
+        raise CofiError(
+            f"'{config.model}' is a dense model, and its architecture has no factorised table of "
+            "word vectors.",
+            hint="Leave --embedding-rank and --size out, or prune the model: cofi prune MODEL",
+        )
+    if config.embedding_rank is not None:
+        own = read_config(config.model, task.kind.head)
+        check_rank(config.embedding_rank, own.embedding_size or own.hidden_size)
 
 
 def _check_finetune(config: RunConfig, task: Task) -> None:
