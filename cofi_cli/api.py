@@ -58,7 +58,7 @@ class BenchOptions(TypedDict, total=False):
     runs: int
     warmup: int
     max_seconds: float
-    min_seconds: float
+    min_seconds: float | None
     torch: bool | None
     data: str | None
     score: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -101,7 +102,8 @@ def _describe(items: Sequence[Any], path: str, origin: str, kind: type[Section])
     choices = [word for item in items for word in _choices(item)]
     value = item["input"]
     near = did_you_mean(value, choices) if isinstance(value, str) else ""
-    return f"{path} is {value!r}{where}; it {said}.{near}"
+    is_number = isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+)?", value)  # of a flag
+    return f"{path} is {value if is_number else repr(value)}{where}; it {said}.{near}"
 
 
 def _said(message: str) -> str:
@@ -120,18 +122,26 @@ def _choices(item: Any) -> list[str]:
 
 
 def _hint(paths: list[str], kind: type[Section]) -> str:
+    """Return what the only wrong key means, or where all keys are explained."""
     if paths == ["model"]:
         return (
             "Name a hub id or a local folder: cofi prune bert-base-uncased --task sst2, "
             "or try cofi prune --task demo."
         )
-    if paths == ["prune.speedup"]:
-        return "Speedup is how many times as fast: 8 for an eighth of the dense model's time."
-    if paths == ["prune.latency"]:
-        return "Latency is the time of a call, with its unit: 5ms."
-    if paths == ["prune.sparsity"]:
-        return "Sparsity is the share of prunable weights to remove: 0.95 for 95 %."
-    return kind.explained
+    field = field_of(kind, paths[0].partition("[")[0]) if len(paths) == 1 else None
+    if field is None or not field.description or _section(field) is not None:
+        return kind.explained
+    return " ".join(field.description.replace("``", "").split())
+
+
+def field_of(kind: type[BaseModel], path: str) -> FieldInfo | None:
+    """Return the field that a dotted path names, if there is one."""
+    first, _, rest = path.partition(".")
+    field = kind.model_fields.get(first)
+    if field is None or not rest:
+        return field
+    section = _section(field)
+    return None if section is None else field_of(section, rest)
 
 
 def _dotted(loc: tuple[int | str, ...], kind: type[Section]) -> str:

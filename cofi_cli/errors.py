@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 OK = 0
 UNEXPECTED = 1
@@ -64,6 +69,24 @@ def reason(error: BaseException) -> str:
         return "it is nested too deeply"
     words = str(error).strip().partition("\n")[0].rstrip(".: ")
     return f"{words} ({type(error).__name__})" if words else type(error).__name__
+
+
+def fault_in(error: ValidationError, *, first: str = "") -> str:
+    """Say which value of foreign data is wrong: ``cases[1].p50_ms is 'x': input should be a ...``.
+
+    Args:
+        error: of a pydantic type.
+        first: key whose fault is named before others.
+    """
+    item = min(error.errors(include_url=False), key=lambda one: one["loc"] != (first,))
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"])
+    key = "".join(parts).lstrip(".") or "its content"
+    if item["type"] == "missing":
+        keys = ", ".join(map(str, item["input"]))
+        return f"{key} is missing. Keys there: {keys}" if keys else f"{key} is missing"
+    if item["type"] == "extra_forbidden":
+        return f"the key {key} is unknown"
+    return f"{key} is {reprlib.repr(item['input'])}: {item['msg'][0].lower()}{item['msg'][1:]}"
 
 
 def did_you_mean(value: str, choices: Iterable[str]) -> str:

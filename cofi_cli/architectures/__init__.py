@@ -26,27 +26,3 @@ from cofi_cli.architectures.hub import (
     resolve,
     save_tokenizer,
 )
-
-__all__ = [
-    "ADAPTERS",
-    "adapter_for",
-    "count_parameters",
-    "dense_config",
-    "embedder_tokenizer",
-    "has_head",
-    "has_tokenizer",
-    "head_kind",
-    "is_embedder",
-    "kept_activation",
-    "load_config_dict",
-    "load_dense",
-    "load_tokenizer",
-    "mark_cross_encoder",
-    "read_answers",
-    "read_config",
-    "read_embedder",
-    "resolve",
-    "save_dense",
-    "save_tokenizer",
-    "write_modules",
-]

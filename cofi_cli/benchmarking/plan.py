@@ -24,7 +24,7 @@ from cofi_cli.runs import machine
 from cofi_cli.runtime.lengths import check_lengths, cut_to_fit, usual_length
 from cofi_cli.runtime.model import Model
 from cofi_cli.runtime.providers import BUILDS, require_one_build, torch_serves
-from cofi_cli.runtime.timing import Case, Schedule, cross
+from cofi_cli.runtime.timing import STEADY, Case, Schedule, cross
 
 if TYPE_CHECKING:
     from cofi_cli.tasks import Task
@@ -111,6 +111,9 @@ def resolve(
         task = cut_to_fit(task, found.models)
         if config.score:
             scored = scored_models(found.models, task, home=home, torch=bool(config.torch))
+    least = config.min_seconds
+    if least is None:
+        least = min(STEADY, config.max_seconds)
     return BenchPlan(
         config=config,
         found=found,
@@ -119,7 +122,7 @@ def resolve(
             runs=config.runs,
             warmup=config.warmup,
             max_seconds=config.max_seconds,
-            min_seconds=config.min_seconds,
+            min_seconds=least,
         ),
         threads=threads,
         task=task,

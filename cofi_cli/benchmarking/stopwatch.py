@@ -24,7 +24,7 @@ from cofi_cli.runtime import statistics
 from cofi_cli.runtime.client import open_workers
 from cofi_cli.runtime.disturbance import Watch, busy_note
 from cofi_cli.runtime.inputs import synthetic_rows, task_rows
-from cofi_cli.runtime.timing import Case, Inputs, Schedule, Turns, time_case
+from cofi_cli.runtime.timing import STEADY, Case, Inputs, Schedule, Turns, time_case
 from cofi_cli.tolerances import EXPORT
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SCHEDULE = Schedule(runs=40, rounds=10, max_seconds=10.0, min_seconds=1.0)
+SCHEDULE = Schedule(runs=40, rounds=10, max_seconds=10.0, min_seconds=STEADY)
 _MACHINE = ("cpu", "onnxruntime")
 """Facts of a table's environment that have to be those of this machine."""
 

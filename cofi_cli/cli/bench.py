@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cofi_cli.cli import options as o
 from cofi_cli.cli.bench_tables import show_result
 from cofi_cli.cli.console import prepare, say, show_json
-from cofi_cli.cli.flags import choices, given, listed
+from cofi_cli.cli.flags import Flag, choices, flagged, given
 from cofi_cli.cli.latency_table import measure_and_show, one_case
 from cofi_cli.cli.progress import make_progress
 from cofi_cli.config import BenchConfig, CaseConfig
@@ -23,143 +23,37 @@ if TYPE_CHECKING:
     from cofi_cli.runtime.timing import Progress
     from cofi_cli.training.stages.progress import Progress as TrainingProgress
 
-_D = BenchConfig()
-
-_GATES, _SCORES = "Gates (exit code 3 when one fails)", "Scores"
 _OUTPUT, _TABLE = "Output", "Latency table"
+_METAVARS = {
+    "baseline": "TARGET",
+    "batch": "N,N",
+    "seq_len": "N,N",
+    "max_seconds": "S",
+    "min_seconds": "S",
+    "min_speedup": "X",
+    "max_drop": "POINTS",
+    "compare": "FILE",
+    "fail_if": "EXPRESSION",
+    "gate_case": "CASE",
+    "gate_model": "MODEL",
+    "task": "NAME",
+    "data": "DIR",
+}
+_GATES = ("min_speedup", "max_drop", "compare", "fail_if", "gate_case", "gate_model")
+_PANELS = dict.fromkeys(_GATES, "Gates (exit code 3 when one fails)")
+_PANELS |= dict.fromkeys(("score", "score_rows", "task", "data"), "Scores")
+FLAGS = {
+    name: Flag(name, _METAVARS.get(name), _PANELS.get(name)) for name in BenchConfig.model_fields
+}
 
-FAIL_IF = (
-    "Fail if a metric has changed since --compare: METRIC>CHANGE or METRIC<CHANGE, in quotes, "
-    'CHANGE with its sign and in % or the metric\'s unit. Examples: "speedup<-5%", '
-    '"score<-0.5", "memory>+20MB". Metrics: speedup (x, over the baseline of the same session), '
-    "p50, p90, p99, mean (ms), throughput (examples/s), score (points), memory, size (MB), "
-    "cold-start (s). A change that is too noisy to judge fails. May be given several times."
-)
 
-
+@flagged(BenchConfig, FLAGS, unset=("batch",))
 def bench(
     targets: Annotated[
         list[Path] | None,
         typer.Argument(help="Runs, model folders or ONNX files. Default: the latest run."),
     ] = None,
-    baseline: Annotated[
-        Path | None,
-        typer.Option(metavar="TARGET", help="Model that the other models are compared with."),
-    ] = None,
-    provider: Annotated[
-        str,
-        typer.Option(metavar=choices(BenchConfig, "provider"), help="Device to run the models on."),
-    ] = _D.provider,
-    batch: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N,N",
-            help=f"Batch sizes, separated by commas. Default: {listed(_D.batch)}; of a table 1.",
-        ),
-    ] = None,
-    seq_len: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N,N",
-            help="Lengths in tokens, separated by commas. The word task stands for the rows of "
-            "the task at their own lengths. Default: 128, or the longest input of the models.",
-        ),
-    ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Number of threads. Default: one per physical core."),
-    ] = None,
-    runs: Annotated[
-        int, typer.Option(metavar="N", help="Timed runs of each model in each case.")
-    ] = _D.runs,
-    warmup: Annotated[
-        int, typer.Option(metavar="N", help="Untimed runs before the timed ones.")
-    ] = _D.warmup,
-    max_seconds: Annotated[
-        float,
-        typer.Option(
-            metavar="S", help="Most seconds for each model and case. Slow cases get fewer runs."
-        ),
-    ] = _D.max_seconds,
-    min_seconds: Annotated[
-        float,
-        typer.Option(
-            metavar="S", help="Fewest seconds for each model and case. Fast cases get more runs."
-        ),
-    ] = _D.min_seconds,
-    torch: Annotated[
-        bool | None,
-        typer.Option(
-            "--torch/--no-torch",
-            help="Also time and score the checkpoints in PyTorch. Default: checkpoints of the "
-            "targets are timed, not scored.",
-        ),
-    ] = None,
-    min_speedup: Annotated[
-        float | None,
-        typer.Option(
-            metavar="X",
-            help="Smallest speedup that passes, at equal precision where both models have it.",
-            rich_help_panel=_GATES,
-        ),
-    ] = None,
-    max_drop: Annotated[
-        float | None,
-        typer.Option(
-            metavar="POINTS", help="Largest loss of score that passes.", rich_help_panel=_GATES
-        ),
-    ] = None,
-    compare: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="An earlier result to compare with: a bench.json, or a run that has one.",
-            rich_help_panel=_GATES,
-        ),
-    ] = None,
-    fail_if: Annotated[
-        list[str] | None,
-        typer.Option(metavar="EXPRESSION", help=FAIL_IF, rich_help_panel=_GATES),
-    ] = None,
-    gate_case: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CASE",
-            help="Judge only this case, such as b1-s128.",
-            rich_help_panel=_GATES,
-        ),
-    ] = None,
-    gate_model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="Judge only this model, such as model_int8. Default: every model except dense "
-            "ones, those in PyTorch and the baseline.",
-            rich_help_panel=_GATES,
-        ),
-    ] = None,
-    score: Annotated[
-        bool, typer.Option(help="Score the models.", rich_help_panel=_SCORES)
-    ] = _D.score,
-    score_rows: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Score on the first N rows. Default: all.", rich_help_panel=_SCORES
-        ),
-    ] = None,
-    task: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Built-in task to score on. Default: the task of the first run; models of runs "
-            "with another task get no score.",
-            rich_help_panel=_SCORES,
-        ),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="Folder with the task's files.", rich_help_panel=_SCORES),
-    ] = None,
+    *,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -191,28 +85,27 @@ def bench(
     precision: Annotated[
         str | None,
         typer.Option(
-            metavar=choices(CaseConfig, "precision"),
+            metavar="|".join(choices(CaseConfig.model_fields["precision"])),
             help="Precision of the table. Default: fp32.",
             rich_help_panel=_TABLE,
         ),
     ] = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
+    **fields: Any,
 ) -> None:
     """Time and score models in turn, each in its own process.
 
     A run stands for every file of its export, at every precision. Models are scored on the task
     of the first run; models of runs with another task are timed but not scored.
     """
-    config = given(BenchConfig, locals() | {"fail_if": tuple(fail_if or ())})
+    config = given(BenchConfig, fields)
     prepare(quiet=quiet)
     places = targets or [RunDir.latest().root]
     _check_places(output, ci_dir)
     if table:
-        case = one_case(config, precision=precision, has_batch=batch is not None)
-        measure_and_show(
-            places, case, task=task, data=data, output=output, as_json=as_json, quiet=quiet
-        )
+        case = one_case(config, precision=precision)
+        measure_and_show(places, case, config, output=output, as_json=as_json, quiet=quiet)
         return
     if precision is not None:
         raise CofiError(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cofi_cli.cli.options import PRUNE
 from cofi_cli.config import TARGETS, RunConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.presets import (
@@ -19,79 +20,23 @@ from cofi_cli.presets import (
     resolve_config,
 )
 
-KEYS = {
-    "model": ("MODEL", "model"),
-    "task": ("--task", "task.name"),
-    "data": ("--data", "task.data"),
-    "train": ("--train", "task.train"),
-    "validation": ("--validation", "task.validation"),
-    "test": ("--test", "task.test"),
-    "extra": ("--extra", "task.extra"),
-    "text": ("--text", "task.text"),
-    "label": ("--label", "task.label"),
-    "kind": ("--kind", "task.kind"),
-    "unlabelled": ("--unlabelled", "task.unlabelled"),
-    "max_length": ("--max-length", "task.max_length"),
-    "sparsity": ("--sparsity", "prune.sparsity"),
-    "speedup": ("--speedup", "prune.speedup"),
-    "table": ("--table", "prune.table"),
-    "teacher": ("--teacher", "teacher.path"),
-    "seed": ("--seed", "seed"),
-    "vocab": ("--vocab", "vocab"),
-    "size": ("--size", "size"),
-    "embedding_rank": ("--embedding-rank", "embedding_rank"),
-    "teacher_cache_gb": ("--teacher-cache-gb", "prune.teacher_cache_gb"),
-    "baseline": ("--baseline", "train.baseline"),
-    "minutes": ("--minutes", "train.minutes"),
-    "latency": ("--latency", "prune.latency"),
-    "max_drop": ("--max-drop", "prune.max_drop"),
-    "provider": ("--provider", "case.provider"),
-    "precision": ("--precision", "case.precision"),
-    "batch": ("--batch", "case.batch"),
-    "seq_len": ("--seq-len", "case.seq_len"),
-    "train_precision": ("--train-precision", "train.precision"),
-    "threads": ("--threads", "train.threads"),
-    "keep_checkpoints": ("--keep-checkpoints", "train.keep_checkpoints"),
-}
-"""Parameter of a command: its flag, and the setting that the flag changes."""
-_TEXTS = (
-    "model",
-    "task",
-    "data",
-    "train",
-    "validation",
-    "test",
-    "extra",
-    "text",
-    "label",
-    "kind",
-    "table",
-    "teacher",
-)
-"""Flags whose values stay text. Other values are read as YAML and checked by the setting's type."""
-
 
 def flag_layers(flags: Mapping[str, Any]) -> list[Layer]:
-    """Return one layer for each given flag."""
+    """Return one layer for each given flag. A flag's text becomes a value by the setting's type."""
     layers = []
     for name, value in flags.items():
         if value is None or value == []:
             continue
-        flag, path = KEYS[name]
+        flag = "MODEL" if name == "model" else f"--{name.replace('_', '-')}"
+        path = "model" if name == "model" else PRUNE[name].path
         if name == "label" and isinstance(value, list) and len(value) == 1:
             value = value[0]
-        values = nested(path, value) if name in _TEXTS else _read(path, str(value))
+        values = nested(path, value)
+        if name in ("sparsity", "speedup") and "," in value:  # sizes on the way to the last one
+            *milestones, last = value.split(",")
+            values = merge(nested("prune.milestones", milestones), nested(path, last))
         layers.append(Layer(values, flag))
     return layers
-
-
-def _read(path: str, value: str) -> Mapping[str, Any]:
-    """Return the values of a flag; several targets are the sizes on the way to the last one."""
-    if path not in ("prune.sparsity", "prune.speedup") or "," not in value:
-        return parse_override(f"{path}={value}").values
-    *milestones, last = value.split(",")
-    first = parse_override(f"prune.milestones=[{','.join(milestones)}]").values
-    return merge(first, parse_override(f"{path}={last}").values)
 
 
 def build_config(
@@ -107,7 +52,7 @@ def build_config(
     """Put the configuration together: defaults < preset < file < --set and flags.
 
     Args:
-        flags: parameter and value, for parameters in :data:`KEYS`.
+        flags: parameter and value, for MODEL and the parameters of :data:`PRUNE`.
         preset, config, overrides: values of the options of these names.
         saved: config.yaml of the run to resume; no preset is chosen then.
         starts_from_teacher: whether the teacher serves as MODEL if no MODEL is given.

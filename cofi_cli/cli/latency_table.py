@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 def measure_and_show(
     places: list[Path],
     case: CaseConfig,
+    config: BenchConfig,
     *,
-    task: str | None,
-    data: str | None,
     output: Path | None,
     as_json: bool,
     quiet: bool,
@@ -49,7 +48,7 @@ def measure_and_show(
     if note := busy_note():
         say(f"Warning: {note}")
     model = dense_model(places[0])
-    known = named_task(task, data)
+    known = named_task(config.task, config.data)
     if known is None and case.seq_len == "task":
         known, _ = first_task(places, is_needed=True)
     progress = make_progress(quiet=quiet)
@@ -66,18 +65,18 @@ def measure_and_show(
         show_lines([f"table   {file}", f"next    cofi prune MODEL --speedup 8 --table {file}"])
 
 
-def one_case(config: BenchConfig, *, precision: str | None, has_batch: bool) -> CaseConfig:
+def one_case(config: BenchConfig, *, precision: str | None) -> CaseConfig:
     """Return the one case of a table.
 
     Args:
         config: of a benchmark; holds the other flags.
         precision: of the table.
-        has_batch: whether a batch was asked for.
 
     Raises:
         CofiError: several batch sizes or lengths, or no such precision.
     """
-    batch, lengths = config.batch if has_batch else (1,), config.seq_len or ()
+    batch = config.batch if "batch" in config.model_fields_set else (1,)
+    lengths = config.seq_len or ()
     for flag, several in (("--batch", batch), ("--seq-len", lengths)):
         if len(several) > 1:
             raise CofiError(

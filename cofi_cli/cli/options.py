@@ -1,4 +1,4 @@
-"""Flags that several commands share."""
+"""Flags that several commands share: those of a run's configuration, and the others."""
 
 from __future__ import annotations
 
@@ -7,186 +7,54 @@ from typing import Annotated
 
 import typer
 
-from cofi_cli.config import KIND_NAMES
+from cofi_cli.cli.flags import Flag
 from cofi_cli.presets import preset_names
 
-_TASK, _DATA, _TRAIN = "Task and data", "Task and data", "Training"
-_SPEED = "A speed as the target"
+_DATA, _TRAIN, _SPEED = "Task and data", "Training", "A speed as the target"
+
+SHARED = {
+    "task": Flag("task.name", "NAME", _DATA),
+    "teacher": Flag("teacher.path", "DIR"),
+    "data": Flag("task.data", "DIR", _DATA),
+    "train": Flag("task.train", "FILE", _DATA),
+    "validation": Flag("task.validation", "FILE", _DATA),
+    "test": Flag("task.test", "FILE", _DATA),
+    "extra": Flag("task.extra", "FILE", _DATA),
+    "text": Flag("task.text", "COLUMN", _DATA),
+    "label": Flag("task.label", "COLUMN", _DATA),
+    "kind": Flag("task.kind", panel=_DATA),
+    "unlabelled": Flag("task.unlabelled", panel=_DATA),
+    "max_length": Flag("task.max_length", panel=_DATA),
+    "seed": Flag("seed", "N", _TRAIN),
+    "vocab": Flag("vocab", "N|auto", _TRAIN),
+    "embedding_rank": Flag("embedding_rank", "N", _TRAIN),
+    "size": Flag("size", "BYTES", _TRAIN),
+    "train_precision": Flag("train.precision", panel=_TRAIN),
+    "threads": Flag("train.threads", panel=_TRAIN),
+    "keep_checkpoints": Flag("train.keep_checkpoints", panel=_TRAIN),
+}
+"""Flags of both ``prune`` and ``finetune``, by parameter."""
+PRUNE = {
+    "sparsity": Flag("prune.sparsity", "S"),
+    "max_drop": Flag("prune.max_drop", "POINTS"),
+    **SHARED,
+    "speedup": Flag("prune.speedup", "X", _SPEED),
+    "latency": Flag("prune.latency", "TIME", _SPEED),
+    "table": Flag("prune.table", "FILE", _SPEED),
+    "provider": Flag("case.provider", panel=_SPEED),
+    "precision": Flag("case.precision", panel=_SPEED),
+    "batch": Flag("case.batch", panel=_SPEED),
+    "seq_len": Flag("case.seq_len", panel=_SPEED),
+    "minutes": Flag("train.minutes", panel=_TRAIN),
+    "baseline": Flag("train.baseline", panel=_TRAIN),
+    "teacher_cache_gb": Flag("prune.teacher_cache_gb", "GB", _TRAIN),
+}
+"""Flags of ``prune``."""
 
 Model = Annotated[
     str | None,
     typer.Argument(
         help="A hub id or a local folder. Not needed where a preset or a file names the model."
-    ),
-]
-TaskName = Annotated[
-    str | None,
-    typer.Option(
-        "--task",
-        metavar="NAME",
-        help="A built-in task. 'cofi presets --tasks' lists them.",
-        rich_help_panel=_TASK,
-    ),
-]
-Data = Annotated[
-    str | None,
-    typer.Option(
-        metavar="DIR",
-        help="Folder with the files of the built-in task (train and dev). Default: the hub.",
-        rich_help_panel=_DATA,
-    ),
-]
-TrainFile = Annotated[
-    str | None,
-    typer.Option(
-        "--train",
-        metavar="FILE",
-        help="Your own training rows: csv, tsv, jsonl or parquet; conll for tagged words, json "
-        "for questions on a context, txt for plain texts.",
-        rich_help_panel=_DATA,
-    ),
-]
-ValidationFile = Annotated[
-    str | None,
-    typer.Option(
-        "--validation",
-        metavar="FILE",
-        help="Rows that models are scored on during training, and that choose the best one.",
-        rich_help_panel=_DATA,
-    ),
-]
-TestFile = Annotated[
-    str | None,
-    typer.Option(
-        "--test",
-        metavar="FILE",
-        help="Rows that are scored at the end. They choose nothing.",
-        rich_help_panel=_DATA,
-    ),
-]
-ExtraFile = Annotated[
-    str | None,
-    typer.Option(
-        "--extra",
-        metavar="FILE",
-        help="More texts, without labels. The student learns from the teacher's answers to them.",
-        rich_help_panel=_DATA,
-    ),
-]
-Text = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="COLUMN",
-        help="Text column. Give it twice for pairs. A column number, from 1, where the file has "
-        "no header.",
-        rich_help_panel=_DATA,
-    ),
-]
-KindName = Annotated[
-    str | None,
-    typer.Option(
-        "--kind",
-        metavar="KIND",
-        help=f"What your own files hold: {', '.join(KIND_NAMES)}. Default: the kind that the "
-        "file's extension or its labels show.",
-        rich_help_panel=_DATA,
-    ),
-]
-Label = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="COLUMN",
-        help="Label column. Give it several times for one 0/1 column per label (multilabel).",
-        rich_help_panel=_DATA,
-    ),
-]
-Unlabelled = Annotated[
-    bool | None,
-    typer.Option(
-        "--unlabelled",
-        help="Learn from the teacher and the texts alone. --train may be a .txt with one text "
-        "per line.",
-        rich_help_panel=_DATA,
-    ),
-]
-MaxLength = Annotated[
-    str | None,
-    typer.Option(metavar="N", help="Longest row, in tokens.", rich_help_panel=_DATA),
-]
-Sparsity = Annotated[
-    str | None,
-    typer.Option(
-        metavar="S",
-        help="Share of the prunable weights to remove: at least 0 and less than 1. Several, such "
-        "as 0.6,0.8,0.95, make several sizes in one run. Default: the preset's, 0.95 in most.",
-    ),
-]
-MaxDrop = Annotated[
-    str | None,
-    typer.Option(
-        metavar="POINTS",
-        help="Choose the smallest size that loses at most so much validation score against the "
-        "teacher. Exit code 3 if none does. Default: the smallest size.",
-    ),
-]
-Teacher = Annotated[
-    str | None,
-    typer.Option(metavar="DIR", help="A fine-tuned model to imitate. Default: one is trained."),
-]
-Speedup = Annotated[
-    str | None,
-    typer.Option(
-        metavar="X",
-        help="Times as fast as the dense model, measured in onnxruntime. Instead of --sparsity. "
-        "Several, such as 2,4,8, make several sizes.",
-        rich_help_panel=_SPEED,
-    ),
-]
-Latency = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TIME",
-        help="Time of a call, such as 5ms. Instead of --sparsity.",
-        rich_help_panel=_SPEED,
-    ),
-]
-Table = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        help="A latency table from cofi bench --table, of this or another machine. Default: one "
-        "is measured before training.",
-        rich_help_panel=_SPEED,
-    ),
-]
-Provider = Annotated[
-    str | None,
-    typer.Option(
-        metavar="cpu|cuda",
-        help="Device that the exported model runs on. Default: cpu.",
-        rich_help_panel=_SPEED,
-    ),
-]
-CasePrecision = Annotated[
-    str | None,
-    typer.Option(
-        "--precision",
-        metavar="fp32|int8|fp16",
-        help="Precision of the exported model. Default: fp32.",
-        rich_help_panel=_SPEED,
-    ),
-]
-Batch = Annotated[
-    str | None,
-    typer.Option(metavar="N", help="Rows of a call. Default: 1.", rich_help_panel=_SPEED),
-]
-SeqLen = Annotated[
-    str | None,
-    typer.Option(
-        metavar="N",
-        help="Length of the rows in tokens. The word task stands for the rows of the task at their "
-        "own lengths. Default: 128, or the longest input of the model.",
-        rich_help_panel=_SPEED,
     ),
 ]
 Preset = Annotated[
@@ -206,94 +74,6 @@ Set = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Any setting: --set prune.epochs=5. May be given several times.",
-    ),
-]
-Vocab = Annotated[
-    str | None,
-    typer.Option(
-        metavar="N|auto",
-        help="Keep N pieces of the tokenizer, those that the training rows use most. auto keeps "
-        "the fewest that lengthen held-out texts by less than 2 %. Default: all.",
-        rich_help_panel=_TRAIN,
-    ),
-]
-EmbeddingRank = Annotated[
-    str | None,
-    typer.Option(
-        metavar="N",
-        help="Factorise the compact model's table of word vectors: N numbers a piece, and a matrix "
-        "that widens them. Default: the table stays whole.",
-        rich_help_panel=_TRAIN,
-    ),
-]
-Bytes = Annotated[
-    str | None,
-    typer.Option(
-        "--size",
-        metavar="BYTES",
-        help="Factorise the table of word vectors so far that the exported folder takes at most so "
-        "many bytes in int8, such as 5MB.",
-        rich_help_panel=_TRAIN,
-    ),
-]
-Seed = Annotated[
-    str | None,
-    typer.Option(
-        metavar="N",
-        help="Seed of all randomness. Default: 57.",
-        rich_help_panel=_TRAIN,
-    ),
-]
-CacheGb = Annotated[
-    str | None,
-    typer.Option(
-        "--teacher-cache-gb",
-        metavar="GB",
-        help="Memory for the teacher's outputs. 0 runs the teacher at each step. Default: 4.",
-        rich_help_panel=_TRAIN,
-    ),
-]
-Minutes = Annotated[
-    str | None,
-    typer.Option(
-        metavar="N",
-        help="Minutes for the whole run. Steps are timed when the run starts, and the epochs of "
-        "pruning and recovery are scaled to fit.",
-        rich_help_panel=_TRAIN,
-    ),
-]
-Baseline = Annotated[
-    bool | None,
-    typer.Option(
-        "--baseline",
-        help="Also train word vectors alone, without an encoder, and report their score.",
-        rich_help_panel=_TRAIN,
-    ),
-]
-TrainPrecision = Annotated[
-    str | None,
-    typer.Option(
-        "--train-precision",
-        metavar="auto|fp32|bf16",
-        help="Precision of training. auto takes bf16 if it is fast on this machine.",
-        rich_help_panel=_TRAIN,
-    ),
-]
-Threads = Annotated[
-    str | None,
-    typer.Option(
-        metavar="N",
-        help="Number of CPU threads, of training and of the speed that is asked for. Default: "
-        "what PyTorch chooses.",
-        rich_help_panel=_TRAIN,
-    ),
-]
-KeepCheckpoints = Annotated[
-    bool | None,
-    typer.Option(
-        "--keep-checkpoints",
-        help="Keep the folder checkpoints/ after the run has finished.",
-        rich_help_panel=_TRAIN,
     ),
 ]
 Output = Annotated[

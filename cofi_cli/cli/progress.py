@@ -186,20 +186,12 @@ class LineProgress(_Watcher):
         """Nothing is open."""
 
 
-class _Quiet(_Watcher):
-    """Shows nothing."""
-
-    def message(self, text: str) -> None:
-        """Ignore."""
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
 def make_progress(*, quiet: bool = False) -> TrainingProgress:
     """Return the watcher that suits stderr."""
     if quiet:
-        return _Quiet()
+        from cofi_cli.training.stages.progress import Silent
+
+        return Silent()
     console = stderr()
     if console.is_terminal and not console.is_dumb_terminal:
         return BarProgress()

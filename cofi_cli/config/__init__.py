@@ -2,38 +2,7 @@
 
 from cofi_cli.config.bench import BenchConfig
 from cofi_cli.config.export import ExportConfig
-from cofi_cli.config.run import (
-    ALL_GATES,
-    KIND_NAMES,
-    TARGETS,
-    CaseConfig,
-    DistillConfig,
-    GateGroup,
-    KindName,
-    PruneConfig,
-    RecoverConfig,
-    RunConfig,
-    TaskConfig,
-    TeacherConfig,
-    TrainConfig,
-)
+from cofi_cli.config.prune import ALL_GATES, TARGETS, CaseConfig, GateGroup, PruneConfig
+from cofi_cli.config.run import DistillConfig, RecoverConfig, RunConfig, TeacherConfig, TrainConfig
 from cofi_cli.config.section import Section
-
-__all__ = [
-    "ALL_GATES",
-    "KIND_NAMES",
-    "TARGETS",
-    "BenchConfig",
-    "CaseConfig",
-    "DistillConfig",
-    "ExportConfig",
-    "GateGroup",
-    "KindName",
-    "PruneConfig",
-    "RecoverConfig",
-    "RunConfig",
-    "Section",
-    "TaskConfig",
-    "TeacherConfig",
-    "TrainConfig",
-]
+from cofi_cli.config.task import KIND_NAMES, KindName, TaskConfig

@@ -25,48 +25,52 @@ class ExportConfig(Section):
     explained = "cofi export --help explains every option."
 
     precision: Precision = "fp32"
-    """``int8`` or ``fp16`` add files to fp32; ``auto`` adds what suits the provider, and picks the
-    fastest."""
+    """fp32 files, and int8 (for processors) or fp16 (for GPUs) files as well. auto makes those that
+    suit the provider and names the fastest file."""
     graph: GraphName = "auto"
-    """The form of the graphs, which then take a batch whole; ``auto``: the fastest by measurement,
-    in blocks of rows where these are faster."""
+    """Form of the graphs. auto is the fastest by measurement, in blocks of rows where these are
+    faster; fused-lengths takes padding on the right only."""
     portable: bool = False
-    """Standard ONNX operators only."""
+    """Use standard ONNX operators only."""
     provider: Provider = "cpu"
-    """What the files are to be fast on."""
+    """Device to time the graphs on."""
     batch: Sizes = (1,)
+    """Batch sizes to time, separated by commas."""
     seq_len: Sizes | None = None
-    """Lengths at which candidates are timed, each with every batch size; ``None``: 128, or the
-    longest input of the model."""
+    """Lengths in tokens to time, separated by commas. Default: 128, or the longest input of the
+    model."""
     threads: int | None = Field(None, ge=1)
-    """``None``: one per physical core."""
+    """Number of threads. Default: one per physical core."""
     max_drop: float | None = Field(None, ge=0)
-    """Points of score that a smaller precision may lose against fp32; ``None``: MAX_DROP, and
-    nothing is judged where there is nothing to score on."""
+    """Largest loss of score of int8 or fp16 files. Default: 0.5, and nothing is judged where there
+    is nothing to score on."""
     opset: int = Field(18, ge=OPSETS.start, lt=OPSETS.stop)
+    """Version of the ONNX operators."""
     task: str | None = None
-    """A built-in task to score on; ``None``: the run's."""
+    """Built-in task to score on. Default: the task of the run."""
     data: str | None = None
-    """The folder of that task's files."""
+    """Folder with the task's files."""
     embeddings: Embeddings = "auto"
-    """How embedding tables are stored: ``int8``, rows with a scale each; ``fp32``, in a file's own
-    precision; ``auto``, as int8 in int8 files."""
+    """Embedding tables: int8 stores a row in 8 bits with a scale of its own, fp32 keeps the
+    precision of the file. auto takes int8 in int8 files."""
     one_file: bool = False
-    """Write ``model.onnx`` alone, in the precision asked for or, with ``auto``, the fastest one;
-    without the dense model."""
+    """Write model.onnx alone, in the precision asked for (auto: the fastest), without the dense
+    model."""
     vocab: Pieces | None = None
-    """Pieces that the tokenizer keeps; ``auto``: the fewest that lengthen held-out texts by less
-    than 2 %; ``None``: all."""
+    """Keep N pieces of the tokenizer, the most used ones. auto keeps the fewest that lengthen
+    held-out texts by less than 2 %. Default: all."""
     embedding_rank: int | None = Field(None, ge=1)
-    """Columns of the model's table of word vectors, factorised; ``None``: as it is."""
+    """Factorise the table of word vectors: N numbers a piece, and a matrix that widens them.
+    Default: the table as it is."""
     text: str | None = None
-    """A file of texts that the pieces are chosen by, and their uses counted in, next to the task's
-    training rows."""
+    """Texts that --vocab and --embedding-rank are chosen by, one a line or in a column, next to the
+    training rows of the task."""
     size: Bytes | None = None
-    """Bytes of the folder, of ``model.onnx`` alone: the precision, pieces and rank that are left
-    open are chosen to fit. With it ``fp32`` is no more than the first choice."""
+    """Write model.onnx alone, in a folder of at most so many bytes, such as 5MB: as exact as fits,
+    or the best-scoring mixture of int8, fewer pieces and factorised word vectors."""
     max_length: int | None = Field(None, ge=1)
-    """Longest row in tokens that the files are to take; position rows beyond it are left out."""
+    """Longest row in tokens that the files are to take. Position rows beyond it are left out.
+    Default: what the model takes."""
 
     @model_validator(mode="after")
     def _has_a_vocabulary(self) -> ExportConfig:

@@ -11,9 +11,14 @@ Provider = Literal["cpu", "cuda"]
 
 
 class Section(BaseModel):
-    """Base of every section: frozen, and an unknown key is an error."""
+    """Base of every section: frozen, and an unknown key is an error.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    The text below a field explains it, and is the help of its flag.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
     explained: ClassVar[str] = "cofi presets NAME prints a preset with every key explained."
     """Where a user reads what its keys mean."""
 

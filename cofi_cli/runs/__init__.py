@@ -9,17 +9,3 @@ from cofi_cli.runs.atomic import (
     write_text,
 )
 from cofi_cli.runs.folder import RUNS, RunDir, command_of, foreign_folder, recorded
-
-__all__ = [
-    "FULL",
-    "FULL_HINT",
-    "RUNS",
-    "RunDir",
-    "command_of",
-    "foreign_folder",
-    "read_json",
-    "recorded",
-    "write_atomic",
-    "write_json",
-    "write_text",
-]

@@ -26,6 +26,11 @@ Length = int | Literal["task"]
 WARM_ENOUGH = 1.0
 """Seconds. A run longer than this does not notice what the caches held before it."""
 
+STEADY = 1.0
+"""Seconds of a model in a case. The first runs after a pause find caches and processors cold: three
+runs of half a millisecond a turn took up to 40 % longer than two hundred, and differed by 20 %
+between processes."""
+
 PROBES = 3
 """Runs that tell how many more can be afforded."""
 

@@ -8,24 +8,3 @@ from cofi_cli.tasks.rows import Split
 from cofi_cli.tasks.task import Task
 from cofi_cli.tasks.teacher.taught import Taught
 from cofi_cli.tasks.teacher.unlabelled import no_labels, no_teacher
-
-__all__ = [
-    "EXTRA",
-    "KINDS",
-    "Encoded",
-    "Kind",
-    "Ragged",
-    "Split",
-    "Task",
-    "Taught",
-    "asks_teacher",
-    "batches",
-    "check_named",
-    "collate",
-    "eval_batches",
-    "load_task",
-    "no_labels",
-    "no_teacher",
-    "task_names",
-    "with_extra",
-]

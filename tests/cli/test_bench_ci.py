@@ -25,7 +25,8 @@ from tests.tiny_onnx import save_onnx, save_run
 ROOT = Path(__file__).parents[2]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 WORKFLOW: dict[Any, Any] = yaml.safe_load((ROOT / "docs/workflow.yml").read_text(encoding="utf-8"))
-QUICK = ("--batch", "1", "--seq-len", "8", "--runs", "5", "--threads", "1", "--quiet")
+ONE_CASE = ("--batch", "1", "--seq-len", "8", "--threads", "1")
+QUICK = (*ONE_CASE, "--runs", "5", "--min-seconds", "0", "--quiet")
 
 
 @pytest.fixture

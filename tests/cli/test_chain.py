@@ -85,7 +85,8 @@ def test_prune_then_export_then_bench(cofi: Cofi, tmp_path: Path, quick_yaml: Pa
     assert exported.code == 0, exported.err
     assert json.loads(exported.out)["parity"]["max_abs_delta"] <= 1e-4
 
-    quick = ("--batch", "1,2", "--seq-len", "8", "--runs", "4", "--threads", "1")
+    cases = ("--batch", "1,2", "--seq-len", "8", "--threads", "1")
+    quick = (*cases, "--runs", "4", "--min-seconds", "0")
     timed = cofi("bench", *quick, "--json", "-o", "mine.json")
     assert timed.code == 0, timed.err
     assert json.loads(timed.out) == read_json(tmp_path / "mine.json") == read_json(run.bench)

@@ -15,7 +15,7 @@ from cofi_cli import __version__
 from cofi_cli.cli.flags import given
 from cofi_cli.cli.main import app
 from cofi_cli.config import KIND_NAMES, BenchConfig, ExportConfig, RunConfig, Section
-from cofi_cli.config.export import OPSETS, GraphName, Precision
+from cofi_cli.config.export import MAX_DROP, OPSETS, GraphName, Precision
 from cofi_cli.exporting.graphs.forms import FORMS
 from cofi_cli.presets import preset_names, preset_text
 from tests.cli.conftest import Cofi
@@ -77,6 +77,7 @@ def test_fixed_choices_are_shown() -> None:
     words = re.findall(r"[\w-]+", help_of("export", "--graph"))
     assert [form for form in FORMS if form not in words] == []
     assert get_args(GraphName) == ("auto", *FORMS)
+    assert f"Default: {MAX_DROP:g}," in help_of("export", "--max-drop")
     assert help_of("export", "--opset").startswith(f"{OPSETS.start}..{OPSETS.stop - 1} ")
     for command in ("export", "bench"):
         assert help_of(command, "--provider").startswith("cpu|cuda ")

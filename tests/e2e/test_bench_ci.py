@@ -16,7 +16,7 @@ from transformers import BertForSequenceClassification
 from cofi_cli import bench, export
 from cofi_cli.benchmarking import measure
 from cofi_cli.benchmarking.targets import resolve_targets
-from cofi_cli.config import TaskConfig
+from cofi_cli.config import BenchConfig, TaskConfig
 from cofi_cli.errors import ENVIRONMENT, UNREACHABLE, USAGE, CofiError
 from cofi_cli.exporting.checkpoint import load_model, write_config
 from cofi_cli.runs import RunDir, machine, read_json, write_json
@@ -27,6 +27,7 @@ from cofi_cli.runtime.lengths import longest_input
 from cofi_cli.runtime.recorded_task import load_run_task
 from cofi_cli.runtime.scoring import DevSet
 from cofi_cli.runtime.task_labels import as_numbered
+from cofi_cli.runtime.timing import STEADY
 from cofi_cli.runtime.worker import random_inputs
 from cofi_cli.tasks import Split, load_task
 from tests.architectures import save
@@ -37,6 +38,7 @@ QUICK: dict[str, Any] = {
     "batch": (2,),
     "seq_len": (8,),
     "runs": 6,
+    "min_seconds": 0,
     "warmup": 1,
     "threads": 1,
     "torch": False,
@@ -159,11 +161,20 @@ def test_the_tasks_lengths_without_a_task(tmp_path: Path) -> None:
 
 def test_least_seconds_make_more_runs(tmp_path: Path) -> None:
     file = save_onnx(tmp_path / "a.onnx")
-    found = bench([file], **QUICK, min_seconds=0.2)
+    found = bench([file], **QUICK | {"min_seconds": 0.2})
     (row,) = found.cases
     assert row.runs > 6
     assert sum(run for turn in row.samples_ms for run in turn) > 100, "milliseconds"
     assert found.env.min_seconds == 0.2
+
+
+def test_by_default_a_fast_model_runs_for_a_second_or_for_all_that_is_allowed(
+    tmp_path: Path,
+) -> None:
+    file = save_onnx(tmp_path / "a.onnx")
+    found = bench([file], **QUICK | {"min_seconds": None, "max_seconds": 0.2})
+    assert found.env.min_seconds == 0.2
+    assert BenchConfig().min_seconds is None and STEADY == 1.0
 
 
 @pytest.mark.slow

@@ -21,7 +21,15 @@ from cofi_cli.runtime.client import WorkerClient
 from cofi_cli.runtime.inputs import pad, synthetic_rows
 from cofi_cli.tasks import load_task
 
-QUICK = {"batch": (1, 2), "seq_len": (8,), "runs": 4, "warmup": 1, "threads": 1, "torch": False}
+QUICK = {
+    "batch": (1, 2),
+    "seq_len": (8,),
+    "runs": 4,
+    "min_seconds": 0,
+    "warmup": 1,
+    "threads": 1,
+    "torch": False,
+}
 
 
 def test_export_holds_both_models_and_all_that_is_needed_to_use_them(finished, exported):

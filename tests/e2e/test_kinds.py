@@ -34,7 +34,16 @@ SHORT = {
 def scores_of(run: RunDir) -> dict[str, float]:
     """Return model's name -> score of its ONNX file, in points."""
     export(run.root, graph="plain")
-    result = bench([run.root], batch=(1,), seq_len=(8,), threads=1, runs=2, warmup=1, torch=False)
+    result = bench(
+        [run.root],
+        batch=(1,),
+        seq_len=(8,),
+        threads=1,
+        runs=2,
+        warmup=1,
+        torch=False,
+        min_seconds=0,
+    )
     return {row.model: row.score for row in result.scores}
 
 

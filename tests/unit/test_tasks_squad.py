@@ -105,7 +105,7 @@ def test_json_jsonl_and_parquet_are_the_same(tmp_path: Path) -> None:
     [
         (
             lambda whole: qas(whole)[1].pop("question"),
-            ("article 1 (Ada), paragraph 1, question 'q2': the key 'question' is missing.",),
+            ("data[0].paragraphs[0].qas[1].question is missing. Keys there: id, is_im",),
         ),
         (
             lambda whole: qas(whole)[0].pop("answers"),
@@ -113,7 +113,7 @@ def test_json_jsonl_and_parquet_are_the_same(tmp_path: Path) -> None:
         ),
         (
             lambda whole: qas(whole)[0]["answers"][0].pop("answer_start"),
-            ("question 'q1', answers: the key 'answer_start' is missing. Keys there: text.",),
+            ("question 'q1', answers: [0].answer_start is missing. Keys there: text.",),
         ),
         (
             lambda whole: qas(whole)[1]["answers"][0].update(answer_start=17),
@@ -133,11 +133,11 @@ def test_json_jsonl_and_parquet_are_the_same(tmp_path: Path) -> None:
         ),
         (
             lambda whole: qas(whole)[0]["answers"][0].update(answer_start="0"),
-            ("'answer_start' is a str; expected is a whole number.",),
+            ("[0].answer_start is '0': input should be a valid integer.",),
         ),
         (
             lambda whole: qas(whole)[0]["answers"][0].update(text=""),
-            ("question 'q1': an answer is empty.",),
+            ("question 'q1', answers: [0].text is '': string should have at least 1 character.",),
         ),
         (
             lambda whole: qas(whole)[2].update(is_impossible=False),
@@ -145,11 +145,17 @@ def test_json_jsonl_and_parquet_are_the_same(tmp_path: Path) -> None:
         ),
         (
             lambda whole: whole["data"][0]["paragraphs"][0].pop("context"),
-            ("article 1 (Ada), paragraph 1: the key 'context' is missing. Keys there: qas.",),
+            ("data[0].paragraphs[0].context is missing. Keys there: qas.",),
         ),
-        (lambda whole: whole.pop("data"), ("q.json: the key 'data' is missing.", '"paragraphs"')),
+        (
+            lambda whole: whole.pop("data"),
+            ("q.json: data is missing. Keys there: version.", '"paragraphs"'),
+        ),
         (lambda whole: whole["data"].clear(), ("q.json has no questions.",)),
-        (lambda whole: qas(whole).insert(0, "?"), ("question 1 is not a JSON object",)),
+        (
+            lambda whole: qas(whole).insert(0, "?"),
+            ("qas[0] is '?': input should be a valid dictionary",),
+        ),
     ],
 )
 def test_a_fault_is_named_by_its_place(

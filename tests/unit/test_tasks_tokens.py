@@ -273,7 +273,10 @@ def test_faults_of_a_folder():
     with pytest.raises(CofiError) as caught:
         load_task(config)
     assert caught.value.exit_code == 6
-    assert caught.value.message == "data has no validation file. It holds: train.txt."
+    assert (
+        caught.value.message
+        == "data has no valid or valid.txt for task 'conll2003'. It holds: train.txt."
+    )
     assert "train and dev" in str(caught.value.hint)
     write("data/dev.txt", "Ada\tB-PER\n")
     with pytest.raises(CofiError) as caught:

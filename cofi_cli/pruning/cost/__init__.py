@@ -6,13 +6,3 @@ from cofi_cli.pruning.cost.cost import Cost, reachable, reduction
 from cofi_cli.pruning.cost.latency import LatencyCost
 from cofi_cli.pruning.cost.parameters import ParameterCost
 from cofi_cli.pruning.cost.table import LatencyTable, read_table
-
-__all__ = [
-    "Cost",
-    "LatencyCost",
-    "LatencyTable",
-    "ParameterCost",
-    "reachable",
-    "read_table",
-    "reduction",
-]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import reprlib
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.errors import UNREACHABLE, CofiError, fault_in
 from cofi_cli.runs.atomic import write_text
 
 Version = Literal[1]
@@ -43,11 +42,9 @@ class Record(Part):
         except OSError as error:
             raise cls._unreadable(path, error.strerror or str(error)) from error
         except ValidationError as error:
-            found = error.errors(include_url=False)
-            first = min(found, key=lambda item: item["loc"] != ("version",))
-            if first["type"] == "json_invalid":
+            if (first := error.errors()[0])["type"] == "json_invalid":
                 raise cls._unreadable(path, first["msg"]) from error
-            raise cls._foreign(path, _described(first)) from error
+            raise cls._foreign(path, fault_in(error, first="version")) from error
         if "version" not in record.model_fields_set:
             raise cls._foreign(path, "version is missing")
         return record
@@ -74,16 +71,3 @@ class Record(Part):
 
 
 R = TypeVar("R", bound=Record)
-
-
-def _described(item: Any) -> str:
-    """Say which key is wrong: ``cases[1].p50_ms is 'x': input should be a valid number``."""
-    key = ""
-    for part in item["loc"]:
-        key += f"[{part}]" if isinstance(part, int) else f".{part}"
-    key = key.lstrip(".") or "its content"
-    if item["type"] == "missing":
-        return f"{key} is missing"
-    if item["type"] == "extra_forbidden":
-        return f"the key {key} is unknown"
-    return f"{key} is {reprlib.repr(item['input'])}: {item['msg'][0].lower()}{item['msg'][1:]}"

@@ -12,7 +12,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.errors import CofiError
+from cofi_cli.tasks.builtin.folder import split_files
 from cofi_cli.tasks.files.tables import read_text, tsv_lines
 from cofi_cli.tasks.kind import Kind
 from cofi_cli.tasks.kinds import KINDS
@@ -105,26 +106,18 @@ def glue_from_folder(name: str, folder: Path, *, max_length: int, unlabelled: bo
         CofiError: a file is missing (exit code 6) or faulty (which line).
     """
     spec = GLUE[name]
-    if not folder.is_dir():
-        raise CofiError(f"No such folder: {folder}.", hint=_layout(spec), exit_code=UNREACHABLE)
-    files = {
-        "train": ("train",),
-        **dict(spec.validations),
-        "test": ("test", "test_matched"),
-    }
+    stems = {"train": ("train",), **dict(spec.validations), "test": ("test", "test_matched")}
+    paths = split_files(
+        folder,
+        {split: [f"{stem}.tsv" for stem in own] for split, own in stems.items()},
+        task=name,
+        layout=_layout(spec),
+        optional=("validation_mismatched", "test", *(["validation"] if unlabelled else [])),
+    )
     splits: dict[str, Split] = {}
-    for split, stems in files.items():
-        path = next((p for s in stems if (p := folder / f"{s}.tsv").is_file()), None)
-        if path is not None:
-            is_labelled = None if unlabelled and split == "train" else split != "test"
-            splits[split] = _read_split(path, name, spec, labelled=is_labelled)
-        elif split == "train" or (split == "validation" and not unlabelled):
-            there = ", ".join(sorted(p.name for p in folder.iterdir())) or "nothing"
-            raise CofiError(
-                f"{folder} has no {stems[0]}.tsv for task '{name}'. It holds: {there}.",
-                hint=_layout(spec),
-                exit_code=UNREACHABLE,
-            )
+    for split, path in paths:
+        is_labelled = None if unlabelled and split == "train" else split != "test"
+        splits[split] = _read_split(path, name, spec, labelled=is_labelled)
     return Task(name, spec.kind, spec.labels, spec.metrics, splits, max_length)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cofi_cli.config import TaskConfig
-from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.errors import CofiError
+from cofi_cli.tasks.builtin.folder import split_files
 from cofi_cli.tasks.files.squad_json import read_questions, table_rows, to_split
 from cofi_cli.tasks.files.tables import Table
 from cofi_cli.tasks.kinds.span import ANSWERED, KIND, NONE_NOTE, WITH_NONE, lacks_answers
@@ -97,24 +98,10 @@ def splits_from_hub(dataset: str, found: Mapping[str, Any]) -> dict[str, Split]:
 
 
 def _from_folder(name: str, spec: Squad, folder: Path) -> dict[str, Split]:
-    if not folder.is_dir():
-        raise CofiError(f"No such folder: {folder}.", hint=_layout(spec), exit_code=UNREACHABLE)
-    splits: dict[str, Split] = {}
-    for split, stem in (("train", "train"), ("validation", "dev")):
-        path = next((p for n in spec.files(stem) if (p := folder / n).is_file()), None)
-        if path is None:
-            others = sorted(folder.glob(f"{stem}*.json"))
-            path = others[0] if len(others) == 1 else None
-        if path is None:
-            there = ", ".join(sorted(p.name for p in folder.iterdir())) or "nothing"
-            raise CofiError(
-                f"{folder} has no {' or '.join(spec.files(stem))} for task '{name}'. "
-                f"It holds: {there}.",
-                hint=_layout(spec),
-                exit_code=UNREACHABLE,
-            )
-        splits[split] = read_questions(path)
-    return splits
+    stems = {"train": "train", "validation": "dev"}
+    wanted = {split: (*spec.files(stem), f"{stem}*.json") for split, stem in stems.items()}
+    found = split_files(folder, wanted, task=name, layout=_layout(spec))
+    return {split: read_questions(path) for split, path in found}
 
 
 def _layout(spec: Squad) -> str:

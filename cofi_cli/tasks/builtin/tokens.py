@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cofi_cli.config import TaskConfig
-from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.tasks.builtin.folder import split_files
 from cofi_cli.tasks.files.columns import one_label
 from cofi_cli.tasks.files.conll import Sentences, read_sentences
 from cofi_cli.tasks.files.tagged import tagged
@@ -65,7 +65,11 @@ def load_builtin(config: TaskConfig) -> Task:
         found = load_splits(config.name, spec.dataset, revision=spec.revision, hint=_LAYOUT)
         files = {name: _from_hub(spec, config.name, name, rows) for name, rows in found.items()}
     else:
-        paths = _find_files(Path(config.data))
+        wanted = {
+            split: [stem + extension for stem in stems for extension in _EXTENSIONS]
+            for split, stems in STEMS.items()
+        }
+        paths = split_files(Path(config.data), wanted, task=config.name, layout=_LAYOUT)
         files = {
             name: read_sentences(
                 path,
@@ -73,36 +77,12 @@ def load_builtin(config: TaskConfig) -> Task:
                 label=one_label(config, KIND.name),
                 needs_tags=name != "test",
             )
-            for name, path in paths.items()
+            for name, path in paths
         }
     origin = f"the task '{config.name}'"
     splits = {name: tagged(file, spec.kinds, origin) for name, file in files.items()}
     labels = iob2_tags(spec.kinds)
     return Task(config.name, KIND, labels, KIND.metrics, splits, config.max_length)
-
-
-def _find_files(folder: Path) -> dict[str, Path]:
-    """Return split -> file of a folder.
-
-    Raises:
-        CofiError: no such folder, or no training or validation file in it (exit code 6).
-    """
-    if not folder.is_dir():
-        raise CofiError(f"No such folder: {folder}.", hint=_LAYOUT, exit_code=UNREACHABLE)
-    found: dict[str, Path] = {}
-    for split, stems in STEMS.items():
-        names = [stem + extension for stem in stems for extension in _EXTENSIONS]
-        path = next((p for name in names if (p := folder / name).is_file()), None)
-        if path is not None:
-            found[split] = path
-        elif split != "test":
-            there = ", ".join(sorted(p.name for p in folder.iterdir())) or "nothing"
-            raise CofiError(
-                f"{folder} has no {split} file. It holds: {there}.",
-                hint=_LAYOUT,
-                exit_code=UNREACHABLE,
-            )
-    return found
 
 
 def _from_hub(spec: TokenTask, name: str, split: str, rows: Any) -> Sentences:

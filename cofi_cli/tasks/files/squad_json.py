@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from cofi_cli.errors import CofiError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from cofi_cli.errors import CofiError, fault_in
 from cofi_cli.tasks.files.tables import parse_json, read_table, read_text
 from cofi_cli.tasks.rows import Split
 
@@ -23,12 +25,53 @@ Row = tuple[str, str, Answers | None, str]
 
 COLUMNS = ("question", "context", "answers")
 _JSON = '{"data": [{"paragraphs": [{"context": ..., "qas": [{"question": ..., "answers": ...}]}]}]}'
-_NAMES: Mapping[type, str] = {
-    str: "text",
-    int: "a whole number",
-    list: "a list",
-    dict: "an object",
-}
+
+
+class _Part(BaseModel):
+    """A part of a file; keys that are not read here may be anything."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class _Answer(_Part):
+    text: Annotated[str, Field(min_length=1)]
+    answer_start: int
+
+
+class _Columns(_Part):
+    """The answers of a row as the hub has them."""
+
+    text: list[Any]
+    answer_start: list[Any]
+
+
+class _Question(_Part):
+    id: Any = None
+    question: str
+    answers: Any = None
+    is_impossible: Any = None
+
+
+class _Paragraph(_Part):
+    context: str
+    qas: list[_Question]
+
+
+class _Article(_Part):
+    title: Any = None
+    paragraphs: list[_Paragraph]
+
+
+class _Whole(_Part):
+    data: list[_Article]
+
+
+class _TableRow(_Part):
+    question: str
+    context: str
+
+
+_ANSWERS = TypeAdapter(list[_Answer])
 
 
 def read_questions(path: Path, *, unread: bool = False, may_lack: bool = False) -> Split:
@@ -95,33 +138,34 @@ def table_rows(
     given = columns.get("answers") or [None] * count
     for row in range(count):
         here = place(row)
-        question = _of(columns["question"][row], str, f"{here}: the question")
-        context = _of(columns["context"][row], str, f"{here}: the context")
-        yield question, context, _answers(given[row], context, here), here
+        texts = {name: columns[name][row] for name in COLUMNS[:2]}
+        own = _read(_TableRow.model_validate, texts, here)
+        yield own.question, own.context, _answers(given[row], own.context, here), here
 
 
 def _squad_rows(path: Path, *, unread: bool) -> Iterator[Row]:
-    whole = parse_json(read_text(path), str(path))
-    hint = f"Expected is {_JSON}."
-    for a, article in enumerate(_get(whole, "data", list, str(path), hint), start=1):
-        place = f"{path}, article {a}"
-        if isinstance(article, dict) and article.get("title"):
-            place += f" ({article['title']})"
-        for p, paragraph in enumerate(_get(article, "paragraphs", list, place, hint), start=1):
-            above = f"{place}, paragraph {p}"
-            context = _get(paragraph, "context", str, above, hint)
-            for q, entry in enumerate(_get(paragraph, "qas", list, above, hint), start=1):
-                here = f"{above}, question {_name(entry, q)}"
-                question = _get(entry, "question", str, here, hint)
-                given = None if unread else entry.get("answers")
-                answers = _answers(given, context, here)
-                _check_impossible(entry.get("is_impossible"), answers, here)
-                yield question, context, answers, here
+    whole = _read(_Whole.model_validate, parse_json(read_text(path), str(path)), str(path))
+    for a, article in enumerate(whole.data, start=1):
+        place = f"{path}, article {a}" + (f" ({article.title})" if article.title else "")
+        for p, paragraph in enumerate(article.paragraphs, start=1):
+            for q, entry in enumerate(paragraph.qas, start=1):
+                name = q if entry.id is None else f"'{entry.id}'"
+                here = f"{place}, paragraph {p}, question {name}"
+                answers = None if unread else _answers(entry.answers, paragraph.context, here)
+                _check_impossible(entry.is_impossible, answers, here)
+                yield entry.question, paragraph.context, answers, here
 
 
-def _name(entry: Any, number: int) -> str:
-    name = entry.get("id") if isinstance(entry, dict) else None
-    return str(number) if name is None else f"'{name}'"
+def _read(validate: Callable[[Any], T], value: Any, place: str) -> T:
+    """Return what a type makes of a value.
+
+    Raises:
+        CofiError: with the place and what is there instead.
+    """
+    try:
+        return validate(value)
+    except ValidationError as error:
+        raise CofiError(f"{place}: {fault_in(error)}.", hint=f"Expected is {_JSON}.") from None
 
 
 def _check_impossible(flag: Any, answers: Answers | None, place: str) -> None:
@@ -137,27 +181,18 @@ def _answers(given: Any, context: str, place: str) -> Answers | None:
     if given is None:
         return None
     if isinstance(given, Mapping):
-        texts = _get(given, "text", list, f"{place}, answers")
-        starts = _get(given, "answer_start", list, f"{place}, answers")
+        both = _read(_Columns.model_validate, given, f"{place}, answers")
+        texts, starts = both.text, both.answer_start
         if len(texts) != len(starts):
             raise CofiError(
                 f"{place}: {len(texts)} answers, but {len(starts)} values of answer_start."
             )
-    else:
-        entries = _of(given, list, f"{place}: 'answers'")
-        here = f"{place}, answers"
-        texts = [_get(entry, "text", str, here) for entry in entries]
-        starts = [_get(entry, "answer_start", int, here) for entry in entries]
-    return [
-        _checked(text, start, context, place) for text, start in zip(texts, starts, strict=True)
-    ]
+        given = [{"text": text, "answer_start": at} for text, at in zip(texts, starts)]
+    found = _read(_ANSWERS.validate_python, given, f"{place}, answers")
+    return [_checked(own.text, own.answer_start, context, place) for own in found]
 
 
-def _checked(text: Any, start: Any, context: str, place: str) -> tuple[str, int]:
-    text = _of(text, str, f"{place}: an answer's text")
-    start = _of(start, int, f"{place}: answer_start")
-    if not text:
-        raise CofiError(f"{place}: an answer is empty.", hint='No answer at all is "answers": [].')
+def _checked(text: str, start: int, context: str, place: str) -> tuple[str, int]:
     there = context[max(0, start) : max(0, start) + len(text)]
     if start < 0 or there != text:
         found = [i for i in range(len(context)) if context.startswith(text, i)]
@@ -171,24 +206,3 @@ def _checked(text: Any, start: Any, context: str, place: str) -> tuple[str, int]
             hint=hint,
         )
     return text, start
-
-
-def _get(holder: Any, key: str, kind: type[T], place: str, hint: str | None = None) -> T:
-    """Return ``holder[key]``, which must be of a type.
-
-    Raises:
-        CofiError: with the place and what is there instead.
-    """
-    if not isinstance(holder, Mapping):
-        raise CofiError(f"{place} is not a JSON object with '{key}'.", hint=hint)
-    if key not in holder:
-        keys = ", ".join(map(str, holder)) or "none"
-        raise CofiError(f"{place}: the key '{key}' is missing. Keys there: {keys}.", hint=hint)
-    return _of(holder[key], kind, f"{place}: '{key}'")
-
-
-def _of(value: Any, kind: type[T], what: str) -> T:
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        shown = "null" if value is None else f"a {type(value).__name__}"
-        raise CofiError(f"{what} is {shown}; expected is {_NAMES.get(kind, kind.__name__)}.")
-    return value

@@ -1,0 +1,164 @@
+"""The sections ``prune`` and ``case`` of a run's configuration."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from cofi_cli.config.section import Section
+
+GateGroup = Literal["head", "attention", "ffn_dim", "ffn", "hidden"]
+ALL_GATES: tuple[GateGroup, ...] = ("head", "attention", "ffn_dim", "ffn", "hidden")
+
+
+TARGETS = ("sparsity", "speedup", "latency")
+"""Settings of section prune that state what is asked for; a run has one of them."""
+
+
+class PruneConfig(Section):
+    """Gates, constraint and schedule of the pruning stage."""
+
+    sparsity: float | None = Field(0.95, ge=0, lt=1)
+    """Share of the prunable weights to remove: at least 0 and less than 1. Several, such as
+    0.6,0.8,0.95, make several sizes in one run. Default: the preset's, 0.95 in most."""
+    speedup: float | None = Field(None, ge=1)
+    """Times as fast as the dense model, measured in onnxruntime. Instead of --sparsity. Several,
+    such as 2,4,8, make several sizes."""
+    latency: str | None = Field(None, pattern=r"^\d+(\.\d+)?(us|ms|s)$")
+    """Time of a call, such as 5ms. Instead of --sparsity."""
+    table: str | None = None
+    """A latency table from cofi bench --table, of this or another machine. Default: one is measured
+    before training."""
+    milestones: tuple[float, ...] = ()
+    """Smaller sparsities or speedups on the way to the target, ascending; each becomes a size of
+    its own, as ``--sparsity 0.6,0.8,0.95`` asks for."""
+    max_drop: float | None = Field(None, ge=0)
+    """Choose the smallest size that loses at most so much validation score against the teacher.
+    Exit code 3 if none does. Default: the smallest size."""
+    epochs: float = Field(8, gt=0)
+    """All epochs of the stage, the dense and the ramp epochs among them."""
+    dense_epochs: float = Field(0, ge=0)
+    """Distillation of the dense student before any gate may close."""
+    ramp_epochs: float = Field(3, ge=0)
+    """The target rises linearly from 0 over these epochs."""
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float | None = Field(None, gt=0)
+    """Of the weights while nothing is pruned; ``None`` = as the teacher's by width."""
+    rate_growth: float = Field(0.5, ge=0, le=1)
+    """The rate is divided by this power of the share of weights that the target keeps."""
+    gate_learning_rate: float = Field(0.1, gt=0)
+    gate_schedule: Literal["settle", "constant"] = "settle"
+    """``settle`` lets the gates' rate fall linearly to 0 once the ramp is over."""
+    multiplier_learning_rate: float = Field(0.1, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    gates: tuple[GateGroup, ...] = Field(ALL_GATES, min_length=1)
+    """The groups that are learned; units of the others all stay."""
+    gate_init: Literal["open", "reference"] = "open"
+    gate_floor: float = Field(-8.0, lt=0, ge=-20)
+    """Lower bound of a gate's log-alpha; the reference's is -4.605."""
+    constraint: Literal["held", "lagrangian"] = "held"
+    """``held`` keeps expected sparsity on target; ``lagrangian`` is the reference's pure ascent."""
+    eval_gates: Literal["hard", "soft"] = "hard"
+    """Whether kept gates are exactly 1 in the pruned model, or stay soft as in the reference."""
+    round_widths_to: int = Field(1, ge=1)
+    """Hidden and FFN widths are multiples of this."""
+    best: Literal["at_target", "reference"] = "at_target"
+    """``reference`` arms once the target was reached and then ignores sparsity."""
+    student_init: Literal["auto", "pretrained", "teacher"] = "auto"
+    """``auto`` starts as the teacher where it has the model's shape, else as the model."""
+    freeze_embeddings: bool = True
+    teacher_cache_gb: float = Field(4.0, ge=0)
+    """Memory for the teacher's outputs. 0 runs the teacher at each step. Default: 4."""
+    teacher_disk_gb: float = Field(20.0, ge=0)
+    """Disk space for them where memory does not hold them; they are kept in bf16 then."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _speed_instead(cls, values: Any) -> Any:
+        """A speed takes the place of the default sparsity."""
+        speeds = ("speedup", "latency")
+        if isinstance(values, Mapping) and any(values.get(key) is not None for key in speeds):
+            return {"sparsity": None, **values}
+        return values
+
+    @property
+    def is_speed(self) -> bool:
+        """Whether a speed is asked for, not a number of weights."""
+        return self.sparsity is None
+
+    @property
+    def seconds(self) -> float | None:
+        """The latency that is asked for."""
+        if self.latency is None:
+            return None
+        number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", self.latency).groups()  # type: ignore[union-attr]
+        return float(number) * {"us": 1e-6, "ms": 1e-3, "s": 1.0}[unit]
+
+    @model_validator(mode="after")
+    def _has_one_target(self) -> PruneConfig:
+        """Refuse none or two targets, and a table without a speed."""
+        given = [key for key in TARGETS if getattr(self, key) is not None]
+        if len(given) > 1:
+            count = {2: "two", 3: "three"}[len(given)]
+            raise ValueError(f"{' and '.join(given)} are {count} targets; give one of them")
+        if not given:
+            raise ValueError("no target is given; set sparsity, speedup or latency")
+        if self.table is not None and not self.is_speed:
+            raise ValueError("table is given without a speed; give both: --speedup X --table FILE")
+        self._check_milestones()
+        if self.seconds == 0:
+            raise ValueError("latency is 0; give a time above it, such as 5ms")
+        return self
+
+    def _check_milestones(self) -> None:
+        """Refuse sizes that do not ascend, or begin below what there is."""
+        if not self.milestones:
+            return
+        target = self.sparsity if self.speedup is None else self.speedup
+        if target is None:
+            raise ValueError(
+                "latency asks for one size; sizes are asked for by sparsity or speedup"
+            )
+        sizes, least = (*self.milestones, target), 0 if self.speedup is None else 1
+        listed = ", ".join(f"{size:g}" for size in sizes)
+        if any(a >= b for a, b in pairwise(sizes)):
+            raise ValueError(
+                f"sizes {listed} do not ascend; give them from the largest model to the smallest, "
+                "such as --sparsity 0.6,0.8,0.95"
+            )
+        if sizes[0] <= least:
+            raise ValueError(f"sizes {listed} begin at {sizes[0]:g}; the first is above {least}")
+
+    @model_validator(mode="after")
+    def _leaves_time_at_the_target(self) -> PruneConfig:
+        """Refuse a schedule that ends before the target is asked for."""
+        before = self.dense_epochs + self.ramp_epochs
+        if before >= self.epochs:
+            raise ValueError(
+                f"dense_epochs + ramp_epochs is {before:g}, which leaves none of the "
+                f"{self.epochs:g} epochs at the target; raise prune.epochs or lower the others"
+            )
+        return self
+
+
+class CaseConfig(Section):
+    """Where and on what inputs the exported model runs: what a speed is stated for.
+
+    What is not said is as in the latency table, where there is one.
+    """
+
+    provider: Literal["cpu", "cuda"] | None = None
+    """Device that the exported model runs on. Default: cpu."""
+    precision: Literal["fp32", "int8", "fp16"] | None = None
+    """Precision of the exported model. Default: fp32."""
+    batch: int | None = Field(None, ge=1)
+    """Rows of a call. Default: 1."""
+    seq_len: Annotated[int, Field(ge=1)] | Literal["task"] | None = None
+    """Length of the rows in tokens. The word task stands for the rows of the task at their own
+    lengths. Default: 128, or the longest input of the model."""
+    threads: int | None = Field(None, ge=1)
+    """Of onnxruntime; ``None`` = as training, or one a core."""
