@@ -199,7 +199,7 @@ def within(
 
 def words(asked: ExportConfig) -> str:
     """Return what is asked for in words: ``int8, 8000 pieces, rank 64``."""
-    parts = [asked.precision]
+    parts: list[str] = [asked.precision]
     parts += ["int8 rows"] if asked.embeddings == "int8" else []
     parts += [f"{asked.vocab} pieces"] if asked.vocab is not None else []
     parts += [f"rank {asked.embedding_rank}"] if asked.embedding_rank is not None else []

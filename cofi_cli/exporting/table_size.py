@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from cofi_cli.config import ExportConfig
 from cofi_cli.exporting.checkpoint import load_model, write_config
@@ -87,15 +88,16 @@ def measured(place: str, asked: ExportConfig) -> Table:
         write_config(place, folder)
         whole = sum(own.stat().st_size for own in folder.iterdir())
         vocabulary = (folder / "tokenizer.json").stat().st_size
-    count, columns = model.model.get_input_embeddings().weight.shape
-    rows = "int8" if asked.embeddings == "int8" else {"int8": "fp32"}.get(*[asked.precision] * 2)
+    embeddings: Any = model.model.encoder.embeddings
+    count, columns = embeddings.word.weight.shape
+    in_fp = "fp16" if asked.precision == "fp16" else "fp32"
     table = Table(
         pieces=count,
         columns=columns,
         width=model.config.embedding_size or model.config.hidden_size,
         beside=0,
         tokenizer=vocabulary / count,
-        row=_NUMBER[str(rows)],
+        row=_NUMBER["int8" if asked.embeddings == "int8" else in_fp],
         matrix=_NUMBER[asked.precision],
     )
     return replace(table, beside=whole - int(table.bytes(count)) + BESIDE)

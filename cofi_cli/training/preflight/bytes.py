@@ -25,9 +25,10 @@ def fitting_rank(model: CofiForTask, budget: int, *, tokenizer: Any) -> int:
     """
     word: Any = model.model.encoder.embeddings.word
     others = sum(p.numel() for p in model.parameters()) - sum(p.numel() for p in word.parameters())
-    width = model.config.embedding_size or model.config.hidden_size
+    width: int = model.config.embedding_size or model.config.hidden_size
     room = budget - others - smallest_folder(tokenizer, columns=0)
-    return max(FEWEST_COLUMNS, math.floor(room / (len(word.weight) + width)))
+    rank: int = math.floor(room / (len(word.weight) + width))
+    return max(FEWEST_COLUMNS, rank)
 
 
 def smallest_folder(tokenizer: Any, *, columns: int = FEWEST_COLUMNS) -> int:
