@@ -113,13 +113,12 @@ def run_export(
 
 def _exported(order: Order) -> ExportRecord:
     """Make, prove and write what was ordered."""
-    config = order.config
-    texts = known_texts(config.text, order.task) if config.has_smaller_words else []
-    trimmed = with_vocabulary(order.source.models, vocab=config.vocab, texts=texts, task=order.task)
+    asked, task = order.config, order.task
+    texts = known_texts(asked.text, task) if asked.has_smaller_words else []
+    trimmed = with_vocabulary(order.source.models, vocab=asked.vocab, texts=texts, task=task)
     with workshop(order.folder) as shop, trimmed as given:
         made = make(order, given, shop, texts)
-        record = prove(order, given, made)
-        return write(order, given, made, record)
+        return write(order, given, made, prove(order, given, made))
 
 
 def make(order: Order, given: Models, shop: Path, texts: Sequence[str] = ()) -> Made:
@@ -139,8 +138,9 @@ def make(order: Order, given: Models, shop: Path, texts: Sequence[str] = ()) -> 
 
     started, here = time.perf_counter(), machine.describe_machine()
     task, source, one = order.task, order.source.models, order.config.one_file
+    alone = one or not order.config.dense
     tokenizer = load_tokenizer(given.places[CHOSEN])
-    fitting, without = _that_fit({CHOSEN: given.places[CHOSEN]} if one else given.places)
+    fitting, without = _that_fit({CHOSEN: given.places[CHOSEN]} if alone else given.places)
     models = {name: (source[name], model) for name, model in fitting.items()}
     if (longest := order.config.max_length) is not None:
         for model in fitting.values():
@@ -177,8 +177,9 @@ def make(order: Order, given: Models, shop: Path, texts: Sequence[str] = ()) -> 
         build.notes.append(f"{order.smaller[0]} is not scored: {order.unscored}.")
     for precision in order.smaller:
         _add(build, precision, is_asked_for=order.config.precision == precision)
-    if one:
-        without |= dict.fromkeys(sorted(source.keys() - models.keys()), "one file was asked for")
+    if alone:
+        why = "one file was asked for" if one else "it was not asked for"
+        without |= dict.fromkeys(sorted(source.keys() - models.keys()), why)
     return Made(build, fitting[CHOSEN], tokenizer, without, here, started)
 
 

@@ -9,13 +9,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from cofi_cli.errors import PARITY, CofiError
-from cofi_cli.exporting.acceptance import Judge
+from cofi_cli.exporting.acceptance import Judge, lost
 from cofi_cli.exporting.candidates import Conditions
 from cofi_cli.exporting.checkpoint import load_model
-from cofi_cli.exporting.graphs.choice import CHOSEN
+from cofi_cli.exporting.graphs.choice import CHOSEN, Wish
 from cofi_cli.exporting.graphs.tracing import write_onnx
 from cofi_cli.runs.records import ScoreRow
-from cofi_cli.tolerances import within
 
 if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
@@ -56,21 +55,24 @@ def score_of(
         return judge.score(file)
 
 
-def check_against(score: ScoreRow | None, whole: ScoreRow, *, max_drop: float) -> None:
+def check_against(score: ScoreRow | None, whole: ScoreRow, wish: Wish) -> None:
     """Refuse a model whose smaller table of word vectors costs too much.
 
     Args:
         score: of the fp32 file, in points.
         whole: of the same model as it is.
-        max_drop: points that may be lost.
+        wish: says how many points may be lost.
 
     Raises:
         CofiError: more is lost (exit code 4).
     """
-    if score is not None and not within(whole.score - max_drop, score.score):
+    if score is None:
+        return
+    fault = lost(whole, score, max_drop=wish.max_drop, part_drops=wish.part_drops)
+    if fault is not None:
         raise CofiError(
-            f"With the smaller table of word vectors the model scores {score.score:.2f}, with the "
-            f"whole one {whole.score:.2f}; allowed are {max_drop:g} points less.",
-            hint="Use a larger --vocab or --embedding-rank, or allow more with --max-drop.",
+            f"With the smaller table of word vectors the model {fault}; with the whole one it "
+            f"scores {whole.score:.2f}.",
+            hint="Use a larger --vocab, --embedding-rank or --size, or allow more with --max-drop.",
             exit_code=PARITY,
         )
