@@ -17,6 +17,7 @@ from cofi_cli.runs import RunDir, recorded, write_text
 from cofi_cli.runs.environment import changes_in_words, describe_environment, resumed_record
 from cofi_cli.runs.records import Environment
 from cofi_cli.tasks import Encoded, Task
+from cofi_cli.training.mapped import mapped_arrays
 from cofi_cli.training.objective import Objective
 from cofi_cli.training.preflight.bytes import check_reachable
 from cofi_cli.training.preflight.embedder import task_tokenizer
@@ -125,12 +126,14 @@ def open_session(
     with trimmed_vocabulary(config, run, task) as vocabulary:
         own = config.model_copy(update={"model": vocabulary.place(config.model)})
         tokenizer = task.prepared(task_tokenizer(own, task))
-        splits = {name: task.encode(name, tokenizer) for name in task.splits}
-        guard_ids(own.model, splits)
-        if config.size is not None and config.budget is not None:
-            check_reachable(tokenizer, config.size, config.budget)
-        if command == "prune":
-            check_schedule(config, rows=len(splits["train"]))
+        made: dict[str, Encoded] | None = None
+        if processes.local_index == 0:
+            made = {name: task.encode(name, tokenizer) for name in task.splits}
+            guard_ids(own.model, made)
+            if config.size is not None and config.budget is not None:
+                check_reachable(tokenizer, config.size, config.budget)
+            if command == "prune":
+                check_schedule(config, rows=len(made["train"]))
         gain = processes.from_main(_bf16_gain(config, run, processes.device))
         processes.wait()  # until all have seen what the folder holds
         if processes.is_main:
@@ -145,6 +148,8 @@ def open_session(
             _record(config, run, env, target)
         kept = vocabulary.in_run(run)
         processes.write(lambda: vocabulary.copy_to(kept))
+    splits = mapped_arrays(run.checkpoints / "rows", made, processes)
+    del made  # what lies in the file need not be in memory as well
     return Session(
         config=config,
         run=run,

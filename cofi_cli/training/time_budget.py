@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cofi_cli.errors import enough_memory
 from cofi_cli.format import clock
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.compact import compact
@@ -131,7 +132,11 @@ def measure_costs(session: Session, model: CofiForTask) -> Costs:
     def mean(
         step: Callable[[list[int], dict[str, Tensor]], object], on: list[Batch] = batches
     ) -> float:
-        return statistics.mean(_seconds(step, batch) for batch in on)
+        size = config.prune.batch_size
+        with enough_memory(
+            "while steps are timed", batch_size=size, setting="--set prune.batch_size"
+        ):
+            return statistics.mean(_seconds(step, batch) for batch in on)
 
     outputs = _Given(
         copy.deepcopy(model),

@@ -27,4 +27,6 @@ def factorise_words(session: Session, model: CofiForTask) -> None:
             "would fit."
         )
         return
-    factorise(model, rank, np.bincount(session.imitated.input_ids.flat))
+    word = factorise(model, rank, np.bincount(session.imitated.input_ids.flat))
+    # Machines may round otherwise; all processes train the same factors.
+    word.load_state_dict(session.processes.from_main(word.state_dict()))

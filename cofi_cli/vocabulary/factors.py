@@ -47,13 +47,16 @@ def with_rank(model: CofiForTask, rank: int) -> LowRankEmbedding:
 
 
 @torch.no_grad()
-def factorise(model: CofiForTask, rank: int, uses: np.ndarray | None = None) -> None:
+def factorise(model: CofiForTask, rank: int, uses: np.ndarray | None = None) -> LowRankEmbedding:
     """Factorise a model's table of word vectors, whole or factorised already, in place.
 
     Args:
         model: dense or compact.
         rank: columns of the new table.
         uses: how often texts use each id, (V,) or fewer; ``None`` counts all alike.
+
+    Returns:
+        The new table.
 
     Raises:
         CofiError: the rank is not below the width of the vectors.
@@ -70,6 +73,7 @@ def factorise(model: CofiForTask, rank: int, uses: np.ndarray | None = None) -> 
     made = with_rank(model, rank)
     made.weight.copy_(whole @ basis)
     made.widen.weight.copy_(basis)
+    return made
 
 
 def with_words_of(model: CofiForTask, *, rank: int | None, uses: np.ndarray) -> None:
