@@ -80,11 +80,11 @@ def most_important(scores: Scores, cost: Cost, reduction: float) -> PrunePlan:
         group: [[] for _ in range(shape.n_layers)] for group in scores
     }
     for unit in kept:
-        chosen[unit.group][unit.layer].append(unit.index)
+        chosen[unit.group][unit.layer].append(unit.place)
     return PrunePlan(
         shape=shape.as_dict(),
-        heads=[sorted(indices) for indices in chosen["head"]],
-        ffn=[sorted(indices) for indices in chosen["ffn_dim"]],
+        heads=[sorted(places) for places in chosen["head"]],
+        ffn=[sorted(places) for places in chosen["ffn_dim"]],
         hidden=list(range(shape.hidden)),
     )
 
@@ -94,7 +94,7 @@ class _Unit(NamedTuple):
     score: float
     group: str
     layer: int
-    index: int
+    place: int
 
     @property
     def sub_layer(self) -> tuple[str, int]:
@@ -108,9 +108,9 @@ def _ranked(scores: Scores, cost: Cost) -> list[_Unit]:
     for group, own in scores.items():
         price = cost.sub_layer(group, own.shape[1], hidden) / own.shape[1]
         units += [
-            _Unit(score / price, score, group, layer, index)
+            _Unit(score / price, score, group, layer, place)
             for layer, row in enumerate(own.tolist())
-            for index, score in enumerate(row)
+            for place, score in enumerate(row)
         ]
     return sorted(units, key=lambda unit: -unit.density)
 

@@ -121,8 +121,8 @@ def test_a_sub_layer_that_is_not_worth_its_overhead_makes_room_for_others() -> N
     cost = LatencyCost(made_up_table(SHAPE))
     torch.manual_seed(0)
     scores = {"head": torch.rand(3, 4), "ffn_dim": torch.rand(3, 24)}
-    scores["head"][2] = torch.tensor([1.5, 1e-3, 1e-3, 1e-3])  # the best head, on its own
+    scores["head"][2] = torch.tensor([0.8, 1e-3, 1e-3, 1e-3])  # the best head, on its own
     plan = most_important(scores, cost, 0.4)
     assert cost.exact(plan.widths) <= cost.budget(0.4)
     assert plan.heads[2] == [] and any(plan.heads)
-    assert 0 in most_important(scores, ParameterCost(SHAPE), 0.7).heads[2]
+    assert 0 in most_important(scores, ParameterCost(SHAPE), 0.4).heads[2]
