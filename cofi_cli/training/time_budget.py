@@ -196,6 +196,7 @@ def estimate(session: Session, costs: Costs, steps: Schedule) -> Estimate:
         teacher = count * costs.teacher * settings.batch_size / size
         teacher += evaluations(count, costs.teacher)
     each = 0.0 if costs.keeps_answers else costs.answers
+    keeps = costs.keeps_answers and steps.prune > 0
     late = steps.prune - steps.dense - steps.ramp
     pruning = steps.dense * costs.dense + steps.ramp * (
         _RAMP * costs.dense + (1 - _RAMP) * costs.pruned
@@ -203,7 +204,7 @@ def estimate(session: Session, costs: Costs, steps: Schedule) -> Estimate:
     pruning += late * costs.pruned + steps.prune * each
     return Estimate(
         teacher=teacher,
-        outputs=len(session.imitated) / size * costs.answers if costs.keeps_answers else 0.0,
+        outputs=len(session.imitated) / size * costs.answers if keeps else 0.0,
         prune=pruning + evaluations(late, costs.pruned),
         recover=sum(
             steps.recover * (cost + each) + evaluations(steps.recover, cost)
@@ -238,6 +239,8 @@ def obtain_schedule(session: Session) -> Schedule:
     They are settled once, before anything is trained, and kept for ``--resume``.
     """
     config, path = session.config, session.run.checkpoints / "schedule.pt"
+    if config.prune.method == "fast":
+        return Schedule.of(config, rows=0)
     if not session.processes.exists(path):
         steps = Schedule.of(config, rows=len(session.splits["train"]))
         costs = measure_costs(session, load_for_task(session, config.model))

@@ -33,13 +33,15 @@ class Schedule:
 
     @classmethod
     def of(cls, config: RunConfig, *, rows: int) -> Schedule:
-        """Return the schedule that a configuration's epochs make.
+        """Return the schedule that a configuration's epochs make; no step without training.
 
         Args:
             config: of the run.
             rows: of the training split, windows counted as rows.
         """
         pruning, recovery = config.prune, config.recover
+        if pruning.method == "fast":
+            return cls(dense=0, ramp=0, prune=0, recover=0)
 
         def steps(epochs: float) -> int:
             return total_steps(rows, batch_size=pruning.batch_size, epochs=epochs)
@@ -73,7 +75,7 @@ def check_schedule(config: RunConfig, *, rows: int) -> None:
         CofiError: naming the steps.
     """
     settings, steps = config.prune, Schedule.of(config, rows=rows)
-    if steps.prune <= steps.dense + steps.ramp:
+    if steps.prune <= steps.dense + steps.ramp and settings.method == "gates":
         raise CofiError(
             f"{rows:,} rows in batches of {settings.batch_size} make {steps.prune:,} steps of "
             f"prune.epochs {settings.epochs:g}, of which the dense epochs take {steps.dense:,} and "
