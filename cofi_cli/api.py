@@ -49,7 +49,9 @@ class ExportOptions(TypedDict, total=False):
     one_file: bool
     dense: bool
     vocab: int | Literal["auto"] | None
+    embedding_rank: int | None
     text: str | None
+    size: str | None
     max_length: int | None
 
 

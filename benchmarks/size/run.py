@@ -4,8 +4,9 @@
     python benchmarks/size/run.py --runs RUNS --data DATA --output FOLDER --tasks stsb --no-bench
 
 RUNS holds finished runs as benchmarks/quality leaves them, RUNS/TASK/SEED/0.95/ours; they are
-only read. Each is exported in the ways of WAYS, its teacher too, and a random multilingual shape
-with 250,002 pieces (shape.py). A row holds the folder's bytes, its bytes when compressed, and the
+only read. Each is exported in the ways of WAYS, its teacher too, its model once more after it was
+trained on with factorised word vectors (FURTHER), and a random multilingual shape with 250,002
+pieces (shape.py). A row holds the folder's bytes, its bytes when compressed, and the
 scores; with a quiet machine also latency, cold start and memory, which --no-bench leaves for a
 later call. Go on with an interrupted call by repeating it. Writes results.json and results.md
 beside this file, or to --results.
@@ -17,7 +18,7 @@ import argparse
 import json
 import sys
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,27 @@ WAYS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "pruned, int8, auto pieces": ("model", (*INT8, "--vocab", "auto")),
     "pruned, int8, 10,000 pieces": ("model", (*INT8, "--vocab", "10000")),
     "pruned, int8, 8,000 pieces": ("model", (*INT8, "--vocab", "8000")),
+    "pruned, int8, rank 96, not trained": ("model", (*INT8, "--embedding-rank", "96")),
+    "pruned, trained on": ("further", ()),
+    "pruned, trained on, int8": ("further", INT8),
+    "pruned, trained on with rank 96, int8": ("rank96", INT8),
+    "pruned, trained on with rank 96, int8, 64 positions": (
+        "rank96",
+        (*INT8, "--max-length", "64"),
+    ),
 }
 """Row -> the run's folder that is exported, and how."""
+FURTHER: Mapping[str, tuple[str, ...]] = {
+    "further": (),
+    "rank96": ("--embedding-rank", "96"),
+}
+"""Further training of a run's model, six epochs of recovery, by the name of its run."""
 SHAPE_WAYS: Mapping[str, tuple[str, ...]] = {
     "whole": (),
     "int8": INT8,
     "int8, 50,000 pieces": (*INT8, "--vocab", "50000"),
+    "int8, rank 192": (*INT8, "--embedding-rank", "192"),
+    "60 MB": ("--size", "60MB"),
 }
 UNUSED = {"README.md", "export.json"}
 """Files of an export folder that running the model does not need."""
@@ -71,6 +87,18 @@ def exported(source: Path, folder: Path, *options: str) -> Json:
     report = read(folder / "export.json")
     row = report["models"]["model"]
     return sizes(folder) | {"score": row.get("score"), "vocabulary": report["vocabulary"]}
+
+
+def source_of(run: Path, part: str, folder: Path, task: Sequence[str]) -> Path:
+    """Return the checkpoint to export; what was to be trained on is trained once."""
+    if part not in FURTHER:
+        return run / part
+    made = folder / part
+    if not (made / "report.json").exists():
+        given = ("--teacher", run / "teacher", "--set", "recover.epochs=6", "--threads", 1)
+        given += ("--max-length", 64, "--resume", "-o", made)
+        cofi("finetune", run / "model", *task, *given, *FURTHER[part])
+    return made / "model"
 
 
 def timed(folder: Path, length: int) -> Json:
@@ -128,6 +156,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--results", type=Path, default=HERE)
     parser.add_argument("--tasks", nargs="*", default=[*TASKS])
+    parser.add_argument("--ways", nargs="*", help="rows to make; all by default")
     parser.add_argument("--seeds", nargs="*", type=int, default=[57, 58, 59])
     parser.add_argument("--no-shape", action="store_true")
     parser.add_argument("--no-bench", action="store_true")
@@ -150,15 +179,18 @@ def main() -> None:
                 print(f"{run} is not there.", file=sys.stderr)
                 continue
             for way, (part, options) in WAYS.items():
+                if asked.ways and way not in asked.ways:
+                    continue
                 folder = asked.output / name / str(seed) / way.replace(", ", "_").replace(" ", "-")
                 scored = ("--task", task, "--data", str(asked.data / data))
-                row = exported(run / part, folder, *scored, *options)
+                source = source_of(run, part, folder.parent / "trained", scored)
+                row = exported(source, folder, *scored, *options)
                 keep(f"{name}, seed {seed}", way, folder, row, length)
     if not asked.no_shape:
         model, texts = make_shape(asked.output / "shape")
         for way, options in SHAPE_WAYS.items():
             folder = asked.output / "shape" / way.replace(", ", "_").replace(" ", "-")
-            given = ("--text", str(texts)) if "--vocab" in options else ()
+            given = () if options in ((), INT8) else ("--text", str(texts))
             row = exported(model, folder, *options, *given)
             keep(f"a random shape with {PIECES:,} pieces", way, folder, row, 64)
 

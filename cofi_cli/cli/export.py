@@ -23,6 +23,7 @@ _METAVARS = {
     "max_drop": "POINTS",
     "vocab": "N|auto",
     "text": "FILE",
+    "size": "BYTES",
     "batch": "N,N",
     "seq_len": "N,N",
     "task": "NAME",

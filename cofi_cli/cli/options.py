@@ -27,6 +27,8 @@ SHARED = {
     "max_length": Flag("task.max_length", panel=_DATA),
     "seed": Flag("seed", "N", _TRAIN),
     "vocab": Flag("vocab", "N|auto", _TRAIN),
+    "embedding_rank": Flag("embedding_rank", "N", _TRAIN),
+    "size": Flag("size", "BYTES", _TRAIN),
     "train_precision": Flag("train.precision", panel=_TRAIN),
     "threads": Flag("train.threads", panel=_TRAIN),
     "keep_checkpoints": Flag("train.keep_checkpoints", panel=_TRAIN),

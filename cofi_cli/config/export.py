@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from cofi_cli.config.max_drop import Limits, MaxDrop
-from cofi_cli.config.section import Pieces, Provider, Section, Sizes
+from cofi_cli.config.section import Bytes, Pieces, Provider, Section, Sizes, bytes_of
 
 Precision = Literal["fp32", "int8", "fp16", "auto"]
 Embeddings = Literal["auto", "int8", "fp32"]
@@ -63,9 +63,15 @@ class ExportConfig(Section):
     vocab: Pieces | None = None
     """Keep N pieces of the tokenizer, the most used ones. auto keeps the fewest that lengthen
     held-out texts by less than 2 %. Default: all."""
+    embedding_rank: int | None = Field(None, ge=1)
+    """Factorise the table of word vectors: N numbers a piece, and a matrix that widens them.
+    Default: the table as it is."""
     text: str | None = None
-    """Texts that --vocab is chosen by, one a line or in a column, next to the training rows of the
-    task."""
+    """Texts that --vocab and --embedding-rank are chosen by, one a line or in a column, next to the
+    training rows of the task."""
+    size: Bytes | None = None
+    """Write model.onnx alone, in a folder of at most so many bytes, such as 5MB: as exact as fits,
+    or the best-scoring mixture of int8, fewer pieces and factorised word vectors."""
     max_length: int | None = Field(None, ge=1)
     """Longest row in tokens that the files are to take. Position rows beyond it are left out.
     Default: what the model takes."""
@@ -83,6 +89,21 @@ class ExportConfig(Section):
     @model_validator(mode="after")
     def _has_a_vocabulary(self) -> ExportConfig:
         """Refuse texts that nothing is chosen by."""
-        if self.text is not None and self.vocab is None:
-            raise ValueError("--text is for choosing a vocabulary; add --vocab auto")
+        if self.text is not None and not self.has_smaller_words and self.size is None:
+            raise ValueError(
+                "--text is for choosing a vocabulary or factors by; add --vocab auto, "
+                "--embedding-rank N or --size 5MB"
+            )
+        if self.size is not None and self.vocab == "auto":
+            raise ValueError("--size chooses the number of pieces; leave --vocab auto out")
         return self
+
+    @property
+    def budget(self) -> int | None:
+        """The bytes that ``size`` allows."""
+        return None if self.size is None else bytes_of(self.size)
+
+    @property
+    def has_smaller_words(self) -> bool:
+        """Whether the table of word vectors is to be smaller than the model's."""
+        return self.vocab is not None or self.embedding_rank is not None

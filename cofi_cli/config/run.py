@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from cofi_cli.config.prune import CaseConfig, PruneConfig
-from cofi_cli.config.section import Pieces, Section
+from cofi_cli.config.section import Bytes, Pieces, Section, bytes_of
 from cofi_cli.config.task import TaskConfig
 
 
@@ -110,9 +110,27 @@ class RunConfig(Section):
     vocab: Pieces | None = None
     """Keep N pieces of the tokenizer, those that the training rows use most. auto keeps the fewest
     that lengthen held-out texts by less than 2 %. Default: all."""
+    embedding_rank: int | None = Field(None, ge=1)
+    """Factorise the compact model's table of word vectors: N numbers a piece, and a matrix that
+    widens them. Default: the table stays whole."""
+    size: Bytes | None = None
+    """Factorise the table of word vectors so far that the exported folder takes at most so many
+    bytes in int8, such as 5MB."""
     teacher: TeacherConfig = TeacherConfig()
     prune: PruneConfig = PruneConfig()
     case: CaseConfig = CaseConfig()
     distill: DistillConfig = DistillConfig()
     recover: RecoverConfig = RecoverConfig()
     train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="after")
+    def _has_one_rank(self) -> RunConfig:
+        """Refuse a rank where it is chosen."""
+        if self.size is not None and self.embedding_rank is not None:
+            raise ValueError("size chooses embedding_rank; give one of the two")
+        return self
+
+    @property
+    def budget(self) -> int | None:
+        """The bytes that ``size`` allows."""
+        return None if self.size is None else bytes_of(self.size)

@@ -42,6 +42,14 @@ def _number(value: Any) -> Any:
     return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
+def bytes_of(size: str) -> int:
+    """Return the bytes that ``5MB`` means; a kB is 1,000 of them."""
+    number, unit = size[:-2], size[-2:]
+    return round(float(number) * {"kB": 1e3, "MB": 1e6, "GB": 1e9}[unit])
+
+
+Bytes = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(kB|MB|GB)$")]
+"""Bytes with their unit: ``5MB``."""
 Size = Annotated[int, Field(ge=1)]
 Pieces = Annotated[Size | Literal["auto"], BeforeValidator(_number)]
 """Pieces that a tokenizer keeps; ``auto``: as few as hardly lengthen texts."""

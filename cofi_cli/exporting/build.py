@@ -16,7 +16,7 @@ from cofi_cli.exporting.graphs.choice import CHOSEN, Choice, Graphs, Made, Wish
 from cofi_cli.exporting.precision.embeddings import to_int8_rows
 from cofi_cli.exporting.precision.fp16 import half, to_fp16
 from cofi_cli.exporting.precision.int8 import EightBits
-from cofi_cli.exporting.vocabulary import check_trimmed
+from cofi_cli.exporting.whole import check_against
 from cofi_cli.runs.records import EXACT, Candidate, ExportedFile, GpuParity, ScoreRow
 from cofi_cli.runtime.inputs import Rows
 from cofi_cli.runtime.inspection import inspect
@@ -37,7 +37,7 @@ class Build:
         calibration: text for static int8, ``None`` where there is none.
         tokenizer: the model's.
         wish: see :class:`~cofi_cli.exporting.graphs.choice.Wish`.
-        whole: score of ``CHOSEN`` with its whole vocabulary, where that was trimmed.
+        whole: score of ``CHOSEN`` as it is, where its table of word vectors was made smaller.
         known: see :class:`~cofi_cli.exporting.graphs.choice.Graphs`.
     """
 
@@ -96,7 +96,7 @@ class Build:
             self._exact[name] = score = self._judge.score(target)
             if name == CHOSEN and self._whole is not None:
                 self._exact[name] = self._whole  # what all files are held against
-                check_trimmed(score, self._whole, self.wish)
+                check_against(score, self._whole, self.wish)
             if self.wish.has_int8_rows(EXACT):
                 score = self._with_int8_rows(name, target)
             is_chosen = name == CHOSEN

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.teacher.taught import label_names
@@ -60,7 +61,7 @@ def load_model(name: str) -> CofiForTask:
     return model
 
 
-def write_config(name: str, folder: Path, *, positions: int | None = None) -> None:
+def write_config(name: str, folder: Path, *, changed: Mapping[str, Any] | None = None) -> None:
     """Write config.json as runtimes read it: labels and sizes, and no code that has to be trusted.
 
     A compact model is described as one of its source's type, so that for example optimum's
@@ -70,15 +71,14 @@ def write_config(name: str, folder: Path, *, positions: int | None = None) -> No
     Args:
         name: of the checkpoint.
         folder: where the file goes.
-        positions: rows of the table of positions, where some were left out.
+        changed: what is otherwise than in the checkpoint.
     """
     from cofi_cli.architectures import load_config_dict, resolve
 
     config = load_config_dict(resolve(name))
     for key in ("_commit_hash", "auto_map", "architectures"):
         config.pop(key, None)
-    if positions is not None:
-        config["max_position_embeddings"] = positions
+    config |= changed or {}
     if "source_model_type" in config:
         config |= {
             "model_type": config["source_model_type"],

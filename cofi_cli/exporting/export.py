@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cofi_cli.config import ExportConfig
 from cofi_cli.errors import PARITY, CofiError
+from cofi_cli.exporting.budget import check_size, fitted, within
 from cofi_cli.exporting.build import Build
 from cofi_cli.exporting.candidates import SCHEDULE
 from cofi_cli.exporting.checkpoint import load_model, write_config
@@ -20,7 +22,8 @@ from cofi_cli.exporting.graphs.forms import FORMS
 from cofi_cli.exporting.graphs.tracing import LARGEST_FILE, inputs_of
 from cofi_cli.exporting.order import Order, choose
 from cofi_cli.exporting.positions import shorten
-from cofi_cli.exporting.vocabulary import Models, score_of, with_vocabulary
+from cofi_cli.exporting.vocabulary import Models, known_texts, with_vocabulary
+from cofi_cli.exporting.whole import score_of
 from cofi_cli.report.cards.onnx import onnx_card
 from cofi_cli.runs import machine, write_atomic
 from cofi_cli.runs.atomic import workshop
@@ -31,6 +34,8 @@ from cofi_cli.runtime.inputs import Rows, synthetic_rows, task_rows
 from cofi_cli.runtime.named_task import check_answers
 from cofi_cli.runtime.timing import Schedule
 from cofi_cli.tolerances import EXPORT
+from cofi_cli.vocabulary.factors import factorise
+from cofi_cli.vocabulary.pieces import uses_of
 
 if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
@@ -93,21 +98,37 @@ def run_export(
         CofiError: parity failed, or a smaller precision loses too much (4), nothing to
             export or not reachable (6), a missing package (5), a wrong argument (2).
     """
-    order = choose(source, config, output=output, task=task, tolerance=tolerance, schedule=schedule)
-    trimmed = with_vocabulary(
-        order.source.models, vocab=config.vocab, text=config.text, task=order.task
+    ordered = partial(
+        choose, source, output=output, task=task, tolerance=tolerance, schedule=schedule
     )
-    with workshop(order.folder) as shop, trimmed as given:
-        made = make(order, given, shop)
-        record = prove(order, given, made)
-        record = write(order, given, made, record)
+    order, budget = ordered(config), config.budget
+    if budget is None:
+        record = _exported(order)
+    else:
+        record = within(budget, lambda own: _exported(ordered(own)), partial(fitted, order))
     for note in record.notes:
         logger.warning("%s", note)
     return record
 
 
-def make(order: Order, given: Models, shop: Path) -> Made:
+def _exported(order: Order) -> ExportRecord:
+    """Make, prove and write what was ordered."""
+    asked, task = order.config, order.task
+    texts = known_texts(asked.text, task) if asked.has_smaller_words else []
+    trimmed = with_vocabulary(order.source.models, vocab=asked.vocab, texts=texts, task=task)
+    with workshop(order.folder) as shop, trimmed as given:
+        made = make(order, given, shop, texts)
+        return write(order, given, made, prove(order, given, made))
+
+
+def make(order: Order, given: Models, shop: Path, texts: Sequence[str] = ()) -> Made:
     """Make the files of every precision in a workshop; a graph that is not proven is not timed.
+
+    Args:
+        order: what is asked for.
+        given: the models.
+        shop: an empty folder.
+        texts: that say how often each piece is used, where a table is factorised.
 
     Raises:
         CofiError: no graph is the torch model, or a precision that was asked for cannot be had.
@@ -125,6 +146,8 @@ def make(order: Order, given: Models, shop: Path) -> Made:
         for model in fitting.values():
             shorten(model, longest)
         tokenizer.model_max_length = min(tokenizer.model_max_length, longest)
+    if (rank := order.config.embedding_rank) is not None:
+        factorise(fitting[CHOSEN], rank, uses_of(tokenizer, texts))
     scored = known = calibration = whole = None
     if task is not None:
         check_answers(models[CHOSEN][1], task)
@@ -132,7 +155,7 @@ def make(order: Order, given: Models, shop: Path) -> Made:
         if order.unscored is None:
             config = load_config_dict(resolve(source[CHOSEN]))
             scored = as_numbered(task, config, "the model")
-            if given.vocabulary is not None:
+            if order.config.has_smaller_words:
                 whole = score_of(source[CHOSEN], task=scored, conditions=order.wish.conditions)
         if "int8" in order.smaller and "train" in task.splits:
             calibration = task_rows(task, tokenizer, split="train", limit=CALIBRATION_ROWS)
@@ -216,15 +239,19 @@ def write(order: Order, given: Models, made: Made, record: ExportRecord) -> Expo
         for file in record.models.values():
             shutil.move(made.build.folder / file.file, folder / file.file)
         save_tokenizer(made.tokenizer, folder)
-        is_short = order.config.max_length is not None
-        positions = made.model.config.max_position_embeddings if is_short else None
-        write_config(given.places[CHOSEN], folder, positions=positions)
+        own = made.model.config
+        changed = {"embedding_rank": own.embedding_rank} if own.embedding_rank else {}
+        if order.config.max_length is not None:
+            changed["max_position_embeddings"] = own.max_position_embeddings
+        write_config(given.places[CHOSEN], folder, changed=changed)
         names = sorted(path.name for path in folder.iterdir())
         record = record.model_copy(update={"files": names})
         record.write(folder / EXPORT_JSON)
         is_portable = all(FORMS[file.form].is_portable for file in record.models.values())
         card = onnx_card(record, is_portable=is_portable)
         (folder / CARD).write_text(card, encoding="utf-8")
+        if (budget := order.config.budget) is not None:
+            check_size(folder, budget)
 
     write_atomic(order.folder, fill)
     return record

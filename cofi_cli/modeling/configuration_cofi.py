@@ -22,6 +22,7 @@ class CofiConfig(PretrainedConfig):
         source_model_type: ``model_type`` of the architecture that it came from.
         embedding_size: width of the embeddings where a projection leads from them to the
             stream; ``None`` = they are the stream's width, and there is none.
+        embedding_rank: columns of a factorised table of word vectors; ``None`` = it is whole.
         project_first: whether that projection stands before the embeddings' LayerNorm.
         embedding_norm: whether LayerNorm follows the sum of the embeddings.
         position: ``learned`` embeddings, ``rotary`` queries and keys, or ``none`` of the two.
@@ -77,6 +78,7 @@ class CofiConfig(PretrainedConfig):
         pad_token_id: int = 0,
         source_model_type: str = "bert",
         embedding_size: Optional[int] = None,
+        embedding_rank: Optional[int] = None,
         project_first: bool = False,
         embedding_norm: bool = True,
         position: str = "learned",
@@ -124,7 +126,7 @@ class CofiConfig(PretrainedConfig):
         self.layer_norm_eps = layer_norm_eps
         self.source_model_type = source_model_type
         self.embedding_size, self.embedding_norm = embedding_size, embedding_norm
-        self.project_first = project_first
+        self.embedding_rank, self.project_first = embedding_rank, project_first
         self.position, self.layer_thetas = position, layer_thetas
         self.layer_windows = layer_windows
         self.relative_buckets, self.relative_heads = relative_buckets, relative_heads

@@ -17,6 +17,7 @@ from .configuration_cofi import CofiConfig
 from .disentangled import Distances, Relative, score_scale
 from .dropout import dropout as drop
 from .gather import gather, take
+from .low_rank import word_table
 from .masks import Masks
 from .norms import layer_norm, masked_layer_norm, open_layer_norm, scaled
 from .positions import Positions, Rotation, rotate
@@ -326,7 +327,8 @@ class Embeddings(nn.Module):
     def __init__(self, config: CofiConfig) -> None:
         super().__init__()
         width, has_norm = config.embedding_size or config.hidden_size, config.embedding_norm
-        self.word = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id)
+        rows, rank = config.vocab_size, config.embedding_rank
+        self.word = word_table(rows, rank, width, config.pad_token_id)
         is_learned = config.position == "learned"
         self.position = nn.Embedding(config.max_position_embeddings, width) if is_learned else None
         types = config.type_vocab_size

@@ -27,6 +27,7 @@ from .encoder import Encoder, init_weights
 from .gather import take  # noqa: F401
 from .losses import IGNORE as IGNORE
 from .losses import sequence_loss, span_loss, token_loss
+from .low_rank import word_table  # noqa: F401
 from .masks import Masks
 from .norms import layer_norm
 from .positions import OFF

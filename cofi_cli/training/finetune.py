@@ -34,6 +34,7 @@ from cofi_cli.training.teacher.obtain import (
     prepare_outputs,
 )
 from cofi_cli.training.teacher.task import ask_teacher, load_run_task
+from cofi_cli.training.words import factorise_words
 
 _STAGE = "finetune"
 
@@ -78,6 +79,7 @@ def finetune(
             session = ask_teacher(session, teacher)
             session = replace(session, imitated=imitated_rows(session))
         before = evaluate(session, model)
+        factorise_words(session, model)
         if teacher is not None:
             used = _distil(session, model, teacher)
         else:

@@ -19,6 +19,7 @@ from cofi_cli.runs.records import Environment
 from cofi_cli.tasks import Encoded, Task
 from cofi_cli.training.mapped import mapped_arrays
 from cofi_cli.training.objective import Objective
+from cofi_cli.training.preflight.bytes import check_reachable
 from cofi_cli.training.preflight.embedder import task_tokenizer
 from cofi_cli.training.preflight.run import guard_ids
 from cofi_cli.training.processes import Processes
@@ -129,6 +130,8 @@ def open_session(
         if processes.local_index == 0:
             made = {name: task.encode(name, tokenizer) for name in task.splits}
             guard_ids(own.model, made)
+            if config.size is not None and config.budget is not None:
+                check_reachable(tokenizer, config.size, config.budget)
             if command == "prune":
                 check_schedule(config, rows=len(made["train"]))
         gain = processes.from_main(_bf16_gain(config, run, processes.device))

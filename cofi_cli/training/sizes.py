@@ -29,6 +29,8 @@ from cofi_cli.training.stopwatch import Stopwatch, close_loop
 from cofi_cli.training.teacher.obtain import make_distiller, prepare_outputs
 from cofi_cli.training.teacher.outputs import TeacherOutputs
 from cofi_cli.training.teacher.student import make_student
+from cofi_cli.training.words import factorise_words
+from cofi_cli.vocabulary.factors import with_rank
 
 Times = dict[str, StageSummary]
 
@@ -84,9 +86,9 @@ def _trained(
         most = goal.most(settings.gates, settings.round_widths_to)
         plan, measured = _fitted(session, student, goal, first, decide, most, stopwatch)
         small = compact(student, plan)
-        state = _state(session, small, plan, measured, used.summary())
-        state["parity"] = assert_parity(session, student, small, plan)
+        parity = assert_parity(session, student, small, plan)
         student.load_state_dict(live)
+        state = _state(session, small, plan, measured, used.summary()) | {"parity": parity}
         return state | {"layer_map": result["layer_map"], "expected": result["expected"]}
 
     return compacted
@@ -123,9 +125,11 @@ def _state(
     measured: list[MeasuredPlan],
     time: StageSummary,
 ) -> dict[str, Any]:
-    """Return a compact model with what is known of it."""
+    """Factorise a compact model's word vectors if asked; return it with what is known of it."""
+    factorise_words(session, small)
     return {
         "compact": small.state_dict(),
+        "rank": small.config.embedding_rank,
         "plan": plan.model_dump(),
         "measured": [row.model_dump() for row in measured],
         "time": time.model_dump(),
@@ -139,6 +143,8 @@ def _loaded(student: CofiForTask, goal: Target, file: Path, times: Times) -> Pru
         times["prune"] = StageSummary(**state["time"])
         plan = PrunePlan(**state["plan"])
         small = compact(student, plan)
+        if (rank := state.get("rank")) is not None:
+            with_rank(small, rank)
         small.load_state_dict(state["compact"])
         return Pruned(
             goal=goal,

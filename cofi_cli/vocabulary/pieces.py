@@ -166,6 +166,14 @@ def _renumbered(part: Any, ids: dict[str, int]) -> Any:
     return part
 
 
+def uses_of(tokenizer: Any, texts: Sequence[str]) -> np.ndarray:
+    """Return how often texts use each id of a fast tokenizer of transformers, (V,) int64."""
+    whole = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    whole.no_truncation()
+    whole.no_padding()
+    return count(whole, texts, max(tokenizer.get_vocab().values()) + 1)
+
+
 def count(tokenizer: Tokenizer, texts: Sequence[str], size: int) -> np.ndarray:
     """Return how often texts use each id, (size,) int64."""
     counts = np.zeros(size, dtype=np.int64)

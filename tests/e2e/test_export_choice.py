@@ -989,7 +989,9 @@ def test_a_trimmed_vocabulary_for_all_models_of_a_run(finished, tmp_path, monkey
     assert "The vocabulary is trimmed" in (tmp_path / "onnx" / "README.md").read_text()
     assert f"--vocab auto --text {file}" in options_of(report.asked)
     monkeypatch.setattr(export_module, "score_of", lambda *_, **__: score_row(score=101.0))
-    with pytest.raises(CofiError, match="With the trimmed vocabulary the model scores") as error:
+    with pytest.raises(
+        CofiError, match="With the smaller table of word vectors the model"
+    ) as error:
         export(finished, vocab="auto", **wish)
     assert error.value.exit_code == PARITY
     with pytest.raises(CofiError, match="--text is for choosing a vocabulary"):

@@ -12,6 +12,7 @@ from cofi_cli.errors import CofiError
 from cofi_cli.exporting.checkpoint import load_model
 from cofi_cli.runs import RunDir
 from cofi_cli.training import finetune, prune
+from cofi_cli.training.preflight.bytes import smallest_folder
 from tests.tiny import bert_config, quick_config
 from tests.tiny_tokenizers import save
 
@@ -45,9 +46,37 @@ def test_all_models_of_a_run_have_the_pieces(config: RunConfig, tmp_path: Path) 
     assert report.model_name == config.model == yaml.safe_load(run.config.read_text())["model"]
     assert not run.checkpoints.exists()
     own = config.model_copy(update={"model": str(run.model)})
+    own = own.model_copy(update={"embedding_rank": 6})
     further = finetune(own, RunDir(tmp_path / "further"))
     assert further.vocabulary.pieces <= pieces
     assert (tmp_path / "further" / "model" / "plan.json").exists()
+    factorised = load_model(str(tmp_path / "further" / "model"))
+    word = factorised.model.encoder.embeddings.word
+    assert word.weight.shape == (further.vocabulary.pieces, 6)
+
+
+def test_a_factorised_table_is_trained_on_and_resumed(config: RunConfig, tmp_path: Path) -> None:
+    config = config.model_copy(update={"vocab": None, "embedding_rank": 6})
+    run = RunDir(tmp_path / "run")
+    report = prune(config, run)
+    small = load_model(str(run.model))
+    assert small.config.embedding_rank == 6
+    assert small.model.encoder.embeddings.word.widen.weight.shape[1] == 6
+    assert report.model.score > 0
+    with pytest.raises(CofiError, match="embedding_rank is 16, and the model's word vectors have"):
+        prune(config.model_copy(update={"embedding_rank": 16}), RunDir(tmp_path / "wide"))
+    least = smallest_folder(load_tokenizer(config.model))
+    size = {"embedding_rank": None, "size": f"{(least + 100) / 1e3}kB"}
+    sized = config.model_copy(update=size)
+    prune(sized, RunDir(tmp_path / "sized"))
+    word = load_model(str(tmp_path / "sized" / "model")).model.encoder.embeddings.word
+    assert word.weight.shape[1] == 8
+    with pytest.raises(
+        CofiError, match=r"size is 90kB, and a table of 8 columns and the tokenizer"
+    ):
+        prune(sized.model_copy(update={"size": "90kB"}), RunDir(tmp_path / "none"))
+    with pytest.raises(CofiError, match="is a dense model, and its architecture has no factorised"):
+        finetune(config, RunDir(tmp_path / "dense"))
 
 
 def test_a_fault_leaves_no_run(config: RunConfig, tmp_path: Path) -> None:

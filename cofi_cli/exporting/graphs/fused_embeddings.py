@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cofi_cli.modeling.low_rank import LowRankEmbedding
+
 
 class FusedEmbeddings(nn.Module):
     """Stands in the place of an encoder's embeddings.
@@ -33,7 +35,8 @@ class FusedEmbeddings(nn.Module):
     def fits(embeddings: Any) -> bool:
         """Whether the operator knows all that these do."""
         is_whole = embeddings.position is not None and embeddings.norm is not None
-        return is_whole and embeddings.widen is None
+        has_one_table = not isinstance(embeddings.word, LowRankEmbedding)
+        return is_whole and has_one_table and embeddings.widen is None
 
     def sum(self, ids: Tensor, types: Tensor | None) -> Tensor:
         """Return the normalised sums, (B, T, e), for (B, T) int; types may be ``None``."""

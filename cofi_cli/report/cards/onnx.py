@@ -66,6 +66,8 @@ def _small(record: ExportRecord) -> str:
     """Return what was left out to make the files small."""
     trimmed, longest = record.vocabulary, record.asked.max_length
     words = f"\nThe vocabulary is trimmed: {text.vocabulary_words(trimmed)}" if trimmed else ""
+    if (rank := record.asked.embedding_rank) is not None:
+        words += f"\nThe table of word vectors is factorised: {rank} numbers a piece."
     return words + (f"\nThe files take rows of at most {longest} tokens." if longest else "")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from cofi_cli.architectures import load_config_dict, load_dense, resolve
+from cofi_cli.architectures import load_config_dict, load_dense, read_config, resolve
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig
@@ -14,6 +14,7 @@ from cofi_cli.training.baselines.word_vectors import check as check_words
 from cofi_cli.training.preflight.embedder import check_embedders
 from cofi_cli.training.preflight.run import guard_data, wide_numbers
 from cofi_cli.training.preflight.teacher import check_given_teacher
+from cofi_cli.vocabulary.factors import check_rank
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,8 @@ def preflight(config: RunConfig, task: Task, run: RunDir | None, *, command: str
     else:
         _check_finetune(config, task)
     check_embedders(config, task)
+    if config.embedding_rank is not None or config.size is not None:
+        _check_rank(config, task, command=command)
     if run is not None and not run.exists:
         _check_weights(config, task)
     warnings = [note for note in (wide_numbers(task),) if note]
@@ -70,6 +73,23 @@ def _check_weights(config: RunConfig, task: Task) -> None:
 def is_compact(model: str) -> bool:
     """Whether a model was pruned, by its configuration."""
     return bool(load_config_dict(resolve(model))["model_type"] == CofiConfig.model_type)
+
+
+def _check_rank(config: RunConfig, task: Task, *, command: str) -> None:
+    """Refuse a rank that saves nothing, or a model that is not saved with a factorised table.
+
+    Raises:
+        CofiError: naming the width of the word vectors, or the dense model.
+    """
+    if command == "finetune" and not is_compact(config.model):
+        raise CofiError(
+            f"'{config.model}' is a dense model, and its architecture has no factorised table of "
+            "word vectors.",
+            hint="Leave --embedding-rank and --size out, or prune the model: cofi prune MODEL",
+        )
+    if config.embedding_rank is not None:
+        own = read_config(config.model, task.kind.head)
+        check_rank(config.embedding_rank, own.embedding_size or own.hidden_size)
 
 
 def _check_finetune(config: RunConfig, task: Task) -> None:
