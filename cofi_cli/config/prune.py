@@ -37,7 +37,7 @@ class PruneConfig(Section):
     """Smaller sparsities or speedups on the way to the target, ascending; each becomes a size of
     its own, as ``--sparsity 0.6,0.8,0.95`` asks for."""
     max_drop: float | None = Field(None, ge=0)
-    """Choose the smallest size that loses at most so much validation score against the teacher.
+    """Choose the smallest size that loses at most this many points of validation score.
     Exit code 3 if none does. Default: the smallest size."""
     epochs: float = Field(8, gt=0)
     """All epochs of the stage, the dense and the ramp epochs among them."""
@@ -131,7 +131,9 @@ class PruneConfig(Section):
                 "such as --sparsity 0.6,0.8,0.95"
             )
         if sizes[0] <= least:
-            raise ValueError(f"sizes {listed} begin at {sizes[0]:g}; the first is above {least}")
+            raise ValueError(
+                f"sizes {listed} begin at {sizes[0]:g}; the first must be above {least}"
+            )
 
     @model_validator(mode="after")
     def _leaves_time_at_the_target(self) -> PruneConfig:
@@ -146,9 +148,9 @@ class PruneConfig(Section):
 
 
 class CaseConfig(Section):
-    """Where and on what inputs the exported model runs: what a speed is stated for.
+    """The machine and the inputs that a target speed is stated for.
 
-    What is not said is as in the latency table, where there is one.
+    A setting that is left out is that of the latency table, if there is one.
     """
 
     provider: Literal["cpu", "cuda"] | None = None

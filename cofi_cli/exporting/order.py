@@ -84,7 +84,7 @@ def choose(
         task = replace(task, max_length=min(task.max_length, config.max_length))
     if unscored is not None and config.max_drop is not None and config.precision != "fp32":
         raise CofiError(
-            f"max_drop is {wish.max_drop:g}, and there is nothing to score on: {unscored}.",
+            f"max_drop is {wish.max_drop:g}, but there is nothing to score on: {unscored}.",
             hint="Name a task: --task TASK [--data DIR], or leave --max-drop out.",
         )
     return Order(
