@@ -28,8 +28,8 @@ $(eval $(call environment,.venv-457,constraints-4.57.txt))
 demo: .venv/.installed  ## the whole chain on an embedded model and text, in minutes on two cores
 	@if [ -e $(DEMO_RUN)/report.json ]; then rm -rf $(DEMO_RUN); fi
 	.venv/bin/cofi prune --preset demo --resume -o $(DEMO_RUN)
-	.venv/bin/cofi export $(DEMO_RUN) --onnx
-	.venv/bin/cofi bench $(DEMO_RUN) --batch 1,32 --seq-len 64 --max-seconds 10
+	.venv/bin/cofi export $(DEMO_RUN) --all-sizes
+	.venv/bin/cofi bench $(DEMO_RUN) --all-sizes --batch 1,32 --seq-len 64 --max-seconds 10
 
 test: .venv/.installed  ## all tests
 	$(TEST_ENV) .venv/bin/python $(PYTEST)

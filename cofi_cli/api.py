@@ -16,8 +16,10 @@ from cofi_cli.config_errors import configured
 from cofi_cli.exporting.candidates import SCHEDULE
 from cofi_cli.exporting.export import run_export
 from cofi_cli.report.report import refresh
+from cofi_cli.runs import RunDir
 from cofi_cli.runs.find import only_run, run_of
 from cofi_cli.runs.records import BenchResult, ExportRecord
+from cofi_cli.runs.sizes import size_folders
 from cofi_cli.runtime.named_task import named_task
 from cofi_cli.runtime.timing import Progress, Schedule
 from cofi_cli.tolerances import EXPORT
@@ -36,11 +38,12 @@ class ExportOptions(TypedDict, total=False):
     batch: Sequence[int]
     seq_len: Sequence[int] | None
     threads: int | None
-    max_drop: float | None
+    max_drop: float | str | Sequence[float | str] | None
     opset: int
     data: str | None
     embeddings: Embeddings
     one_file: bool
+    dense: bool
     vocab: int | Literal["auto"] | None
     text: str | None
     max_length: int | None
@@ -58,12 +61,13 @@ class BenchOptions(TypedDict, total=False):
     warmup: int
     max_seconds: float
     min_seconds: float | None
+    all_sizes: bool
     torch: bool | None
     data: str | None
     score: bool
     score_rows: int | None
     min_speedup: float | None
-    max_drop: float | None
+    max_drop: float | str | Sequence[float | str] | None
     compare: Path | None
     fail_if: Sequence[str]
     gate_case: str | None
@@ -118,6 +122,26 @@ def export_as(
     if run is not None and run.onnx.resolve() == folder.resolve():
         refresh(run)
     return record
+
+
+def export_sizes(run: Path, config: ExportConfig) -> list[ExportRecord]:
+    """Export every size of a run, the chosen one first, into ``onnx/`` of the size's folder.
+
+    The dense model is exported once, beside the chosen size.
+
+    Args:
+        run: with several sizes.
+        config: what is asked for.
+
+    Raises:
+        CofiError: as :func:`export`; or the run made one size only.
+    """
+    alone = config.model_copy(update={"dense": False})
+    chosen, *others = size_folders(RunDir(run)).values()
+    return [
+        export_as(chosen.root, config),
+        *(export_as(size.root, alone) for size in others),
+    ]
 
 
 def bench(

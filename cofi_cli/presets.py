@@ -180,8 +180,16 @@ def resolve_config(layers: Iterable[Layer]) -> RunConfig:
     """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
+    is_paired = False  # a drop that was stated with a target goes with it
     for layer in layers:
-        values = merge(_one_target(values, layer.values), layer.values)
+        stated = _stated(layer.values)
+        has_target = any(stated.get(key) is not None for key in TARGETS)
+        has_drop = stated.get("max_drop") is not None
+        if has_target and is_paired and not has_drop:
+            values = merge(values, {"prune": {"max_drop": None}})
+        if has_target or has_drop:
+            is_paired = has_target and has_drop
+        values = merge(_one_target(values, stated), layer.values)
         origins |= dict.fromkeys(_paths(layer.values), layer.origin)
     try:
         return RunConfig.model_validate(values)
@@ -189,11 +197,13 @@ def resolve_config(layers: Iterable[Layer]) -> RunConfig:
         raise explain(error, origins) from None
 
 
-def _one_target(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def _stated(layer: Mapping[str, Any]) -> Mapping[str, Any]:
+    section = layer.get("prune")
+    return section if isinstance(section, Mapping) else {}
+
+
+def _one_target(below: dict[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
     """Take the target out of the layers below where the one above states another kind of it."""
-    stated = above.get("prune")
-    if not isinstance(stated, Mapping):
-        return below
     given = [key for key in TARGETS if stated.get(key) is not None]
     gone = [key for key in TARGETS if given and key not in given]
     gone += ["table"] if "sparsity" in given else []

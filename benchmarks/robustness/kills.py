@@ -42,7 +42,7 @@ def small_config(folder: Path) -> RunConfig:
         save_bert(folder / "bert"),
         save_reviews(folder / "data", rows=64),
         teacher=brief,
-        prune={"epochs": 3, "dense_epochs": 1, "ramp_epochs": 1},
+        prune={"sparsity": 0.95, "epochs": 3, "dense_epochs": 1, "ramp_epochs": 1},
         recover=brief,
         train={"checkpoint_steps": 3, "evals_per_epoch": 2},
     )

@@ -6,10 +6,11 @@ import logging
 import math
 from collections.abc import Sequence
 
+from cofi_cli.benchmarking.curve import curve_of
 from cofi_cli.benchmarking.gates.compatibility import unlike
 from cofi_cli.benchmarking.gates.previous_result import Earlier, differences
 from cofi_cli.benchmarking.gates.regression import compare, few_runs, regression_gates
-from cofi_cli.benchmarking.gates.thresholds import drop_gates, speedup_gates
+from cofi_cli.benchmarking.gates.thresholds import drop_gates, part_drop_gates, speedup_gates
 from cofi_cli.benchmarking.measure import Measured
 from cofi_cli.benchmarking.plan import BenchPlan
 from cofi_cli.benchmarking.rows import (
@@ -19,6 +20,7 @@ from cofi_cli.benchmarking.rows import (
     speedup_rows,
     unmeasured_rows,
 )
+from cofi_cli.config.max_drop import Limits
 from cofi_cli.runs.records import BenchResult, CaseRow, Comparison, Gate
 from cofi_cli.runtime.timing import Case
 
@@ -47,7 +49,8 @@ def conclude(plan: BenchPlan, measured: Measured, notes: Sequence[str]) -> Bench
         left_out=list(found.left_out),
         baseline=found.baseline,
     )
-    result = result.model_copy(update={"gates": _gates(plan, result)})
+    update = {"gates": _gates(plan, result), "curve": curve_of(result, found.run)}
+    result = result.model_copy(update=update)
     if plan.earlier is not None:
         result = _compared(plan, result, plan.earlier, notes)
     if (speedups or plan.earlier is not None) and (few := few_runs(result, plan.earlier)):
@@ -70,10 +73,13 @@ def _gates(plan: BenchPlan, result: BenchResult) -> list[Gate]:
             case=config.gate_case,
             unmeasured=result.unmeasured,
         )
-    if config.max_drop is not None and result.baseline is not None:
+    limits, baseline = Limits.of(config.max_drop), result.baseline
+    if limits.whole is not None and baseline is not None:
         points = {model.name: math.nan for model in plan.scored}
         points |= {row.model: row.score for row in result.scores}
-        gates += drop_gates(points, result.baseline, config.max_drop, judged=plan.judged)
+        gates += drop_gates(points, baseline, limits.whole, judged=plan.judged)
+    if limits.parts and baseline is not None:
+        gates += part_drop_gates(result.scores, baseline, limits.parts, judged=plan.judged)
     return gates
 
 
@@ -81,7 +87,7 @@ def _compared(
     plan: BenchPlan, result: BenchResult, earlier: Earlier, notes: Sequence[str]
 ) -> BenchResult:
     """Return the result with what changed since an earlier one, and the gates on that."""
-    rows = compare(earlier, result)
+    rows = compare(earlier, result, [condition.measure for condition in plan.conditions])
     gates = regression_gates(
         plan.conditions,
         rows,
@@ -89,6 +95,7 @@ def _compared(
         baseline=result.baseline,
         case=plan.config.gate_case,
         unmeasured=[row for row in result.unmeasured if row.case in earlier.cases],
+        scored=_scored_before(earlier.result, result),
     )
     comparison = Comparison(
         file=str(earlier.path),
@@ -97,6 +104,12 @@ def _compared(
         rows=rows,
     )
     return result.model_copy(update={"gates": [*result.gates, *gates], "comparison": comparison})
+
+
+def _scored_before(before: BenchResult, now: BenchResult) -> dict[str, bool]:
+    """Return the models that had a score and are measured now, and whether they have one now."""
+    had, have = ({row.model for row in result.scores} for result in (before, now))
+    return {row.name: row.name in have for row in now.models if row.name in had}
 
 
 def _case_rows(plan: BenchPlan, measured: Measured, cases: Sequence[Case]) -> list[CaseRow]:

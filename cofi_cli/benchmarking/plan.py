@@ -19,6 +19,7 @@ from cofi_cli.benchmarking.scored_models import first_task, scored_models
 from cofi_cli.benchmarking.target_files import Exporter
 from cofi_cli.benchmarking.targets import Targets, resolve_targets
 from cofi_cli.config import BenchConfig
+from cofi_cli.config.max_drop import Limits
 from cofi_cli.errors import CofiError
 from cofi_cli.runs import machine
 from cofi_cli.runtime.lengths import check_lengths, cut_to_fit, usual_length
@@ -88,12 +89,16 @@ def resolve(
     earlier = None if config.compare is None else load_earlier(config.compare)
     threads = config.threads if config.threads is not None else machine.default_threads()
     machine.check_threads(threads)
+    torch = config.torch
+    if torch is None and (config.all_sizes or not torch_serves(config.provider)):
+        torch = False
     found = resolve_targets(
         targets,
         baseline=config.baseline,
         exporter=exporter,
         provider=config.provider,
-        torch=config.torch if config.torch is not None or torch_serves(config.provider) else False,
+        all_sizes=config.all_sizes,
+        torch=torch,
     )
     if found.run is not None:
         found.run.refuse_links()
@@ -102,8 +107,8 @@ def resolve(
         lengths = (usual_length(found.models),)
     needs_rows, home = "task" in lengths, None
     if task is None and (config.score or needs_rows):
-        needs_score = config.max_drop is not None or any(
-            condition.measure.name == "score" for condition in conditions
+        needs_score = bool(config.max_drop) or any(
+            condition.measure.section == "scores" for condition in conditions
         )
         task, home = first_task(targets, is_needed=needs_rows or needs_score)
     scored: list[Model] = []
@@ -155,6 +160,8 @@ def refuse(plan: BenchPlan) -> list[str]:
         baseline=found.baseline,
         scored=[model.name for model in plan.scored],
     )
+    if plan.task is not None:
+        _check_parts(plan, plan.task)
     if plan.earlier is None:
         return []
     notes = check_comparison(
@@ -169,3 +176,16 @@ def refuse(plan: BenchPlan) -> list[str]:
     for note in notes:
         logger.warning("%s", note)
     return notes
+
+
+def _check_parts(plan: BenchPlan, task: Task) -> None:
+    """Refuse gates on labels, columns or values that the task's rows do not have.
+
+    Raises:
+        CofiError: saying what there is.
+    """
+    asked = {part: f"--max-drop {part}" for part in Limits.of(plan.config.max_drop).parts}
+    asked |= {c.measure.name: f"--fail-if '{c.text}'" for c in plan.conditions if c.measure.is_part}
+    for part, flag in asked.items():
+        if (why := task.why_no_part(part)) is not None:
+            raise CofiError(f"{flag} cannot be judged: {why}.")

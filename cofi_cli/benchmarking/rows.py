@@ -203,6 +203,7 @@ def model_row(worker: WorkerClient, model: Model, first_run: float, content: Con
         precision=model.precision,
         form=model.form,
         size=model.size,
+        of=model.of,
         runtime=model.runtime,
         providers=worker.info["providers"],
         load_seconds=worker.info["load_seconds"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,10 +17,11 @@ from cofi_cli.benchmarking.task_batches import MAX_ROWS, cut
 from cofi_cli.errors import ENVIRONMENT, CofiError
 from cofi_cli.exporting.build import Build
 from cofi_cli.exporting.candidates import Conditions
-from cofi_cli.exporting.graphs.choice import Wish
+from cofi_cli.exporting.graphs.choice import Made, Wish
 from cofi_cli.pruning.cost import LatencyTable
 from cofi_cli.pruning.cost.measured import MeasuredSpeed
 from cofi_cli.runs import machine
+from cofi_cli.runs.records import DENSE
 from cofi_cli.runtime import statistics
 from cofi_cli.runtime.client import open_workers
 from cofi_cli.runtime.disturbance import Watch, busy_note
@@ -56,6 +58,9 @@ class Stopwatch:
         is_watched: bool = True,
     ) -> None:
         self._report, self._graph, self._is_watched = report, graph, is_watched
+        self._folder = tempfile.TemporaryDirectory(prefix="cofi-dense-")
+        self._dense: Made = {}
+        self._dense_of = ""
 
     def table(
         self, model: str, case: CaseConfig, task: Callable[[], Task], progress: Any
@@ -139,13 +144,35 @@ class Stopwatch:
             for name, (_, own) in models.items()
         }
         build = Build(
-            folder, models, rows=rows, task=None, calibration=None, tokenizer=None, wish=wish
+            folder,
+            models,
+            rows=rows,
+            task=None,
+            calibration=None,
+            tokenizer=None,
+            wish=wish,
+            known=self._known(f"{conditions.provider} {dense.config.to_json_string()}"),
         )
         build.fp32()
+        self._keep(build.graphs.made)
         if precision != "fp32":
             {"int8": build.int8, "fp16": build.fp16}[precision]()
         suffix = "" if precision == "fp32" else f"_{precision}"
         return {name: build.folder / f"{name}{suffix}.onnx" for name in models}
+
+    def _known(self, dense: str) -> Made:
+        """Return the graphs of the dense model, whose weights may differ: they take no time."""
+        if dense != self._dense_of:
+            self._dense, self._dense_of = {}, dense
+        return self._dense
+
+    def _keep(self, made: Made) -> None:
+        """Keep the graphs of the dense model, which the next plan is timed beside as well."""
+        for key, (file, proof) in made.items():
+            if key[0] == DENSE and key not in self._dense:
+                kept = Path(self._folder.name) / file.name
+                shutil.copyfile(file, kept)
+                self._dense[key] = kept, proof
 
     def _timed(
         self,

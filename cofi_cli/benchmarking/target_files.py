@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from cofi_cli.config import ExportConfig
 from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.runs import RunDir
 from cofi_cli.runs.digests import file_digest
 from cofi_cli.runs.export_folder import EXPORT_JSON, is_fresh, record_of, renewing
 from cofi_cli.runs.find import find_source
 from cofi_cli.runs.records import DENSE, EXACT, MODEL, ExportedFile, LeftOut
+from cofi_cli.runs.sizes import size_folders
 from cofi_cli.runtime.inspection import inspect
 from cofi_cli.runtime.model import Model
 from cofi_cli.runtime.providers import why_unserved
@@ -47,6 +50,29 @@ def models_of(target: Path, exporter: Exporter) -> list[Model]:
         logger.info("Exporting %s first%s", target, ", as before" if record else "")
         exporter(target, record.asked if record else ExportConfig())
     return _exported(source.output)
+
+
+def models_of_sizes(target: Path, exporter: Exporter) -> list[Model]:
+    """Return what all sizes of a run stand for, the chosen one first; the dense model is its own.
+
+    A size that was not exported is exported as the chosen one was, without a dense model.
+
+    Raises:
+        CofiError: it is not a finished run of several sizes.
+    """
+    run = RunDir(target)
+    folders = size_folders(run)
+    found = [replace(model, of=next(iter(folders))) for model in models_of(run.root, exporter)]
+    record = record_of(run.onnx)
+    alone = (record.asked if record else ExportConfig()).model_copy(update={"dense": False})
+
+    def as_chosen(source: Path, _: ExportConfig) -> object:
+        return exporter(source, alone)
+
+    for name, size in list(folders.items())[1:]:
+        own = (model for model in models_of(size.root, as_chosen) if not model.is_dense)
+        found += [replace(model, of=name, family=run.onnx.resolve()) for model in own]
+    return [replace(model, of=None) if model.is_dense else model for model in found]
 
 
 def served(models: list[Model], provider: str, left_out: list[LeftOut]) -> list[Model]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cofi_cli.benchmarking.target_files import Exporter, models_of, served
+from cofi_cli.benchmarking.target_files import Exporter, models_of, models_of_sizes, served
 from cofi_cli.errors import CofiError
 from cofi_cli.runs import RunDir
 from cofi_cli.runs.find import find_source, only_run, run_of
@@ -57,6 +57,7 @@ def resolve_targets(
     baseline: Path | None,
     exporter: Exporter,
     provider: str = "cpu",
+    all_sizes: bool = False,
     torch: bool | None = False,
 ) -> Targets:
     """Turn runs, model folders and ONNX files into named models, exporting what is missing.
@@ -73,11 +74,14 @@ def resolve_targets(
         baseline: what the others are compared with.
         exporter: exports a source.
         provider: the short name.
+        all_sizes: whether a run stands for all of its sizes, with the dense model of the chosen
+            one; thresholds apply to that one.
         torch: whether to add the checkpoints behind runs and model folders, in PyTorch;
             ``None``: those that are there.
 
     Raises:
-        CofiError: nothing named, a path that does not exist, or nothing in it; no
+        CofiError: nothing named, a path that does not exist, or nothing in it; no sizes where
+            all are asked for; no
             checkpoint where ``torch`` asks for some.
     """
     if not targets:
@@ -88,7 +92,7 @@ def resolve_targets(
     if baseline is not None:
         first = models_of(baseline, exporter)[0]
     for target in targets:
-        own = models_of(target, exporter)
+        own = (models_of_sizes if all_sizes else models_of)(target, exporter)
         if not target.is_file():
             own = served(own, provider, left_out)
         found += own
@@ -103,7 +107,7 @@ def resolve_targets(
             f"No file is left to benchmark that the provider '{provider}' can run.",
             hint="Export another precision: cofi export --onnx --precision fp32.",
         )
-    names = unique_names([model.path for model in unique])
+    names = names_of(unique)
     models = [replace(model, name=name) for name, model in zip(names, unique, strict=True)]
     if torch is not False:
         own = _checkpoints(targets, models, is_asked=bool(torch))
@@ -117,7 +121,7 @@ def resolve_targets(
     compared = models[0].name if first and len(models) > 1 else None
     asked = compared if baseline is not None else None
     free = [m for m in models if m.runtime != "torch" and m.name != asked]
-    judged = [m for m in free if not m.is_dense] or free
+    judged = [m for m in free if not m.is_dense and m.is_chosen] or free
     return Targets(
         models=tuple(models),
         baseline=compared,
@@ -125,6 +129,17 @@ def resolve_targets(
         judged=tuple(model.name for model in judged),
         left_out=tuple(left_out),
     )
+
+
+def names_of(models: Sequence[Model]) -> list[str]:
+    """Return a name for each model: of one among several sizes ``0.8/model``."""
+    if any(model.of for model in models):
+        names = [
+            f"{model.of}/{model.path.stem}" if model.of else model.path.stem for model in models
+        ]
+        if len(set(names)) == len(names):
+            return names
+    return unique_names([model.path for model in models])
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:

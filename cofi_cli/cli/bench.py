@@ -12,10 +12,11 @@ from cofi_cli.cli import options as o
 from cofi_cli.cli.bench_tables import show_result
 from cofi_cli.cli.console import prepare, say, show_json
 from cofi_cli.cli.flags import Flag, choices, flagged, given
+from cofi_cli.cli.folders import check_places
 from cofi_cli.cli.latency_table import measure_and_show, one_case
 from cofi_cli.cli.progress import make_progress
 from cofi_cli.config import BenchConfig, CaseConfig
-from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.errors import CofiError
 from cofi_cli.runs import RunDir
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def bench(
     config = given(BenchConfig, fields)
     prepare(quiet=quiet)
     places = targets or [RunDir.latest().root]
-    _check_places(output, ci_dir)
+    check_places(output, ci_dir)
     if table:
         case = one_case(config, precision=precision)
         measure_and_show(places, case, config, output=output, as_json=as_json, quiet=quiet)
@@ -146,34 +147,6 @@ def _shown_by(progress: TrainingProgress) -> Progress:
         progress.step({"step": done})
 
     return report
-
-
-def _check_places(output: Path | None, ci_dir: Path | None) -> None:
-    """Check before the measurement that its results can be written.
-
-    Raises:
-        CofiError: a folder is named where a file is expected, a file where a folder is expected,
-            or the place cannot be written.
-    """
-    if output is not None and output.is_dir():
-        raise CofiError(
-            f"--output is '{output}', which is a folder.", hint=f"-o {output / 'bench.json'}"
-        )
-    if ci_dir is not None and ci_dir.exists() and not ci_dir.is_dir():
-        raise CofiError(f"--ci-dir is '{ci_dir}', which is a file.", hint="Name a folder.")
-    is_file = output is not None and (output.is_file() or not output.exists())  # no device, no pipe
-    parent = output.resolve().parent if output is not None and is_file else None
-    for flag, folder in (("--output", parent), ("--ci-dir", ci_dir and ci_dir.resolve())):
-        if folder is None:
-            continue
-        there = next(place for place in (folder, *folder.parents) if place.exists())
-        if not there.is_dir() or not os.access(there, os.W_OK):
-            raise CofiError(
-                f"{flag} cannot be written: {there} is "
-                + ("not writable." if there.is_dir() else "a file."),
-                hint="Choose another place.",
-                exit_code=UNREACHABLE,
-            )
 
 
 def _write(result: BenchResult, *, output: Path | None, ci_dir: Path | None, title: str) -> None:

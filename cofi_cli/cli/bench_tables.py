@@ -20,15 +20,14 @@ def show_result(result: BenchResult, targets: Sequence[Path]) -> None:
     """Write the tables to stdout; of a single run also its summary, and where its files are."""
     from cofi_cli.report import tables as t
 
-    tables = [t.case_table(result), t.score_table(result)]
+    tables = [t.case_table(result), t.score_table(result), t.curve_table(result)]
     tables += [t.change_table(result), t.gate_table(result)]
     lines: list[str] = []
     if (run := only_run(targets)) is not None:
         with suppress(CofiError):  # the warning about a broken report was logged by then
             tables.append(t.summary_table(RunReport.read(run.report_json), result))
             lines = [f"report  {run.report_md}"]
-            if run.structure.exists():
-                lines.append(f"picture {run.structure}")
+            lines += [f"picture {file}" for file in (run.structure, run.curve) if file.exists()]
     env = result.env
     left_out = [f"left out: {row.name}: {row.reason}" for row in result.left_out]
     machine = f"{env.cpu}, {env.threads} threads, onnxruntime {env.onnxruntime}"

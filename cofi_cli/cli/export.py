@@ -12,6 +12,7 @@ from cofi_cli.cli import options as o
 from cofi_cli.cli.console import prepare, say, show_json, show_lines, show_tables
 from cofi_cli.cli.flags import Flag, flagged, given
 from cofi_cli.config import ExportConfig
+from cofi_cli.errors import CofiError
 from cofi_cli.runs import RunDir
 
 if TYPE_CHECKING:
@@ -52,6 +53,13 @@ def export(
             "--output", "-o", metavar="DIR", help="Folder to write. Default: onnx/ in the source."
         ),
     ] = None,
+    all_sizes: Annotated[
+        bool,
+        typer.Option(
+            "--all-sizes",
+            help="Export every size of a run that made several, each into onnx/ of its own folder.",
+        ),
+    ] = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
     **fields: Any,
@@ -65,12 +73,22 @@ def export(
     del onnx  # the only format, with or without the flag
     place = source if source is not None else str(RunDir.latest().root)
     say(f"Exporting {place}", quiet=quiet)
-    from cofi_cli.api import export_as
+    from cofi_cli.api import export_as, export_sizes
 
-    record = export_as(place, config, output=output)
-    if as_json:
-        show_json(record.as_json())
+    if all_sizes:
+        if output is not None:
+            raise CofiError(
+                f"--output {output} is one folder, and --all-sizes writes one for each size.",
+                hint="Leave one of them out.",
+            )
+        records = export_sizes(Path(place), config)
     else:
+        records = [export_as(place, config, output=output)]
+    if as_json:
+        values = [record.as_json() for record in records]
+        show_json(values if all_sizes else values[0])
+        return
+    for record in records:
         _show(record)
 
 

@@ -32,7 +32,7 @@ def flag_layers(flags: Mapping[str, Any]) -> list[Layer]:
         if name == "label" and isinstance(value, list) and len(value) == 1:
             value = value[0]
         values = nested(path, value)
-        if name in ("sparsity", "speedup") and "," in value:  # sizes on the way to the last one
+        if name in TARGETS and "," in value:  # sizes on the way to the last one
             *milestones, last = value.split(",")
             values = merge(nested("prune.milestones", milestones), nested(path, last))
         layers.append(Layer(values, flag))

@@ -28,6 +28,8 @@ def prune(
 ) -> None:
     """Prune a model: train a teacher, learn what to keep, cut it out, recover, report.
 
+    [bold]cofi prune MODEL --train F --validation F --max-drop 1[/bold]  several sizes, one chosen
+
     [bold]cofi prune bert-base-uncased --task sst2 --sparsity 0.95[/bold]
     """
     quiet = quiet or process_index() > 0

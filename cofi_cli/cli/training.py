@@ -144,7 +144,7 @@ def show_report(report: RunReport, run: RunDir) -> None:
         lines.append(f"pieces  {vocabulary_words(report.vocabulary)}")
     if (target := report.latency_target) is not None:
         lines.append(f"speed   {speed_words(target)}")
-    root = shlex.quote(str(run.root))
+    root = shlex.quote(str(run.root)) + " --all-sizes" * (len(report.sizes) > 1)
     files, case = _case_flags(target.setting) if target else ("", "")
     show_lines([*lines, f"next    cofi export {root}{files}{case} && cofi bench {root}{case}"])
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
+from cofi_cli.config.max_drop import MaxDrop
 from cofi_cli.config.section import Lengths, Provider, Section, Sizes
 
 
@@ -35,6 +36,10 @@ class BenchConfig(Section):
     min_seconds: float | None = Field(None, ge=0)
     """Fewest seconds for each model and case. Fast cases get more runs. Default: 1, or
     --max-seconds if that is less."""
+    all_sizes: bool = False
+    """Time and score every size of a run that made several, and draw its curve of score against
+    latency. Sizes without an export are exported as the chosen one was. Gates judge the chosen
+    size."""
     torch: bool | None = None
     """Also time and score the checkpoints in PyTorch. Default: checkpoints of the targets are
     timed, where PyTorch serves the provider, and not scored."""
@@ -49,16 +54,18 @@ class BenchConfig(Section):
     """Score on the first N rows. Default: all."""
     min_speedup: float | None = Field(None, gt=0)
     """Smallest speedup that passes, at equal precision where both models have it."""
-    max_drop: float | None = None
-    """Largest loss of score that passes, against the baseline."""
+    max_drop: MaxDrop = ()
+    """Largest loss of score that passes, against the baseline. Also of a label or of some rows:
+    recall[LABEL]=0.2, accuracy[COLUMN=VALUE]=1. May be given several times."""
     compare: Path | None = None
     """An earlier result to compare with: a bench.json, or a run that has one."""
     fail_if: tuple[str, ...] = ()
     """Fail if a metric has changed since --compare: METRIC>CHANGE or METRIC<CHANGE, in quotes,
     CHANGE with its sign and in % or the metric's unit. Examples: "speedup<-5%", "score<-0.5",
     "memory>+20MB". Metrics: speedup (x, over the baseline of the same session), p50, p90, p99,
-    mean (ms), throughput (examples/s), score (points), memory, size (MB), cold-start (s). A change
-    that is too noisy to judge fails. May be given several times."""
+    mean (ms), throughput (examples/s), score, recall[LABEL], precision[LABEL], f1[LABEL],
+    accuracy[COLUMN=VALUE] (points), memory, size (MB), cold-start (s). A change that is too noisy
+    to judge fails. May be given several times."""
     gate_case: str | None = None
     """Judge only this case, such as b1-s128."""
     gate_model: str | None = None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from cofi_cli.config.max_drop import Limits, MaxDrop
 from cofi_cli.config.section import Pieces, Provider, Section, Sizes
 
 Precision = Literal["fp32", "int8", "fp16", "auto"]
@@ -41,9 +42,10 @@ class ExportConfig(Section):
     model."""
     threads: int | None = Field(None, ge=1)
     """Number of threads. Default: one per physical core."""
-    max_drop: float | None = Field(None, ge=0)
+    max_drop: MaxDrop = ()
     """Largest loss of score of int8 or fp16 files. Default: 0.5, and nothing is judged where there
-    is nothing to score on."""
+    is nothing to score on. Also of a label or of some rows: recall[LABEL]=0.2,
+    accuracy[COLUMN=VALUE]=1. May be given several times."""
     opset: int = Field(18, ge=OPSETS.start, lt=OPSETS.stop)
     """Version of the ONNX operators."""
     task: str | None = None
@@ -56,6 +58,8 @@ class ExportConfig(Section):
     one_file: bool = False
     """Write model.onnx alone, in the precision asked for (auto: the fastest), without the dense
     model."""
+    dense: bool = True
+    """Export the dense model of a run as well."""
     vocab: Pieces | None = None
     """Keep N pieces of the tokenizer, the most used ones. auto keeps the fewest that lengthen
     held-out texts by less than 2 %. Default: all."""
@@ -65,6 +69,16 @@ class ExportConfig(Section):
     max_length: int | None = Field(None, ge=1)
     """Longest row in tokens that the files are to take. Position rows beyond it are left out.
     Default: what the model takes."""
+
+    @field_validator("max_drop")
+    @classmethod
+    def _is_a_loss(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse limits below 0."""
+        limits = Limits.of(value)
+        least = min([limits.whole or 0.0, *limits.parts.values()])
+        if least < 0:
+            raise ValueError(f"{least:g} is below 0; it is how many points may be lost")
+        return value
 
     @model_validator(mode="after")
     def _has_a_vocabulary(self) -> ExportConfig:

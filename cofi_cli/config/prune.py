@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -14,31 +14,38 @@ from cofi_cli.config.section import Section
 GateGroup = Literal["head", "attention", "ffn_dim", "ffn", "hidden"]
 ALL_GATES: tuple[GateGroup, ...] = ("head", "attention", "ffn_dim", "ffn", "hidden")
 
-
 TARGETS = ("sparsity", "speedup", "latency")
 """Settings of section prune that state what is asked for; a run has one of them."""
+FAMILY = (0.5, 0.7, 0.8, 0.9, 0.95)
+"""Sparsities of the sizes that a run makes where no target is stated."""
+FAMILY_MAX_DROP = 1.0
+"""Points of score that the size chosen among them may lose, where nothing else is said."""
+
+_TIME = r"^\d+(\.\d+)?(us|ms|s)$"
 
 
 class PruneConfig(Section):
     """Gates, constraint and schedule of the pruning stage."""
 
-    sparsity: float | None = Field(0.95, ge=0, lt=1)
+    sparsity: float | None = Field(None, ge=0, lt=1)
     """Share of the prunable weights to remove: at least 0 and less than 1. Several, such as
-    0.6,0.8,0.95, make several sizes in one run. Default: the preset's, 0.95 in most."""
+    0.6,0.8,0.95, make several sizes in one run. Default: 0.5,0.7,0.8,0.9,0.95, and the smallest
+    that keeps --max-drop is chosen."""
     speedup: float | None = Field(None, ge=1)
     """Times as fast as the dense model, measured in onnxruntime. Instead of --sparsity. Several,
     such as 2,4,8, make several sizes."""
-    latency: str | None = Field(None, pattern=r"^\d+(\.\d+)?(us|ms|s)$")
-    """Time of a call, such as 5ms. Instead of --sparsity."""
+    latency: str | None = Field(None, pattern=_TIME)
+    """Time of a call, such as 5ms. Instead of --sparsity. Several, such as 20ms,10ms,5ms, make
+    several sizes."""
     table: str | None = None
     """A latency table from cofi bench --table, of this or another machine. Default: one is measured
     before training."""
-    milestones: tuple[float, ...] = ()
-    """Smaller sparsities or speedups on the way to the target, ascending; each becomes a size of
-    its own, as ``--sparsity 0.6,0.8,0.95`` asks for."""
+    milestones: tuple[float | Annotated[str, Field(pattern=_TIME)], ...] = ()
+    """Targets of larger models on the way to the target, the largest first; each becomes a size of
+    its own, as ``--sparsity 0.6,0.8,0.95`` or ``--latency 20ms,10ms,5ms`` asks for."""
     max_drop: float | None = Field(None, ge=0)
-    """Choose the smallest size that loses at most this many points of validation score.
-    Exit code 3 if none does. Default: the smallest size."""
+    """Choose the smallest size that loses at most this many points of validation score. Exit code
+    3 if none does. Default: any loss, and 1 where no target is given."""
     epochs: float = Field(8, gt=0)
     """All epochs of the stage, the dense and the ramp epochs among them."""
     dense_epochs: float = Field(0, ge=0)
@@ -78,12 +85,13 @@ class PruneConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _speed_instead(cls, values: Any) -> Any:
-        """A speed takes the place of the default sparsity."""
-        speeds = ("speedup", "latency")
-        if isinstance(values, Mapping) and any(values.get(key) is not None for key in speeds):
-            return {"sparsity": None, **values}
-        return values
+    def _family_instead(cls, values: Any) -> Any:
+        """Several sizes take the place of a target that is not stated."""
+        if not isinstance(values, Mapping) or any(key in values for key in TARGETS):
+            return values
+        *larger, smallest = FAMILY
+        family = {"milestones": larger, "sparsity": smallest, "max_drop": FAMILY_MAX_DROP}
+        return family | dict(values)
 
     @property
     def is_speed(self) -> bool:
@@ -93,10 +101,12 @@ class PruneConfig(Section):
     @property
     def seconds(self) -> float | None:
         """The latency that is asked for."""
-        if self.latency is None:
-            return None
-        number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", self.latency).groups()  # type: ignore[union-attr]
-        return float(number) * {"us": 1e-6, "ms": 1e-3, "s": 1.0}[unit]
+        return None if self.latency is None else seconds_of(self.latency)
+
+    @property
+    def larger(self) -> tuple[float, ...]:
+        """The milestones as numbers: sparsities, speedups or seconds."""
+        return tuple(seconds_of(own) if isinstance(own, str) else own for own in self.milestones)
 
     @model_validator(mode="after")
     def _has_one_target(self) -> PruneConfig:
@@ -115,24 +125,27 @@ class PruneConfig(Section):
         return self
 
     def _check_milestones(self) -> None:
-        """Refuse sizes that do not ascend, or begin below what there is."""
+        """Refuse sizes that are not from the largest model to the smallest, or need no pruning."""
         if not self.milestones:
             return
-        target = self.sparsity if self.speedup is None else self.speedup
-        if target is None:
+        kind = next(key for key in TARGETS if getattr(self, key) is not None)
+        target, asked = getattr(self, kind), self.milestones
+        if any(isinstance(own, str) is not isinstance(target, str) for own in asked):
             raise ValueError(
-                "latency asks for one size; sizes are asked for by sparsity or speedup"
+                f"milestones {_listed(asked)} are not of the same unit as {kind} {target}"
             )
-        sizes, least = (*self.milestones, target), 0 if self.speedup is None else 1
-        listed = ", ".join(f"{size:g}" for size in sizes)
-        if any(a >= b for a, b in pairwise(sizes)):
+        sizes = (*self.larger, self.seconds or target)
+        shown, falls = _listed((*asked, target)), self.latency is not None
+        if any(a <= b if falls else a >= b for a, b in pairwise(sizes)):
+            flag = "--latency 20ms,10ms" if falls else "--sparsity 0.6,0.8,0.95"
             raise ValueError(
-                f"sizes {listed} do not ascend; give them from the largest model to the smallest, "
-                "such as --sparsity 0.6,0.8,0.95"
+                f"sizes {shown} do not {'descend' if falls else 'ascend'}; give them from the "
+                f"largest model to the smallest, such as {flag}"
             )
-        if sizes[0] <= least:
+        least = {"sparsity": 0, "speedup": 1}.get(kind)
+        if least is not None and sizes[0] <= least:
             raise ValueError(
-                f"sizes {listed} begin at {sizes[0]:g}; the first must be above {least}"
+                f"sizes {shown} begin at {sizes[0]:g}; the first must be above {least}"
             )
 
     @model_validator(mode="after")
@@ -145,6 +158,16 @@ class PruneConfig(Section):
                 f"{self.epochs:g} epochs at the target; raise prune.epochs or lower the others"
             )
         return self
+
+
+def seconds_of(latency: str) -> float:
+    """Return the seconds of a time with its unit, such as ``5ms``."""
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", latency).groups()  # type: ignore[union-attr]
+    return float(number) * {"us": 1e-6, "ms": 1e-3, "s": 1.0}[unit]
+
+
+def _listed(sizes: Iterable[float | str]) -> str:
+    return ", ".join(size if isinstance(size, str) else f"{size:g}" for size in sizes)
 
 
 class CaseConfig(Section):

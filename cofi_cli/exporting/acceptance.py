@@ -109,20 +109,32 @@ class Judge:
         model, rows = self._models[name][1], self._inputs[name]
         return check_on_gpu(model, file, rows, threads=self._conditions.threads)
 
-    def verdict(self, name: str, file: Path, *, floor: float) -> Verdict:
+    def verdict(
+        self,
+        name: str,
+        file: Path,
+        *,
+        exact: ScoreRow | None,
+        max_drop: float,
+        part_drops: Mapping[str, float],
+    ) -> Verdict:
         """Judge a file of a smaller precision.
 
         Args:
             name: of the model.
             file: its file.
-            floor: the least score to hold, in points.
+            exact: the score that it is held against, ``None`` where nothing is scored.
+            max_drop: points that it may lose.
+            part_drops: the same of parts of the rows, by name.
         """
         try:
             score = self.score(file)
         except NotANumber:
             return Verdict(None, "answers with what is no number")
-        if score is not None and not within(floor, score.score):
-            return Verdict(score, f"scores {score.score:.2f}, needed are {floor:.2f}")
+        if score is not None and exact is not None:
+            fault = lost(exact, score, max_drop=max_drop, part_drops=part_drops)
+            if fault is not None:
+                return Verdict(score, fault)
         try:
             on_gpu = self.on_gpu(name, file)
         except CofiError as error:
@@ -135,3 +147,24 @@ class Judge:
         provider = self._provider or self._conditions.provider
         threads = self._conditions.threads
         return WorkerClient(file, name=file.stem, provider=provider, threads=threads)
+
+
+def lost(
+    exact: ScoreRow, score: ScoreRow, *, max_drop: float, part_drops: Mapping[str, float]
+) -> str | None:
+    """Say what of a score is lost beyond what is allowed, as what follows a file's name.
+
+    A part of the rows that either has no score of counts as lost.
+    """
+    floor = exact.score - max_drop
+    if not within(floor, score.score):
+        return f"scores {score.score:.2f}, needed are {floor:.2f}"
+    for part, allowed in part_drops.items():
+        before, after = exact.parts.get(part), score.parts.get(part)
+        if before is None or after is None:
+            which = "the model" if before is None else "the file"
+            return f"cannot be judged: {which} has no {part}, which is not defined on these rows"
+        if not within(before.score - allowed, after.score):
+            floor = before.score - allowed
+            return f"has a {part} of {after.score:.2f}, needed are {floor:.2f}"
+    return None

@@ -12,7 +12,7 @@ from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
 from cofi_cli.exporting import candidates
 from cofi_cli.exporting.acceptance import Judge, Verdict
 from cofi_cli.exporting.description import describe_file, score_fields
-from cofi_cli.exporting.graphs.choice import CHOSEN, Choice, Graphs, Wish
+from cofi_cli.exporting.graphs.choice import CHOSEN, Choice, Graphs, Made, Wish
 from cofi_cli.exporting.precision.embeddings import to_int8_rows
 from cofi_cli.exporting.precision.fp16 import half, to_fp16
 from cofi_cli.exporting.precision.int8 import EightBits
@@ -38,6 +38,7 @@ class Build:
         tokenizer: the model's.
         wish: see :class:`~cofi_cli.exporting.graphs.choice.Wish`.
         whole: score of ``CHOSEN`` with its whole vocabulary, where that was trimmed.
+        known: see :class:`~cofi_cli.exporting.graphs.choice.Graphs`.
     """
 
     def __init__(
@@ -51,18 +52,17 @@ class Build:
         tokenizer: Any,
         wish: Wish,
         whole: ScoreRow | None = None,
+        known: Made | None = None,
     ) -> None:
         self.folder, self.models, self.inputs = shop / "files", models, rows
-        self.calibration, self.wish = calibration, wish
+        self.calibration, self.wish, self._whole = calibration, wish, whole
         self.files: dict[str, ExportedFile] = {}
         self.notes: list[str] = []
-        self._whole = whole
         self._exact: dict[str, ScoreRow | None] = {}
-        candidates_of = shop / "candidates"
-        for made in (self.folder, candidates_of):
+        for made in (self.folder, candidates_of := shop / "candidates"):
             made.mkdir()
-        pads_right = getattr(tokenizer, "padding_side", "right") == "right"
-        self._graphs = Graphs(candidates_of, models, rows, wish, self.notes, pads_right=pads_right)
+        args, side = (models, rows, wish, self.notes), getattr(tokenizer, "padding_side", "right")
+        self.graphs = Graphs(candidates_of, *args, pads_right=side == "right", known=known)
         self._pad_id = int(models[CHOSEN][1].config.pad_token_id or 0)
         self._judge = Judge(
             models,
@@ -83,7 +83,7 @@ class Build:
         Raises:
             CofiError: a graph is not the torch model, or int8 rows cost too much (exit code 4).
         """
-        made, graphs = self._graphs.of_each_form(), self._graphs
+        made, graphs = self.graphs.of_each_form(), self.graphs
         ranking = candidates.rank(made, self.wish.conditions) if len(made) > 1 else None
         order, fastest = (ranking.order, ranking.fastest) if ranking else (list(made), list(made))
         choices, in_blocks = graphs.in_blocks({form: made[form] for form in fastest})
@@ -96,7 +96,7 @@ class Build:
             self._exact[name] = score = self._judge.score(target)
             if name == CHOSEN and self._whole is not None:
                 self._exact[name] = self._whole  # what all files are held against
-                check_trimmed(score, self._whole, max_drop=self.wish.max_drop)
+                check_trimmed(score, self._whole, self.wish)
             if self.wish.has_int8_rows(EXACT):
                 score = self._with_int8_rows(name, target)
             is_chosen = name == CHOSEN
@@ -138,14 +138,14 @@ class Build:
             form, block = choice.name, choice.block
             try:
                 for name in self.models:
-                    self._graphs.proven(name, form, block)
-                file = self._graphs.proven(CHOSEN, form, block)[0]
+                    self.graphs.proven(name, form, block)
+                file = self.graphs.proven(CHOSEN, form, block)[0]
                 return form, block, self._judge.on_gpu(CHOSEN, file)
             except CofiError as error:
                 if error.exit_code != PARITY or choice is choices[-1]:
                     raise
                 shown = form if block is None else f"{form}, blocks of {block} tokens"
-                self._graphs.refuse(shown, error.message)
+                self.graphs.refuse(shown, error.message)
         raise AssertionError("there is always a choice")
 
     def int8(self) -> None:
@@ -157,7 +157,7 @@ class Build:
             CofiError: it takes all of them (exit code 4); nothing is written then.
         """
         eight_bits = EightBits(
-            self._graphs,
+            self.graphs,
             rows=self.inputs[CHOSEN],
             calibration=self.calibration,
             pad_id=self._pad_id,
@@ -193,7 +193,7 @@ class Build:
             CofiError: it takes all of them (exit code 4); nothing is written then.
         """
         kept = half(
-            self._graphs,
+            self.graphs,
             judge=self._verdict,
             rows=self.inputs[CHOSEN],
             pad_id=self._pad_id,
@@ -222,7 +222,7 @@ class Build:
         for name in (name for name in self.models if name != CHOSEN):
             target = self.folder / f"{name}_fp16.onnx"
             with self._or_without(target):
-                to_fp16(self._graphs.proven(name, kept.form)[0], target)
+                to_fp16(self.graphs.proven(name, kept.form)[0], target)
                 score = self._judge.score(target)
                 self._record(name, target, "fp16", kept.form, score, checked_on=checked_on)
 
@@ -272,9 +272,14 @@ class Build:
 
     def _verdict(self, file: Path) -> Verdict:
         """Judge a file of the model in a smaller precision."""
-        exact = self._exact[CHOSEN]
-        floor = (exact.score if exact is not None else 0.0) - self.wish.max_drop
-        return self._judge.verdict(CHOSEN, file, floor=floor)
+        wish = self.wish
+        return self._judge.verdict(
+            CHOSEN,
+            file,
+            exact=self._exact[CHOSEN],
+            max_drop=wish.max_drop,
+            part_drops=wish.part_drops,
+        )
 
     def _record(
         self,

@@ -117,8 +117,9 @@ def make(order: Order, given: Models, shop: Path) -> Made:
 
     started, here = time.perf_counter(), machine.describe_machine()
     task, source, one = order.task, order.source.models, order.config.one_file
+    alone = one or not order.config.dense
     tokenizer = load_tokenizer(given.places[CHOSEN])
-    fitting, without = _that_fit({CHOSEN: given.places[CHOSEN]} if one else given.places)
+    fitting, without = _that_fit({CHOSEN: given.places[CHOSEN]} if alone else given.places)
     models = {name: (source[name], model) for name, model in fitting.items()}
     if (longest := order.config.max_length) is not None:
         for model in fitting.values():
@@ -153,8 +154,9 @@ def make(order: Order, given: Models, shop: Path) -> Made:
         build.notes.append(f"{order.smaller[0]} is not scored: {order.unscored}.")
     for precision in order.smaller:
         _add(build, precision, is_asked_for=order.config.precision == precision)
-    if one:
-        without |= dict.fromkeys(sorted(source.keys() - models.keys()), "one file was asked for")
+    if alone:
+        why = "one file was asked for" if one else "it was not asked for"
+        without |= dict.fromkeys(sorted(source.keys() - models.keys()), why)
     return Made(build, fitting[CHOSEN], tokenizer, without, here, started)
 
 

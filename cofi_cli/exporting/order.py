@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cofi_cli.config import ExportConfig
 from cofi_cli.config.export import MAX_DROP
+from cofi_cli.config.max_drop import Limits
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.exporting.candidates import Conditions
 from cofi_cli.exporting.graphs.choice import CHOSEN, Wish
@@ -82,11 +83,16 @@ def choose(
     task, unscored = _task_to_score_on(task or named, source)
     if task is not None and config.max_length is not None:
         task = replace(task, max_length=min(task.max_length, config.max_length))
-    if unscored is not None and config.max_drop is not None and config.precision != "fp32":
+    if unscored is not None and config.max_drop and config.precision != "fp32":
+        limits = ", ".join(config.max_drop)
         raise CofiError(
-            f"max_drop is {wish.max_drop:g}, but there is nothing to score on: {unscored}.",
+            f"max_drop is {limits}, but there is nothing to score on: {unscored}.",
             hint="Name a task: --task TASK [--data DIR], or leave --max-drop out.",
         )
+    if task is not None and unscored is None:
+        for part in wish.part_drops:
+            if (why := task.why_no_part(part)) is not None:
+                raise CofiError(f"--max-drop {part} cannot be judged: {why}.")
     return Order(
         name=str(name),
         source=source,
@@ -134,6 +140,7 @@ def _wish(config: ExportConfig, longest: int, *, tolerance: float, schedule: Sch
             hint=f"Use --seq-len {longest} or less.",
         )
     threads = config.threads if config.threads is not None else machine.default_threads()
+    limits = Limits.of(config.max_drop)
     return Wish(
         graph=config.graph,
         portable=config.portable,
@@ -144,7 +151,8 @@ def _wish(config: ExportConfig, longest: int, *, tolerance: float, schedule: Sch
             seq_len=config.seq_len or (min(LENGTH, longest),),
             schedule=schedule,
         ),
-        max_drop=MAX_DROP if config.max_drop is None else config.max_drop,
+        max_drop=MAX_DROP if limits.whole is None else limits.whole,
+        part_drops=limits.parts,
         opset=config.opset,
         tolerance=tolerance,
         embeddings=config.embeddings,

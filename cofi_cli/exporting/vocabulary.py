@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Literal
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import PARITY, CofiError
-from cofi_cli.exporting.acceptance import Judge
+from cofi_cli.exporting.acceptance import Judge, lost
 from cofi_cli.exporting.candidates import Conditions
 from cofi_cli.exporting.checkpoint import load_model
-from cofi_cli.exporting.graphs.choice import CHOSEN
+from cofi_cli.exporting.graphs.choice import CHOSEN, Wish
 from cofi_cli.exporting.graphs.tracing import write_onnx
 from cofi_cli.runs.records import ScoreRow, Vocabulary
 from cofi_cli.tasks.files.file import Ask, File
 from cofi_cli.tasks.kinds import KINDS
-from cofi_cli.tolerances import within
 from cofi_cli.vocabulary.checkpoint import needed_ids, write_trimmed
 from cofi_cli.vocabulary.choice import choose
 from cofi_cli.vocabulary.texts import texts_of
@@ -110,21 +109,24 @@ def score_of(place: str, *, task: Task, conditions: Conditions) -> ScoreRow | No
         return judge.score(file)
 
 
-def check_trimmed(score: ScoreRow | None, whole: ScoreRow, *, max_drop: float) -> None:
+def check_trimmed(score: ScoreRow | None, whole: ScoreRow, wish: Wish) -> None:
     """Refuse a model whose trimmed vocabulary costs too much.
 
     Args:
         score: of the fp32 file, in points.
         whole: of the same model with its whole vocabulary.
-        max_drop: points that may be lost.
+        wish: says how many points may be lost.
 
     Raises:
         CofiError: more is lost (exit code 4).
     """
-    if score is not None and not within(whole.score - max_drop, score.score):
+    if score is None:
+        return
+    fault = lost(whole, score, max_drop=wish.max_drop, part_drops=wish.part_drops)
+    if fault is not None:
         raise CofiError(
-            f"With the trimmed vocabulary the model scores {score.score:.2f}, with the "
-            f"whole one {whole.score:.2f}; allowed are {max_drop:g} points less.",
+            f"With the trimmed vocabulary the model {fault}; with the whole one it scores "
+            f"{whole.score:.2f}.",
             hint="Use a larger --vocab, or allow more with --max-drop.",
             exit_code=PARITY,
         )

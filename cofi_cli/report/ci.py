@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 
 from cofi_cli.report.report import conditions
-from cofi_cli.report.tables import case_table, change_table, gate_table, score_table
+from cofi_cli.report.tables import (
+    case_table,
+    change_table,
+    curve_table,
+    gate_table,
+    score_table,
+)
 from cofi_cli.runs import write_json
 from cofi_cli.runs.records import BenchResult, gate_error
 
@@ -35,7 +41,8 @@ def summary(bench: BenchResult, *, title: str) -> str:
         notes = [*comparison.notes, *notes]
     if notes:
         parts.append("\n".join(f"- {note}" for note in notes))
-    for table in (gate_table(bench), case_table(bench), change_table(bench), score_table(bench)):
+    tables = (gate_table, curve_table, case_table, change_table, score_table)
+    for table in (of(bench) for of in tables):
         if table.rows:
             parts += [f"### {table.title}", table.markdown()]
     parts.append(conditions(bench))

@@ -10,10 +10,12 @@ from cofi_cli import format as text
 from cofi_cli.errors import CofiError
 from cofi_cli.format import Table, speed_words
 from cofi_cli.report.bars import structure_lines
+from cofi_cli.report.pictures.curve import curve_svg
 from cofi_cli.report.pictures.structure import structure_svg
 from cofi_cli.report.tables import (
     case_table,
     change_table,
+    curve_table,
     gate_table,
     score_table,
     size_table,
@@ -62,6 +64,8 @@ def render_report(
         parts += _section("Structure", f"```text\n{drawn}\n```\n\n![structure](structure.svg)")
     parts += _section("Stages", _table(stage_table(report)))
     if bench is not None:
+        if table := _table(curve_table(bench)):
+            parts += _section("Score against latency", f"{table}\n\n![curve](curve.svg)")
         table = _table(case_table(bench))
         parts += _section("Latency", f"{table}\n\n{conditions(bench)}")
         parts += _section("Models", _table(score_table(bench)))
@@ -108,12 +112,24 @@ def refresh(run: RunDir) -> None:
 def _draw(
     run: RunDir, report: RunReport, bench: BenchResult | None, export: ExportRecord | None
 ) -> None:
-    env = _or_none(Environment, run.env)
-    write_text(run.report_md, render_report(report, bench, export, env))
+    words = render_report(report, bench, export, _or_none(Environment, run.env))
+    write_text(run.report_md, words)
     if report.structure is not None:
         subtitle = _sparsity_words(report)
         drawn = structure_svg(report.structure, title=_title(report), subtitle=subtitle)
         write_text(run.structure, drawn)
+    if bench is None or bench.curve is None:
+        run.curve.unlink(missing_ok=True)  # it was of other files
+        return
+    chosen, env = report.chosen, bench.env
+    drawn = curve_svg(
+        bench.curve,
+        title=f"{_short(report.model_name)} on {report.task}: score against latency",
+        subtitle=f"{env.cpu}, {env.threads} threads, onnxruntime {env.onnxruntime}",
+        chosen=chosen.name if chosen else None,
+        max_drop=chosen.max_drop if chosen else None,
+    )
+    write_text(run.curve, drawn)
 
 
 def _or_none(kind: type[R], path: Path) -> R | None:

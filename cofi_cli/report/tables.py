@@ -37,7 +37,7 @@ def summary_table(report: RunReport, bench: BenchResult | None = None) -> Table:
         rows.append((label, text.count(big), text.count(small), _fewer(big, small)))
     big, small = teacher.bytes if teacher else None, model.bytes
     rows.append(("file", text.size(big), text.size(small), _smaller(big, small)))
-    rows += _latency_rows(bench)
+    rows += _latency_rows(bench, report.chosen.name if report.chosen else None)
     return Table(
         "Teacher against compact model",
         ("", "teacher", "compact", "change"),
@@ -165,6 +165,30 @@ def score_table(bench: BenchResult) -> Table:
     return Table("Models", (*columns, "load s", "cold start s"), tuple(rows))
 
 
+def curve_table(bench: BenchResult) -> Table:
+    """Score against latency, a row for each size and precision; empty where there is no curve."""
+    curve = bench.curve
+    points = curve.points if curve is not None else []
+    cases = list(dict.fromkeys(point.case for point in points))
+    rows = []
+    for model in dict.fromkeys(point.model for point in points):
+        own = {point.case: point for point in points if point.model == model}
+        first = next(iter(own.values()))
+        cells = [first.size, first.precision, text.number(first.score)]
+        for case in cases:
+            point = own.get(case)
+            cells.append(text.milliseconds(point.p50_ms if point else None))
+            cells.append(f"{point.speedup:.2f}x" if point and point.speedup else MISSING)
+        rows.append(tuple(cells))
+    if curve is not None and curve.word_vectors is not None:
+        gaps = [MISSING] * 2 * len(cases)
+        rows.append(("word vectors alone", MISSING, text.number(curve.word_vectors), *gaps))
+    columns = ["size", "precision", curve.metric if curve else "score"]
+    for case in cases:
+        columns += [f"{case}: p50 ms", "speedup"]
+    return Table("Score against latency", tuple(columns), tuple(rows))
+
+
 def gate_table(bench: BenchResult) -> Table:
     """What was demanded and what was found."""
     rows = tuple(_gate_row(gate) for gate in bench.gates)
@@ -248,15 +272,15 @@ def _smaller(big: float | None, small: float | None) -> str:
     return f"{text.factor(big, small)} smaller" if big and small else MISSING
 
 
-def _latency_rows(bench: BenchResult | None) -> list[tuple[str, ...]]:
-    """A row per case and precision: the run's dense and its compact ONNX file."""
+def _latency_rows(bench: BenchResult | None, chosen: str | None) -> list[tuple[str, ...]]:
+    """A row per case and precision: the run's dense and its compact (chosen) ONNX file."""
     if bench is None:
         return []
     cases = {(row.model, row.case): row for row in bench.cases}
-    sizes = {row.name: row.size for row in bench.models}
+    sizes = {row.name: row.size for row in bench.models if row.of in (None, chosen)}
     rows: list[tuple[str, ...]] = []
     for row in bench.headline:
-        if row.vs is None or (sizes[row.model], sizes[row.vs]) != (MODEL, DENSE):
+        if row.vs is None or (sizes.get(row.model), sizes.get(row.vs)) != (MODEL, DENSE):
             continue
         dense, own = cases[row.vs, row.case], cases[row.model, row.case]
         if own.runtime == "torch":

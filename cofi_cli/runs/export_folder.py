@@ -35,10 +35,14 @@ def options_of(asked: ExportConfig) -> str:
         value = getattr(asked, key)
         if value == getattr(defaults, key):
             continue
-        words.append(f"--{key.replace('_', '-')}")
+        flag = f"--{'no-' * (value is False)}{key.replace('_', '-')}"
+        if key == "max_drop":
+            words += [f"{flag} {quote(str(limit))}" for limit in value]
+            continue
+        words.append(flag)
         if isinstance(value, tuple):
             words.append(",".join(map(str, value)))
-        elif value is not True:
+        elif not isinstance(value, bool):
             words.append(quote(str(value)))
     return " ".join(words)
 

@@ -38,6 +38,7 @@ class RunDir:
         self.report_json = self.root / "report.json"
         self.report_md = self.root / "report.md"
         self.structure = self.root / "structure.svg"
+        self.curve = self.root / "curve.svg"
         self.lock = self.root / ".lock"
 
     def size(self, name: str) -> RunDir:

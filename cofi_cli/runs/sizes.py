@@ -59,12 +59,24 @@ def sizes_of(run: RunDir) -> list[SizeRow]:
             exit_code=UNREACHABLE,
         )
     rows = RunReport.read(run.report_json).sizes
-    if len(rows) < 2:
+    if len(rows) < 2 or not run.sizes.is_dir():
         raise CofiError(
-            f"{run.root} has one size only; there is nothing to choose from.",
+            f"{run.root} has one size only, where several are needed.",
             hint="Make several in one run: cofi prune MODEL --sparsity 0.6,0.8,0.95",
         )
     return rows
+
+
+def size_folders(run: RunDir) -> dict[str, RunDir]:
+    """Return where the sizes of a run lie, the chosen one first: that is the run itself.
+
+    Raises:
+        CofiError: the run is not finished, or made one size only (exit codes 6 and 2).
+    """
+    names = [row.name for row in sizes_of(run)]
+    report = RunReport.read(run.report_json)
+    first = report.chosen.name if report.chosen is not None else names[-1]
+    return {first: run} | {name: run.size(name) for name in names if name != first}
 
 
 def take(run: RunDir, name: str, *, max_drop: float | None, missed: str | None = None) -> None:

@@ -47,6 +47,7 @@ class Model:
         runtime: what runs it.
         family: the export that it belongs to; its dense and pruned models compare.
         size: which size of the model it is, where its export says so.
+        of: name of the size that it is among several of a run: ``0.8``.
     """
 
     name: str
@@ -57,11 +58,17 @@ class Model:
     runtime: Runtime = "onnxruntime"
     family: Path | None = None
     size: str | None = None
+    of: str | None = None
 
     @property
     def is_dense(self) -> bool:
         """Whether it is the dense one of its family."""
         return self.size == DENSE
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether it is not one of the sizes of a run that were not chosen."""
+        return self.of is None or self.path.parent.resolve() == self.family
 
     @property
     def precision(self) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from cofi_cli.errors import PARITY, CofiError
 from cofi_cli.runs import read_json
-from cofi_cli.runs.records import ScoreRow
+from cofi_cli.runs.records import PartScore, ScoreRow
 from cofi_cli.runtime.client import WorkerClient
 from cofi_cli.runtime.inputs import Batch, Rows, by_length, pad
 from cofi_cli.runtime.model import Model
@@ -174,6 +174,7 @@ def _score_at(size: int, worker: WorkerClient, model: Model, dev: DevSet) -> Sco
                 )
     outputs = Ragged(answers, dtype=np.float32) if answer.ndim == 3 else np.stack(answers)
     scores = task.score(outputs, dev.reference)
+    parts = task.part_scores(outputs, dev.reference)
     metric = task.metrics[0]
     return ScoreRow(
         model=model.name,
@@ -181,6 +182,7 @@ def _score_at(size: int, worker: WorkerClient, model: Model, dev: DevSet) -> Sco
         metric=metric,
         score=scores[metric],
         scores=scores,
+        parts={name: PartScore(score=part.score, rows=part.rows) for name, part in parts.items()},
         rows=dev.count,
         rows_in_all=len(task.splits["validation"]),
     )

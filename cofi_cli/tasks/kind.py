@@ -23,6 +23,7 @@ from cofi_cli.tasks.files.columns import (
 from cofi_cli.tasks.files.file import Ask, File, FileRows, Labels
 from cofi_cli.tasks.files.tables import Table
 from cofi_cli.tasks.metrics.basic import METRICS, finite
+from cofi_cli.tasks.metrics.parts import Counts
 from cofi_cli.tasks.rows import Split
 
 Shape = tuple[int, ...]
@@ -223,6 +224,17 @@ class Kind:
         answers = finite(np.asarray(outputs, dtype=np.float64).reshape(-1, width), len(gold))
         predicted = self._predicted(answers)
         return {name: 100.0 * METRICS[name](gold, predicted) for name in metrics}
+
+    def judged_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """Return the names that :meth:`counts` has, of the names of the outputs."""
+        return ()
+
+    def counts(self, outputs: Any, reference: Any, labels: Sequence[str]) -> dict[str, Counts]:
+        """Return how often each label was given and meant; of kinds without labels nothing.
+
+        The arguments are those of :meth:`score`.
+        """
+        return {}
 
     def _predicted(self, answers: Any) -> Any:
         """Return what is compared with the labels, of answers, (rows, C)."""

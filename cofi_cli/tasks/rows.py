@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -21,10 +19,12 @@ class Split:
         labels: a class index, or a number, a row; for several classes a row a 0 or 1 for each;
             for tagging a tag's index for each word; for spans a list of (answer, character
             where it starts). ``None`` where they are not known.
+        columns: further columns of the validation file that tell its rows apart, by name.
     """
 
     texts: list[tuple[str, ...]]
     labels: list[Any] | None
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of rows."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from cofi_cli.errors import did_you_mean
+from cofi_cli.tasks.files.columns import MOST_GROUPS
 from cofi_cli.tasks.kind import Kind
+from cofi_cli.tasks.metrics.parts import OF_LABELS, PartScore, groups_of, label_scores
 from cofi_cli.tasks.rows import Split, fingerprint
 
 if TYPE_CHECKING:
@@ -102,3 +107,56 @@ class Task:
         if isinstance(reference, TeacherAnswers):
             return agreement(self.kind, outputs, reference)
         return self.kind.score(outputs, reference, self.labels, self.metrics)
+
+    def part_scores(self, outputs: Any, reference: Any) -> dict[str, PartScore]:
+        """Score each label, and the validation rows with each value of a column.
+
+        The arguments are those of :meth:`score`, of the validation split. Scores against a teacher
+        have no parts. What is not defined is left out.
+        """
+        from cofi_cli.tasks.teacher.agreement import TeacherAnswers
+
+        if isinstance(reference, TeacherAnswers):
+            return {}
+        found: dict[str, PartScore] = {}
+        columns = self.splits["validation"].columns
+        if isinstance(reference, np.ndarray):  # one answer a row, each scored by itself
+            for name, rows in groups_of(columns, len(reference)):
+                own = reference[rows]
+                if self.kind.problem_type == "regression" and np.ptp(own) == 0:
+                    continue  # nothing correlates with a constant
+                scores = self.score(np.asarray(outputs)[rows], own)
+                found |= {f"{k}[{name}]": PartScore(v, len(rows)) for k, v in scores.items()}
+        return found | dict(label_scores(self.kind.counts(outputs, reference, self.labels)))
+
+    def why_no_part(self, name: str) -> str | None:
+        """Say why there can be no score of this name; ``None`` where there can be one.
+
+        Args:
+            name: as :meth:`part_scores` names it.
+        """
+        metric, _, rest = name.partition("[")
+        inner = rest.removesuffix("]")
+        column, equals, value = inner.partition("=")
+        columns = self.splits["validation"].columns
+        labels = self.kind.judged_labels(self.labels)
+        if metric in OF_LABELS and inner in labels:
+            return None
+        if not equals:
+            if metric not in OF_LABELS:
+                return f"of a label there are {', '.join(OF_LABELS)}, and no {metric}"
+            return f"task '{self.name}' has no label '{inner}'{_known(inner, labels)}"
+        if column not in columns:
+            few = f"the validation rows have no column '{column}' of at most {MOST_GROUPS} values"
+            return few + _known(column, columns)
+        if value not in columns[column]:
+            return f"no validation row has '{value}' as {column}{_known(value, columns[column])}"
+        if metric not in self.metrics:
+            return f"task '{self.name}' has no metric {metric}{_known(metric, self.metrics)}"
+        return None
+
+
+def _known(value: str, choices: Iterable[str]) -> str:
+    """List the choices that there are, the one that was meant first."""
+    names = list(dict.fromkeys(choices))
+    return f".{did_you_mean(value, names)} There are: {', '.join(names) or 'none'}"

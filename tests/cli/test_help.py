@@ -101,7 +101,7 @@ def test_a_default_in_a_help_text_is_the_default(command: str, name: str, key: s
 @pytest.mark.parametrize(
     ("command", "kind", "extra"),
     [
-        ("export", ExportConfig, {"source", "onnx", "output", "as_json", "quiet"}),
+        ("export", ExportConfig, {"source", "onnx", "output", "all_sizes", "as_json", "quiet"}),
         ("bench", BenchConfig, {"targets", "output", "ci_dir", "as_json", "quiet"}),
     ],
 )

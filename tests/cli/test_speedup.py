@@ -12,7 +12,7 @@ import yaml
 from cofi_cli.cli.folders import run_name
 from cofi_cli.cli.given import build_config
 from cofi_cli.cli.training import _case_flags
-from cofi_cli.config import RunConfig
+from cofi_cli.config import FAMILY, RunConfig
 from cofi_cli.errors import GATE, UNREACHABLE, USAGE
 from cofi_cli.format import speed_words
 from cofi_cli.runs import RunDir
@@ -86,6 +86,11 @@ def test_a_speedup_takes_the_place_of_a_presets_sparsity(
         (("--table", "t.json"), ("table is given without a speed; give both: --speedup X",)),
         (("--set", "prune.sparsity=null"), ("no target is given; set sparsity, speedup or",)),
         (
+            ("--latency", "5ms,9ms"),
+            ("sizes 5ms, 9ms do not descend; give them from the largest model", "20ms,10ms"),
+        ),
+        (("--latency", "9ms,5"), ("prune.latency is 5 (--latency)", "Time of a call, such")),
+        (
             ("--sparsity", "0.5", "--batch", "8"),
             ("--batch describes the case of a target speed, but there is none", "--latency 5ms"),
         ),
@@ -96,10 +101,6 @@ def test_a_speedup_takes_the_place_of_a_presets_sparsity(
         (("--sparsity", "0.6,0.8,0.8"), ("sizes 0.6, 0.8, 0.8 do not ascend",)),
         (("--sparsity", "0.6,x,0.8"), ("prune.milestones[1] is 'x' (--sparsity)",)),
         (("--speedup", "0.5,2"), ("sizes 0.5, 2 begin at 0.5; the first must be above 1",)),
-        (
-            ("--latency", "5ms,9ms"),
-            ("prune.latency is '5ms,9ms'", "Time of a call, such"),
-        ),
         (("--max-drop", "-1"), ("prune.max_drop is -1 (--max-drop)",)),
         (("--speedup", "3", "--precision", "fp4"), ("case.precision is 'fp4' (--precision)",)),
     ],
@@ -170,6 +171,36 @@ def test_several_sizes_on_the_command_line(cofi: Cofi, arguments: tuple[Any, ...
     assert steps["prune"] == {stage["name"]: stage["steps"] for stage in one}["prune"]
 
 
+def test_without_a_target_several_sizes_are_made(
+    cofi: Cofi, arguments: tuple[Any, ...], tmp_path: Path
+) -> None:
+    def asked(*flags: str) -> tuple[Any, ...]:
+        done = cofi(*arguments, *flags, "--json")
+        assert done.code == 0, done.err
+        prune = json.loads(done.out)["config"]["prune"]
+        return (*prune["milestones"], prune["sparsity"], prune["max_drop"])
+
+    assert asked() == (*FAMILY, 1.0)
+    assert asked("--max-drop", "2") == (*FAMILY, 2.0)
+    assert asked("--sparsity", "0.8") == (0.8, None), "one size, whatever it loses"
+    assert asked("--max-drop", "2", "--sparsity", "0.8") == (0.8, 2.0)
+    save_table(tmp_path / "table.json")
+    assert asked("--speedup", "3", "--table", "table.json") == (None, None)
+
+
+def test_several_latencies(cofi: Cofi, arguments: tuple[Any, ...], tmp_path: Path) -> None:
+    save_table(tmp_path / "table.json")
+    own = ("--table", "table.json", "--json")
+    done = cofi(*arguments, "--latency", "8ms,5ms", *own)
+    assert done.code == 0, done.err
+    plan = json.loads(done.out)
+    asked = plan["config"]["prune"]
+    assert (asked["milestones"], asked["latency"], asked["sparsity"]) == (["8ms"], "5ms", None)
+    assert plan["output"].endswith("-8ms-to-5ms")
+    done = cofi(*arguments, "--latency", "500ms,5ms", *own)
+    assert done.code == USAGE and "prune.latency 500ms cannot be reached" in done.err
+
+
 def test_a_drop_that_no_size_keeps_ends_with_its_own_code(
     cofi: Cofi, bert_folder: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +218,7 @@ def test_a_drop_that_no_size_keeps_ends_with_its_own_code(
     done = cofi("prune", bert_folder, *own, "-o", "run")
     assert done.code == GATE and missed in done.err.replace("\n", " ") and "cofi pick" in done.err
     assert "chosen" in done.out and missed in Path("run/report.md").read_text()
+    assert "next    cofi export run --all-sizes && cofi bench run --all-sizes" in done.out
 
 
 def test_the_next_commands_have_the_case_of_the_speed() -> None:

@@ -17,7 +17,7 @@ from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.sparsity import count_prunable
 from cofi_cli.runs import RunDir, read_json, write_json
 from cofi_cli.runs.find import find_source
-from cofi_cli.runs.records import SizeRow
+from cofi_cli.runs.records import BenchResult, SizeRow
 from cofi_cli.runs.sizes import choose
 from cofi_cli.training import Interrupted, prune
 from tests.stopping import StopAt, assert_same_weights
@@ -133,3 +133,39 @@ def test_choosing() -> None:
     assert choose(rows, 0.5).name == choose(rows, 0).name == "b"
     with pytest.raises(CofiError, match=r"No size loses at most -1 points .* nearest is b, which"):
         choose(rows, -1)
+
+
+def test_all_sizes_make_one_curve(finished: RunDir, tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    shutil.copytree(finished.root, run.root)
+    assert command(["export", str(run.root), "--all-sizes", "--graph", "plain", "-q"]) == 0
+    assert (run.onnx / "dense.onnx").exists() and (run.size("0.3").onnx / "model.onnx").exists()
+    assert not (run.size("0.5").onnx / "dense.onnx").exists() and not run.size("0.8").onnx.exists()
+    shutil.rmtree(run.size("0.5").onnx)
+    short = ("--batch", "1,2", "--seq-len", "8", "--runs", "2", "--warmup", "1", "-q")
+    gates = ("--max-drop", "100", "--min-speedup", "0.0001")
+    assert command(["bench", str(run.root), "--all-sizes", *short, *gates]) == 0
+    result = BenchResult.read(run.bench)
+    models = ["dense", "0.8/model", "0.3/model", "0.5/model"]
+    assert [row.name for row in result.models] == models
+    assert {gate.model for gate in result.gates} == {"0.8/model"}, "the chosen one is judged"
+    assert {row.vs for row in result.headline} == {"dense"} and result.curve is not None
+    sizes = [(point.size, point.case) for point in result.curve.points]
+    assert sizes == [
+        (size, case) for case in ("b1-s8", "b2-s8") for size in ("dense", "0.8", "0.3", "0.5")
+    ]
+    report = run.report_md.read_text()
+    assert "![curve](curve.svg)" in report and "| 0.3 | fp32 |" in report
+    assert report.count("ONNX, batch 1") == 1, "the summary is of the chosen size"
+    assert run.curve.exists() and ">0.5</text>" in run.curve.read_text()
+    assert command(["pick", str(run.root), "--size", "0.3"]) == 0
+    assert not run.curve.exists(), "what was timed lies elsewhere now"
+
+
+def test_all_sizes_of_one(capfd: pytest.CaptureFixture[str], finished: RunDir) -> None:
+    size = str(finished.size("0.3").root)
+    for words in (["bench", size, "--all-sizes"], ["export", size, "--all-sizes"]):
+        assert command(words) == USAGE
+        assert "has one size only" in capfd.readouterr().err
+    assert command(["export", str(finished.root), "--all-sizes", "-o", "x"]) == USAGE
+    assert "--output x is one folder" in capfd.readouterr().err

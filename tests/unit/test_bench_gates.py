@@ -139,7 +139,7 @@ def check(has_task=True, judged=("model",), baseline="dense", scored=("dense", "
             "max_drop needs scores, and dense will have none.",
         ),
         ({"min_speedup": float("nan")}, "min_speedup is nan; it should be a finite number"),
-        ({"max_drop": float("inf")}, "max_drop is inf; it should be a finite number"),
+        ({"max_drop": float("inf")}, "max_drop: 'inf' is neither a number of points, such as 0.5"),
         ({"min_speedup": -1.0}, "min_speedup is -1.0; it should be greater than 0."),
         ({"min_speedup": 0.0}, "min_speedup is 0.0; it should be greater than 0."),
     ],

@@ -265,7 +265,8 @@ def test_another_tools_config_yaml_makes_no_run(tmp_path, foreign):
         ({"opset": 11}, "opset is 11; it should be greater than or equal to 17."),
         (
             {"max_drop": float("nan")},
-            "max_drop is nan; it should be a finite number.",
+            "max_drop: 'nan' is neither a number of points, such as 0.5, nor one of a part, such "
+            "as recall[LABEL]=0.2 or accuracy[COLUMN=VALUE]=1.",
         ),
         ({"batch": ()}, "batch: it is empty; give one number or more, such as 1,32."),
         ({"portabel": True}, "Unknown key 'portabel'. Did you mean 'portable'?"),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from cofi_cli.benchmarking import stopwatch
 from cofi_cli.benchmarking.stopwatch import Stopwatch
 from cofi_cli.config import PruneConfig
-from cofi_cli.modeling import CofiConfig, CofiForSequenceClassification
+from cofi_cli.exporting.graphs import choice
+from cofi_cli.exporting.graphs.tracing import write_onnx
+from cofi_cli.modeling import CofiConfig, CofiForSequenceClassification, CofiForTask
 from cofi_cli.pruning.cost import LatencyCost
 from cofi_cli.pruning.cost.measured import MeasuredSpeed
 from cofi_cli.pruning.decide import decide
@@ -107,6 +111,13 @@ def test_a_model_is_timed_as_it_would_be_exported(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stopwatch, "SCHEDULE", Schedule(runs=4, rounds=2, warmup=1))
+    traced: list[CofiForTask] = []
+
+    def trace(own: CofiForTask, *arguments: Any, **options: Any) -> None:
+        traced.append(own)
+        write_onnx(own, *arguments, **options)
+
+    monkeypatch.setattr(choice, "write_onnx", trace)
     here = machine.describe_machine().model_dump() | machine.versions("onnxruntime")
     table = made_up_table(precision="int8", seq_len=8, environment=here)
     model, dense = small_model([1, 0], [8, 0]), small_model([2, 2], [32, 32])
@@ -114,6 +125,12 @@ def test_a_model_is_timed_as_it_would_be_exported(
     speed = watch.time(model, dense, table, None, None)  # type: ignore[arg-type]
     assert speed is not None and speed.interval[0] <= speed.speedup <= speed.interval[1]
     assert 0 < speed.seconds < 0.1 and 0 < speed.dense_seconds < 0.1
+    del traced[:]
+    assert watch.time(small_model([1, 1], [8, 8]), dense, table, None, None)  # type: ignore[arg-type]
+    assert [own.config.layer_heads for own in traced] == [[1, 1]], "the dense one is known"
+    other = small_model([2, 2], [16, 16])
+    assert watch.time(model, other, table, None, None)  # type: ignore[arg-type]
+    assert [own.config.layer_ffn for own in traced[1:]] == [[8, 0], [16, 16]]
     elsewhere = table.model_copy(update={"environment": here | {"cpu": "Another"}})
     assert watch.time(model, dense, elsewhere, None, None) is None  # type: ignore[arg-type]
     assert "The latency table is of another machine: cpu Another, not" in caplog.text

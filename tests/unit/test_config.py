@@ -6,7 +6,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from cofi_cli.config import DistillConfig, RunConfig
+from cofi_cli.config import FAMILY, DistillConfig, RunConfig
 from cofi_cli.config_errors import config_keys, unknown_key
 from cofi_cli.errors import CofiError
 
@@ -96,3 +96,15 @@ def test_a_distillation_without_a_loss_is_refused() -> None:
     with pytest.raises(ValueError, match="leave no loss"):
         DistillConfig(matching="none", prediction_weight=0.0)
     assert DistillConfig(matching="none", prediction_weight=0.0, label_weight=1.0)
+
+
+def test_without_a_target_a_run_makes_a_family_of_sizes() -> None:
+    prune = RunConfig(model="m", prune={"epochs": 9}).prune
+    assert (*prune.milestones, prune.sparsity, prune.max_drop) == (*FAMILY, 1.0)
+    prune = RunConfig(model="m", prune={"max_drop": 2}).prune
+    assert (prune.milestones, prune.max_drop) == (FAMILY[:-1], 2)
+    prune = RunConfig(model="m", prune={"latency": "500us", "milestones": ["2ms"]}).prune
+    assert (prune.sparsity, prune.larger, prune.seconds) == (None, (0.002,), 0.0005)
+    assert RunConfig(model="m", prune={"sparsity": 0.8}).prune.max_drop is None
+    with pytest.raises(ValidationError, match=r"0\.5 are not of the same unit as latency 5ms"):
+        RunConfig(model="m", prune={"latency": "5ms", "milestones": [0.5]})

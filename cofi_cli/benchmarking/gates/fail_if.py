@@ -1,6 +1,8 @@
 """``--fail-if``: what an earlier result may not have changed into.
 
     METRIC (> | <) CHANGE [UNIT]
+    METRIC[LABEL] (> | <) CHANGE [UNIT]
+    METRIC[COLUMN=VALUE] (> | <) CHANGE [UNIT]
 
 CHANGE is by how much a figure moved since the earlier result, with its sign:
 ``p50>+5%`` fails when the median is more than 5 % higher, ``score<-0.5`` when the
@@ -13,12 +15,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cofi_cli.benchmarking.gates.metrics import MEASURES, Measure
+from cofi_cli.benchmarking.gates.metrics import MEASURES, Measure, part_measure
 from cofi_cli.errors import CofiError, unknown
 from cofi_cli.tolerances import within
 
 EXAMPLES = ('--fail-if "speedup<-5%"', '--fail-if "score<-0.5"', '--fail-if "memory>+20MB"')
-_SHAPE = re.compile(r"([a-z][a-z0-9_-]*)\s*([<>])\s*([+-]?)(\d+\.?\d*|\.\d+)\s*(%|[a-z/]*)", re.I)
+_PARTS = "recall[LABEL], precision[LABEL], f1[LABEL], accuracy[COLUMN=VALUE]"
+_SHAPE = re.compile(
+    r"([a-z][a-z0-9_-]*)(\[.+\])?\s*([<>])\s*([+-]?)(\d+\.?\d*|\.\d+)\s*(%|[a-z/]*)", re.I
+)
 
 
 @dataclass(frozen=True)
@@ -70,11 +75,9 @@ def _parse(text: str) -> Condition:
     matched = _SHAPE.fullmatch(text.strip())
     if matched is None:
         raise _wrong(text, "expected METRIC>CHANGE or METRIC<CHANGE, in quotes for the shell")
-    name, sign, plus, digits, unit = matched.groups()
-    name = name.lower().replace("_", "-")
-    if name not in MEASURES:
-        raise unknown("metric", name, MEASURES, hint=f"--fail-if is '{text}'; {_such_as()}")
-    measure, amount = MEASURES[name], float(f"{plus}{digits}")
+    name, of, sign, plus, digits, unit = matched.groups()
+    measure, amount = _measure(text, name.lower(), of), float(f"{plus}{digits}")
+    name = measure.name
     if not plus and amount:
         raise _wrong(text, f"say whether {digits} is more or less: +{digits} or -{digits}")
     if unit not in ("", "%", measure.unit):
@@ -85,9 +88,18 @@ def _parse(text: str) -> Condition:
     return condition
 
 
+def _measure(text: str, name: str, of: str | None) -> Measure:
+    if of is not None:
+        return part_measure(name + of)
+    name = name.replace("_", "-")
+    if name not in MEASURES:
+        raise unknown("metric", name, MEASURES, hint=f"--fail-if is '{text}'; {_such_as()}")
+    return MEASURES[name]
+
+
 def _wrong(text: str, why: str) -> CofiError:
     return CofiError(f"--fail-if is '{text}': {why}.", hint=_such_as()[0].upper() + _such_as()[1:])
 
 
 def _such_as() -> str:
-    return f"for example: {', '.join(EXAMPLES)}. Metrics: {', '.join(MEASURES)}."
+    return f"for example: {', '.join(EXAMPLES)}. Metrics: {', '.join(MEASURES)}, {_PARTS}."

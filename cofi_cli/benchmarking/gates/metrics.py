@@ -25,6 +25,7 @@ class Measure:
         statistic: of the raw samples, where there are any.
         over_cases: whether it is the largest value over all cases of a result.
         more_is_better: whether a higher value is the better one.
+        is_part: whether it is a score of a part of the rows.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Measure:
     statistic: Statistic | None = None
     over_cases: bool = False
     more_is_better: bool = False
+    is_part: bool = False
 
     @property
     def per_case(self) -> bool:
@@ -72,6 +74,16 @@ def _scores(result: BenchResult) -> Iterator[Figure]:
     return ((row.model, None, row.score) for row in result.scores)
 
 
+def part_measure(part: str) -> Measure:
+    """Return the measure of a part of the rows, such as ``recall[PII]``."""
+
+    def values(result: BenchResult) -> Iterator[Figure]:
+        rows = (row for row in result.scores if part in row.parts)
+        return ((row.model, None, row.parts[part].score) for row in rows)
+
+    return Measure(part, "points", "scores", values, more_is_better=True, is_part=True)
+
+
 MEASURES = {
     measure.name: measure
     for measure in (
@@ -89,4 +101,4 @@ MEASURES = {
         _of_model("size", "MB", lambda row: row.bytes * 1e-6),
     )
 }
-"""Everything that ``--fail-if`` knows."""
+"""What ``--fail-if`` knows beside parts of the rows."""

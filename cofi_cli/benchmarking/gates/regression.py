@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from cofi_cli.benchmarking.gates.compatibility import place_of, unlike
 from cofi_cli.benchmarking.gates.fail_if import Condition
 from cofi_cli.benchmarking.gates.metrics import MEASURES, Measure
 from cofi_cli.benchmarking.gates.previous_result import Earlier
+from cofi_cli.benchmarking.gates.thresholds import missing_part
 from cofi_cli.runs.records import (
     BenchResult,
     ChangeGate,
@@ -29,7 +30,9 @@ FEW_RUNS = 5
 """Fewest runs from which an interval says something about the noise."""
 
 
-def compare(earlier: Earlier, now: BenchResult) -> list[ChangeRow]:
+def compare(
+    earlier: Earlier, now: BenchResult, measures: Iterable[Measure] = ()
+) -> list[ChangeRow]:
     """Return a row for every figure that both results hold, for the same model and case.
 
     A figure of other rows or other cases has no row; a warning says so.
@@ -37,11 +40,12 @@ def compare(earlier: Earlier, now: BenchResult) -> list[ChangeRow]:
     Args:
         earlier: the result to compare with.
         now: the new one.
+        measures: of conditions; those of parts of the rows are compared where one asks for them.
     """
     rows, others = [], unlike(earlier.result, now)
     for note in others.values():
         logger.warning("%s", note)
-    for measure in MEASURES.values():
+    for measure in ({own.name: own for own in measures} | MEASURES).values():
         olds = {(model, case): value for model, case, value in measure.values(earlier.result)}
         for model, case, after in measure.values(now):
             before = olds.get((model, case))
@@ -74,6 +78,7 @@ def regression_gates(
     baseline: str | None,
     case: str | None = None,
     unmeasured: Sequence[UnmeasuredRow] = (),
+    scored: Mapping[str, bool] | None = None,
 ) -> list[ChangeGate]:
     """Hold every judged figure against every condition.
 
@@ -89,6 +94,8 @@ def regression_gates(
         baseline: whose own change is stated.
         case: judge this one alone; figures that belong to no case are judged all the same.
         unmeasured: cases that have no latencies now, each of which fails.
+        scored: models that had a score before and are measured now, and whether they have one now;
+            without it, or without that of a part of the rows, they fail.
     """
     gates = []
     for condition in conditions:
@@ -102,6 +109,14 @@ def regression_gates(
         if measure.per_case:
             missing = [row for row in unmeasured if case in (None, row.case)]
             found += [_in_vain(condition, case=row.case, reason=row.reason) for row in missing]
+        if measure.section == "scores":
+            for model in sorted((scored or {}).keys() & set(judged)):
+                if not (scored or {})[model]:
+                    why = f"{model} has no score now"
+                    found.append(_in_vain(condition, model=model, reason=why))
+                elif measure.is_part and model not in {row.model for row in own}:
+                    why = missing_part(model, measure.name)
+                    found.append(_in_vain(condition, model=model, reason=why))
         # Told apart from the models that were not known before: they are notes.
         gates += found or [_in_vain(condition)]
     return gates
@@ -128,7 +143,11 @@ def _judged(condition: Condition, row: ChangeRow, *, baseline_ratio: float | Non
 
 
 def _in_vain(
-    condition: Condition, *, case: str | None = None, reason: str | None = None
+    condition: Condition,
+    *,
+    model: str | None = None,
+    case: str | None = None,
+    reason: str | None = None,
 ) -> ChangeGate:
     """Return a gate without figures, which has failed: it was asked for in vain."""
     return ChangeGate(
@@ -136,6 +155,7 @@ def _in_vain(
         threshold=condition.amount,
         unit=condition.unit,
         metric=condition.measure.name,
+        model=model,
         case=case,
         reason=reason,
         outcome="failed",

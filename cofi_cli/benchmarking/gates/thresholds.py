@@ -7,7 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from cofi_cli.config import BenchConfig
 from cofi_cli.errors import CofiError, unknown
-from cofi_cli.runs.records import DropGate, SpeedupGate, SpeedupRow, UnmeasuredRow
+from cofi_cli.runs.records import (
+    DropGate,
+    ScoreRow,
+    SpeedupGate,
+    SpeedupRow,
+    UnmeasuredRow,
+)
 from cofi_cli.tolerances import within
 
 
@@ -39,7 +45,7 @@ def check_gates(
     if model is not None and model not in models:
         raise unknown("gate model", model, models)
     for name in ("min_speedup", "max_drop"):
-        if getattr(config, name) is None:
+        if getattr(config, name) in (None, ()):
             continue
         if baseline is None:
             raise CofiError(
@@ -53,7 +59,7 @@ def check_gates(
             )
     if case is not None and case not in cases:
         raise unknown("gate case", case, cases)
-    if config.max_drop is None:
+    if not config.max_drop:
         return
     if not has_task:
         raise CofiError(
@@ -152,6 +158,49 @@ def drop_gates(
             )
         )
     return gates or [DropGate(threshold=threshold, passed=False)]
+
+
+def part_drop_gates(
+    scores: Sequence[ScoreRow],
+    baseline: str,
+    limits: Mapping[str, float],
+    *,
+    judged: Sequence[str],
+) -> list[DropGate]:
+    """Judge how many points each model has lost in parts of the rows.
+
+    Args:
+        scores: of all models.
+        baseline: name of the one that they are held against.
+        limits: name of the part, and the largest loss that passes.
+        judged: the models to judge.
+
+    Returns:
+        A gate a part and model; one that has failed where either has no such score.
+    """
+    parts = {row.model: row.parts for row in scores}
+    gates = []
+    for part, threshold in limits.items():
+        for model in (name for name in judged if name != baseline):
+            both = [parts.get(name, {}).get(part) for name in (baseline, model)]
+            before, after = both
+            gate = DropGate(model=model, part=part, threshold=threshold, passed=False)
+            if before is None or after is None:
+                without = baseline if before is None else model
+                gate = gate.model_copy(update={"reason": missing_part(without, part)})
+            else:
+                drop = before.score - after.score
+                update = {"value": drop, "passed": within(drop, threshold)}
+                gate = gate.model_copy(update=update)
+            gates.append(gate)
+    return gates
+
+
+def missing_part(model: str, part: str) -> str:
+    """Say why a model may have no score of a part that the task knows."""
+    if part.startswith("precision["):
+        return f"{model} has no {part}: no scored row has the label, or the model gives it to none"
+    return f"{model} has no {part}: no scored row has it, or its score is not defined there"
 
 
 def _counted(row: SpeedupRow) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -44,6 +44,7 @@ class Wish:
         portable: standard ONNX operators only.
         conditions: what the files are to be fast at.
         max_drop: points of score that int8 may lose against fp32.
+        part_drops: the same of parts of the rows, by name.
         opset, tolerance: of the graphs, and of their parity with torch.
         embeddings: how embedding tables are stored: ``fp32`` (in a file's own precision),
             ``int8``, or ``auto``: in int8 files as int8 if the score allows it.
@@ -56,10 +57,15 @@ class Wish:
     opset: int
     tolerance: float
     embeddings: str = "auto"
+    part_drops: Mapping[str, float] = field(default_factory=dict)
 
     def has_int8_rows(self, precision: str) -> bool:
         """Whether files of a precision store their embedding tables as int8 rows."""
         return self.embeddings == "int8" or (self.embeddings == "auto" and precision == "int8")
+
+
+Made = dict[tuple[str, str, int | None], tuple[Path, Proof]]
+"""Graphs by their model's name, their form and the tokens of their blocks, with their proofs."""
 
 
 class Graphs:
@@ -72,6 +78,7 @@ class Graphs:
         wish: see :class:`Wish`.
         notes: what is left out and why is added here.
         pads_right: whether the tokenizer does.
+        known: graphs of the same models that need not be made again.
     """
 
     def __init__(
@@ -83,10 +90,11 @@ class Graphs:
         notes: list[str],
         *,
         pads_right: bool = True,
+        known: Made | None = None,
     ) -> None:
         self.shop, self.wish, self.pads_right = shop, wish, pads_right
         self._models, self._inputs, self._notes = models, inputs, notes
-        self._made: dict[tuple[str, str, int | None], tuple[Path, Proof]] = {}
+        self.made: Made = dict(known or {})
         self._refused: set[str] = set()
 
     def proven(self, name: str, form: str, block: int | None = None) -> tuple[Path, Proof]:
@@ -95,7 +103,7 @@ class Graphs:
         Raises:
             CofiError: it is not (exit code 4).
         """
-        if (name, form, block) not in self._made:
+        if (name, form, block) not in self.made:
             model, wish = self._models[name][1], self.wish
             shown = f"{name}.onnx"
             if form != "plain" or block is not None:
@@ -113,8 +121,8 @@ class Graphs:
                 proof = check_parity(
                     model, file, rows, name=shown, tolerance=tolerance, block=block
                 )
-            self._made[name, form, block] = file, proof
-        return self._made[name, form, block]
+            self.made[name, form, block] = file, proof
+        return self.made[name, form, block]
 
     def of_each_form(self) -> dict[str, Path]:
         """Return the model's graph in each form to try; one that is not proven is left out."""

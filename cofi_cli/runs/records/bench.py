@@ -56,6 +56,7 @@ class ModelRow(Part):
         shipped_bytes, download_bytes: with tokenizer and configuration; the same compressed.
         sha256: of them, or of a checkpoint's weights; ``None`` when they are not local.
         form, size: of the graph and of the model, where its export says so.
+        of: name of the size that it is among several of a run.
         cold_start_seconds: from the start of the process to its first answer.
         peak_rss_bytes: over all cases.
     """
@@ -69,6 +70,7 @@ class ModelRow(Part):
     precision: str
     form: str | None
     size: str | None
+    of: str | None = None
     runtime: str
     providers: list[str]
     load_seconds: Figure
@@ -155,12 +157,20 @@ class HeadlineRow(Place):
     product_verdict: Verdict
 
 
+class PartScore(Part):
+    """A score in points, and the rows (of tagged words: the entities) that it is of."""
+
+    score: float
+    rows: int
+
+
 class ScoreRow(Part):
     """A model's scores on a task, in points.
 
     Attributes:
         metric, score: the headline one.
         scores: all.
+        parts: of each label, ``recall[PII]``, and each value of a column, ``accuracy[lang=de]``.
         rows, rows_in_all: that were scored, and that the split has.
         batch: size that it was scored at, where that matters.
     """
@@ -170,9 +180,41 @@ class ScoreRow(Part):
     metric: str
     score: float
     scores: dict[str, float]
+    parts: dict[str, PartScore] = Field(default_factory=dict)
     rows: int
     rows_in_all: int
     batch: int | None = None
+
+
+class CurvePoint(Place):
+    """A model's score and its latency in one case.
+
+    Attributes:
+        size: name of the size, such as ``0.8`` or ``dense``; the model's where there is but one.
+        speedup, interval: over the baseline, whatever the precisions; ``None`` of itself.
+    """
+
+    size: str
+    precision: str
+    score: float
+    p50_ms: Positive
+    speedup: float | None = None
+    interval: Interval | None = None
+
+
+class Curve(Part):
+    """Score against latency, of every model that has both.
+
+    Attributes:
+        task, metric: of the scores, which are in points.
+        points: by case, then as the models stand.
+        word_vectors: score of word vectors alone, where the run has one.
+    """
+
+    task: str
+    metric: str
+    points: list[CurvePoint]
+    word_vectors: float | None = None
 
 
 class LeftOut(Part):
@@ -226,6 +268,7 @@ class BenchResult(Record):
         baseline: name of the model that the others are compared with.
         models, cases, unmeasured, speedups, headline, scores: see their rows.
         gates: a threshold and a model each.
+        curve: score against latency, where three models or more have both.
         left_out: files that were not measured.
         comparison: against an earlier result, where one was named.
     """
@@ -242,6 +285,7 @@ class BenchResult(Record):
     headline: list[HeadlineRow] = Field(default_factory=list)
     scores: list[ScoreRow] = Field(default_factory=list)
     gates: list[Gate] = Field(default_factory=list)
+    curve: Curve | None = None
     left_out: list[LeftOut] = Field(default_factory=list)
     comparison: Comparison | None = None
 

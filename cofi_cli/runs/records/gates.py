@@ -20,7 +20,7 @@ class GateRow(Part):
         model, case: that decided; ``None`` where nothing was found, or it is of no case.
         threshold: as asked for.
         value: that was found; ``None`` where there is none.
-        reason: why a case has no latencies; such a gate fails.
+        reason: why a case has no latencies, or a model no such score; such a gate fails.
     """
 
     name: str
@@ -54,7 +54,8 @@ class GateRow(Part):
     def describe(self) -> str:
         """Say in words what was found."""
         if self.reason is not None:
-            return f"'{self.asked}' cannot be judged, case {self.case} is {self.reason}"
+            place = f", case {self.case} is " if self.case is not None else ": "
+            return f"'{self.asked}' cannot be judged{place}{self.reason}"
         if self.model is None:
             return f"{self.asked} found nothing to judge"
         return self._found()
@@ -81,14 +82,25 @@ class SpeedupGate(GateRow):
 
 
 class DropGate(GateRow):
-    """``--max-drop``: points of score lost against the baseline."""
+    """``--max-drop``: points of score lost against the baseline.
+
+    Attributes:
+        part: of the rows, such as ``recall[PII]``; ``None`` = all of them.
+    """
 
     name: Literal["max_drop"] = "max_drop"
+    part: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Return the demand without its threshold, for tables."""
+        return f"{self.name} {self.part}" if self.part else self.name
 
     def _found(self) -> str:
         if self.value is None:
             return f"{self.model} or what it is compared with has no score"
-        return f"{self.model} loses {self.value:.2f} points of score, allowed is {self.threshold:g}"
+        of = self.part or "score"
+        return f"{self.model} loses {self.value:.2f} points of {of}, allowed is {self.threshold:g}"
 
 
 class ChangeGate(GateRow):

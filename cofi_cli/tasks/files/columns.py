@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.files.file import Ask
@@ -34,6 +36,8 @@ LABELS = (
     *("intent", "topic", "rating", "similarity", "relevance"),
 )
 
+MOST_GROUPS = 50
+"""Values of a column by which rows are told apart; one with more is a number, or a text."""
 _TEXT_HINT = "Name the text column with --text COLUMN (twice for a sentence pair)."
 _LIST_HINT = "A list of words a row, and one of their tags, is read with --kind tokens."
 _LABEL_HINT = "Name the label column with --label COLUMN."
@@ -132,6 +136,23 @@ def read_texts(table: Table, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
                 hint="Fill it in, or leave the row out.",
             )
     return rows
+
+
+def telling_columns(table: Table, *, but: Collection[str]) -> dict[str, list[str]]:
+    """Return the columns that sort rows into few groups, such as a language, as texts.
+
+    Args:
+        table: of any columns.
+        but: names of its texts and labels.
+    """
+    found = {}
+    for name, values in table.columns.items():
+        if name in but or any(isinstance(value, list | dict) for value in values):
+            continue
+        texts = ["" if is_empty(value) else str(value).strip() for value in values]
+        if len(set(texts)) <= MOST_GROUPS:
+            found[name] = texts
+    return found
 
 
 def is_unlabelled(table: Table, columns: tuple[str, ...]) -> bool:

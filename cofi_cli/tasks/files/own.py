@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
-from cofi_cli.tasks.files.columns import label_columns, text_columns
+from cofi_cli.tasks.files.columns import label_columns, telling_columns, text_columns
 from cofi_cli.tasks.files.file import Ask, File
 from cofi_cli.tasks.kind import Kind
 from cofi_cli.tasks.kinds import KINDS
@@ -54,8 +56,12 @@ def task_from_own_files(config: TaskConfig, taught: Taught | None = None) -> Tas
     else:
         names = (taught.labels or None) if taught else None
         ask = Ask(config, labels=names, like=lead, may_lack=taught is not None)
-        own = kind.read(File(config.validation), ask)
+        file = File(config.validation)
+        own = kind.read(file, ask)
         splits["validation"], lead = own.split, lead or own
+        if own.text and len(file.table) == len(own.split):
+            columns = telling_columns(file.table, but=(*own.text, *own.label))
+            splits["validation"] = replace(own.split, columns=columns)
     is_scored = splits["validation"].labels is not None
     if config.test is not None:
         ask = Ask(config, like=lead, may_lack=True) if is_scored else Ask(config, labels=())

@@ -1,11 +1,17 @@
 """One class a row."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.files.columns import one_label
 from cofi_cli.tasks.files.file import TEACHERS, Ask, Labels
 from cofi_cli.tasks.files.labels import class_name, class_names, filled, to_classes
 from cofi_cli.tasks.files.tables import Table
 from cofi_cli.tasks.kind import Fitted, Kind
+from cofi_cli.tasks.metrics.parts import Counts, class_counts
 
 
 class Classification(Kind):
@@ -36,6 +42,15 @@ class Classification(Kind):
             shown = counted if own <= set(counted) and not own <= set(names) else names
         values = to_classes(table, column, shown, origin, any_case=is_taught)
         return Labels(values, names)
+
+    def judged_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """Return all of them."""
+        return tuple(labels)
+
+    def counts(self, outputs: Any, reference: Any, labels: Sequence[str]) -> dict[str, Counts]:
+        """Return the counts of each class."""
+        predicted = np.asarray(outputs).reshape(-1, len(labels)).argmax(-1)
+        return class_counts(np.asarray(reference).reshape(-1), predicted, labels)
 
     def fits(self, teacher: Fitted) -> int:
         """Return 2 for a pooled head with several outputs that is not for several labels."""

@@ -16,6 +16,7 @@ from cofi_cli.tasks.files.labels import class_name, class_names, is_empty, unkno
 from cofi_cli.tasks.files.tables import Table
 from cofi_cli.tasks.kind import Fitted, Kind
 from cofi_cli.tasks.metrics.basic import finite
+from cofi_cli.tasks.metrics.parts import Counts, set_counts
 from cofi_cli.tasks.metrics.sets import f1_of, multilabel_scores
 
 SEPARATORS = ("|", ";")
@@ -69,6 +70,15 @@ class Multilabel(Kind):
         logits = np.asarray(outputs, dtype=np.float64).reshape(-1, len(labels))
         found = multilabel_scores(gold, finite(logits, len(gold)) >= 0)
         return {name: 100.0 * found[name] for name in metrics}
+
+    def judged_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """Return all of them."""
+        return tuple(labels)
+
+    def counts(self, outputs: Any, reference: Any, labels: Sequence[str]) -> dict[str, Counts]:
+        """Return the counts of each label."""
+        predicted = np.asarray(outputs).reshape(-1, len(labels)) >= 0
+        return set_counts(np.asarray(reference) > 0.5, predicted, labels)
 
     def agree(self, ours: Any, theirs: Any) -> float:
         """Return micro F1, 1.0 where neither ever says yes."""

@@ -17,7 +17,14 @@ from cofi_cli.tasks.files.tables import Table
 from cofi_cli.tasks.files.tagged import tagged, types_of
 from cofi_cli.tasks.kind import Kind
 from cofi_cli.tasks.metrics.basic import finite
-from cofi_cli.tasks.metrics.tags import OUTSIDE, entity_scores, iob2_tags
+from cofi_cli.tasks.metrics.parts import Counts
+from cofi_cli.tasks.metrics.tags import (
+    OUTSIDE,
+    entity_counts,
+    entity_scores,
+    iob2_tags,
+    kinds_of,
+)
 from cofi_cli.tasks.rows import Split
 
 
@@ -71,13 +78,16 @@ class Tokens(Kind):
         self, outputs: Any, reference: Any, labels: Sequence[str], metrics: Sequence[str]
     ) -> dict[str, float]:
         """Score a tag a word; a word that the tokenizer makes nothing of counts as O."""
-        logits = finite(np.asarray(outputs.flat, dtype=np.float64), reference.tokens)
-        predicted = reference.predicted(logits, missing=list(labels).index(OUTSIDE))
-        names = np.asarray(labels, dtype=object)
-        scores = entity_scores(
-            (names[row] for row in reference.tags), (names[row] for row in predicted)
-        )
+        scores = entity_scores(*_tags(outputs, reference, labels))
         return {name: 100.0 * scores[name] for name in metrics}
+
+    def judged_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """Return the types of entities."""
+        return kinds_of(labels)
+
+    def counts(self, outputs: Any, reference: Any, labels: Sequence[str]) -> dict[str, Counts]:
+        """Return the counts of each type of entities."""
+        return entity_counts(*_tags(outputs, reference, labels), self.judged_labels(labels))
 
     def agree(self, ours: Any, theirs: Any) -> float:
         """Return the share of equal tags among the tokens between a row's special ones."""
@@ -92,6 +102,16 @@ class Tokens(Kind):
         answer = self._constant(gold[gold >= 0], len(labels))
         outputs = Ragged([np.tile(answer, (n, 1)) for n in encoded.lengths], dtype=np.float32)
         return self.score(outputs, encoded.reference, labels, metrics)[metrics[0]]
+
+
+def _tags(
+    outputs: Any, reference: Any, labels: Sequence[str]
+) -> tuple[list[Sequence[str]], list[Sequence[str]]]:
+    """Return the tags of each sentence by name, as they are and as they are answered."""
+    logits = finite(np.asarray(outputs.flat, dtype=np.float64), reference.tokens)
+    predicted = reference.predicted(logits, missing=list(labels).index(OUTSIDE))
+    names = np.asarray(labels, dtype=object)
+    return [names[row] for row in reference.tags], [names[row] for row in predicted]
 
 
 def _word_rows(table: Table, config: TaskConfig) -> list[tuple[str, ...]]:

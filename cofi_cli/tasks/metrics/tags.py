@@ -10,7 +10,10 @@ before it: an entity is a longest run of words of one type, and ends before B an
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+
+from cofi_cli.tasks.metrics.parts import Counts
 
 OUTSIDE = "O"
 PREFIXES = ("B", "I", "E", "S")
@@ -69,20 +72,39 @@ def entity_scores(
         ``entity_f1``, ``precision`` and ``recall`` of entities, 0 where undefined; ``accuracy``
         of words.
     """
-    right = wanted = found = same = words = 0
-    for ours, theirs in zip(gold, predicted, strict=True):
-        expected, answered = set(entities(ours)), set(entities(theirs))
-        right += len(expected & answered)
-        wanted += len(expected)
-        found += len(answered)
-        same += sum(a == b for a, b in zip(ours, theirs, strict=True))
-        words += len(ours)
+    pairs = list(zip(gold, predicted, strict=True))
+    kinds = {kind_of(tag) for pair in pairs for tags in pair for tag in tags} - {""}
+    golds, answers = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    counts = entity_counts(golds, answers, kinds)
+    right, found, wanted = (sum(own) for own in zip(Counts(0, 0, 0), *counts.values()))
+    same = sum(a == b for ours, theirs in pairs for a, b in zip(ours, theirs, strict=True))
+    words = sum(len(ours) for ours, _ in pairs)
     return {
         "entity_f1": _share(2 * right, wanted + found),
         "precision": _share(right, found),
         "recall": _share(right, wanted),
         "accuracy": _share(same, words),
     }
+
+
+def kinds_of(labels: Iterable[str]) -> tuple[str, ...]:
+    """Return the types of entities that a set of tags has, in its order."""
+    return tuple(dict.fromkeys(kind for label in labels if (kind := kind_of(label))))
+
+
+def entity_counts(
+    gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]], kinds: Iterable[str]
+) -> dict[str, Counts]:
+    """Return for each type its entities that are right, those found and those there are."""
+    right: Counter[str] = Counter()
+    found: Counter[str] = Counter()
+    wanted: Counter[str] = Counter()
+    for ours, theirs in zip(gold, predicted, strict=True):
+        expected, answered = set(entities(ours)), set(entities(theirs))
+        wanted.update(kind for kind, *_ in expected)
+        found.update(kind for kind, *_ in answered)
+        right.update(kind for kind, *_ in expected & answered)
+    return {kind: Counts(right[kind], found[kind], wanted[kind]) for kind in kinds}
 
 
 def _share(part: int, whole: int) -> float:

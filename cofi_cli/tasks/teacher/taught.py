@@ -10,7 +10,6 @@ from cofi_cli.errors import CofiError
 from cofi_cli.tasks.files.labels import find_name
 from cofi_cli.tasks.kind import Fitted, Kind, of_teacher
 from cofi_cli.tasks.kinds import KINDS
-from cofi_cli.tasks.rows import Split
 from cofi_cli.tasks.task import Task
 
 
@@ -68,7 +67,7 @@ def renumbered(task: Task, names: tuple[str, ...]) -> Task | None:
     splits = {
         name: split
         if split.labels is None
-        else Split(split.texts, [_moved(label, place, len(names)) for label in split.labels])
+        else replace(split, labels=[_moved(label, place, len(names)) for label in split.labels])
         for name, split in task.splits.items()
     }
     return replace(task, labels=names, splits=splits, fingerprint={})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from typing import Any
 
 import yaml
 
@@ -72,9 +73,13 @@ def _save_size(session: Session, size: Pruned, model: CofiForTask, report: RunRe
 
 def _config_of(config: RunConfig, goal: Target) -> RunConfig:
     """Return the configuration of a run that would make this size alone."""
-    own = {"milestones": ()} | (
-        {"sparsity": goal.reduction} if goal.speedup is None else {"speedup": goal.speedup}
-    )
+    own: dict[str, Any] = {"milestones": ()}
+    if goal.seconds is not None:
+        own["latency"] = goal.name
+    elif goal.speedup is not None:
+        own["speedup"] = goal.speedup
+    else:
+        own["sparsity"] = goal.reduction
     return config.model_copy(update={"prune": config.prune.model_copy(update=own)})
 
 

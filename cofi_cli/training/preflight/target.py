@@ -53,8 +53,9 @@ def check_target(
         table = _table(config, run, shape, stopwatch, task, progress or Silent())
     target = Target.of(settings, shape, table)
     most = target.most(settings.gates, settings.round_widths_to)
-    if not 0 <= target.reduction <= most:
-        raise _unreachable(config, shape, target, most)
+    for size in target.sizes(settings):
+        if not 0 <= size.reduction <= most:
+            raise _unreachable(config, shape, size, most)
     return shape, target
 
 
@@ -63,13 +64,14 @@ def _unreachable(config: RunConfig, shape: EncoderShape, target: Target, most: f
     is_part = set(settings.gates) != set(ALL_GATES)
     chosen = f" with prune.gates {', '.join(settings.gates)} alone" if is_part else ""
     if target.table is None:
-        asked, range_ = f"prune.sparsity {settings.sparsity}", f"0 to {most:.4f}"
+        asked, range_ = f"prune.sparsity {target.name}", f"0 to {most:.4f}"
         known = f"'{config.model}' has {shape.prunable:,} prunable weights"
     else:
         times = [f"{1e3 * target.cost.dense * (1 - share):.3g} ms" for share in (0.0, most)]
         asked, range_ = f"prune.speedup {target.speedup:g}", f"1 to {as_speedup(most):.2f}"
-        if settings.latency is not None:
-            asked, range_ = f"prune.latency {settings.latency}", f"{times[1]} to {times[0]}"
+        if target.seconds is not None:
+            latency = settings.latency if target.seconds == settings.seconds else target.name
+            asked, range_ = f"prune.latency {latency}", f"{times[1]} to {times[0]}"
         table = f"by {settings.table}" if settings.table else "as measured here"
         known = f"{table} '{config.model}' takes {times[0]}, and {times[1]} at least"
     return CofiError(

@@ -57,13 +57,15 @@ class Target:
 
     def sizes(self, settings: PruneConfig) -> tuple[Target, ...]:
         """Return the targets of all sizes that a run makes, the largest model first."""
-        smaller = [
-            replace(self, reduction=value)
-            if self.speedup is None
-            else replace(self, reduction=1 - 1 / value, speedup=value)
-            for value in settings.milestones
-        ]
-        return (*smaller, self)
+        return (*(self._of_size(size) for size in settings.larger), self)
+
+    def _of_size(self, size: float) -> Target:
+        """Return the same with another sparsity, speedup or number of seconds."""
+        if self.speedup is None:
+            return replace(self, reduction=size)
+        seconds = None if self.seconds is None else size
+        speedup = size if seconds is None else self.cost.dense / seconds
+        return replace(self, reduction=1 - 1 / speedup, speedup=speedup, seconds=seconds)
 
     @property
     def name(self) -> str:
