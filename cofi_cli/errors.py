@@ -61,6 +61,43 @@ def reading(what: str, *, hint: str = "Copy or download it again.") -> Iterator[
         ) from error
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is used up; Python, torch and onnxruntime say it each."""
+    words = str(error).lower()
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and any(said in words for said in ("out of memory", "allocate memory", "enough memory"))
+    )
+
+
+@contextmanager
+def enough_memory(what: str, *, batch_size: int, setting: str) -> Iterator[None]:
+    """Guard what computes in batches: used up memory is an error that names a smaller batch.
+
+    Args:
+        what: that is computed.
+        batch_size: its rows.
+        setting: the flag and its value's key, such as ``--set prune.batch_size``.
+
+    Raises:
+        CofiError: memory is used up (exit code 5).
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        smaller = batch_size // 2
+        raise CofiError(
+            f"Out of memory {what} with batches of {batch_size}.",
+            hint=f"Try {setting}={smaller} in another folder (-o DIR), or shorter rows: "
+            "--max-length."
+            if smaller
+            else "Shorten the rows: --max-length.",
+            exit_code=ENVIRONMENT,
+        ) from error
+
+
 def reason(error: BaseException) -> str:
     """Return why something failed, in a line; libraries say it in many, or not at all."""
     if isinstance(error, KeyError) and error.args:

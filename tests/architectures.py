@@ -5,6 +5,7 @@ A new architecture is one entry in :data:`TINY`.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ import torch
 import transformers
 
 from cofi_cli.architectures.checkpoints import ADAPTERS
+from cofi_cli.modeling import Masks
+from cofi_cli.pruning.plan import PrunePlan
+from cofi_cli.pruning.shape import EncoderShape
 from tests.tiny import SHAPE, batch
 
 _SIZES = {
@@ -107,10 +111,44 @@ def class_of(name: str, head: str) -> Any:
     return getattr(transformers, ADAPTERS[TINY[name][0]].heads[head].class_name)
 
 
-def save(folder: Path, name: str, head: str, *, class_name: str | None = None) -> Path:
+_DISTILBERT = {
+    "hidden_size": "dim",
+    "num_hidden_layers": "n_layers",
+    "num_attention_heads": "n_heads",
+    "intermediate_size": "hidden_dim",
+}
+
+
+def resized(name: str, shape: EncoderShape) -> dict[str, Any]:
+    """Return the arguments of an architecture in another shape."""
+    _, arguments = TINY[name]
+    sizes: dict[str, Any] = {
+        "hidden_size": shape.hidden,
+        "num_hidden_layers": shape.n_layers,
+        "num_attention_heads": shape.n_heads,
+        "intermediate_size": shape.ffn,
+    }
+    if "dim" in arguments:
+        sizes = {_DISTILBERT[key]: value for key, value in sizes.items()}
+    if arguments.get("embedding_size") == SHAPE.hidden:  # no projection
+        sizes["embedding_size"] = shape.hidden
+    return arguments | sizes
+
+
+def save(
+    folder: Path,
+    name: str,
+    head: str,
+    *,
+    class_name: str | None = None,
+    shape: EncoderShape | None = None,
+    seed: int = 3,
+) -> Path:
     """Write a random checkpoint whose norms and biases are random too."""
     model_type, arguments = TINY[name]
-    torch.manual_seed(3)
+    if shape is not None:
+        arguments = resized(name, shape)
+    torch.manual_seed(seed)
     config = transformers.AutoConfig.for_model(model_type, num_labels=LABELS[head], **arguments)
     model = (getattr(transformers, class_name) if class_name else class_of(name, head))(config)
     with torch.no_grad():
@@ -131,3 +169,15 @@ def inputs_of(name: str) -> dict[str, torch.Tensor]:
     if getattr(config, "type_vocab_size", 0) < 2:
         del inputs["token_type_ids"]
     return inputs
+
+
+def plan_of(masks: Masks, shape: EncoderShape, *, soft: bool) -> PrunePlan:
+    """Write masks down as a plan."""
+    layers = range(shape.n_layers)
+    return PrunePlan(
+        shape=shape.as_dict(),
+        heads=[masks.kept_heads(i) for i in layers],
+        ffn=[masks.kept_ffn(i) for i in layers],
+        hidden=masks.kept_hidden(),
+        values={f.name: getattr(masks, f.name).tolist() for f in fields(masks)} if soft else None,
+    )

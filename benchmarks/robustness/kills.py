@@ -1,6 +1,7 @@
 """SIGKILL a small run at random moments, resume it, and compare it with an undisturbed one.
 
 python benchmarks/robustness/kills.py --kills 200 --output DIR [--seed N] [--no-export]
+    [--results FILE]
 
 A run is pruning, report and export of a tiny random model. Each life of it ends by SIGKILL after a
 random share of the time that the undisturbed run took, and the next life goes on with what lies in
@@ -12,6 +13,7 @@ import torch again. Exit code 1: a run that differs.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import shutil
@@ -31,6 +33,7 @@ from cofi_cli.training import prune
 from tests.tiny import quick_config, save_bert, save_reviews
 
 COMPARED = ("model/model.safetensors", "teacher/model.safetensors", "plan.json")
+RESULTS = Path(__file__).with_name("kills.json")
 LIVES = 8
 """Kills after which a run is left alone."""
 
@@ -155,6 +158,17 @@ def kill_runs(
     return hit, wrong
 
 
+def add_up(file: Path, seed: int, hit: Counter[str], wrong: list[str]) -> None:
+    """Put the result of a seed into a file, in the place of an earlier one; say the sum of all."""
+    results = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    results[str(seed)] = {"kills": hit, "wrong": wrong}
+    file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    total = sum((Counter[str](own["kills"]) for own in results.values()), Counter[str]())
+    runs = sum(len(own["wrong"]) for own in results.values())
+    stages = ", ".join(f"{n} in {stage}" for stage, n in total.most_common())
+    print(f"Over {len(results)} seeds {total.total()} kills ({stages}), {runs} runs that differ.")
+
+
 def main() -> None:
     """Kill, compare, say what was found."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -162,12 +176,16 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-export", action="store_true")
+    parser.add_argument(
+        "--results", type=Path, default=RESULTS, help="file that adds up the results of seeds"
+    )
     chosen = parser.parse_args()
     hit, wrong = kill_runs(
         chosen.output, kills=chosen.kills, seed=chosen.seed, exports=not chosen.no_export
     )
     print(f"{sum(hit.values())} kills: " + ", ".join(f"{n} in {s}" for s, n in hit.most_common()))
     print("\n".join(wrong) or "Every run ended with the same model, teacher and plan, bit for bit.")
+    add_up(chosen.results, chosen.seed, hit, wrong)
     sys.exit(bool(wrong))
 
 

@@ -1,11 +1,11 @@
 """Start a run on a million synthetic rows: memory, and the time until steps begin.
 
-python benchmarks/robustness/large.py --output DIR [--rows 1000000]
+python benchmarks/robustness/large.py --output DIR [--rows 1000000] [--start-only]
 
 A tiny random model, so that what is measured is the data: read, tokenised, cached. The teacher's
 outputs are kept on disk (prune.teacher_cache_gb is near 0). The run is left after 50 steps of
-pruning. Memory is the largest resident set of the process, which counts mapped pages of the file
-as well.
+pruning, or at its first step. Memory is the largest resident set of the process, which counts
+mapped pages of the file as well.
 """
 
 from __future__ import annotations
@@ -37,14 +37,16 @@ class Enough(Exception):
 class Watch(Silent):
     """Says when the first step of each stage ends, and how much memory was used till then."""
 
-    def __init__(self) -> None:
-        self.began, self.seen = time.monotonic(), set[str]()
+    def __init__(self, *, start_only: bool) -> None:
+        self.began, self.seen, self.start_only = time.monotonic(), set[str](), start_only
 
     def step(self, row: Mapping[str, Any]) -> None:
         name = str(row["stage"])
         if name not in self.seen:
             self.seen.add(name)
             self.tell(f"first step of {name}")
+            if self.start_only:
+                raise Enough
         if name == "prune" and row["step"] >= STEPS:
             raise Enough
 
@@ -74,6 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--start-only", action="store_true")
     chosen = parser.parse_args()
     data = chosen.output / "data"
     data.mkdir(parents=True, exist_ok=True)
@@ -93,11 +96,11 @@ def main() -> None:
         recover={"epochs": 0},
         train={"checkpoint_steps": 10_000},
     )
-    watch = Watch()
+    watch = Watch(start_only=chosen.start_only)
     try:
         prune(config, RunDir(chosen.output / f"run-{int(time.time())}"), progress=watch)
     except Enough:
-        watch.tell(f"{STEPS} steps of pruning")
+        watch.tell("left")
 
 
 if __name__ == "__main__":

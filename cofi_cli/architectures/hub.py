@@ -169,6 +169,10 @@ def load_json(name: str, file: str) -> Any:
         ) from error
 
 
+_MOST_PIECES = 10_000_000
+"""Numbers of pieces beyond it are a fault: saving walks through all numbers up to the largest."""
+
+
 def load_tokenizer(name: str) -> Any:
     """Return the model's fast tokenizer.
 
@@ -181,6 +185,8 @@ def load_tokenizer(name: str) -> Any:
         longest = tokenizer.model_max_length
         if isinstance(longest, bool) or not isinstance(longest, int | float) or longest < 1:
             raise ValueError(f"model_max_length is {longest!r}")
+        if (largest := max(tokenizer.get_vocab().values(), default=0)) > _MOST_PIECES:
+            raise ValueError(f"a piece has the number {largest:,}")
     return tokenizer
 
 

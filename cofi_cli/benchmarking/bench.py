@@ -34,8 +34,6 @@ def run_bench(
 ) -> BenchResult:
     """Time and score models, each in a process of its own, in turn.
 
-    For a single run as target, its bench.json is written.
-
     Args:
         targets: see :func:`cofi_cli.benchmarking.targets.resolve_targets` for what each stands
             for.
@@ -51,14 +49,15 @@ def run_bench(
     plan = resolve(targets, config, task=task, exporter=exporter)
     notes = refuse(plan)
     measured = measure(plan, progress or (lambda *_: None))
-    result = conclude(plan, measured, notes)
-    if plan.found.run is not None:
-        _keep(result, plan.found.run)
-    return result
+    return conclude(plan, measured, notes)
 
 
-def _keep(result: BenchResult, run: RunDir) -> None:
-    """Write the run's bench.json; an earlier one with a case that was not measured now is kept."""
+def keep(result: BenchResult, run: RunDir) -> None:
+    """Write the run's bench.json; an earlier one with a case that was not measured now is kept.
+
+    Raises:
+        CofiError: it cannot be written (exit code 6).
+    """
     before = None
     try:
         if result.unmeasured:
@@ -71,5 +70,9 @@ def _keep(result: BenchResult, run: RunDir) -> None:
         return
     try:
         result.write(run.bench)
-    except CofiError as error:  # the minutes of timing are not lost with it
-        logger.warning("The run keeps no record of this benchmark: %s", error.message)
+    except CofiError as error:
+        raise CofiError(
+            f"The run keeps no record of this benchmark: {error.message}",
+            hint=error.hint,
+            exit_code=error.exit_code,
+        ) from error

@@ -21,7 +21,7 @@ from cofi_cli.runtime.lengths import LENGTH
 from cofi_cli.runtime.providers import BUILDS, provider_name, require_one_build, why_unserved
 from cofi_cli.runtime.timing import Case, Schedule, cross
 
-SCHEDULE = Schedule(runs=24, rounds=8, max_seconds=2.0, min_seconds=0.3)
+SCHEDULE = Schedule(runs=24, rounds=8, max_seconds=2.0, min_seconds=0.6)
 _STEP, _STEPS, _REGISTER = 0.6, 10, 8
 
 Report = Callable[[str, int, int], None]

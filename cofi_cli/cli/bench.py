@@ -116,7 +116,7 @@ def bench(
         )
     title = f"cofi bench {' '.join(map(str, places))}"
     say(f"Benchmarking {', '.join(map(str, places))}", quiet=quiet)
-    from cofi_cli.api import bench_as
+    from cofi_cli.api import bench_as, keep_bench
     from cofi_cli.runs.records import gate_error
 
     progress = make_progress(quiet=quiet)
@@ -129,6 +129,7 @@ def bench(
     else:
         show_result(result, places)
     _write(result, output=output, ci_dir=ci_dir, title=title)  # last, for it may fail
+    keep_bench(result, places)
     failed = gate_error(result.gates)
     if failed is not None:
         raise failed

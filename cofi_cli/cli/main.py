@@ -19,7 +19,16 @@ from cofi_cli.cli.finetune import finetune
 from cofi_cli.cli.pick import pick
 from cofi_cli.cli.presets import presets
 from cofi_cli.cli.prune import prune
-from cofi_cli.errors import INTERRUPTED, OK, UNEXPECTED, UNREACHABLE, USAGE, CofiError
+from cofi_cli.errors import (
+    ENVIRONMENT,
+    INTERRUPTED,
+    OK,
+    UNEXPECTED,
+    UNREACHABLE,
+    USAGE,
+    CofiError,
+    is_out_of_memory,
+)
 from cofi_cli.runs import FULL, FULL_HINT
 
 _PLACES = (
@@ -104,6 +113,14 @@ def _explain(error: Exception) -> int:
             )
         )
         return UNREACHABLE
+    if is_out_of_memory(error):
+        show_error(
+            CofiError(
+                "Out of memory.",
+                hint="Make batches smaller, or end other programs.",
+            )
+        )
+        return ENVIRONMENT
     words = str(error).strip() or "no message"
     show_error(
         CofiError(

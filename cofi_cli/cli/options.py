@@ -35,6 +35,7 @@ SHARED = {
 PRUNE = {
     "sparsity": Flag("prune.sparsity", "S"),
     "max_drop": Flag("prune.max_drop", "POINTS"),
+    "method": Flag("prune.method"),
     **SHARED,
     "speedup": Flag("prune.speedup", "X", _SPEED),
     "latency": Flag("prune.latency", "TIME", _SPEED),

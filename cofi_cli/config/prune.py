@@ -40,6 +40,9 @@ class PruneConfig(Section):
     table: str | None = None
     """A latency table from cofi bench --table, of this or another machine. Default: one is measured
     before training."""
+    method: Literal["gates", "fast"] = "gates"
+    """``fast`` chooses heads and FFN dims by their importance to the answers and refits outputs,
+    without training: a preview, in about a minute."""
     milestones: tuple[float | Annotated[str, Field(pattern=_TIME)], ...] = ()
     """Targets of larger models on the way to the target, the largest first; each becomes a size of
     its own, as ``--sparsity 0.6,0.8,0.95`` or ``--latency 20ms,10ms,5ms`` asks for."""
@@ -92,6 +95,11 @@ class PruneConfig(Section):
         *larger, smallest = FAMILY
         family = {"milestones": larger, "sparsity": smallest, "max_drop": FAMILY_MAX_DROP}
         return family | dict(values)
+
+    @property
+    def copies_teacher(self) -> bool:
+        """Whether the teacher itself is pruned, whatever its shape."""
+        return self.method == "fast" or self.student_init == "teacher"
 
     @property
     def is_speed(self) -> bool:
@@ -152,7 +160,7 @@ class PruneConfig(Section):
     def _leaves_time_at_the_target(self) -> PruneConfig:
         """Refuse a schedule that ends before the target is asked for."""
         before = self.dense_epochs + self.ramp_epochs
-        if before >= self.epochs:
+        if before >= self.epochs and self.method == "gates":
             raise ValueError(
                 f"dense_epochs + ramp_epochs is {before:g}, which leaves none of the "
                 f"{self.epochs:g} epochs at the target; raise prune.epochs or lower the others"

@@ -72,7 +72,7 @@ def render_report(
         parts += _section("Gates", _table(gate_table(bench)))
         parts += _section("Changes", _table(change_table(bench)))
     parts += _section("Environment", _environment(env))
-    return "\n\n".join(parts) + "\n"
+    return text.inert("\n\n".join(parts) + "\n")
 
 
 def write_report(run: RunDir) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cofi_cli.errors import ENVIRONMENT, UNREACHABLE, CofiError
+from cofi_cli.errors import ENVIRONMENT, UNREACHABLE, CofiError, reading
 
 _INT8_OPS = {
     "DynamicQuantizeLinear",
@@ -70,6 +70,14 @@ def inspect(path: Path) -> Graph:
             hint="Export it again: cofi export --onnx.",
             exit_code=UNREACHABLE,
         ) from error
+    with reading(str(path), hint="Export it again: cofi export --onnx."):
+        return _facts(model)
+
+
+def _facts(model: Any) -> Graph:
+    """Read a parsed file."""
+    import onnx
+
     nested = list(with_bodies(model.graph))
     nodes = Counter(node.op_type for graph in nested for node in graph.node)
     types = {tensor.name: tensor.data_type for graph in nested for tensor in graph.initializer}

@@ -2,7 +2,7 @@
 
 A request is a pickled pair of name and arguments on stdin; the answer is a pickled dict on
 stdout, with ``error`` in it when the request failed. The process ends when its stdin closes,
-so it never outlives the process that started it.
+even in the middle of a run, so it never outlives the process that started it.
 
     open    model, provider, threads           -> providers, load_seconds, a version
     random  batch, seq_len, vocab, seed        -> inputs (how many batches are held now)
@@ -20,8 +20,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import select
 import signal
 import sys
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -166,9 +168,28 @@ def serve(worker: Worker, requests: BinaryIO, replies: BinaryIO) -> None:
         replies.flush()
 
 
+def end_with_parent() -> None:
+    """End this process when stdin closes, also in the middle of a run, which may be endless.
+
+    A parent that was killed cannot end its workers. The thread sleeps until then. Systems without
+    ``poll`` notice after the run.
+    """
+    if not hasattr(select, "poll"):
+        return
+    poll = select.poll()
+    poll.register(sys.stdin.fileno(), 0)  # that the other side has gone is always reported
+
+    def wait() -> None:
+        poll.poll()
+        os._exit(0)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def run(worker: Worker) -> None:
     """Serve on the real stdin and stdout; whatever a library prints goes to stderr."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    end_with_parent()
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     serve(worker, sys.stdin.buffer, replies)

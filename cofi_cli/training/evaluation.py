@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cofi_cli.errors import enough_memory
 from cofi_cli.modeling import CofiForTask, Masks
 from cofi_cli.tasks import Encoded, Ragged, collate, eval_batches
 from cofi_cli.training.processes import Processes
@@ -40,10 +41,12 @@ def predict(
     model.eval()
     plan = eval_batches(encoded.lengths, batch_size=batch_size)
     found: list[tuple[int, NDArray[Any]]] = []
+    setting = "--set train.eval_batch_size"
     for indices in plan if processes is None else processes.share(plan):
-        batch = collate(encoded, indices, pad_id=pad_id, device=device)
-        inputs: dict[str, Any] = {k: batch[k] for k in INPUTS}
-        out = model.run(**inputs, masks=masks).logits.float().cpu().numpy()
+        with enough_memory("while scoring", batch_size=batch_size, setting=setting):
+            batch = collate(encoded, indices, pad_id=pad_id, device=device)
+            inputs: dict[str, Any] = {k: batch[k] for k in INPUTS}
+            out = model.run(**inputs, masks=masks).logits.float().cpu().numpy()
         for place, row in enumerate(indices):
             own = out[place, : encoded.lengths[row]] if model.per_token else out[place]
             found.append((row, own))

@@ -17,6 +17,7 @@ from cofi_cli.runs import RunDir, recorded, write_text
 from cofi_cli.runs.environment import changes_in_words, describe_environment, resumed_record
 from cofi_cli.runs.records import Environment
 from cofi_cli.tasks import Encoded, Task
+from cofi_cli.training.mapped import mapped_arrays
 from cofi_cli.training.objective import Objective
 from cofi_cli.training.preflight.embedder import task_tokenizer
 from cofi_cli.training.preflight.run import guard_ids
@@ -125,12 +126,14 @@ def open_session(
     with trimmed_vocabulary(config.vocab, models, run, task) as vocabulary:
         model = vocabulary.place(config.model)
         tokenizer = task.prepared(task_tokenizer(model, task))
-        splits = {name: task.encode(name, tokenizer) for name in task.splits}
-        guard_ids(model, splits)
-        if command == "prune":
-            rows = len(splits["train"])
-            steps = Schedule.of(config.prune, config.recover, rows=rows)
-            check_schedule(config.prune, steps, rows=rows)
+        made: dict[str, Encoded] | None = None
+        if processes.local_index == 0:
+            made = {name: task.encode(name, tokenizer) for name in task.splits}
+            guard_ids(model, made)
+            if command == "prune":
+                rows = len(made["train"])
+                steps = Schedule.of(config.prune, config.recover, rows=rows)
+                check_schedule(config.prune, steps, rows=rows)
         gain = processes.from_main(_bf16_gain(config.train.precision, run, processes.device))
         processes.wait()  # until all have seen what the folder holds
         if processes.is_main:
@@ -145,6 +148,8 @@ def open_session(
             _record(config, run, env, target)
         kept = vocabulary.in_run(run)
         processes.write(lambda: vocabulary.copy_to(kept))
+    splits = mapped_arrays(run.checkpoints / "rows", made, processes)
+    del made  # what lies in the file need not be in memory as well
     return Session(
         config=config,
         run=run,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from cofi_cli.training.distiller import load_layer_map
 from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.outcome.masked_vs_compact import assert_parity
 from cofi_cli.training.outcome.summary import Pruned
+from cofi_cli.training.post_training import PostTraining
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.checkpoint import load_state, reading_state
 from cofi_cli.training.stages.loop import has_begun, run_stage
@@ -43,16 +45,11 @@ def pruned_sizes(
     files = [(goal, _file(session, "pruned", goal)) for goal in session.sizes]
     processes = session.processes
     if not all(processes.exists(file) for _, file in files):
-        spent = prepare_outputs(session, outputs)
-        distiller = make_distiller(session, outputs)
-        stage = PruneStage(session, student, distiller, steps)
-        used = run_stage(session, stage)
-        used.teacher_seconds = spent
+        make = _without_training if session.config.prune.method == "fast" else _trained
+        compacted = make(session, outputs, student, steps, stopwatch)
         for goal, file in files:
             if not processes.exists(file):
-                result = stage.result(goal)
-                state = _compacted(session, stage, student, goal, result, stopwatch)
-                session.save(file, state | {"time": used.summary().model_dump()})
+                session.save(file, compacted(goal))
     return [_loaded(student, goal, file, times) for goal, file in files]
 
 
@@ -60,30 +57,80 @@ def _file(session: Session, what: str, goal: Target) -> Path:
     return session.run.checkpoints / what / f"{goal.name}.pt"
 
 
-def _compacted(
+def _trained(
     session: Session,
-    stage: PruneStage,
+    outputs: TeacherOutputs,
     student: CofiForTask,
-    goal: Target,
-    result: dict[str, Any],
+    steps: Schedule,
     stopwatch: Stopwatch | None,
+) -> Callable[[Target], dict[str, Any]]:
+    """Run the pruning stage; return what makes the compact model of a size."""
+    spent = prepare_outputs(session, outputs)
+    distiller = make_distiller(session, outputs)
+    stage = PruneStage(session, student, distiller, steps)
+    used = run_stage(session, stage)
+    used.teacher_seconds = spent
+
+    def compacted(goal: Target) -> dict[str, Any]:
+        live = {name: value.detach().clone() for name, value in student.state_dict().items()}
+        result, settings = stage.result(goal), stage.settings
+        student.load_state_dict(result["model"])
+
+        def decide(reduction: float) -> PrunePlan:
+            stage.gates.load_state_dict(result["gates"])
+            return stage.plan_for(goal, shifted_to=reduction)
+
+        first = PrunePlan(**result["plan"])
+        most = goal.most(settings.gates, settings.round_widths_to)
+        plan, measured = _fitted(session, student, goal, first, decide, most, stopwatch)
+        small = compact(student, plan)
+        state = _state(session, small, plan, measured, used.summary())
+        state["parity"] = assert_parity(session, student, small, plan)
+        student.load_state_dict(live)
+        return state | {"layer_map": result["layer_map"], "expected": result["expected"]}
+
+    return compacted
+
+
+def _without_training(
+    session: Session,
+    outputs: TeacherOutputs,
+    student: CofiForTask,
+    steps: Schedule,
+    stopwatch: Stopwatch | None,
+) -> Callable[[Target], dict[str, Any]]:
+    """Look at the student's units; return what makes the compact model of a size."""
+    known = PostTraining.of(session, student)
+
+    def compacted(goal: Target) -> dict[str, Any]:
+        def decide(reduction: float) -> PrunePlan:
+            return known.plan(goal, reduction)
+
+        first, most = known.plan(goal), goal.most(("head", "ffn_dim"), 1)
+        plan, measured = _fitted(session, student, goal, first, decide, most, stopwatch)
+        small = compact(student, plan)
+        parity = assert_parity(session, student, small, plan)
+        state = _state(session, small, plan, measured, known.refit(session, small))
+        return state | {"parity": parity, "layer_map": None, "expected": plan.sparsity}
+
+    return compacted
+
+
+def _state(
+    session: Session,
+    small: CofiForTask,
+    plan: PrunePlan,
+    measured: list[MeasuredPlan],
+    time: StageSummary,
 ) -> dict[str, Any]:
-    """Build one compact model and prove it; return it with what is known of it."""
-    live = {name: value.detach().clone() for name, value in student.state_dict().items()}
-    student.load_state_dict(result["model"])
-    plan, measured = _fitted(session, stage, student, goal, result, stopwatch)
-    small = compact(student, plan)
-    state = {
+    """Return a compact model with what is known of it."""
+    return {
         "compact": small.state_dict(),
         "plan": plan.model_dump(),
-        "layer_map": result["layer_map"],
-        "expected": result["expected"],
         "measured": [row.model_dump() for row in measured],
-        "parity": assert_parity(session, student, small, plan),
+        "time": time.model_dump(),
         "score": evaluate(session, small)[session.task.headline],
     }
-    student.load_state_dict(live)
-    return state
 
 
 def _loaded(student: CofiForTask, goal: Target, file: Path, times: Times) -> Pruned:
@@ -107,14 +154,14 @@ def _loaded(student: CofiForTask, goal: Target, file: Path, times: Times) -> Pru
 
 def _fitted(
     session: Session,
-    stage: PruneStage,
     student: CofiForTask,
     goal: Target,
-    result: dict[str, Any],
+    plan: PrunePlan,
+    decide: Callable[[float], PrunePlan],
+    most: float,
     stopwatch: Stopwatch | None,
 ) -> tuple[PrunePlan, list[MeasuredPlan]]:
     """Return the plan of a size, as fast by the clock as was asked, and what was measured."""
-    plan, settings = PrunePlan(**result["plan"]), stage.settings
     if stopwatch is None or (table := goal.table) is None:
         return plan, []
 
@@ -122,11 +169,6 @@ def _fitted(
         small = compact(student, plan)
         return stopwatch.time(small, student, table, session.task, session.tokenizer)
 
-    def decide(reduction: float) -> PrunePlan:
-        stage.gates.load_state_dict(result["gates"])
-        return stage.plan_for(goal, shifted_to=reduction)
-
-    most = goal.most(settings.gates, settings.round_widths_to)
     return close_loop(goal, plan, most=most, measure=measure, decide=decide)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cofi_cli.errors import enough_memory
 from cofi_cli.format import clock
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.compact import compact
@@ -131,7 +132,11 @@ def measure_costs(session: Session, model: CofiForTask) -> Costs:
     def mean(
         step: Callable[[list[int], dict[str, Tensor]], object], on: list[Batch] = batches
     ) -> float:
-        return statistics.mean(_seconds(step, batch) for batch in on)
+        size = config.prune.batch_size
+        with enough_memory(
+            "while steps are timed", batch_size=size, setting="--set prune.batch_size"
+        ):
+            return statistics.mean(_seconds(step, batch) for batch in on)
 
     outputs = _Given(
         copy.deepcopy(model),
@@ -191,6 +196,7 @@ def estimate(session: Session, costs: Costs, steps: Schedule) -> Estimate:
         teacher = count * costs.teacher * settings.batch_size / size
         teacher += evaluations(count, costs.teacher)
     each = 0.0 if costs.keeps_answers else costs.answers
+    keeps = costs.keeps_answers and steps.prune > 0
     late = steps.prune - steps.dense - steps.ramp
     pruning = steps.dense * costs.dense + steps.ramp * (
         _RAMP * costs.dense + (1 - _RAMP) * costs.pruned
@@ -198,7 +204,7 @@ def estimate(session: Session, costs: Costs, steps: Schedule) -> Estimate:
     pruning += late * costs.pruned + steps.prune * each
     return Estimate(
         teacher=teacher,
-        outputs=len(session.imitated) / size * costs.answers if costs.keeps_answers else 0.0,
+        outputs=len(session.imitated) / size * costs.answers if keeps else 0.0,
         prune=pruning + evaluations(late, costs.pruned),
         recover=sum(
             steps.recover * (cost + each) + evaluations(steps.recover, cost)
@@ -233,6 +239,8 @@ def obtain_schedule(session: Session) -> Schedule:
     They are settled once, before anything is trained, and kept for ``--resume``.
     """
     config, path = session.config, session.run.checkpoints / "schedule.pt"
+    if config.prune.method == "fast":
+        return Schedule.of(config.prune, config.recover, rows=0)
     if not session.processes.exists(path):
         rows = len(session.splits["train"])
         steps = Schedule.of(config.prune, config.recover, rows=rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from cofi_cli.cli.main import run
+from tests import network
 from tests.tiny import quick_config
 
 
@@ -61,3 +63,15 @@ def quick_yaml(bert_folder: Path, reviews: Path, tmp_path_factory: pytest.TempPa
     config = quick_config(bert_folder, reviews)
     path.write_text(yaml.safe_dump(config.model_dump(mode="json")), encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of what was asked of the network, which is denied from now on."""
+    notes, hooks = tmp_path / "requests.txt", tmp_path / "hooks"
+    hooks.mkdir()
+    shutil.copy(network.__file__, hooks / "sitecustomize.py")
+    monkeypatch.setenv("PYTHONPATH", str(hooks), prepend=":")
+    monkeypatch.setenv(network.NOTES, str(notes))
+    notes.touch()
+    return notes

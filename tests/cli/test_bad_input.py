@@ -213,6 +213,10 @@ def test_a_model_without_weights(
     result = cofi("prune", folder, "--config", quick_yaml)
     assert result.code == UNREACHABLE
     assert "has no weights" in result.err and "model.safetensors" in result.err
+    (folder / "model.safetensors").write_bytes(b"\0\0\0\0")
+    result = cofi("prune", folder, "--config", quick_yaml)
+    assert result.code == UNREACHABLE and "model.safetensors" in result.err
+    assert not Path("runs").exists(), "once the model is mended the same command serves"
 
 
 @pytest.mark.parametrize(
@@ -278,6 +282,7 @@ def test_the_demo_encoder_that_is_not_installed(
             UNREACHABLE,
             "Error: Cannot use /media/x: Read-only file system.",
         ),
+        (MemoryError(), ENVIRONMENT, "Error: Out of memory."),
         (RuntimeError("it broke\nin a long story"), UNEXPECTED, "RuntimeError: it broke"),
         (KeyboardInterrupt(), INTERRUPTED, "Interrupted"),
     ],

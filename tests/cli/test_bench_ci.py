@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -16,7 +17,8 @@ import yaml
 
 from cofi_cli.cli.main import app
 from cofi_cli.errors import GATE, UNREACHABLE, USAGE
-from cofi_cli.runs import read_json, write_json
+from cofi_cli.runs import atomic, read_json, write_json
+from cofi_cli.runs.swap import put_in_place
 from cofi_cli.runtime.disturbance import BUSY, Watch
 from tests.cli.conftest import Cofi
 from tests.records import bench_result
@@ -313,6 +315,27 @@ def test_a_broken_report_costs_no_table(
     done = cofi("bench", "run", "--no-score", "--no-torch", *QUICK)
     assert done.code == 0 and "Latency" in done.out and "Traceback" not in done.err
     assert "report is not drawn again" in done.err
+
+
+def test_a_record_that_cannot_be_written_fails_after_the_results_are_shown(
+    cofi: Cofi,
+    bert_folder: Path,
+    reviews: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = save_run(tmp_path / "run", bert_folder, reviews)
+
+    def full(temporary: Path, place: Path) -> None:
+        if place == run.bench:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        put_in_place(temporary, place)
+
+    monkeypatch.setattr(atomic, "put_in_place", full)
+    done = cofi("bench", "run", "--no-score", "--no-torch", *QUICK, "-o", "mine.json")
+    assert done.code == UNREACHABLE and "Latency" in done.out
+    assert "The run keeps no record of this benchmark: No space left" in done.err
+    assert (tmp_path / "mine.json").exists() and not run.bench.exists()
 
 
 def test_a_busy_machine_says_so_everywhere_and_keeps_the_earlier_result(

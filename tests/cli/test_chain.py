@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from huggingface_hub import constants
 
 from cofi_cli.errors import GATE, INTERRUPTED
 from cofi_cli.runs import RunDir, read_json
@@ -66,7 +67,15 @@ def test_a_preset_is_chosen_by_the_task_and_named(
     assert "glue-small" in other.err
 
 
-def test_prune_then_export_then_bench(cofi: Cofi, tmp_path: Path, quick_yaml: Path) -> None:
+def test_prune_then_export_then_bench(
+    cofi: Cofi,
+    tmp_path: Path,
+    quick_yaml: Path,
+    requests: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On local files no process asks the network for anything, though offline is not asked for."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     pruned = cofi("prune", "--config", quick_yaml)
     assert pruned.code == 0, pruned.err
     run = RunDir(tmp_path / "runs" / "model-sst2-0.6")
@@ -96,6 +105,8 @@ def test_prune_then_export_then_bench(cofi: Cofi, tmp_path: Path, quick_yaml: Pa
     assert gated.code == GATE
     assert "Gate failed: model has a speedup of" in gated.err and "1000" in gated.err
     assert "FAILED" in gated.out, "the results are shown all the same"
+
+    assert requests.read_text() == ""
 
     again = cofi("prune", "--config", quick_yaml, "--dry-run", "--json")
     assert json.loads(again.out)["output"] == "runs/model-sst2-0.6-2", "the name is taken"

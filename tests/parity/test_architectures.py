@@ -17,11 +17,11 @@ from cofi_cli.exporting.graphs.tracing import write_onnx
 from cofi_cli.exporting.parity import open_session
 from cofi_cli.modeling import CofiForTask, Masks
 from cofi_cli.pruning.compact import compact
-from cofi_cli.pruning.plan import PrunePlan, everything
+from cofi_cli.pruning.plan import everything
 from cofi_cli.pruning.sparsity import EncoderShape, count_prunable
 from cofi_cli.runtime.outputs import answer_of
 from cofi_cli.training.stages.optim import WeightOptimizer
-from tests.architectures import HEADS, LABELS, TINY, class_of, inputs_of, save
+from tests.architectures import HEADS, LABELS, TINY, class_of, inputs_of, plan_of, save
 from tests.tiny import random_masks
 
 every = pytest.mark.parametrize("name", TINY)
@@ -46,18 +46,6 @@ def folder(
 @pytest.fixture
 def model(folder: Path, head: str) -> CofiForTask:
     return load_dense(str(folder), num_labels=LABELS[head], head=head).eval()
-
-
-def plan_of(masks: Masks, shape: EncoderShape, *, soft: bool) -> PrunePlan:
-    """Write masks down as a plan."""
-    layers = range(shape.n_layers)
-    return PrunePlan(
-        shape=shape.as_dict(),
-        heads=[masks.kept_heads(i) for i in layers],
-        ffn=[masks.kept_ffn(i) for i in layers],
-        hidden=masks.kept_hidden(),
-        values={f.name: getattr(masks, f.name).tolist() for f in fields(masks)} if soft else None,
-    )
 
 
 def edges(shape: EncoderShape) -> list[Masks]:

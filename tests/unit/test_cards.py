@@ -13,6 +13,7 @@ import transformers
 from cofi_cli.modeling import HEADS
 from cofi_cli.report.cards.model import model_card
 from cofi_cli.report.cards.onnx import onnx_card
+from cofi_cli.report.report import render_report
 from cofi_cli.tasks import KINDS
 from tests.records import export_record, exported_file, run_report
 
@@ -84,3 +85,18 @@ def test_an_onnx_card_reads_the_outputs_of_its_head(head: str) -> None:
         assert f"`{name}`" in card
     asked = outputs[1:] if head == "embedding" else outputs
     assert all(f'"{name}"' in code for name in asked)
+
+
+def test_no_html_of_a_name_gets_into_what_is_shown() -> None:
+    name = "/models/a<img src=x onerror=alert(1)>"
+    report = run_report(model_name=name, note="<script>x</script> 1 < 2")
+    record = export_record().model_copy(update={"source": name})
+    texts = [
+        model_card(report),
+        render_report(report),
+        onnx_card(record, is_portable=False),
+    ]
+    for text in texts:
+        assert "<img" not in text and "<script" not in text
+        assert "&lt;img src=x" in text
+    assert "1 < 2" in texts[0]

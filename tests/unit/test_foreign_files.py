@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -24,11 +25,13 @@ from cofi_cli.architectures import (
 )
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import RunDir
+from cofi_cli.runtime.inspection import inspect
 from cofi_cli.tasks import Encoded, Ragged
 from cofi_cli.training.preflight.run import guard_ids
 from cofi_cli.training.stages.checkpoint import load_state, save_state
 from cofi_cli.training.stages.metrics_log import MetricsLog
 from tests.tiny_embedder import save_embedder
+from tests.tiny_onnx import save_onnx
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "no list": {},
@@ -97,6 +100,25 @@ def test_a_malformed_tokenizer_is_named(file: str, text: str, model: Path) -> No
     (model / file).write_text(text)
     with pytest.raises(CofiError, match="model'"):
         load_tokenizer(str(model))
+
+
+def test_a_piece_with_a_number_of_billions_is_refused(model: Path) -> None:
+    file = model / "tokenizer.json"
+    values = json.loads(file.read_text())
+    values["model"]["vocab"]["scene"] = 10**9
+    file.write_text(json.dumps(values))
+    with pytest.raises(CofiError, match="a piece has the number 1,000,000,000"):
+        load_tokenizer(str(model))
+
+
+@pytest.mark.parametrize("operator", ["Cast", "Gather", "EmbedLayerNormalization"])
+def test_a_node_without_inputs_is_named(operator: str, tmp_path: Path) -> None:
+    graph = onnx.load(save_onnx(tmp_path / "m.onnx"))
+    graph.graph.node.insert(0, onnx.helper.make_node(operator, [], ["nothing"]))
+    onnx.save(graph, tmp_path / "m.onnx")
+    with pytest.raises(CofiError, match=r"m\.onnx cannot be used") as caught:
+        inspect(tmp_path / "m.onnx")
+    assert caught.value.exit_code == UNREACHABLE
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ earlier calls first: COFI_FUZZ=2000 pytest tests/unit/test_fuzz.py
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cofi_cli.architectures import (
@@ -30,23 +29,12 @@ from cofi_cli.cli.given import build_config
 from cofi_cli.config import TaskConfig
 from cofi_cli.config_errors import config_keys
 from cofi_cli.errors import CofiError
+from cofi_cli.runtime.inspection import inspect
 from cofi_cli.tasks import load_task
 from cofi_cli.training.outcome.artefacts import plan_of
+from tests.samples import sample
 from tests.tiny_embedder import save_embedder
-
-MANY = int(os.environ.get("COFI_FUZZ", "0"))
-
-
-def sample(count: int) -> Any:
-    """Return settings of a small fixed sample, or of many random examples."""
-    return settings(
-        max_examples=MANY or count,
-        derandomize=not MANY,
-        database=None if not MANY else settings.default.database,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-
+from tests.tiny_onnx import save_onnx
 
 LEAVES = (
     st.none()
@@ -173,6 +161,20 @@ def test_weights_with_another_byte(place: float, byte: int, cut: bool, model: Pa
             load_dense(str(model), num_labels=2)
     finally:
         file.write_bytes(before)
+
+
+@given(place=st.floats(0, 1), bit=st.integers(0, 7), cut=st.booleans())
+@sample(60)
+def test_an_onnx_file_with_another_bit(
+    place: float, bit: int, cut: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "fuzz.onnx"
+    whole = bytearray(save_onnx(file).read_bytes())
+    at = int(place * (len(whole) - 1))
+    whole[at] ^= 1 << bit
+    file.write_bytes(whole[:at] if cut else whole)
+    with suppress(CofiError):
+        inspect(file)
 
 
 CELLS = st.text(st.sampled_from("ab,;\"'\t\n\r\x00é\u202e0."), max_size=40)

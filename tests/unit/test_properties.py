@@ -1,10 +1,10 @@
-"""What holds for any widths, gates and targets; the examples are always the same."""
+"""What holds for any widths, gates and targets."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cofi_cli.modeling import CofiConfig, CofiForSequenceClassification
@@ -16,9 +16,9 @@ from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.shape import EncoderShape
 from cofi_cli.pruning.sparsity import count_prunable
 from cofi_cli.tolerances import COMPACT
+from tests.samples import sample
 from tests.tiny import batch
 
-SAMPLE = settings(max_examples=25, derandomize=True, deadline=None)
 SHAPES = st.builds(
     EncoderShape,
     n_layers=st.integers(1, 4),
@@ -40,7 +40,7 @@ def gates_of(shape: EncoderShape, seed: int, spread: float = 2.5) -> Gates:
 
 
 @given(shape=SHAPES, seed=st.integers(0, 999))
-@SAMPLE
+@sample(25)
 def test_masked_and_compact_are_one_model_of_as_many_weights_as_counted(
     shape: EncoderShape, seed: int
 ) -> None:
@@ -65,7 +65,7 @@ def test_masked_and_compact_are_one_model_of_as_many_weights_as_counted(
 
 
 @given(shape=SHAPES, seed=st.integers(0, 999), targets=st.lists(st.floats(0.05, 0.95), min_size=2))
-@SAMPLE
+@sample(25)
 def test_more_is_closed_for_a_higher_target(
     shape: EncoderShape, seed: int, targets: list[float]
 ) -> None:
@@ -82,7 +82,7 @@ def test_more_is_closed_for_a_higher_target(
 
 
 @given(start=st.integers(0, 9), ramp=st.integers(0, 30), target=st.floats(0, 0.99))
-@SAMPLE
+@sample(25)
 def test_the_ramp_only_rises(start: int, ramp: int, target: float) -> None:
     values = [ramped_target(s, start=start, ramp_steps=ramp, target=target) for s in range(60)]
     assert values == sorted(values) and values[-1] == target

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cofi_cli.errors import UNREACHABLE, CofiError
-from cofi_cli.runs.records import BenchResult, Record
+from cofi_cli.runs.records import BenchResult, ExportRecord, Record
 from tests.records import bench_result, environment, export_record, run_report
 
 
@@ -69,3 +69,12 @@ def test_another_version_is_named_first(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(CofiError, match=r"Cannot read .*bench.json: No such file"):
         BenchResult.read(tmp_path / "bench.json")
+
+
+@pytest.mark.parametrize("name", ["../../outside.onnx", "/etc/passwd", "..", "a\\b"])
+def test_a_record_names_files_beside_it_alone(tmp_path: Path, name: str) -> None:
+    values = export_record().as_json()
+    next(iter(values["models"].values()))["file"] = name
+    (tmp_path / "export.json").write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(CofiError, match=r"should be the name of a file in the same folder"):
+        ExportRecord.read(tmp_path / "export.json")

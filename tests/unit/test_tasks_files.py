@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from cofi_cli.config import TaskConfig
-from cofi_cli.errors import CofiError
+from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.tasks import load_task
 from cofi_cli.tasks.files.columns import PAIRS, TEXTS
 
@@ -61,6 +63,14 @@ def test_csv_with_quotes_commas_and_line_breaks():
     assert task.labels == ("no", "yes")
     assert task.splits["train"].labels == [1, 0]
     assert task.metrics == ("accuracy", "macro_f1")
+
+
+def test_a_parquet_file_beyond_memory_is_refused_unread(monkeypatch):
+    file = write_parquet("train.parquet", {"text": ["a"] * 5000, "label": [0, 1] * 2500})
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=500_000))
+    with pytest.raises(CofiError, match=r"train\.parquet holds 5,000 rows of 2 columns") as caught:
+        load_task(TaskConfig(train=file, validation=file))
+    assert caught.value.exit_code == UNREACHABLE
 
 
 def test_tsv_is_read_without_quoting():

@@ -1,6 +1,7 @@
 import io
 import os
 import pickle
+import subprocess
 import sys
 
 import pytest
@@ -47,8 +48,6 @@ def test_a_worker_has_its_own_peak_not_its_parents(tmp_path):
         " 'from cofi_cli.runtime.worker import peak_bytes; print(peak_bytes())'],"
         " capture_output=True, text=True, check=True).stdout)"
     )
-    import subprocess
-
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 250_000_000
 
@@ -167,3 +166,27 @@ def test_a_worker_that_dies_says_its_last_words(monkeypatch, tmp_path):
     with pytest.raises(CofiError, match=r"ran m ended \(exit code 3\)\. no memory$") as caught:
         WorkerClient(tmp_path / "m.onnx", name="m", provider="cpu", threads=1)
     assert caught.value.exit_code == ENVIRONMENT
+
+
+ENDLESS = """
+from cofi_cli.runtime.worker import Worker, run
+class Endless(Worker):
+    def open(self, **_): return {}
+    _prepared = _logits = None
+    def memory(self):
+        while True: pass
+run(Endless())
+"""
+
+
+def test_a_worker_in_an_endless_run_ends_with_its_parent():
+    process = subprocess.Popen([sys.executable, "-c", ENDLESS], stdin=subprocess.PIPE)
+    try:
+        pickle.dump(("memory", {}), process.stdin)
+        process.stdin.flush()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=0.5)
+        process.stdin.close()  # as when the parent is killed
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()

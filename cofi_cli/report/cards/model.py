@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cofi_cli.format import speed_words
+from cofi_cli.format import inert, speed_words
 from cofi_cli.report.cards.texts import frame, use
 from cofi_cli.runs.records import RunReport
 from cofi_cli.tasks.kinds import KINDS
@@ -30,7 +30,7 @@ def model_card(report: RunReport) -> str:
     if report.latency_target is not None:
         summary += f" Speed: {speed_words(report.latency_target)}."
     kind = KINDS[report.kind]
-    return frame("model").format(
+    card = frame("model").format(
         library=kind.library,
         pipeline=kind.pipeline,
         use=use("model", kind.name, "any").replace("{auto}", kind.auto),
@@ -40,3 +40,4 @@ def model_card(report: RunReport) -> str:
         table="\n".join(["| | |", "|---|---|", *rows]),
         note=report.note,
     )
+    return inert(card)

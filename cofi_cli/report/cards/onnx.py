@@ -30,7 +30,7 @@ def onnx_card(record: ExportRecord, *, is_portable: bool) -> str:
     )
     metric = next((file.metric for file in files if file.metric is not None), "score")
     table = text.Table("", ("file", "precision", "graph", "size", f"{metric} (dev)"), rows)
-    return frame("onnx").format(
+    card = frame("onnx").format(
         title="ONNX models",
         table=table.markdown(),
         source=record.source,
@@ -44,6 +44,7 @@ def onnx_card(record: ExportRecord, *, is_portable: bool) -> str:
         small=_small(record),
         code=code.rstrip(),
     )
+    return text.inert(card)
 
 
 def precision_name(file: ExportedFile) -> str:

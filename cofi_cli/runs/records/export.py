@@ -6,7 +6,7 @@ from pydantic import Field
 
 from cofi_cli.config import ExportConfig
 from cofi_cli.runs.records.machine import Machine
-from cofi_cli.runs.records.store import Part, Record
+from cofi_cli.runs.records.store import FileName, Part, Record
 
 MODEL, DENSE = "model", "dense"
 """Sizes of a source: what was asked for, and the dense teacher beside it."""
@@ -87,7 +87,7 @@ class ExportedFile(Part):
         checked_on: provider that a half-precision file was checked on.
     """
 
-    file: str
+    file: FileName
     size: str
     precision: str
     form: str
@@ -198,7 +198,7 @@ class ExportRecord(Record):
     parity: Parity
     models: dict[str, ExportedFile]
     asked: ExportConfig
-    files: list[str]
+    files: list[FileName]
     notes: list[str]
     env: Machine
     versions: dict[str, str | None]

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from cofi_cli.errors import UNREACHABLE, CofiError, fault_in
 from cofi_cli.runs.atomic import write_text
 
 Version = Literal[1]
 """Of the records of this release; a record of another version is not read."""
+
+
+def _in_folder(name: str) -> str:
+    if name in ("", ".", "..") or any(char in name for char in "/\\\0"):
+        raise ValueError("should be the name of a file in the same folder")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_in_folder)]
+"""Of a file that lies beside the record, which may come from a stranger."""
 
 
 class Part(BaseModel):

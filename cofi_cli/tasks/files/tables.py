@@ -205,6 +205,7 @@ def read_parquet(path: Path) -> Table:
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise CofiError(f"{path}: the column '{twice}' is there twice.")
+        _guard_size(path, pq.read_metadata(path))
         columns = pq.read_table(path).to_pydict()
     except (pa.ArrowException, OSError) as error:
         raise CofiError(f"{path} is not a readable parquet file: {error}.") from error
@@ -213,6 +214,30 @@ def read_parquet(path: Path) -> Table:
             columns[field.name] = _decoded(columns[field.name], path, field.name)
     length = len(next(iter(columns.values()), []))
     return Table(path, columns, list(range(1, length + 1)), unit="row")
+
+
+_CELL = 64
+"""Bytes that a value takes in Python, about; at least 8 where rows share one."""
+
+
+def _guard_size(path: Path, facts: Any) -> None:
+    """Refuse a file that unpacks to more than memory holds: a few kilobytes may state terabytes.
+
+    Raises:
+        CofiError: with both sizes (exit code 6).
+    """
+    import psutil
+
+    groups = (facts.row_group(i).total_byte_size for i in range(facts.num_row_groups))
+    needed = sum(groups) + _CELL * facts.num_rows * facts.num_columns
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise CofiError(
+            f"{path} holds {facts.num_rows:,} rows of {facts.num_columns} columns, which need "
+            f"about {needed / 1e9:.1f} GB of memory; {free / 1e9:.1f} GB are free.",
+            hint="Write fewer rows, and only the columns that are read.",
+            exit_code=UNREACHABLE,
+        )
 
 
 def _decoded(values: list[Any], path: Path, column: str) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from cofi_cli.architectures import load_config_dict, resolve
+from cofi_cli.architectures import load_config_dict, load_dense, resolve
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig
@@ -44,10 +44,28 @@ def preflight(config: RunConfig, task: Task, run: RunDir | None, *, command: str
     else:
         _check_finetune(config, task)
     check_embedders(config.model, config.teacher.path, task)
+    if run is not None and not run.exists:
+        _check_weights(config, task)
     warnings = [note for note in (wide_numbers(task),) if note]
     for note in warnings:
         log.warning("%s", note)
     return warnings
+
+
+def _check_weights(config: RunConfig, task: Task) -> None:
+    """Open the models before a folder tells of a run: one that cannot be opened leaves none.
+
+    Raises:
+        CofiError: their weights are not whole, not finite, or of other shapes.
+    """
+    for name in dict.fromkeys(filter(None, (config.model, config.teacher.path))):
+        load_dense(
+            name,
+            num_labels=task.num_labels,
+            head=task.kind.head,
+            labels=task.labels,
+            problem_type=task.kind.problem_type,
+        )
 
 
 def is_compact(model: str) -> bool:

@@ -74,7 +74,7 @@ def _check_fit(given: str, config: RunConfig, task: Task, *, prunes: bool) -> No
     """Compare the sizes that the losses need equal, and the tokenizers."""
     model, teacher = (read_config(name, task.kind.head) for name in (config.model, given))
     keys = ["vocab_size"]
-    is_copied = prunes and config.prune.student_init == "teacher"
+    is_copied = prunes and config.prune.copies_teacher
     if prunes and (uses_layers(config.distill) or is_copied):
         keys.append("hidden_size")
     if prunes and (config.distill.matching == "fixed" or is_copied):

@@ -12,6 +12,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from cofi_cli.architectures import load_config_dict, resolve
+from cofi_cli.errors import enough_memory
+from cofi_cli.modeling import CofiConfig
 from cofi_cli.runs.records import StageSummary
 from cofi_cli.tasks import Encoded, batches
 from cofi_cli.training.session import Session
@@ -77,6 +80,15 @@ def has_begun(session: Session, stage: Stage) -> bool:
     return session.processes.exists(_checkpoint(session, stage))
 
 
+def _section(session: Session, stage: Stage) -> str:
+    """Return the section of the configuration that a stage's batches are of."""
+    section = stage.name.partition("-")[0]
+    if section != "finetune":
+        return section
+    kind = load_config_dict(resolve(session.config.model))["model_type"]
+    return "recover" if kind == CofiConfig.model_type else "teacher"
+
+
 def _is_finite(state: Any) -> bool:
     """Whether all numbers of a stage's tensors are finite."""
     if isinstance(state, Mapping):
@@ -99,6 +111,7 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
     per_round = math.ceil(len(encoded) / stage.batch_size)
     total = stage.total
     path = _checkpoint(session, stage)
+    rows_of = f"--set {_section(session, stage)}.batch_size"
     used, done = StageTime(), 0
     if has_begun(session, stage):
         state = load_state(path, "stage", "time", "step")
@@ -142,10 +155,13 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
                 group_by_length=train.group_by_length,
             )
         indices = plan[done % per_round]
-        mine, batch = make_batch(session, encoded, indices, precision=stage.precision)
-        seed_global(session.config.seed, stage.name, done, *session.processes.place)
         place = {"stage": stage.name, "step": done + 1, "epoch": done / per_epoch}
-        pending.append(place | stage.step(batch, mine, done))
+        with enough_memory(
+            f"in stage '{stage.name}'", batch_size=stage.batch_size, setting=rows_of
+        ):
+            mine, batch = make_batch(session, encoded, indices, precision=stage.precision)
+            seed_global(session.config.seed, stage.name, done, *session.processes.place)
+            pending.append(place | stage.step(batch, mine, done))
         examples += len(indices)
         done += 1
         scores = done % eval_every == 0 or done == total

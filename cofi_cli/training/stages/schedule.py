@@ -33,12 +33,14 @@ class Schedule:
 
     @classmethod
     def of(cls, pruning: PruneConfig, recovery: RecoverConfig, *, rows: int) -> Schedule:
-        """Return the schedule that a configuration's epochs make.
+        """Return the schedule that a configuration's epochs make; no step without training.
 
         Args:
             pruning, recovery: sections of the configuration.
             rows: of the training split, windows counted as rows.
         """
+        if pruning.method == "fast":
+            return cls(dense=0, ramp=0, prune=0, recover=0)
 
         def steps(epochs: float) -> int:
             return total_steps(rows, batch_size=pruning.batch_size, epochs=epochs)
@@ -71,7 +73,7 @@ def check_schedule(settings: PruneConfig, steps: Schedule, *, rows: int) -> None
     Raises:
         CofiError: naming the steps.
     """
-    if steps.prune <= steps.dense + steps.ramp:
+    if steps.prune <= steps.dense + steps.ramp and settings.method == "gates":
         raise CofiError(
             f"{rows:,} rows in batches of {settings.batch_size} make {steps.prune:,} steps of "
             f"prune.epochs {settings.epochs:g}, of which the dense epochs take {steps.dense:,} and "

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks import EXTRA, Encoded, Ragged
+from cofi_cli.training.mapped import mapped_arrays
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.seeding import derive
 from cofi_cli.training.teacher.obtain import load_for_task
@@ -50,13 +51,21 @@ def imitated_rows(session: Session) -> Encoded:
     Raises:
         CofiError: ``distill.label_weight`` asks for labels that texts of ``task.extra`` lack.
     """
+    config, has_extra = session.config, EXTRA in session.splits
+    if has_extra and config.distill.label_weight:
+        raise CofiError(
+            "distill.label_weight needs labels, which the texts of --extra do not have.",
+            hint="Leave one of the two out.",
+        )
+    if not has_extra and not config.distill.augment:
+        return session.splits["train"]
+    made = _more_rows(session) if session.processes.local_index == 0 else None
+    return mapped_arrays(session.run.checkpoints / "imitated", made, session.processes)
+
+
+def _more_rows(session: Session) -> Encoded:
     config, rows = session.config, session.splits["train"]
     if EXTRA in session.splits:
-        if config.distill.label_weight:
-            raise CofiError(
-                "distill.label_weight needs labels, which the texts of --extra do not have.",
-                hint="Leave one of the two out.",
-            )
         rows = _together(rows, session.splits[EXTRA])
     if not config.distill.augment:
         return rows
@@ -74,11 +83,11 @@ def imitated_rows(session: Session) -> Encoded:
 
 def _together(*parts: Encoded) -> Encoded:
     """Return the rows of several splits as one, without labels."""
-    ids = Ragged(row for part in parts for row in part.input_ids)
-    types = Ragged(row for part in parts for row in part.token_type_ids)
+    ids = Ragged.joined([part.input_ids for part in parts])
+    types = Ragged.joined([part.token_type_ids for part in parts])
     lengths = np.diff(ids.ends).astype(np.int64)
     cuts = [part.parts for part in parts if part.parts is not None]
-    kept = Ragged(cut for own in cuts for cut in own) if cuts else None
+    kept = Ragged.joined(cuts) if cuts else None
     return Encoded(ids, types, None, lengths, parts=kept)
 
 

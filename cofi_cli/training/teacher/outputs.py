@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cofi_cli.errors import enough_memory
 from cofi_cli.modeling import CofiForEmbedding, CofiForTask
 from cofi_cli.tasks import Encoded, collate, eval_batches
 from cofi_cli.training.evaluation import INPUTS
+from cofi_cli.training.mapped import mapped_tensor
 from cofi_cli.training.processes import Processes
 from cofi_cli.training.stages.precision import autocast
-from cofi_cli.training.teacher.mapped import mapped_tensor
 
 _GB = 1e9
 _SPARE = 0.25
@@ -140,8 +141,11 @@ class TeacherOutputs:
             states = torch.empty(*shapes[1], dtype=self.dtype, device=home)
         done = 0
         for indices in plan:
-            batch = collate(self.encoded, indices, pad_id=self.pad_id, device=self.device)
-            out_logits, out_states = self._run(batch)
+            with enough_memory(
+                "in the teacher", batch_size=self.batch_size, setting="--set train.eval_batch_size"
+            ):
+                batch = collate(self.encoded, indices, pad_id=self.pad_id, device=self.device)
+                out_logits, out_states = self._run(batch)
             place = self._positions(indices).to(home)
             logits[place if per_token else indices] = out_logits.to(home)
             if self.taps:

@@ -12,7 +12,7 @@ from cofi_cli.training.teacher.obtain import load_for_task
 def make_student(session: Session, teacher: CofiForTask) -> CofiForTask:
     """Return the dense student: a copy of the teacher, or the pretrained model."""
     config, head = session.config, session.task.kind.head
-    init = config.prune.student_init
+    init = "teacher" if config.prune.copies_teacher else config.prune.student_init
     if init == "auto":
         own = EncoderShape.of(read_config(config.model, head))
         init = "teacher" if own == EncoderShape.of(teacher.config) else "pretrained"
