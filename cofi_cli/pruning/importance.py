@@ -6,8 +6,9 @@ error of the answers in the place of a loss: no label is needed, whatever the ki
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -57,7 +58,8 @@ def importance(
 def most_important(scores: Scores, cost: Cost, reduction: float) -> PrunePlan:
     """Return the plan that keeps the units with most importance for their cost.
 
-    Units are taken in that order as long as the budget holds them; hidden dims all stay.
+    Units are taken in that order as long as the budget holds them; hidden dims all stay. Where a
+    sub-layer costs something beyond its units, it is left out if its room is worth more to others.
 
     Args:
         scores: of :func:`importance`.
@@ -65,34 +67,71 @@ def most_important(scores: Scores, cost: Cost, reduction: float) -> PrunePlan:
         reduction: of it.
     """
     shape, budget = cost.shape, cost.budget(reduction)
-    sizes = {"head": shape.n_heads, "ffn_dim": shape.ffn}
-    ranked: list[tuple[float, str, int, int]] = []
-    for group, size in sizes.items():
-        price = cost.sub_layer(group, size, shape.hidden) / size
-        density = (scores[group] / price).tolist()
-        ranked += [
-            (own, group, layer, unit)
-            for layer, units in enumerate(density)
-            for unit, own in enumerate(units)
-        ]
-    ranked.sort(key=lambda unit: -unit[0])
-    kept: dict[str, list[list[int]]] = {g: [[] for _ in range(shape.n_layers)] for g in sizes}
-    spent = cost.exact(_widths(kept, shape))
-    for _, group, layer, unit in ranked:
-        units = kept[group][layer]
-        price = cost.sub_layer(group, len(units) + 1, shape.hidden)
-        price -= cost.sub_layer(group, len(units), shape.hidden)
-        if spent + price <= budget:
-            units.append(unit)
-            spent += price
+    units = _ranked(scores, cost)
+    kept = _filled(units, cost, budget)
+    if cost.has_overhead:
+        parts = {unit.sub_layer for unit in kept}
+        by_worth = sorted(parts, key=lambda part: _worth(u for u in kept if u.sub_layer == part))
+        for part in by_worth:
+            others = [unit for unit in units if unit.sub_layer != part]
+            if _worth(other := _filled(others, cost, budget)) > _worth(kept):
+                units, kept = others, other
+    chosen: dict[str, list[list[int]]] = {
+        group: [[] for _ in range(shape.n_layers)] for group in scores
+    }
+    for unit in kept:
+        chosen[unit.group][unit.layer].append(unit.index)
     return PrunePlan(
         shape=shape.as_dict(),
-        heads=[sorted(units) for units in kept["head"]],
-        ffn=[sorted(units) for units in kept["ffn_dim"]],
+        heads=[sorted(indices) for indices in chosen["head"]],
+        ffn=[sorted(indices) for indices in chosen["ffn_dim"]],
         hidden=list(range(shape.hidden)),
     )
 
 
-def _widths(kept: Mapping[str, list[list[int]]], shape: EncoderShape) -> Widths:
-    heads, ffn = (tuple(map(len, kept[group])) for group in ("head", "ffn_dim"))
-    return Widths(heads, ffn, shape.hidden)
+class _Unit(NamedTuple):
+    density: float
+    score: float
+    group: str
+    layer: int
+    index: int
+
+    @property
+    def sub_layer(self) -> tuple[str, int]:
+        return self.group, self.layer
+
+
+def _ranked(scores: Scores, cost: Cost) -> list[_Unit]:
+    """Return all units, those with most importance for their mean price first."""
+    hidden = cost.shape.hidden
+    units = []
+    for group, own in scores.items():
+        price = cost.sub_layer(group, own.shape[1], hidden) / own.shape[1]
+        units += [
+            _Unit(score / price, score, group, layer, index)
+            for layer, row in enumerate(own.tolist())
+            for index, score in enumerate(row)
+        ]
+    return sorted(units, key=lambda unit: -unit.density)
+
+
+def _filled(units: Iterable[_Unit], cost: Cost, budget: float) -> list[_Unit]:
+    """Return the units that the budget holds, taken in their order."""
+    shape = cost.shape
+    none = (0,) * shape.n_layers
+    spent = cost.exact(Widths(none, none, shape.hidden))
+    counts: Counter[tuple[str, int]] = Counter()
+    kept = []
+    for unit in units:
+        count = counts[unit.sub_layer]
+        price = cost.sub_layer(unit.group, count + 1, shape.hidden)
+        price -= cost.sub_layer(unit.group, count, shape.hidden)
+        if spent + price <= budget:
+            spent += price
+            counts[unit.sub_layer] += 1
+            kept.append(unit)
+    return kept
+
+
+def _worth(units: Iterable[_Unit]) -> float:
+    return sum(unit.score for unit in units)

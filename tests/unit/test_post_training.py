@@ -10,12 +10,14 @@ import torch
 from cofi_cli.exporting.checkpoint import load_model
 from cofi_cli.modeling import CofiForTask, Masks
 from cofi_cli.pruning.compact import compact
-from cofi_cli.pruning.cost import ParameterCost
+from cofi_cli.pruning.cost import LatencyCost, ParameterCost
 from cofi_cli.pruning.importance import importance, most_important
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.refit import refit
 from cofi_cli.pruning.shape import EncoderShape
 from tests.architectures import TINY, inputs_of, save
+from tests.latency_tables import made_up_table
+from tests.tiny import SHAPE
 
 Batch = dict[str, torch.Tensor]
 
@@ -113,3 +115,14 @@ def test_what_another_unit_also_computes_is_made_up_for(tmp_path: Path) -> None:
     before = squared_error(small, dense, batch)
     refit(small, dense, [batch], ridge=1e-7)
     assert squared_error(small, dense, batch) < 1e-4 * before
+
+
+def test_a_sub_layer_that_is_not_worth_its_overhead_makes_room_for_others() -> None:
+    cost = LatencyCost(made_up_table(SHAPE))
+    torch.manual_seed(0)
+    scores = {"head": torch.rand(3, 4), "ffn_dim": torch.rand(3, 24)}
+    scores["head"][2] = torch.tensor([1.5, 1e-3, 1e-3, 1e-3])  # the best head, on its own
+    plan = most_important(scores, cost, 0.4)
+    assert cost.exact(plan.widths) <= cost.budget(0.4)
+    assert plan.heads[2] == [] and any(plan.heads)
+    assert 0 in most_important(scores, ParameterCost(SHAPE), 0.7).heads[2]
