@@ -1,4 +1,4 @@
-"""Configuration values that pydantic refused, told to the user: all of them at once."""
+"""Turns the values that pydantic refused into one error for the user."""
 
 from __future__ import annotations
 

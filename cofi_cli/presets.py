@@ -77,8 +77,8 @@ def choose_preset(
 ) -> str | None:
     """Return the preset that fits a task as the paper sorts them.
 
-    Own files are sorted by their kind, told by their extension where it is left out, or by the
-    lines of ``train``; ``None`` where there is no such file.
+    Own files are sorted by their kind, which is named or shown by the extension, else by the lines
+    of ``train``; ``None`` if there is no such file.
     """
     if task is None and (own := _kind_preset(train, kind)) is not None:
         return own
@@ -100,7 +100,7 @@ def choose_preset(
 
 
 def _kind_preset(train: Path | None, kind: str | None) -> str | None:
-    """Return the preset of the kind that is named, or that a file's extension tells."""
+    """Return the preset of the kind that is named, or that a file's extension shows."""
     from cofi_cli.tasks.kinds import KINDS
 
     suffix = train.suffix.lower() if train is not None and train.is_file() else None

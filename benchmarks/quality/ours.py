@@ -140,6 +140,6 @@ def open_run(run: Path) -> Opened:
     """Load what a run was trained on."""
     config = RunConfig.model_validate(yaml.safe_load((run / "config.yaml").read_text("utf-8")))
     task = load_task(config.task)
-    tokenizer = task.prepared(task_tokenizer(config, task))
+    tokenizer = task.prepared(task_tokenizer(config.model, task))
     splits = {name: task.encode(name, tokenizer) for name in task.splits}
     return Opened(config, task, tokenizer, splits)

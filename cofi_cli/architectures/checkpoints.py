@@ -130,7 +130,7 @@ def _load_dense(
     beyond = next((k for k in found if k not in expected and ".layers." in k), None)
     if beyond is not None:
         raise CofiError(
-            f"'{name}' holds {beyond}, of which its config.json says nothing.",
+            f"'{name}' holds {beyond}, which its config.json does not describe.",
             hint="Does that config.json belong to these weights?",
         )
     # Some checkpoints carry embeddings that their configuration leaves unread.
@@ -152,7 +152,7 @@ def _load_dense(
         if not tensor.is_floating_point() or not tensor.isfinite().all():
             holds = "NaN or infinite values" if tensor.is_floating_point() else str(tensor.dtype)
             raise CofiError(
-                f"'{name}': {key} holds {holds}, which no weight is.",
+                f"'{name}': {key} holds {holds}, which cannot be a weight.",
                 hint="Copy or download the weights again.",
                 exit_code=UNREACHABLE,
             )

@@ -37,7 +37,7 @@ def dense_config(name: str) -> CofiConfig:
     theirs = load_config_dict(resolve(name))
     if theirs["model_type"] == CofiConfig.model_type:
         raise CofiError(
-            f"'{name}' is a compact model; a latency table is of a dense one.",
+            f"'{name}' is a compact model, but a latency table describes a dense one.",
             hint="Name the model that it was pruned from, or its run.",
         )
     return CofiConfig(**adapter_for(name, theirs).config_to_ours(theirs))
@@ -135,7 +135,7 @@ def check_setting(
 
 
 def usual_length(config: CofiConfig) -> int:
-    """Return the length that is timed unless told otherwise: 128, or the model's longest."""
+    """Return the length that is timed by default: 128, or the model's longest."""
     return min(LENGTH, config.longest_input) if config.position == "learned" else LENGTH
 
 

@@ -56,7 +56,7 @@ def measure(plan: BenchPlan, report: Progress) -> Measured:
             meanwhile (exit code 6).
     """
     models, cases, schedule = plan.found.models, plan.cases, plan.schedule
-    dev: dict[str, DevSet] = {}  # what cannot be scored is told before minutes of timing
+    dev: dict[str, DevSet] = {}  # a model that cannot be scored is refused before minutes of timing
     if plan.task is not None and plan.scored:
         sets = DevSets(plan.task, limit=plan.config.score_rows, sizes=plan.config.batch)
         dev = {model.name: sets.of(model) for model in plan.scored}
@@ -87,7 +87,9 @@ def measure(plan: BenchPlan, report: Progress) -> Measured:
         env = bench_env(here, workers, plan.config.provider, plan.threads, schedule)
         if plan.earlier is not None:
             for difference in differences(plan.earlier.result.env, env):
-                logger.warning("Latencies may differ by the environment alone: %s.", difference)
+                logger.warning(
+                    "The environment differs, which alone can change latencies: %s.", difference
+                )
         watch = Watch([worker.pid for worker in workers], threads=plan.threads)
         timed = _time(workers, cases, schedule, inputs, watch, report)
         rows = [model_row(*of) for of in zip(workers, models, first_runs, contents, strict=True)]
@@ -160,8 +162,7 @@ def _time(
         )
         if not timed[case.name]:
             logger.warning(
-                "%s is %s. End what else runs on its processors, or leave it some of them with "
-                "fewer --threads.",
+                "%s is %s. Stop other programs, or leave processors to them with fewer --threads.",
                 case.name,
                 BUSY,
             )

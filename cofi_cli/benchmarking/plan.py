@@ -148,7 +148,7 @@ def refuse(plan: BenchPlan) -> list[str]:
     check_lengths(found.models, plan.cases)
     if plan.needs_rows and plan.task is None:
         raise CofiError(
-            "seq_len is 'task', and there is no task whose rows could tell the lengths.",
+            "seq_len is 'task', but there is no task whose rows give the lengths.",
             hint="Benchmark a run, name the task with --task, or give lengths: --seq-len 64,128.",
         )
     check_gates(

@@ -30,7 +30,7 @@ from cofi_cli.runtime.timing import STEADY, Case, Inputs, Schedule, Turns, time_
 from cofi_cli.tolerances import EXPORT
 
 if TYPE_CHECKING:
-    from cofi_cli.config import RunConfig
+    from cofi_cli.config import CaseConfig
     from cofi_cli.modeling import CofiForTask
     from cofi_cli.tasks import Task
 
@@ -45,7 +45,7 @@ class Stopwatch:
     """Measures on this machine.
 
     Args:
-        report: makes a callback that is told how far a table is, of a watcher of training.
+        report: turns a watcher of training into a callback for the progress of a table.
         graph: of the files that are timed; ``auto`` = the fastest for each model.
         is_watched: whether rounds that other work disturbs are made again.
     """
@@ -62,15 +62,14 @@ class Stopwatch:
         self._dense: Made = {}
         self._dense_of = ""
 
-    def table(self, config: RunConfig, task: Callable[[], Task], progress: Any) -> LatencyTable:
-        """Measure the latency table of the configured model in the configured case."""
-        case = config.case
-        if case.threads is None:
-            case = case.model_copy(update={"threads": config.train.threads})
+    def table(
+        self, model: str, case: CaseConfig, task: Callable[[], Task], progress: Any
+    ) -> LatencyTable:
+        """Measure the latency table of a model in a case."""
         if note := busy_note():
             logger.warning("%s", note)
         rows = task() if case.seq_len == "task" else None
-        return request_table(config.model, case, task=rows, report=self._report(progress))
+        return request_table(model, case, task=rows, report=self._report(progress))
 
     def time(
         self,

@@ -94,7 +94,7 @@ def task_rows_of(
 
     if task is None:
         raise CofiError(
-            "seq_len is 'task', and there is no task whose rows could tell the lengths.",
+            "seq_len is 'task', but there is no task whose rows give the lengths.",
             hint="Name the task with --task, or give a length: --seq-len 128.",
         )
     most = config.longest_input if config.position == "learned" else task.max_length

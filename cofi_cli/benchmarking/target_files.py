@@ -109,7 +109,7 @@ def _exported(folder: Path) -> list[Model]:
         else:
             logger.warning(
                 "%s is not the file that %s describes: it was changed or replaced since the "
-                "export. What is said of it there is not used; cofi export writes it again.",
+                "export. Its record is ignored; cofi export writes both again.",
                 path,
                 EXPORT_JSON,
             )

@@ -104,7 +104,7 @@ def resolve_targets(
     unique = _once([*([first] if first else []), *found])
     if not unique:
         raise CofiError(
-            f"Nothing that the provider '{provider}' serves is left to benchmark.",
+            f"No file is left to benchmark that the provider '{provider}' can run.",
             hint="Export another precision: cofi export --onnx --precision fp32.",
         )
     names = names_of(unique)
@@ -154,7 +154,7 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _once(models: Sequence[Model]) -> list[Model]:
-    """Return one model a file, however its folder was named: the one that an export tells of.
+    """Return one model a file, however its folder was named: the one that an export names.
 
     A link to a file has a name of its own, and stays a model of its own.
     """

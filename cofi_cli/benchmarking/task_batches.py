@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cofi_cli.tasks import Task
 
 MAX_ROWS = 1024
-"""Of the dev set's first rows, so many at most."""
+"""Largest number of rows, from the start of the dev set."""
 
 
 @dataclass(frozen=True)

@@ -78,8 +78,8 @@ def bench(
         bool,
         typer.Option(
             "--table",
-            help="Measure a latency table of a dense model instead: what cofi prune --speedup goes "
-            "by. It holds the times of attention and feed-forward layers by their widths.",
+            help="Measure a latency table of a dense model instead, for cofi prune --speedup. It "
+            "holds the times of attention and feed-forward layers by their widths.",
             rich_help_panel=_TABLE,
         ),
     ] = False,
@@ -110,7 +110,8 @@ def bench(
         return
     if precision is not None:
         raise CofiError(
-            f"--precision {precision} is of a latency table, and none is asked for.",
+            f"--precision {precision} sets the precision of a latency table, but --table is not "
+            "given.",
             hint="Add --table. A benchmark times every precision that was exported.",
         )
     title = f"cofi bench {' '.join(map(str, places))}"

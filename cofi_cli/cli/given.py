@@ -111,7 +111,7 @@ def check_case(given: Sequence[Layer], config: RunConfig) -> None:
     flags = [layer.origin for layer in given if layer.values.get("case")]
     if flags and not config.prune.is_speed:
         raise CofiError(
-            f"{flags[0]} says where a speed holds, and no speed is asked for.",
+            f"{flags[0]} describes the case of a target speed, but there is none.",
             hint="Add --speedup 8 or --latency 5ms. For training: --train-precision.",
         )
 

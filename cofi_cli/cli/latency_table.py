@@ -36,7 +36,7 @@ def measure_and_show(
     """
     if len(places) != 1:
         raise CofiError(
-            f"A latency table is of one model, and {len(places)} are named.",
+            f"A latency table describes one model, but {len(places)} are named.",
             hint="cofi bench MODEL --table -o FILE",
         )
     say(f"Measuring a latency table of {places[0]}", quiet=quiet)
@@ -80,7 +80,7 @@ def one_case(config: BenchConfig, *, precision: str | None) -> CaseConfig:
     for flag, several in (("--batch", batch), ("--seq-len", lengths)):
         if len(several) > 1:
             raise CofiError(
-                f"A latency table is of one case, and {flag} is {listed(several)}.",
+                f"A latency table describes one case, but {flag} is {listed(several)}.",
                 hint="Measure one table for each.",
             )
     values = {

@@ -25,7 +25,7 @@ def pick(
         float | None,
         typer.Option(
             metavar="POINTS",
-            help="Take the smallest size that loses at most so much validation score.",
+            help="Take the smallest size that loses at most this many points of validation score.",
         ),
     ] = None,
     size: Annotated[

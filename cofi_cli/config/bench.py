@@ -21,7 +21,7 @@ class BenchConfig(Section):
     provider: Provider = "cpu"
     """Device to run the models on."""
     batch: Sizes = (1, 32)
-    """Batch sizes, separated by commas. Default: 1,32; of a table 1."""
+    """Batch sizes, separated by commas. Default: 1,32, and 1 with --table."""
     seq_len: Lengths | None = None
     """Lengths in tokens, separated by commas. The word task stands for the rows of the task at
     their own lengths. Default: 128, or the longest input of the models."""

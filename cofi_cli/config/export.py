@@ -21,7 +21,7 @@ MAX_DROP = 0.5
 
 
 class ExportConfig(Section):
-    """What an export is asked for; recorded as ``asked`` in export.json."""
+    """The settings of an export; recorded as ``asked`` in export.json."""
 
     explained = "cofi export --help explains every option."
 

@@ -47,8 +47,8 @@ class PruneConfig(Section):
     """Targets of larger models on the way to the target, the largest first; each becomes a size of
     its own, as ``--sparsity 0.6,0.8,0.95`` or ``--latency 20ms,10ms,5ms`` asks for."""
     max_drop: float | None = Field(None, ge=0)
-    """Choose the smallest size that loses at most so much validation score against the teacher.
-    Exit code 3 if none does. Default: any loss, and 1 where no target is given."""
+    """Choose the smallest size that loses at most this many points of validation score. Exit code
+    3 if none does. Default: any loss, and 1 where no target is given."""
     epochs: float = Field(8, gt=0)
     """All epochs of the stage, the dense and the ramp epochs among them."""
     dense_epochs: float = Field(0, ge=0)
@@ -152,7 +152,9 @@ class PruneConfig(Section):
             )
         least = {"sparsity": 0, "speedup": 1}.get(kind)
         if least is not None and sizes[0] <= least:
-            raise ValueError(f"sizes {shown} begin at {sizes[0]:g}; the first is above {least}")
+            raise ValueError(
+                f"sizes {shown} begin at {sizes[0]:g}; the first must be above {least}"
+            )
 
     @model_validator(mode="after")
     def _leaves_time_at_the_target(self) -> PruneConfig:
@@ -177,9 +179,9 @@ def _listed(sizes: Iterable[float | str]) -> str:
 
 
 class CaseConfig(Section):
-    """Where and on what inputs the exported model runs: what a speed is stated for.
+    """The machine and the inputs that a target speed is stated for.
 
-    What is not said is as in the latency table, where there is one.
+    A setting that is left out is that of the latency table, if there is one.
     """
 
     provider: Literal["cpu", "cuda"] | None = None

@@ -77,7 +77,7 @@ class RecoverConfig(Section):
 
 
 class TrainConfig(Section):
-    """What all stages share."""
+    """Settings of all stages."""
 
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Precision of training. auto takes bf16 if it is fast on this machine."""

@@ -1,4 +1,4 @@
-"""What every section of a configuration is, and the types that several share."""
+"""The base of every section of a configuration, and the types that several share."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class TaskConfig(Section):
     guessed from the columns."""
     separator: str | None = None
     """Character between the labels of one cell (multilabel). ``none``: one label a cell. Default:
-    told by the labels."""
+    found from the labels."""
     kind: KindName | None = None
     """Kind of task that your own files hold. Default: the kind that the file's extension or its
     labels show."""

@@ -86,7 +86,7 @@ def choose(
     if unscored is not None and config.max_drop and config.precision != "fp32":
         limits = ", ".join(config.max_drop)
         raise CofiError(
-            f"max_drop is {limits}, and there is nothing to score on: {unscored}.",
+            f"max_drop is {limits}, but there is nothing to score on: {unscored}.",
             hint="Name a task: --task TASK [--data DIR], or leave --max-drop out.",
         )
     if task is not None and unscored is None:

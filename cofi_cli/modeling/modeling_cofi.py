@@ -16,7 +16,7 @@ from transformers.modeling_outputs import (
     SequenceClassifierOutput,
     TokenClassifierOutput,
 )
-from transformers.utils import can_return_tuple
+from transformers.utils import ModelOutput, can_return_tuple
 
 from .configuration_cofi import CofiConfig
 
@@ -35,7 +35,6 @@ from .select import Hidden  # noqa: F401
 
 Own = TypeVar("Own", bound="CofiPreTrainedModel")
 Forward = TypeVar("Forward", bound=Callable[..., Any])
-Answer = TypeVar("Answer")
 
 
 def tuple_if_asked(forward: Forward) -> Forward:
@@ -236,9 +235,11 @@ class CofiForTask(CofiPreTrainedModel):
         per_token: whether it answers for each token.
         output_names: what its answers are called in a graph, as optimum's classes and
             sentence-transformers look for them.
+        returned: the output of transformers' class of the same name.
     """
 
     kind = ""
+    returned: Callable[..., ModelOutput] = SequenceClassifierOutput
     output_names: tuple[str, ...] = ("logits",)
     outputs: Optional[int] = None
     rows: Optional[int] = None
@@ -325,19 +326,32 @@ class CofiForTask(CofiPreTrainedModel):
         attentions = None if out.attentions is None else tuple(out.attentions)
         return out, {"hidden_states": states, "attentions": attentions}
 
-    def _answer(
+    @tuple_if_asked
+    def forward(
         self,
-        kind: Callable[..., Answer],
-        options: dict[str, Any],
-        labels: Optional[Tensor],
-        **inputs: Any,
-    ) -> Answer:
-        """Return logits, the loss when labels are given, and the outputs that are asked for."""
-        out, asked = self._run(options, **inputs)
+        input_ids: Optional[Tensor] = None,
+        attention_mask: Optional[Tensor] = None,
+        token_type_ids: Optional[Tensor] = None,
+        labels: Optional[Tensor] = None,
+        inputs_embeds: Optional[Tensor] = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Return logits as :meth:`head` has them, and the loss when labels are given.
+
+        Labels are as :meth:`loss` takes them, by the configuration's problem_type; the output is
+        a :attr:`returned`.
+        """
+        out, asked = self._run(
+            kwargs,
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            inputs_embeds=inputs_embeds,
+        )
         loss = None
         if labels is not None:
             loss = self.loss(out.logits, {"labels": labels}, self.config.problem_type)
-        return kind(loss=loss, logits=out.logits, **asked)
+        return self.returned(loss=loss, logits=out.logits, **asked)
 
 
 class _Pooled(CofiForTask):
@@ -362,36 +376,12 @@ class CofiForSequenceClassification(_Pooled):
         """Return the loss of a class, a number or several classes a row."""
         return sequence_loss(logits, batch["labels"], problem_type)
 
-    @tuple_if_asked
-    def forward(
-        self,
-        input_ids: Optional[Tensor] = None,
-        attention_mask: Optional[Tensor] = None,
-        token_type_ids: Optional[Tensor] = None,
-        labels: Optional[Tensor] = None,
-        inputs_embeds: Optional[Tensor] = None,
-        **kwargs: Any,
-    ) -> SequenceClassifierOutput:
-        """Return logits, (B, num_labels), and the loss when labels are given.
-
-        Labels are as :func:`sequence_loss` takes them for the configuration's problem_type.
-        """
-        return self._answer(
-            SequenceClassifierOutput,
-            kwargs,
-            labels,
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            token_type_ids=token_type_ids,
-            inputs_embeds=inputs_embeds,
-        )
-
 
 class CofiForMultipleChoice(_Pooled):
     """The encoder with one pooled logit a text; a row is the texts that are chosen among."""
 
     kind, rows = "choice", 1
-    has_parts = True
+    has_parts, returned = True, MultipleChoiceModelOutput
     _auto_class = "AutoModelForMultipleChoice"
 
     @staticmethod
@@ -421,27 +411,6 @@ class CofiForMultipleChoice(_Pooled):
         out.logits = out.logits.view(given.shape[:2])
         return out
 
-    @tuple_if_asked
-    def forward(
-        self,
-        input_ids: Optional[Tensor] = None,
-        attention_mask: Optional[Tensor] = None,
-        token_type_ids: Optional[Tensor] = None,
-        labels: Optional[Tensor] = None,
-        inputs_embeds: Optional[Tensor] = None,
-        **kwargs: Any,
-    ) -> MultipleChoiceModelOutput:
-        """Return logits, (B, C), and the loss when labels, (B,), are given."""
-        return self._answer(
-            MultipleChoiceModelOutput,
-            kwargs,
-            labels,
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            token_type_ids=token_type_ids,
-            inputs_embeds=inputs_embeds,
-        )
-
 
 class _PerToken(CofiForTask):
     """A linear layer over the state of each token."""
@@ -460,7 +429,7 @@ class _PerToken(CofiForTask):
 class CofiForTokenClassification(_PerToken):
     """The encoder with a classification of each token."""
 
-    kind = "token"
+    kind, returned = "token", TokenClassifierOutput
 
     @staticmethod
     def loss(
@@ -473,27 +442,6 @@ class CofiForTokenClassification(_PerToken):
     def label_count(batch: Mapping[str, Tensor]) -> Tensor:
         """Return the number of tokens that carry a label."""
         return (batch["labels"] != IGNORE).sum()
-
-    @tuple_if_asked
-    def forward(
-        self,
-        input_ids: Optional[Tensor] = None,
-        attention_mask: Optional[Tensor] = None,
-        token_type_ids: Optional[Tensor] = None,
-        labels: Optional[Tensor] = None,
-        inputs_embeds: Optional[Tensor] = None,
-        **kwargs: Any,
-    ) -> TokenClassifierOutput:
-        """Return logits, (B, T, num_labels), and the loss when labels, (B, T), are given."""
-        return self._answer(
-            TokenClassifierOutput,
-            kwargs,
-            labels,
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            token_type_ids=token_type_ids,
-            inputs_embeds=inputs_embeds,
-        )
 
 
 class CofiForQuestionAnswering(_PerToken):
@@ -524,7 +472,7 @@ class CofiForQuestionAnswering(_PerToken):
         return start, end
 
     @tuple_if_asked
-    def forward(
+    def forward(  # type: ignore[override]
         self,
         input_ids: Optional[Tensor] = None,
         attention_mask: Optional[Tensor] = None,
@@ -583,7 +531,7 @@ class CofiForEmbedding(CofiForTask):
         return last, answer
 
     @tuple_if_asked
-    def forward(
+    def forward(  # type: ignore[override]
         self,
         input_ids: Optional[Tensor] = None,
         attention_mask: Optional[Tensor] = None,

@@ -99,7 +99,7 @@ def write_report(run: RunDir) -> None:
 def refresh(run: RunDir) -> None:
     """Do as :func:`write_report`, where there is a report.
 
-    A broken one is left as it is, with a warning: what it would tell of is done by then.
+    A broken one is left as it is, with a warning: the export or benchmark is done by then.
     """
     if not run.report_json.exists():
         return

@@ -1,4 +1,4 @@
-"""env.json: what a run's results depend on beside its configuration."""
+"""env.json: what a run's results depend on, next to its configuration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 
-from cofi_cli.config import RunConfig
 from cofi_cli.runs.machine import cpu_name, versions
 from cofi_cli.runs.records import Environment
 
@@ -27,7 +26,7 @@ _OWN = ("python", "cpu", "threads", "device", "gpu", "processes")
 
 
 def describe_environment(
-    config: RunConfig,
+    seed: int,
     data: Mapping[str, str],
     device: torch.device,
     *,
@@ -47,7 +46,7 @@ def describe_environment(
         threads=torch.get_num_threads(),
         device=device.type,
         gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-        seed=config.seed,
+        seed=seed,
         data=dict(data),
         bf16_gain=bf16_gain,
         processes=processes,

@@ -87,7 +87,7 @@ def current_bench(run: RunDir) -> BenchResult | None:
 
 
 def are_as_timed(bench: BenchResult, folder: Path) -> bool:
-    """Whether an export folder holds the files that a benchmark timed; true where none can tell.
+    """Whether an export folder holds the files that a benchmark timed; true if this is unknown.
 
     Files of other folders that were timed beside them are left aside, unless all are.
     """

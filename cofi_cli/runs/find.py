@@ -20,7 +20,7 @@ class Source:
     Attributes:
         models: file stem of the ONNX file -> folder or hub id of the checkpoint.
         run: the run that it belongs to, if any.
-        output: where the ONNX folder goes unless told otherwise; ``None`` for a hub id.
+        output: the default ONNX folder; ``None`` for a hub id.
     """
 
     models: dict[str, str]
@@ -57,7 +57,7 @@ def find_source(place: Path | str) -> Source:
         )
     if path.is_file():
         raise CofiError(
-            f"{path} is a file; what is exported is a run, a model folder or a model of the hub.",
+            f"{path} is a file; cofi exports runs, model folders and models of the hub.",
             hint=f"Name its folder, or time the file as it is: cofi bench {quote(str(path))}",
         )
     return Source({"model": str(place)}, None, path / "onnx" if path.is_dir() else None)

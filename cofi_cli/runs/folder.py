@@ -130,7 +130,7 @@ def recorded(run: RunDir) -> Environment | None:
 def command_of(run: RunDir) -> str:
     """Return which command made a run, ``prune`` or ``finetune``.
 
-    A run that was killed before it could write env.json is told by its name.
+    The name shows it for a run that was killed before it could write env.json.
     """
     if (env := recorded(run)) is not None:
         return env.command

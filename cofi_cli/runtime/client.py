@@ -186,8 +186,7 @@ class WorkerClient:
         return CofiError(
             f"The process that runs {self.name} has not answered '{do}' within "
             f"{self._timeout:g} seconds and was ended.",
-            hint="Try a smaller --batch or --seq-len; a graph with a loop without end never "
-            "answers.",
+            hint="Try a smaller --batch or --seq-len; a graph with an endless loop never answers.",
             exit_code=ENVIRONMENT,
         )
 

@@ -29,7 +29,7 @@ SWITCHES = 80.0
 shares its processor with another process is put aside 130 to 190 times. On a quiet machine the
 kernel's own threads interrupt one of onnxruntime 8 to 20 times and one of torch 15 to 47."""
 WINDOW = 0.1
-"""Seconds. The kernel counts idle time in hundredths: a shorter window tells nothing."""
+"""Seconds. The kernel counts idle time in hundredths: a shorter window shows nothing."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How many tokens models take, and the length that is timed unless told otherwise."""
+"""How many tokens models take, and the length that is timed by default."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def usual_length(models: Sequence[Model]) -> int:
     shortest = min(limits, key=lambda name: limits[name])
     if limits[shortest] >= LENGTH:
         return LENGTH
-    logger.warning("Timed at a length of %d tokens: %s takes no more.", limits[shortest], shortest)
+    logger.warning("The length is %d tokens, since %s takes no more.", limits[shortest], shortest)
     return int(limits[shortest])
 
 
@@ -71,7 +71,9 @@ def cut_to_fit(task: Task, models: Sequence[Model]) -> Task:
     most = min(min(_limit(folder), tokenizer_limit(str(folder))) for folder in folders)
     if task.max_length <= most:
         return task
-    logger.warning("Rows of %s are cut at %.0f tokens: a model takes no more.", task.name, most)
+    logger.warning(
+        "Rows of %s are cut at %.0f tokens, since a model takes no more.", task.name, most
+    )
     return replace(task, max_length=int(most))
 
 

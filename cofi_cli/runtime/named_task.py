@@ -26,7 +26,7 @@ def named_task(
             reachable (6).
     """
     if name is None and data is not None:
-        raise CofiError(f"data is '{data}', and no task is named.", hint="Add --task NAME.")
+        raise CofiError(f"data is '{data}', but no task is named.", hint="Add --task NAME.")
     if name is None:
         return None
     from cofi_cli.config import TaskConfig

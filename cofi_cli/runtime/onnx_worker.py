@@ -100,7 +100,7 @@ class ModelWorker(Worker):
         return call
 
     def _answers(self, feed: Arrays) -> Arrays:
-        """Return arrays of the outputs' shapes; sizes that follow the input's are told by name."""
+        """Return arrays of the outputs' shapes; a name stands for a size of the input."""
         rows, *_, length = feed["input_ids"].shape
         known = {"batch": rows, "length": length}
         return {

@@ -41,7 +41,7 @@ def provider_name(provider: str) -> str:
 
 
 def require_one_build(installed: Mapping[str, str | None], *, provider: str = "cpu") -> None:
-    """Refuse two builds of onnxruntime beside each other: which one is imported is chance.
+    """Refuse two builds of onnxruntime: which of them is imported is chance.
 
     Args:
         installed: distribution -> version, ``None`` when absent.
@@ -55,8 +55,8 @@ def require_one_build(installed: Mapping[str, str | None], *, provider: str = "c
         return
     keep = "onnxruntime-gpu" if provider == "cuda" else "onnxruntime"
     raise CofiError(
-        f"{' and '.join(f'{name} {version}' for name, version in found)} are installed beside "
-        "each other. They overwrite each other's files, so that no figure could be trusted.",
+        f"{' and '.join(f'{name} {version}' for name, version in found)} are both "
+        "installed. They overwrite each other's files, so that no figure could be trusted.",
         hint=f"pip uninstall -y {' '.join(BUILDS)} && pip install {keep}",
         exit_code=ENVIRONMENT,
     )

@@ -41,8 +41,8 @@ def load_run_task(run: RunDir) -> Task | None:
     then, now = _trained_on(run), task.fingerprint
     if then and (changed := sorted(k for k in {*then, *now} if then.get(k) != now.get(k))):
         log.warning(
-            "The rows of %s changed since it was trained: %s. Scores are of the rows that are "
-            "there now; relative paths are read from the current folder.",
+            "The rows of %s changed since it was trained: %s. The scores use the "
+            "present rows; relative paths start in the current folder.",
             run.root,
             ", ".join(changed),
         )
@@ -54,7 +54,7 @@ def _trained_on(run: RunDir) -> dict[str, str] | None:
     try:
         env = recorded(run)
     except CofiError as error:
-        log.warning("%s What the run was trained on is not known.", error.message)
+        log.warning("%s The task of the run is therefore unknown.", error.message)
         return None
     return env.data if env is not None else None
 

@@ -99,7 +99,7 @@ class DevSets:
                 tokenizer = load_tokenizer(str(place))
             except CofiError as error:
                 raise CofiError(
-                    f"{model.name} cannot be scored, for there is no tokenizer beside it: "
+                    f"{model.name} cannot be scored, since its folder has no tokenizer: "
                     f"{error.message}",
                     hint="Copy the tokenizer's files there, or leave scores out with --no-score.",
                     exit_code=error.exit_code,

@@ -23,7 +23,7 @@ _PERCENT = {"p50": 50.0, "p90": 90.0, "p99": 99.0}
 
 @dataclass(frozen=True)
 class Summary:
-    """What a deployer asks of a latency; seconds."""
+    """Percentiles, mean and throughput of a latency; seconds."""
 
     runs: int
     p50: float

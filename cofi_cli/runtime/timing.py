@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Literal
 
-from cofi_cli.errors import CofiError
 from cofi_cli.runtime.client import WorkerClient
 from cofi_cli.runtime.disturbance import Watch
 
@@ -32,7 +31,7 @@ runs of half a millisecond a turn took up to 40 % longer than two hundred, and d
 between processes."""
 
 PROBES = 3
-"""Runs that tell how many more can be afforded."""
+"""Runs from which the number of affordable runs is computed."""
 
 REST = 0.1
 """Seconds between two models. onnxruntime's threads go on spinning after a run, for 33 ms on an AMD
@@ -65,15 +64,7 @@ class Case:
 
 
 def cross(batch: Sequence[int], seq_len: Sequence[Length]) -> list[Case]:
-    """Return every batch size with every length.
-
-    Raises:
-        CofiError: there is none, or one is below 1.
-    """
-    for name, values in (("batch", batch), ("seq_len", seq_len)):
-        numbers = [value for value in values if not isinstance(value, str)]
-        if not values or min(numbers, default=1) < 1:
-            raise CofiError(f"{name} is {list(values)}; it takes numbers of at least 1.")
+    """Return every batch size with every length."""
     return [Case(b, s) for s in dict.fromkeys(seq_len) for b in dict.fromkeys(batch)]
 
 
@@ -96,20 +87,6 @@ class Schedule:
     max_seconds: float = 30.0
     min_seconds: float = 0.0
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.runs < 1:
-            raise CofiError(f"runs is {self.runs}; it must be at least 1.")
-        if self.warmup < 0:
-            raise CofiError(f"warmup is {self.warmup}; it must not be negative.")
-        if not 0 < self.max_seconds < math.inf:
-            raise CofiError(f"max_seconds is {self.max_seconds}; it must be a number above 0.")
-        if not 0 <= self.min_seconds <= self.max_seconds:
-            raise CofiError(
-                f"min_seconds is {self.min_seconds:g}; it must be from 0 to max_seconds, "
-                f"which is {self.max_seconds:g}.",
-                hint="Raise --max-seconds as well.",
-            )
 
     def turns(self, runs: int | None = None) -> list[int]:
         """Return the number of runs of each turn, together ``runs`` (by default our own)."""
@@ -168,7 +145,7 @@ def time_case(
         case: the shape.
         schedule: how often.
         inputs: what the models are fed.
-        watch: tells what is disturbed; by default nothing is.
+        watch: finds disturbed turns; by default none is.
         progress: told after each turn whose it was; not of what is made again.
 
     Returns:

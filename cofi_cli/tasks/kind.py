@@ -73,20 +73,20 @@ class Kind:
         trained_as: the problem type of the loss against labels, where that is another.
         soft_loss: the loss against a teacher, as ``training/objective.py`` names it.
         metrics: of own files, the headline first.
-        agreement: what agreement with a teacher is; completes "It is ...".
+        agreement: the measure of agreement with a teacher; completes "It is ...".
         group_name: what hold-out keeps on one side.
         pipeline: transformers' pipeline and the hub's tag.
         auto: the Auto class that opens such a model.
         library: what opens a model's folder.
         is_cross_encoder: whether sentence-transformers opens it as a cross-encoder.
         preset: for own files; ``None`` = by their number of rows.
-        suffixes: extensions of own files that tell the kind.
+        suffixes: extensions of own files that show the kind.
         has_labels: whether it can be learned from labels; if not, from a teacher alone.
         per_token: whether it answers for each token; a long row then becomes several.
-        keeps_order: whether the answer hangs on where in a text a word stands.
-        pair: what the two texts of a row are, for a kind that takes pairs only.
-        bag: what word vectors alone see of a row: ``text``, or ``words`` one by one; ``None`` =
-            they cannot answer.
+        keeps_order: whether the answer depends on the place of words in the text.
+        pair: names of the two texts of a row, for a kind that takes pairs only.
+        bag: the part of a row that word vectors alone read: ``text``, or ``words`` one by one;
+            ``None`` = they cannot answer.
     """
 
     name: str
@@ -155,7 +155,7 @@ class Kind:
         """Return the text columns of a table.
 
         Raises:
-            CofiError: a column is not there, or not told; lists the columns.
+            CofiError: a column is missing, or cannot be guessed; lists the columns.
         """
         text = text_columns(table, config)
         if self.pair and len(text) != 2:

@@ -85,7 +85,7 @@ class Task:
         return replace(encoded, gold=self.answers[split].first(len(encoded)))
 
     def can_score(self, split: str) -> bool:
-        """Whether it is known what a split's outputs are held against."""
+        """Whether a split has labels or answers to score outputs against."""
         return split in self.answers or self.splits[split].labels is not None
 
     def score(self, outputs: Any, reference: Any) -> dict[str, float]:

@@ -59,7 +59,7 @@ def dry_run(
     by_weights = target.speedup is None
     task = loaded()
     warnings = preflight(config, task, run, command="prune")
-    given = given_teacher(config, task)
+    given = given_teacher(config.model, config.teacher.path, task)
     counts = {name: len(split) for name, split in task.splits.items()}
     with TemporaryDirectory() as folder:
         session = open_session(
@@ -76,7 +76,7 @@ def dry_run(
         costs = measure_costs(session, load_for_task(session, config.model))
     encoded = {name: len(split) for name, split in session.splits.items()}
     rows = encoded["train"]
-    steps = Schedule.of(config, rows=rows)
+    steps = Schedule.of(config.prune, config.recover, rows=rows)
     if config.train.minutes is not None:
         steps = fit(session, costs, steps, minutes=config.train.minutes)
     stages = [("prune", steps.prune), ("recover", steps.recover * len(target.sizes(config.prune)))]
@@ -105,5 +105,5 @@ def dry_run(
             if count
         ],
         "seconds": asdict(seconds) | {"total": seconds.total},
-        "warnings": [*filter(None, [slow_gates(config, steps)]), *warnings],
+        "warnings": [*filter(None, [slow_gates(config.prune, steps)]), *warnings],
     }

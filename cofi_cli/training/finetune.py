@@ -58,7 +58,9 @@ def finetune(
     processes = open_processes(config.train.device)
     with claimed(run, processes), stop_flag() as flag:
         guard_folder(run, config, command=_STAGE, resume=resume)
-        if (done := finished_report(config, run, progress, processes)) is not None:
+        keeps = config.train.keep_checkpoints
+        done = finished_report(run, progress, processes, keeps_checkpoints=keeps)
+        if done is not None:
             return done
         task = load_run_task(config)
         preflight(config, task, run, command=_STAGE)

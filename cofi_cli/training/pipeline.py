@@ -64,7 +64,9 @@ def prune(
         stopwatch = SharedStopwatch(stopwatch, processes)
     with claimed(run, processes), stop_flag() as flag:
         guard_folder(run, config, command="prune", resume=resume)
-        if (done := finished_report(config, run, progress, processes)) is not None:
+        keeps = config.train.keep_checkpoints
+        done = finished_report(run, progress, processes, keeps_checkpoints=keeps)
+        if done is not None:
             return done
         loaded = functools.cache(lambda: load_run_task(config))
         _, target = check_target(config, run, stopwatch=stopwatch, task=loaded, progress=progress)
@@ -82,7 +84,7 @@ def prune(
         )
         session = replace(session, imitated=imitated_rows(session))
         steps = obtain_schedule(session)
-        if note := slow_gates(config, steps):
+        if note := slow_gates(config.prune, steps):
             log.warning("%s", note)
         times: dict[str, StageSummary] = {}
         teacher = obtain_teacher(session, times)

@@ -61,7 +61,7 @@ class Processes:
 
     @property
     def place(self) -> tuple[int, ...]:
-        """What seeds of this process's dropout add: nothing for the main one."""
+        """Parts that this process adds to the seed of its dropout; none for the main one."""
         return () if self.is_main else (self.index,)
 
     @property

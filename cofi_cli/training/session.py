@@ -1,4 +1,4 @@
-"""What all stages of a run share: configuration, device, data, log, progress."""
+"""The session that all stages share: configuration, device, data, log, progress."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from cofi_cli.training.stages.interrupts import StopFlag
 from cofi_cli.training.stages.metrics_log import MetricsLog, NoLog
 from cofi_cli.training.stages.precision import bf16_gain, keep_compiled_products, resolve_precision
 from cofi_cli.training.stages.progress import Progress, Silent
-from cofi_cli.training.stages.schedule import check_schedule
+from cofi_cli.training.stages.schedule import Schedule, check_schedule
 from cofi_cli.training.stages.target import Target
 from cofi_cli.training.vocabulary import Vocabulary, trimmed_vocabulary
 
@@ -123,22 +123,25 @@ def open_session(
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     set_seed(config.seed)
-    with trimmed_vocabulary(config, run, task) as vocabulary:
-        own = config.model_copy(update={"model": vocabulary.place(config.model)})
-        tokenizer = task.prepared(task_tokenizer(own, task))
+    models = filter(None, (config.model, config.teacher.path))
+    with trimmed_vocabulary(config.vocab, models, run, task) as vocabulary:
+        model = vocabulary.place(config.model)
+        tokenizer = task.prepared(task_tokenizer(model, task))
         made: dict[str, Encoded] | None = None
         if processes.local_index == 0:
             made = {name: task.encode(name, tokenizer) for name in task.splits}
-            guard_ids(own.model, made)
+            guard_ids(model, made)
             if config.size is not None and config.budget is not None:
                 check_reachable(tokenizer, config.size, config.budget)
             if command == "prune":
-                check_schedule(config, rows=len(made["train"]))
-        gain = processes.from_main(_bf16_gain(config, run, processes.device))
+                rows = len(made["train"])
+                steps = Schedule.of(config.prune, config.recover, rows=rows)
+                check_schedule(config.prune, steps, rows=rows)
+        gain = processes.from_main(_bf16_gain(config.train.precision, run, processes.device))
         processes.wait()  # until all have seen what the folder holds
         if processes.is_main:
             env = describe_environment(
-                config,
+                config.seed,
                 task.fingerprint,
                 processes.device,
                 command=command,
@@ -182,9 +185,9 @@ def _record(config: RunConfig, run: RunDir, env: Environment, target: Target | N
     env.write(run.env)
 
 
-def _bf16_gain(config: RunConfig, run: RunDir, device: torch.device) -> float:
+def _bf16_gain(precision: str, run: RunDir, device: torch.device) -> float:
     """Return what the run measured when it began, or measure now; 0 where nobody asks."""
-    if config.train.precision != "auto":
+    if precision != "auto":
         return 0.0
     if (began := recorded(run)) is not None:
         return began.bf16_gain

@@ -1,4 +1,4 @@
-"""What training asks of whoever can measure latencies: onnxruntime is not among its imports."""
+"""The interface through which training measures latencies, without importing onnxruntime."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from cofi_cli.config import RunConfig
+from cofi_cli.config import CaseConfig
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.cost import LatencyTable
 from cofi_cli.pruning.cost.measured import MeasuredSpeed
@@ -33,12 +33,13 @@ class Stopwatch(Protocol):
     """Measures for pruning; :class:`cofi_cli.benchmarking.stopwatch.Stopwatch` is one."""
 
     def table(
-        self, config: RunConfig, task: Callable[[], Task], progress: Progress
+        self, model: str, case: CaseConfig, task: Callable[[], Task], progress: Progress
     ) -> LatencyTable:
-        """Return the latency table of the configured model in the configured case.
+        """Return the latency table of a model in a case.
 
         Args:
-            config: of the run.
+            model: dense.
+            case: where and on what inputs it is to run.
             task: loads the run's task, whose rows may be timed.
             progress: a watcher.
         """
@@ -65,11 +66,11 @@ class SharedStopwatch:
     processes: Processes
 
     def table(
-        self, config: RunConfig, task: Callable[[], Task], progress: Progress
+        self, model: str, case: CaseConfig, task: Callable[[], Task], progress: Progress
     ) -> LatencyTable:
         """Return the main process's table."""
         is_main = self.processes.is_main
-        found = self.own.table(config, task, progress) if is_main else None
+        found = self.own.table(model, case, task, progress) if is_main else None
         table = self.processes.from_main(found)
         assert table is not None, "the main process measured one"
         return table
@@ -126,8 +127,8 @@ def close_loop(
         if again == plan:
             break
         log.info(
-            "The plan is %.2f times as fast by the clock and %.2f by the table; asked are %s. "
-            "A plan is decided again.",
+            "The plan is measured to be %.2f times as fast; the table expected %.2f, and the "
+            "target is %s. The plan is decided again.",
             found.speedup,
             expected,
             target.asked,
@@ -168,4 +169,6 @@ def missed_words(target: Target, found: MeasuredPlan) -> str | None:
     if abs(missed_by(target, found)) <= ALLOWED:
         return None
     took = f"{found.speedup:.2f} times as fast as the dense one ({1e3 * found.seconds:.3g} ms)"
-    return f"The target was missed: by the clock the model is {took}; asked were {target.asked}."
+    return (
+        f"The target was missed: the model is measured to be {took}; the target is {target.asked}."
+    )

@@ -1,4 +1,4 @@
-"""What a step of each stage costs on this machine, and the steps that a time allows."""
+"""The cost of a step of each stage on this machine, and the steps that a time allows."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _FORWARD = 1 / 3
 _RAMP = 0.75
 """Share of a dense step in the mean step of the ramp; the rest is a pruned one's (docs/log.md)."""
 _LEAST_SHARE = 1 / 3
-"""Of the minutes asked for, what pruning and recovery get at least, however long a teacher took."""
+"""Least share of the minutes that pruning and recovery get, however long the teacher took."""
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ def _recoveries(session: Session, costs: Costs) -> list[float]:
 
 
 def fit(session: Session, costs: Costs, steps: Schedule, *, minutes: float) -> Schedule:
-    """Return the schedule, longer or shorter, that ends after so many minutes.
+    """Return the schedule, longer or shorter, that ends after a number of minutes.
 
     A teacher that has to be trained keeps its epochs. Pruning and recovery share what is left,
     a third of the minutes at least.
@@ -240,9 +240,10 @@ def obtain_schedule(session: Session) -> Schedule:
     """
     config, path = session.config, session.run.checkpoints / "schedule.pt"
     if config.prune.method == "fast":
-        return Schedule.of(config, rows=0)
+        return Schedule.of(config.prune, config.recover, rows=0)
     if not session.processes.exists(path):
-        steps = Schedule.of(config, rows=len(session.splits["train"]))
+        rows = len(session.splits["train"])
+        steps = Schedule.of(config.prune, config.recover, rows=rows)
         costs = measure_costs(session, load_for_task(session, config.model))
         if config.train.minutes is not None:
             steps = fit(session, costs, steps, minutes=config.train.minutes)

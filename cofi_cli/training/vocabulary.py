@@ -8,14 +8,14 @@ the longer splits of a few texts cost, and a teacher that the run trains learns 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 from cofi_cli.architectures import load_tokenizer
-from cofi_cli.config import RunConfig
 from cofi_cli.runs import RunDir, read_json, records, write_atomic, write_json
 from cofi_cli.tasks import Task
 from cofi_cli.vocabulary.checkpoint import needed_ids, write_trimmed
@@ -59,24 +59,32 @@ class Vocabulary:
 
 
 @contextmanager
-def trimmed_vocabulary(config: RunConfig, run: RunDir, task: Task) -> Iterator[Vocabulary]:
+def trimmed_vocabulary(
+    size: int | Literal["auto"] | None, models: Iterable[str], run: RunDir, task: Task
+) -> Iterator[Vocabulary]:
     """Yield the trimmed checkpoints of a run, or none where the whole vocabulary is used.
+
+    Args:
+        size: pieces to keep.
+        models: whose vocabulary it is; the first one's tokenizer is trimmed.
+        run: keeps the checkpoints.
+        task: whose texts choose the pieces.
 
     Raises:
         CofiError: hardly any text, too few pieces, a tokenizer that cannot be trimmed.
     """
-    if config.vocab is None:
+    if size is None:
         yield Vocabulary()
         return
-    names = tuple(dict.fromkeys(filter(None, (config.model, config.teacher.path))))
+    names = tuple(dict.fromkeys(models))
     kept = _folder(run)
     if (kept / _FACTS).exists():
         facts = records.Vocabulary.model_validate(read_json(kept / _FACTS))
         yield Vocabulary(kept, names, facts)
         return
     needed = [place for name in names for place in needed_ids(name)]
-    tokenizer = load_tokenizer(config.model)
-    choice = choose(tokenizer, texts_of(task), config.vocab, needed=needed)
+    tokenizer = load_tokenizer(names[0])
+    choice = choose(tokenizer, texts_of(task), size, needed=needed)
     with TemporaryDirectory(prefix="cofi-vocabulary-") as folder:
         for place, name in enumerate(names):
             write_trimmed(name, Path(folder, str(place)), choice.trimmed)

@@ -15,7 +15,7 @@ AUTO: Literal["auto"] = "auto"
 MOST_GROWTH = 0.02
 """Of the tokens of held-out texts, under ``auto``."""
 HELD_OUT = 10
-"""One in so many different texts is held out."""
+"""Every n-th different text is held out."""
 FEWEST_TEXTS = 20
 _STEP = 64
 """``auto`` looks no closer."""

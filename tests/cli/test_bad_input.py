@@ -150,7 +150,7 @@ def test_an_unreachable_sparsity_names_the_range(
     result = cofi("prune", bert_folder, "--task", "sst2", "--data", reviews, "--sparsity", "0.9999")
     assert result.code == USAGE
     assert "prune.sparsity 0.9999 cannot be reached" in result.err
-    assert f"reachable is 0 to {SHAPE.max_sparsity:.4f}" in result.err
+    assert f"the reachable range is 0 to {SHAPE.max_sparsity:.4f}" in result.err
 
 
 def test_an_output_folder_that_holds_another_run(

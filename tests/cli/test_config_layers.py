@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from cofi_cli.cli.given import build_config
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import USAGE
 from cofi_cli.runs import RunDir, write_text
+from cofi_cli.tasks import load_task
 from tests.cli.conftest import Cofi
 
 
@@ -28,37 +30,38 @@ def write(path: Path, values: dict[str, Any]) -> Path:
     return path
 
 
+def made(
+    file: Path, *, preset: str | None = None, overrides: Sequence[str] = ()
+) -> tuple[dict[str, Any], str]:
+    """Return the configuration that a file makes, and what is said of it."""
+    said: list[str] = []
+    config = build_config({}, preset=preset, config=file, overrides=overrides, announce=said.append)
+    return config.model_dump(mode="json"), " ".join(said)
+
+
 def test_a_file_lies_over_the_preset_of_its_task(
-    cofi: Cofi, tmp_path: Path, bert_folder: Path, rows: dict[str, Any]
+    tmp_path: Path, rows: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = {"model": str(bert_folder), "task": rows, "prune": {"ramp_epochs": 7}}
+    monkeypatch.chdir(tmp_path)
+    own = {"model": "bert", "task": rows, "prune": {"ramp_epochs": 7}}
     file = write(tmp_path / "own.yaml", own)
-
-    def asked(*flags: str) -> tuple[dict[str, Any], str]:
-        done = cofi("prune", "--config", file, *flags, "--dry-run", "--json")
-        assert done.code == 0, done.err
-        return json.loads(done.out)["config"], done.err
-
-    found, said = asked()
+    found, said = made(file)
     assert "Preset glue-small" in said
     assert (found["prune"]["epochs"], found["teacher"]["epochs"]) == (20, 5), "the preset's"
     assert found["prune"]["ramp_epochs"] == 7, "the file's"
     assert found["prune"]["gate_schedule"] == "settle", "the default"
-    assert asked("--set", "prune.ramp_epochs=9")[0]["prune"]["ramp_epochs"] == 9
-    named, said = asked("--preset", "tokens")
-    assert "Preset" not in said and named["teacher"]["epochs"] == 8
+    found, _ = made(file, overrides=["prune.ramp_epochs=9"])
+    assert found["prune"]["ramp_epochs"] == 9
+    named, said = made(file, preset="tokens")
+    assert said == "" and named["teacher"]["epochs"] == 8
 
 
-def test_a_whole_configuration_stays_as_it_is(
-    cofi: Cofi, tmp_path: Path, bert_folder: Path, rows: dict[str, Any]
-) -> None:
-    config = RunConfig(model=str(bert_folder), task=rows, prune={"epochs": 9}, seed=3)
+def test_a_whole_configuration_stays_as_it_is(tmp_path: Path, rows: dict[str, Any]) -> None:
+    config = RunConfig(model="bert", task=rows, prune={"epochs": 9}, seed=3)
     whole = config.model_dump(mode="json")
     file = write(tmp_path / "config.yaml", whole)
-    done = cofi("prune", "--config", file, "--dry-run", "--json")
-    assert json.loads(done.out)["config"] == whole and "Preset" not in done.err
-    named = cofi("prune", "--config", file, "--preset", "quick", "--dry-run", "--json")
-    assert json.loads(named.out)["config"] == whole
+    assert made(file) == (whole, "")
+    assert made(file, preset="quick") == (whole, "")
 
 
 def test_a_resumed_run_takes_no_preset(
@@ -73,15 +76,17 @@ def test_a_resumed_run_takes_no_preset(
 
 
 @pytest.mark.parametrize("mark", [",", "|", ";", "#", "-", ":", "*", "&"])
-def test_any_mark_separates_labels(
-    cofi: Cofi, tmp_path: Path, bert_folder: Path, mark: str
-) -> None:
+def test_any_mark_separates_labels(tmp_path: Path, mark: str) -> None:
     cells = (f"rude{mark}toxic", f"toxic{mark}threat", f"rude{mark}threat")
     lines = "".join(f'good film,"{cell}"\n' for cell in cells)
-    (tmp_path / "rows.csv").write_text("text,labels\n" + lines * 6, encoding="utf-8")
-    files = ("--train", "rows.csv", "--validation", "rows.csv", "--kind", "multilabel")
-    columns = ("--text", "text", "--label", "labels")
-    flags = ("--set", f"task.separator={mark}", "--set", "task.max_length=24")
-    done = cofi("prune", bert_folder, *files, *columns, *flags, "--dry-run", "--json")
-    assert done.code == 0, done.err
-    assert json.loads(done.out)["labels"] == ["rude", "threat", "toxic"]
+    path = tmp_path / "rows.csv"
+    path.write_text("text,labels\n" + lines * 6, encoding="utf-8")
+    flags = {"train": str(path), "validation": str(path), "kind": "multilabel"}
+    config = build_config(
+        flags | {"model": "bert", "text": ["text"], "label": ["labels"]},
+        preset=None,
+        config=None,
+        overrides=[f"task.separator={mark}"],
+        announce=lambda _: None,
+    )
+    assert load_task(config.task).labels == ("rude", "threat", "toxic")

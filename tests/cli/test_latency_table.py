@@ -60,15 +60,21 @@ def test_a_table_at_the_lengths_of_a_task(
 @pytest.mark.parametrize(
     ("flags", "text"),
     [
-        (("--table", "--batch", "1,32"), "A latency table is of one case, and --batch is 1,32."),
-        (("--table", "other"), "A latency table is of one model, and 2 are named."),
+        (
+            ("--table", "--batch", "1,32"),
+            "A latency table describes one case, but --batch is 1,32.",
+        ),
+        (("--table", "other"), "A latency table describes one model, but 2 are named."),
         (
             ("--table", "--precision", "fp4"),
             "precision is 'fp4' (--precision); it should be 'fp32'",
         ),
         (("--table", "--threads", "0"), "threads is 0 (--threads); it should"),
-        (("--table", "--seq-len", "task"), "no task whose rows could tell the lengths"),
-        (("--precision", "int8"), "--precision int8 is of a latency table, and none is asked for."),
+        (("--table", "--seq-len", "task"), "no task whose rows give the lengths"),
+        (
+            ("--precision", "int8"),
+            "--precision int8 sets the precision of a latency table, but --table is not given.",
+        ),
     ],
 )
 def test_tables_that_are_refused(

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from cofi_cli.cli.folders import run_name
+from cofi_cli.cli.given import build_config
 from cofi_cli.cli.training import _case_flags
 from cofi_cli.config import FAMILY, RunConfig
 from cofi_cli.errors import GATE, UNREACHABLE, USAGE
@@ -47,9 +48,10 @@ def test_a_speedup_takes_the_place_of_a_presets_sparsity(
     assert plan["output"].endswith("-3x")
     config = tmp_path / "mine.yaml"
     config.write_text(yaml.safe_dump(plan["config"]), encoding="utf-8")
-    back = cofi("prune", "--config", config, "--sparsity", "0.5", "--dry-run", "--json")
-    asked = json.loads(back.out)["config"]["prune"]
-    assert (asked["sparsity"], asked["speedup"], asked["table"]) == (0.5, None, None)
+    back = build_config(
+        {"sparsity": "0.5"}, preset=None, config=config, overrides=None, announce=lambda _: None
+    ).prune
+    assert (back.sparsity, back.speedup, back.table) == (0.5, None, None)
     shown = cofi("prune", "--config", config, "--dry-run")
     assert "reachable speedup" in shown.out and ", by the table" in shown.out
 
@@ -90,7 +92,7 @@ def test_a_speedup_takes_the_place_of_a_presets_sparsity(
         (("--latency", "9ms,5"), ("prune.latency is 5 (--latency)", "Time of a call, such")),
         (
             ("--sparsity", "0.5", "--batch", "8"),
-            ("--batch says where a speed holds, and no speed is asked for", "--latency 5ms"),
+            ("--batch describes the case of a target speed, but there is none", "--latency 5ms"),
         ),
         (
             ("--sparsity", "0.8,0.6"),
@@ -98,7 +100,7 @@ def test_a_speedup_takes_the_place_of_a_presets_sparsity(
         ),
         (("--sparsity", "0.6,0.8,0.8"), ("sizes 0.6, 0.8, 0.8 do not ascend",)),
         (("--sparsity", "0.6,x,0.8"), ("prune.milestones[1] is 'x' (--sparsity)",)),
-        (("--speedup", "0.5,2"), ("sizes 0.5, 2 begin at 0.5; the first is above 1",)),
+        (("--speedup", "0.5,2"), ("sizes 0.5, 2 begin at 0.5; the first must be above 1",)),
         (("--max-drop", "-1"), ("prune.max_drop is -1 (--max-drop)",)),
         (("--speedup", "3", "--precision", "fp4"), ("case.precision is 'fp4' (--precision)",)),
     ],
@@ -128,7 +130,7 @@ def test_a_missing_table_and_a_speed_out_of_reach(
     save_table(tmp_path / "table.json")
     done = cofi(*arguments, "--speedup", "99", "--table", "table.json")
     assert done.code == USAGE and "prune.speedup 99 cannot be reached" in done.err
-    assert "reachable is 1 to" in done.err
+    assert "the reachable range is 1 to" in done.err
 
 
 def test_a_table_of_another_case(cofi: Cofi, arguments: tuple[Any, ...], tmp_path: Path) -> None:
@@ -153,7 +155,7 @@ def test_a_latency_has_a_range_as_well(
         done = cofi(*arguments, "--latency", asked, *own)
         assert done.code == USAGE
         assert f"prune.latency {asked} cannot be reached: by table.json" in done.err
-        assert "reachable is" in done.err and done.err.count(" ms") >= 4
+        assert "the reachable range is" in done.err and done.err.count(" ms") >= 4
 
 
 def test_several_sizes_on_the_command_line(cofi: Cofi, arguments: tuple[Any, ...]) -> None:

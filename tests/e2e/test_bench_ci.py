@@ -155,7 +155,7 @@ def test_the_tasks_lengths_without_a_task(tmp_path: Path) -> None:
     with pytest.raises(CofiError) as caught:
         bench([save_onnx(tmp_path / "a.onnx")], **QUICK | {"seq_len": ("task",)})
     assert caught.value.exit_code == USAGE
-    assert "there is no task whose rows could tell the lengths" in caught.value.message
+    assert "there is no task whose rows give the lengths" in caught.value.message
     assert "--task" in (caught.value.hint or "")
 
 
@@ -310,7 +310,10 @@ def test_a_slower_run_fails_against_an_earlier_one(
     assert not found.passed
     assert found.comparison is not None
     assert found.comparison.environment == ["threads 2 before, 1 now"]
-    assert "Latencies may differ by the environment alone: threads 2 before, 1 now." in caplog.text
+    assert (
+        "The environment differs, which alone can change latencies: threads 2 before, 1 now."
+        in caplog.text
+    )
 
 
 def test_what_cannot_be_judged_is_refused_before_measuring(
@@ -388,7 +391,7 @@ def test_the_usual_length_is_one_that_the_models_take(
     usual = QUICK | {"seq_len": None, "runs": 1}
     found = bench([run.onnx], **usual, score=False)
     assert {row.case for row in found.cases} == {"b2-s48"}
-    assert "Timed at a length of 48 tokens: dense takes no more." in caplog.text
+    assert "The length is 48 tokens, since dense takes no more." in caplog.text
     file = save_onnx(tmp_path / "a.onnx")
     assert [row.case for row in bench([file], **usual).cases] == ["b2-s128"]
 

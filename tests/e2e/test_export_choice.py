@@ -828,7 +828,7 @@ def test_a_model_folder_is_scored_on_a_task_that_is_named(finished, tmp_path, re
     [
         ({"task": "mnli"}, "task 'mnli' needs a sequence head with 3, and the model has a seq"),
         ({"task": "sst3"}, "Unknown task 'sst3'"),
-        ({"data": "somewhere"}, "data is 'somewhere', and no task is named."),
+        ({"data": "somewhere"}, "data is 'somewhere', but no task is named."),
     ],
 )
 def test_tasks_that_cannot_be_scored_on(finished, tmp_path, monkeypatch, reviews, wish, words):
@@ -856,7 +856,7 @@ def test_what_has_no_score_is_not_picked(finished, tmp_path, monkeypatch):
     words = "int8 is not scored: no task was named, and only a run has its own."
     assert words in report.notes
     with pytest.raises(
-        CofiError, match="max_drop is 1, and there is nothing to score on"
+        CofiError, match="max_drop is 1, but there is nothing to score on"
     ) as caught:
         export(model, precision="int8", max_drop=1.0, **wish)
     assert caught.value.exit_code == 2 and "--max-drop" in caught.value.hint

@@ -153,7 +153,7 @@ def test_a_compact_model_learns_several_labels_a_row(run: RunDir, tmp_path: Path
     ("changes", "told"),
     [
         ({"recover": {"epochs": 0}}, "recover.epochs is 0"),
-        ({"teacher": {"path": "/no/such/teacher"}}, "would not listen to the teacher"),
+        ({"teacher": {"path": "/no/such/teacher"}}, "would not use the teacher"),
     ],
 )
 def test_fine_tuning_that_would_do_nothing_or_not_as_asked(

@@ -415,7 +415,9 @@ def test_dry_run_counts_and_writes_nothing(config: RunConfig, tmp_path: Path) ->
 
 def test_unreachable_sparsity_states_the_range(bert_folder: Path, reviews: Path) -> None:
     config = quick_config(bert_folder, reviews, prune={"sparsity": 0.9999})
-    with pytest.raises(CofiError, match=r"0\.9999 cannot be reached.*reachable is 0 to 0\.9"):
+    with pytest.raises(
+        CofiError, match=r"0\.9999 cannot be reached.*the reachable range is 0 to 0\.9"
+    ):
         dry_run(config)
 
 

@@ -137,7 +137,7 @@ def test_a_speed_out_of_reach_states_the_range(
     with pytest.raises(CofiError) as caught:
         dry_run(asked(bert_folder, reviews, table, speedup=50))
     assert "prune.speedup 50 cannot be reached: by " in caught.value.message
-    assert f"reachable is 1 to {most[1]:.2f}" in caught.value.message
+    assert f"the reachable range is 1 to {most[1]:.2f}" in caught.value.message
     with pytest.raises(CofiError, match=r"with prune\.gates ffn alone") as caught:
         dry_run(asked(bert_folder, reviews, table, gates=("ffn",)))
     assert "prune.gates" in str(caught.value.hint)

@@ -157,5 +157,5 @@ def test_weights_of_more_layers_than_the_configuration_has(tmp_path: Path) -> No
     config = json.loads((folder / "config.json").read_text())
     fewer = config | {"num_hidden_layers": config["num_hidden_layers"] - 1}
     (folder / "config.json").write_text(json.dumps(fewer))
-    with pytest.raises(CofiError, match=r"holds model\.encoder\.layers\.\d+\..*says nothing"):
+    with pytest.raises(CofiError, match=r"holds model\.encoder\.layers\.\d+\..*does not describe"):
         load_dense(str(folder), num_labels=LABELS["sequence"])

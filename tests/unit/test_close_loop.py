@@ -53,7 +53,7 @@ def test_the_loop_closes(off: float, asked: dict[str, object]) -> None:
     assert measure(plan).seconds == pytest.approx(wanted, rel=0.03)
     assert missed_words(target, tried[-1]) is None
     words = missed_words(target, tried[0])
-    assert words is not None and "by the clock the model is" in words and target.asked in words
+    assert words is not None and "the model is measured to be" in words and target.asked in words
 
 
 def test_the_closest_plan_is_kept_where_none_is_close() -> None:

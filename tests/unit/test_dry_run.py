@@ -41,7 +41,7 @@ def test_some_groups_of_gates_have_a_range_of_their_own(bert_folder: Path, revie
     with pytest.raises(CofiError) as caught:
         dry_run(quick_config(bert_folder, reviews, prune=some | {"sparsity": 0.6}))
     assert "0.6 cannot be reached with prune.gates head, attention alone" in caught.value.message
-    assert f"reachable is 0 to {most:.4f}" in caught.value.message
+    assert f"the reachable range is 0 to {most:.4f}" in caught.value.message
     assert "prune.gates" in (caught.value.hint or "")
 
 

@@ -40,7 +40,7 @@ def test_rows_that_changed_are_told(
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert f"The rows of {run.root} changed since it was trained: validation." in caplog.text
-    assert "the rows that are there now" in caplog.text and "current folder" in caplog.text
+    assert "the present rows" in caplog.text and "current folder" in caplog.text
 
 
 def test_a_run_that_says_nothing_of_its_rows(run: RunDir, caplog: pytest.LogCaptureFixture) -> None:
@@ -49,4 +49,4 @@ def test_a_run_that_says_nothing_of_its_rows(run: RunDir, caplog: pytest.LogCapt
     assert caplog.text == ""
     run.env.write_text("{", encoding="utf-8")
     assert load_run_task(run) is not None
-    assert "What the run was trained on is not known." in caplog.text
+    assert "The task of the run is therefore unknown." in caplog.text

@@ -24,10 +24,10 @@ from cofi_cli.runtime import statistics
 logger = logging.getLogger(__name__)
 
 FAR = 2.0
-"""A change of so many times what a condition allows fails, however noisy it is."""
+"""A change fails from this multiple of what a condition allows, however noisy it is."""
 
 FEW_RUNS = 5
-"""Below so many runs an interval knows little of the noise."""
+"""Fewest runs from which an interval says something about the noise."""
 
 
 def compare(

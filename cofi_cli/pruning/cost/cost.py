@@ -50,7 +50,7 @@ class Cost(Protocol):
         """
 
     def one_more(self, group: str, units: int, hidden: int) -> float:
-        """Return the price of one more unit in an open sub-layer that has so many."""
+        """Return the price of one more unit in an open sub-layer, given its present units."""
 
     def budget(self, target: float) -> float:
         """Return the most that a plan may cost for a reduction; rounding errors are allowed for."""

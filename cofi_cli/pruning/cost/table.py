@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cofi_cli.errors import UNREACHABLE, CofiError
+from cofi_cli.errors import UNREACHABLE, CofiError, fault_in
 from cofi_cli.pruning.shape import EncoderShape
 
 Count = Annotated[int, Field(ge=1)]
@@ -126,7 +126,8 @@ def read_table(path: Path, shape: EncoderShape) -> LatencyTable:
     try:
         table = LatencyTable.model_validate_json(text)
     except ValidationError as error:
-        raise _no_table(path, error) from None
+        text = f"{path} is no latency table: {fault_in(error, first='version')}."
+        raise CofiError(text, hint=_AGAIN) from None
     if table.shape != shape:
         theirs, ours = table.shape.as_dict(), shape.as_dict()
         differs = [f"{k} {v}, not {ours[k]}" for k, v in theirs.items() if v != ours[k]]
@@ -139,13 +140,3 @@ def read_table(path: Path, shape: EncoderShape) -> LatencyTable:
         text = f"The latency table {path} cannot be used: {'; '.join(found[:3])}{more}."
         raise CofiError(text, hint=_AGAIN)
     return table
-
-
-def _no_table(path: Path, error: ValidationError) -> CofiError:
-    found = error.errors(include_url=False)
-    for item in found:
-        if item["loc"] == ("version",):
-            text = f"{path} is a latency table of version {item['input']!r}; this cofi reads 1."
-            return CofiError(text, hint=_AGAIN)
-    lines = [f"{'.'.join(map(str, i['loc'])) or 'file'}: {i['msg']}" for i in found[:3]]
-    return CofiError(f"{path} is no latency table: {'; '.join(lines)}.", hint=_AGAIN)

@@ -15,7 +15,7 @@ TOP = 124
 
 HEADS, FFN, HIDDEN = "#2f6fab", "#c2662d", "#4b8b5a"
 MAX_CELLS = 16
-"""Up to so many units a bar is drawn unit by unit."""
+"""Largest number of units that a bar draws one by one."""
 
 _COLUMN = (WIDTH - 2 * MARGIN - LABEL - GAP) // 2
 _BAR = _COLUMN - NUMBER

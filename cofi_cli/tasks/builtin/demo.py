@@ -42,7 +42,7 @@ CLASSES = {
 MIN_WORDS = 4
 """A shorter docstring says too little."""
 ENOUGH_WORDS = 12
-"""Paragraphs are taken until there are so many words."""
+"""Paragraphs are added until a text has this many words."""
 MAX_WORDS = 60
 LARGEST_CLASS = 1200
 """A class with more rows is thinned out, so that none is a multiple of the others."""

@@ -76,7 +76,7 @@ def encode_spans(
     """
     if not tokenizer.is_fast:
         raise CofiError(
-            "Spans need a fast tokenizer, one that says where in the text a token stands.",
+            "Spans need a fast tokenizer, which gives the place of each token in the text.",
             hint="Use a model with a tokenizer.json.",
         )
     template = _template(tokenizer)

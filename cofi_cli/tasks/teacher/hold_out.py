@@ -10,7 +10,7 @@ from cofi_cli.errors import CofiError
 from cofi_cli.tasks.kind import Kind
 
 SHARE = 10
-"""One row of so many is held out,"""
+"""Every tenth row is held out."""
 MOST = 1000
 """but no more than these."""
 FEWEST = 2

@@ -1,4 +1,4 @@
-"""What a model scores that gives one answer to everything, and whether a model beats it."""
+"""The score of one answer to everything, and whether a model beats it."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def make_bags(encoded: Encoded, marks: Marks, what: Reads) -> Bags:
     """Cut the rows of a split into bags.
 
     Args:
-        encoded: the split; words are told by their labels, which sit on their first tokens.
+        encoded: the split; a word begins at a token with a label.
         marks: of the tokenizer that made it.
         what: a row is.
     """

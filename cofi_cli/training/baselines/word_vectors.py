@@ -50,7 +50,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What came of it.
+    """The result of training.
 
     Attributes:
         scores: split -> metric -> points, of every split but ``train`` that can be scored.

@@ -1,4 +1,4 @@
-"""What a run leaves of its sizes: a folder for each, and the chosen one as the run's model."""
+"""The sizes of a run on disk: a folder for each, and the chosen one as the run's model."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from cofi_cli.config import RunConfig
 from cofi_cli.runs import RunDir
 from cofi_cli.runs.records import RunReport
 from cofi_cli.runs.swap import remove
@@ -16,7 +15,8 @@ def finish(session: Session, report: RunReport) -> RunReport:
 
     def write() -> None:
         report.write(session.run.report_json)
-        _clear(session.config, session.run)
+        if not session.config.train.keep_checkpoints:
+            remove(session.run.checkpoints)
 
     session.processes.wait()  # for those that still read checkpoints
     session.processes.write(write)
@@ -24,7 +24,7 @@ def finish(session: Session, report: RunReport) -> RunReport:
 
 
 def finished_report(
-    config: RunConfig, run: RunDir, progress: Progress | None, processes: Processes
+    run: RunDir, progress: Progress | None, processes: Processes, *, keeps_checkpoints: bool
 ) -> RunReport | None:
     """Return the report of a run that has finished, as it is; ``None`` for any other run.
 
@@ -36,10 +36,6 @@ def finished_report(
     report = RunReport.read(run.report_json)
     if progress is not None and processes.is_main:
         progress.message(f"{run.root} is finished: nothing is left to train.")
-    processes.write(lambda: _clear(config, run))  # for a run that was killed while it did so
+    if not keeps_checkpoints:  # for a run that was killed while it removed them
+        processes.write(lambda: remove(run.checkpoints))
     return report
-
-
-def _clear(config: RunConfig, run: RunDir) -> None:
-    if not config.train.keep_checkpoints:
-        remove(run.checkpoints)

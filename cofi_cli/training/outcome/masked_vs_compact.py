@@ -59,5 +59,5 @@ def assert_parity(
             hint="This is a defect of cofi; please report it with the run's plan.json.",
             exit_code=PARITY,
         )
-    log.warning("%s The run goes on: a defect would show as much more.", told)
+    log.warning("%s The run continues, since a defect would cause a far larger difference.", told)
     return delta

@@ -1,4 +1,4 @@
-"""What a run is summed up as: report.json."""
+"""The summary of a run: report.json."""
 
 from __future__ import annotations
 

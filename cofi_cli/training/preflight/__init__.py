@@ -1,1 +1,1 @@
-"""What is checked before anything is loaded, trained or written."""
+"""Checks that come before anything is loaded, trained or written."""

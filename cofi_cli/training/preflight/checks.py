@@ -1,4 +1,4 @@
-"""What model, teacher, data and settings have to be: one list for prune, finetune and --dry-run."""
+"""Checks of model, teacher, data and settings: one list for prune, finetune and --dry-run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cofi_cli.modeling import CofiConfig
 from cofi_cli.runs import RunDir
 from cofi_cli.tasks import Task
 from cofi_cli.training.baselines.word_vectors import check as check_words
-from cofi_cli.training.preflight.embedder import check_embedders
+from cofi_cli.training.preflight.embedder import check_embedders, given_teacher
 from cofi_cli.training.preflight.run import guard_data, wide_numbers
 from cofi_cli.training.preflight.teacher import check_given_teacher
 from cofi_cli.vocabulary.factors import check_rank
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def preflight(config: RunConfig, task: Task, run: RunDir | None, *, command: str) -> list[str]:
-    """Check what can be told once the task is loaded, before anything is trained or written.
+    """Check all that is known once the task is loaded, before anything is trained or written.
 
     Args:
         config: of the run.
@@ -37,13 +37,14 @@ def preflight(config: RunConfig, task: Task, run: RunDir | None, *, command: str
     if run is not None:
         guard_data(run, task)
     if command == "prune":
-        if run is None or not run.teacher.exists():
-            check_given_teacher(config, task, prunes=True)
+        given = given_teacher(config.model, config.teacher.path, task)
+        if given is not None and (run is None or not run.teacher.exists()):
+            check_given_teacher(given, config, task, prunes=True)
         if config.train.baseline:
             check_words(task)
     else:
         _check_finetune(config, task)
-    check_embedders(config, task)
+    check_embedders(config.model, config.teacher.path, task)
     if config.embedding_rank is not None or config.size is not None:
         _check_rank(config, task, command=command)
     if run is not None and not run.exists:
@@ -108,13 +109,13 @@ def _check_finetune(config: RunConfig, task: Task) -> None:
     if not task.kind.has_labels and (given is None or not was_pruned):
         raise CofiError(
             "An embedder learns from its teacher's embeddings, not from labels, and "
-            f"'{config.model}' has no teacher here that is larger than itself.",
+            f"'{config.model}' has no teacher that is larger than itself.",
             hint="To prune one: cofi prune MODEL --task TASK; to train a pruned one on: "
             "cofi finetune RUN/model --teacher RUN/teacher",
         )
     if given is not None and not was_pruned and task.splits["train"].labels is not None:
         raise CofiError(
-            f"'{config.model}' is a dense model: it is trained on labels, and would not listen to "
+            f"'{config.model}' is a dense model, which is trained on labels; it would not use "
             f"the teacher '{given}'.",
             hint="Leave --teacher out; or add --unlabelled to learn from the teacher alone.",
         )
@@ -124,4 +125,4 @@ def _check_finetune(config: RunConfig, task: Task) -> None:
             hint="Name the teacher with --teacher DIR, or leave --extra out.",
         )
     if given is not None:
-        check_given_teacher(config, task, prunes=False)
+        check_given_teacher(given, config, task, prunes=False)

@@ -1,4 +1,4 @@
-"""What an embedder and its teacher have to be: checked before anything is trained."""
+"""Checks of an embedder and its teacher, before anything is trained."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from cofi_cli.architectures import (
     read_config,
     resolve,
 )
-from cofi_cli.config import RunConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig
 from cofi_cli.tasks import Task
@@ -27,14 +26,12 @@ _FITTING = {
 }
 
 
-def given_teacher(config: RunConfig, task: Task) -> str | None:
+def given_teacher(model: str, teacher: str | None, task: Task) -> str | None:
     """Return the teacher that is there already: the one named, or an embedder itself."""
-    if config.teacher.path is None and not task.kind.has_labels:
-        return config.model
-    return config.teacher.path
+    return model if teacher is None and not task.kind.has_labels else teacher
 
 
-def check_embedders(config: RunConfig, task: Task) -> None:
+def check_embedders(model: str, teacher: str | None, task: Task) -> None:
     """Refuse models that are no embedders, and a teacher that does not fit the model.
 
     Raises:
@@ -42,7 +39,7 @@ def check_embedders(config: RunConfig, task: Task) -> None:
     """
     if task.kind.library != EMBEDDERS:
         return
-    names = [config.model, *([config.teacher.path] if config.teacher.path else [])]
+    names = [model, *([teacher] if teacher else [])]
     for name in names:
         if not has_head(name, num_labels=1, head="embedding"):
             raise CofiError(
@@ -53,11 +50,11 @@ def check_embedders(config: RunConfig, task: Task) -> None:
             )
     if len(names) < 2:
         return
-    model, teacher = (read_config(name, "embedding") for name in names)
+    own, theirs = (read_config(name, "embedding") for name in names)
     # A compact model has the teacher's widths but in its stream, where the plan says what it kept.
     is_compact = load_config_dict(resolve(names[0]))["model_type"] == CofiConfig.model_type
     keys = ["vocab_size", "pooler_size", *([] if is_compact else ["hidden_size"])]
-    if different := differing(teacher, model, keys):
+    if different := differing(theirs, own, keys):
         raise CofiError(
             f"The teacher '{names[1]}' does not fit '{names[0]}': {'; '.join(different)}.",
             hint="Leave --teacher out: an embedder is its own teacher.",
@@ -78,13 +75,13 @@ def differing(teacher: CofiConfig, model: CofiConfig, keys: Iterable[str]) -> li
     ]
 
 
-def task_tokenizer(config: RunConfig, task: Task) -> Any:
-    """Return the model's tokenizer, which takes no more tokens than the model has places for.
+def task_tokenizer(name: str, task: Task) -> Any:
+    """Return a model's tokenizer, which takes no more tokens than the model has places for.
 
     An embedder may take less than its encoder could.
     """
     load = embedder_tokenizer if task.kind.library == EMBEDDERS else load_tokenizer
-    tokenizer, model = load(config.model), read_config(config.model, task.kind.head)
+    tokenizer, model = load(name), read_config(name, task.kind.head)
     if model.position == "learned":  # old checkpoints do not say so beside their vocabulary
         tokenizer.model_max_length = min(tokenizer.model_max_length, model.longest_input)
     return tokenizer

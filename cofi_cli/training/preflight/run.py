@@ -1,4 +1,4 @@
-"""What is checked before anything is loaded or written."""
+"""Checks of the run folder and the data, before anything is trained or written."""
 
 from __future__ import annotations
 

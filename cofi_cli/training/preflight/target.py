@@ -1,4 +1,4 @@
-"""Whether a target can be reached, told from configurations and a latency table alone."""
+"""Check from configurations and a latency table alone that a target can be reached."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from cofi_cli.training.stages.target import Target, as_speedup
 from cofi_cli.training.stopwatch import Stopwatch
 
 
-def load_shape(config: RunConfig) -> EncoderShape:
-    """Return the dense shape of the configured model, from its configuration alone.
+def load_shape(model: str) -> EncoderShape:
+    """Return the dense shape of a model, from its configuration alone.
 
     Raises:
         CofiError: not reachable, not supported, or compact already.
     """
-    return EncoderShape.of(dense_config(config.model))
+    return EncoderShape.of(dense_config(model))
 
 
 def check_target(
@@ -47,7 +47,7 @@ def check_target(
         CofiError: stating the reachable range; or there is no such latency table, or it is of
             another case.
     """
-    shape, settings = load_shape(config), config.prune
+    shape, settings = load_shape(config.model), config.prune
     table = None
     if settings.is_speed:
         table = _table(config, run, shape, stopwatch, task, progress or Silent())
@@ -75,7 +75,7 @@ def _unreachable(config: RunConfig, shape: EncoderShape, target: Target, most: f
         table = f"by {settings.table}" if settings.table else "as measured here"
         known = f"{table} '{config.model}' takes {times[0]}, and {times[1]} at least"
     return CofiError(
-        f"{asked} cannot be reached{chosen}: {known}; reachable is {range_}.",
+        f"{asked} cannot be reached{chosen}: {known}; the reachable range is {range_}.",
         hint="Ask for less, or leave prune.gates out." if is_part else None,
     )
 
@@ -97,10 +97,13 @@ def _table(
         return read_table(run.latency_table, shape)
     if stopwatch is None:
         raise CofiError(
-            "A speed is asked for, and there is neither a latency table nor a stopwatch.",
+            "The target is a speed, but there is neither a latency table nor a stopwatch.",
             hint="Name a table: prune.table, or pass stopwatch=Stopwatch() to prune().",
         )
-    return stopwatch.table(config, task, progress)
+    case = config.case
+    if case.threads is None:
+        case = case.model_copy(update={"threads": config.train.threads})
+    return stopwatch.table(config.model, case, task, progress)
 
 
 def _check_case(path: Path, table: LatencyTable, asked: CaseConfig) -> None:

@@ -1,4 +1,4 @@
-"""What a given teacher has to share with the task and with the model that learns from it."""
+"""Checks that a given teacher fits the task and the model that learns from it."""
 
 from __future__ import annotations
 
@@ -20,25 +20,23 @@ from cofi_cli.tasks import Task
 from cofi_cli.tasks.teacher.taught import foreign_label, label_names, places, say_nothing
 from cofi_cli.training.distiller import uses_layers
 from cofi_cli.training.outcome.artefacts import plan_of
-from cofi_cli.training.preflight.embedder import differing, given_teacher
+from cofi_cli.training.preflight.embedder import differing
 
 log = logging.getLogger(__name__)
 
 
-def check_given_teacher(config: RunConfig, task: Task, *, prunes: bool) -> None:
-    """Refuse a teacher that cannot answer the task, or does not fit the model; without one pass.
+def check_given_teacher(given: str, config: RunConfig, task: Task, *, prunes: bool) -> None:
+    """Refuse a teacher that cannot answer the task, or does not fit the model.
 
     Args:
-        config: names the teacher, as :func:`given_teacher` reads it.
+        given: the teacher.
+        config: of the run.
         task: what it is asked.
         prunes: whether a dense model is pruned with it, which becomes a copy in the run's folder.
 
     Raises:
         CofiError: saying what is missing, or what differs.
     """
-    given = given_teacher(config, task)
-    if given is None:
-        return
     theirs = load_config_dict(resolve(given))
     if prunes and theirs["model_type"] == CofiConfig.model_type:
         raise CofiError(

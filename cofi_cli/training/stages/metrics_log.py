@@ -53,7 +53,7 @@ class MetricsLog:
 
 
 class NoLog:
-    """What a process has that does not write."""
+    """The log of a process that does not write."""
 
     def rewind(self, stage: str, step: int) -> None:
         """Ignore."""

@@ -83,7 +83,7 @@ class WeightOptimizer:
 
 
 def _large_embeddings(module: nn.Module) -> list[nn.Embedding]:
-    """Return the trainable embeddings of many rows, told to give sparse gradients from now on."""
+    """Return the trainable embeddings of many rows, which give sparse gradients from now on."""
     tables = [part for part in module.modules() if isinstance(part, nn.Embedding)]
     large = [t for t in tables if t.num_embeddings >= _LARGE and t.weight.requires_grad]
     for table in large:

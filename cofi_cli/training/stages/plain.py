@@ -18,7 +18,7 @@ from cofi_cli.training.stages.rows import Row
 
 
 class PlainStage:
-    """What training on labels and recovery share; each has its own loss and schedule.
+    """The common part of training on labels and recovery; each has its own loss and schedule.
 
     With ``patience``, in steps, it ends when the best score is as old as that.
 

@@ -1,4 +1,4 @@
-"""What the training loop tells whoever watches."""
+"""Watchers of the training loop."""
 
 from __future__ import annotations
 

@@ -26,12 +26,12 @@ def steps_together(device: torch.device) -> int:
 def read_rows(
     rows: Sequence[Mapping[str, Any]], processes: Processes, *, stop: bool
 ) -> tuple[list[Row], bool]:
-    """Return rows of plain numbers, summed over the processes, and whether one was told to stop.
+    """Return rows of plain numbers, summed over the processes, and whether one has to stop.
 
     Args:
         rows: of the steps since the last call.
         processes: that took the same steps.
-        stop: whether this process was told to stop.
+        stop: whether this process has to stop.
     """
     parts = [value for row in rows for value in row.values() if isinstance(value, Tensor)]
     told = torch.tensor(float(stop), device=processes.device)

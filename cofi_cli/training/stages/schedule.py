@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 
-from cofi_cli.config import RunConfig
+from cofi_cli.config import PruneConfig, RecoverConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.pruning.hard_concrete import TO_CLOSE
 
@@ -32,14 +32,13 @@ class Schedule:
     recover: int
 
     @classmethod
-    def of(cls, config: RunConfig, *, rows: int) -> Schedule:
+    def of(cls, pruning: PruneConfig, recovery: RecoverConfig, *, rows: int) -> Schedule:
         """Return the schedule that a configuration's epochs make; no step without training.
 
         Args:
-            config: of the run.
+            pruning, recovery: sections of the configuration.
             rows: of the training split, windows counted as rows.
         """
-        pruning, recovery = config.prune, config.recover
         if pruning.method == "fast":
             return cls(dense=0, ramp=0, prune=0, recover=0)
 
@@ -68,13 +67,12 @@ class Schedule:
         return asdict(self)
 
 
-def check_schedule(config: RunConfig, *, rows: int) -> None:
+def check_schedule(settings: PruneConfig, steps: Schedule, *, rows: int) -> None:
     """Refuse a schedule that, in whole steps, ends before the target is asked for.
 
     Raises:
         CofiError: naming the steps.
     """
-    settings, steps = config.prune, Schedule.of(config, rows=rows)
     if steps.prune <= steps.dense + steps.ramp and settings.method == "gates":
         raise CofiError(
             f"{rows:,} rows in batches of {settings.batch_size} make {steps.prune:,} steps of "
@@ -84,13 +82,12 @@ def check_schedule(config: RunConfig, *, rows: int) -> None:
         )
 
 
-def slow_gates(config: RunConfig, steps: Schedule) -> str | None:
+def slow_gates(settings: PruneConfig, steps: Schedule) -> str | None:
     """Return a warning where open gates cannot close in the steps that they have.
 
     Adam moves a log-alpha by about one learning rate a step. Under ``held`` all gates are
     also shifted together, so they close in time at any rate.
     """
-    settings = config.prune
     if settings.constraint == "held":
         return None
     time, rate = steps.prune - steps.dense, settings.gate_learning_rate

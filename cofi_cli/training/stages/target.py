@@ -1,4 +1,4 @@
-"""What pruning is asked for: a share of the weights, or a speed by a measured table."""
+"""The target of pruning: a share of the weights, or a speed by a measured table."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Target:
             1 - 1 / s.
         speedup: asked for; ``None`` where weights are counted.
         seconds: of a call, asked for in the place of a speedup.
-        table: that the speed is told by; ``None`` where weights are counted.
+        table: gives the speed; ``None`` if weights are counted.
     """
 
     cost: Cost
@@ -49,7 +49,7 @@ class Target:
         """
         if settings.sparsity is not None:
             return cls(ParameterCost(shape), settings.sparsity)
-        assert table is not None, "a speed is told by a table"
+        assert table is not None, "a table gives the speed"
         cost, seconds = LatencyCost(table), settings.seconds
         speedup = settings.speedup if seconds is None else cost.dense / seconds
         assert speedup is not None, "the configuration has a target"

@@ -57,7 +57,7 @@ def obtain_teacher(session: Session, times: dict[str, StageSummary]) -> CofiForT
     config, folder = session.config, session.run.teacher
     record = session.run.checkpoints / "teacher.pt"
     if not session.processes.exists(folder):
-        given = given_teacher(config, session.task)
+        given = given_teacher(config.model, config.teacher.path, session.task)
         if given is not None:
             teacher = load_for_task(session, given)
             session.save(record, {"time": None})
