@@ -144,7 +144,7 @@ def test_an_export_folder_of_older_weights_is_told(finished, exported, tmp_path,
 def test_what_an_export_was_asked_for_as_options():
     assert options_of(ExportConfig()) == ""
     asked = {"portable": True, "batch": (1, 32), "threads": 2, "max_drop": 1.0}
-    options = "--portable --batch 1,32 --threads 2 --max-drop 1.0"
+    options = "--portable --batch 1,32 --threads 2 --max-drop 1"
     assert options_of(ExportConfig(**asked)).split() == options.split()
 
 
