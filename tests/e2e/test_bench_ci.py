@@ -416,7 +416,7 @@ def test_what_cannot_be_scored_is_told_before_timing(
 ) -> None:
     task = load_run_task(run)
     monkeypatch.setattr(measure, "time_case", None)
-    with pytest.raises(CofiError, match="a cannot be scored, since its folder has no tokenizer") as caught:
+    with pytest.raises(CofiError, match="since its folder has no tokenizer") as caught:
         bench([save_onnx(tmp_path / "a.onnx")], **QUICK, task=task)
     assert "--no-score" in (caught.value.hint or "")
     shutil.copytree(run.onnx, tmp_path / "onnx")
