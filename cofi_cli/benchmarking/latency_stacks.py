@@ -11,10 +11,8 @@ from typing import Any
 
 from cofi_cli.exporting.graphs.forms import unsupported
 from cofi_cli.exporting.graphs.tracing import write_onnx
-from cofi_cli.exporting.precision.fp16 import to_fp16
-from cofi_cli.exporting.precision.quantization import RECIPES, quantize, signs_for
+from cofi_cli.exporting.precision.unscored import in_precision
 from cofi_cli.modeling import CofiConfig, CofiForSequenceClassification
-from cofi_cli.runs import machine
 from cofi_cli.runtime import statistics as stats
 from cofi_cli.runtime.client import open_workers
 from cofi_cli.runtime.timing import Case, Inputs, Schedule, time_case
@@ -95,12 +93,7 @@ class Stacks:
         form = next(f for f in FORMS[self.provider] if unsupported(model, f) is None)
         exact = file.with_suffix(".fp32.onnx")
         write_onnx(model, exact, opset=18, form=form, provider=self.provider)
-        if self.precision == "int8":
-            quantize(exact, file, RECIPES[0], signs_for(machine.cpu_flags()))
-        elif self.precision == "fp16":
-            to_fp16(exact, file)
-        else:
-            exact.rename(file)
+        in_precision(exact, file, self.precision)
         exact.unlink(missing_ok=True)
 
     def _model(

@@ -27,7 +27,9 @@ def show_result(result: BenchResult, targets: Sequence[Path]) -> None:
         with suppress(CofiError):  # the warning about a broken report was logged by then
             tables.append(t.summary_table(RunReport.read(run.report_json), result))
             lines = [f"report  {run.report_md}"]
-            lines += [f"picture {file}" for file in (run.structure, run.curve) if file.exists()]
+            drawn = [run.structure] if run.structure.exists() else []
+            drawn += [run.curve] if result.curve is not None else []  # with the report, after this
+            lines += [f"picture {file}" for file in drawn]
     env = result.env
     left_out = [f"left out: {row.name}: {row.reason}" for row in result.left_out]
     machine = f"{env.cpu}, {env.threads} threads, onnxruntime {env.onnxruntime}"

@@ -25,14 +25,12 @@ from cofi_cli.exporting.table_size import BESIDE, Table, measured
 from cofi_cli.exporting.vocabulary import known_texts, with_vocabulary
 from cofi_cli.exporting.whole import score_of
 from cofi_cli.runs.records import ExportRecord
-from cofi_cli.vocabulary.factors import with_words_of
+from cofi_cli.vocabulary.factors import FEWEST_COLUMNS, with_words_of
 from cofi_cli.vocabulary.pieces import Pieces, uses_of
 
 log = logging.getLogger(__name__)
 
 _AIMS = 3
-FEWEST_COLUMNS = 8
-"""A table of lower rank is not tried."""
 
 
 def fitted(order: Order, budget: int) -> ExportConfig:

@@ -13,14 +13,11 @@ from cofi_cli.exporting.checkpoint import load_model, write_config
 from cofi_cli.exporting.graphs.tracing import write_onnx
 from cofi_cli.exporting.positions import shorten
 from cofi_cli.exporting.precision.embeddings import to_int8_rows
-from cofi_cli.exporting.precision.fp16 import to_fp16
-from cofi_cli.exporting.precision.quantization import RECIPES, quantize, signs_for
-from cofi_cli.runs import machine
+from cofi_cli.exporting.precision.unscored import in_precision
+from cofi_cli.vocabulary.factors import SCALE_BYTES
 
 BESIDE = 32_000
 """Bytes of export.json and the card."""
-_SCALE = 4
-"""Bytes of a row's scale."""
 _NUMBER = {"fp32": 4, "fp16": 2, "int8": 1}
 
 
@@ -61,7 +58,7 @@ class Table:
 
     def _piece(self, rank: int | None) -> float:
         columns = self.columns if rank is None else rank
-        return columns * self.row + (_SCALE if self.row == 1 else 0) + self.tokenizer
+        return columns * self.row + (SCALE_BYTES if self.row == 1 else 0) + self.tokenizer
 
 
 def measured(place: str, asked: ExportConfig) -> Table:
@@ -76,12 +73,7 @@ def measured(place: str, asked: ExportConfig) -> Table:
         folder.mkdir()
         exact, file = Path(name, "exact.onnx"), folder / "model.onnx"
         write_onnx(model, exact, opset=asked.opset)
-        if asked.precision == "int8":
-            quantize(exact, file, RECIPES[0], signs_for(machine.cpu_flags()))
-        elif asked.precision == "fp16":
-            to_fp16(exact, file)
-        else:
-            exact.replace(file)
+        in_precision(exact, file, asked.precision)
         if asked.embeddings == "int8":
             to_int8_rows(file, file)
         save_tokenizer(tokenizer, folder)

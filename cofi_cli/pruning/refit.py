@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from cofi_cli.modeling import CofiForTask
+from cofi_cli.modeling.encoder import Attention, FeedForward
 
 RIDGE = 1e-3
 """Of the mean squared input: how strongly weights are drawn to what they were."""
@@ -98,9 +99,8 @@ def _sub_layers(model: CofiForTask) -> list[nn.Module | None]:
 
 
 def _projection(sub_layer: nn.Module) -> nn.Linear:
-    own: Any = sub_layer
-    found: nn.Linear = own.output if hasattr(own, "output") else own.down
-    return found
+    assert isinstance(sub_layer, Attention | FeedForward)
+    return sub_layer.output if isinstance(sub_layer, Attention) else sub_layer.down
 
 
 def _sums(

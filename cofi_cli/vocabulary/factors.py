@@ -19,6 +19,10 @@ from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.modeling.low_rank import LowRankEmbedding
 
+FEWEST_COLUMNS = 8
+"""A table of lower rank is not tried."""
+SCALE_BYTES = 4
+"""Of the scale that each row has in int8."""
 _SEED = 0
 
 

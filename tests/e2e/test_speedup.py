@@ -103,6 +103,16 @@ def test_the_model_is_as_fast_as_asked_by_the_clock(finished: RunDir) -> None:
     assert report.sparsity.realised == pytest.approx(plan.sparsity)
 
 
+def test_a_preview_is_as_fast_as_asked_by_the_clock(
+    bert_folder: Path, reviews: Path, tmp_path: Path
+) -> None:
+    clock = Clock()
+    config = asked(bert_folder, reviews, None, method="fast")
+    report = prune(config, RunDir(tmp_path / "run"), stopwatch=clock)
+    assert clock.timed >= 2 and report.stages["prune"].steps == 0
+    assert report.latency_target.measured.speedup == pytest.approx(SPEEDUP, rel=0.05)
+
+
 def test_expected_speed_is_held_past_the_ramp(finished: RunDir) -> None:
     rows = [json.loads(line) for line in finished.metrics.read_text().splitlines()]
     held = [row for row in rows if row.get("target_speedup") == pytest.approx(SPEEDUP)]

@@ -79,8 +79,7 @@ EXCEPTIONS = {
     # A latency table is measured in the graphs that exports are.
     ("benchmarking.latency_stacks", "exporting.graphs.forms"),
     ("benchmarking.latency_stacks", "exporting.graphs.tracing"),
-    ("benchmarking.latency_stacks", "exporting.precision.fp16"),
-    ("benchmarking.latency_stacks", "exporting.precision.quantization"),
+    ("benchmarking.latency_stacks", "exporting.precision.unscored"),
     # The speed of a plan is measured in the files that an export would have.
     ("benchmarking.stopwatch", "exporting.build"),
     ("benchmarking.stopwatch", "exporting.candidates"),

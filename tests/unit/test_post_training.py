@@ -99,6 +99,17 @@ def test_every_head_has_importance(head: str, tmp_path: Path) -> None:
     assert all(torch.isfinite(own).all() and own.sum() > 0 for own in scores.values())
 
 
+def test_padding_has_no_importance(tmp_path: Path) -> None:
+    model, batch = model_of(tmp_path, "bert", "token"), inputs_of("bert")
+    other = batch | {"input_ids": batch["input_ids"].masked_fill(batch["attention_mask"] == 0, 7)}
+    assert not torch.equal(batch["input_ids"], other["input_ids"])
+    ours, theirs = (
+        importance(model, [own], generator=torch.Generator().manual_seed(0))
+        for own in (batch, other)
+    )
+    torch.testing.assert_close(ours, theirs)
+
+
 def test_what_another_unit_also_computes_is_made_up_for(tmp_path: Path) -> None:
     dense, batch = model_of(tmp_path), inputs_of("bert")
     shape = EncoderShape.of(dense.config)

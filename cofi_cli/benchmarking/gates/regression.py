@@ -109,14 +109,16 @@ def regression_gates(
         if measure.per_case:
             missing = [row for row in unmeasured if case in (None, row.case)]
             found += [_in_vain(condition, case=row.case, reason=row.reason) for row in missing]
-        if measure.section == "scores":
-            for model in sorted((scored or {}).keys() & set(judged)):
-                if not (scored or {})[model]:
+        if scored is not None and measure.section == "scores":
+            with_figure = {row.model for row in own}
+            for model in sorted(scored.keys() & set(judged)):
+                if not scored[model]:
                     why = f"{model} has no score now"
-                    found.append(_in_vain(condition, model=model, reason=why))
-                elif measure.is_part and model not in {row.model for row in own}:
+                elif measure.is_part and model not in with_figure:
                     why = missing_part(model, measure.name)
-                    found.append(_in_vain(condition, model=model, reason=why))
+                else:
+                    continue
+                found.append(_in_vain(condition, model=model, reason=why))
         # Told apart from the models that were not known before: they are notes.
         gates += found or [_in_vain(condition)]
     return gates

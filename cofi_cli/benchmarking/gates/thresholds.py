@@ -182,8 +182,7 @@ def part_drop_gates(
     gates = []
     for part, threshold in limits.items():
         for model in (name for name in judged if name != baseline):
-            both = [parts.get(name, {}).get(part) for name in (baseline, model)]
-            before, after = both
+            before, after = (parts.get(name, {}).get(part) for name in (baseline, model))
             gate = DropGate(model=model, part=part, threshold=threshold, passed=False)
             if before is None or after is None:
                 without = baseline if before is None else model

@@ -7,12 +7,10 @@ from typing import Any
 
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiForTask
+from cofi_cli.vocabulary.factors import FEWEST_COLUMNS, SCALE_BYTES
 
-FEWEST_COLUMNS = 8
 _GRAPH = 150_000
 """Bytes of an exported folder beside tables, matrices and tokenizer."""
-_SCALE = 4
-"""Bytes of the scale of a row in int8."""
 
 
 def fitting_rank(model: CofiForTask, budget: int, *, tokenizer: Any) -> int:
@@ -34,7 +32,7 @@ def fitting_rank(model: CofiForTask, budget: int, *, tokenizer: Any) -> int:
 def smallest_folder(tokenizer: Any, *, columns: int = FEWEST_COLUMNS) -> int:
     """Return the bytes of a folder with a table of so many columns and no other weights."""
     layout: str = tokenizer.backend_tokenizer.to_str()
-    return _GRAPH + len(layout.encode()) + len(tokenizer) * (columns + _SCALE)
+    return _GRAPH + len(layout.encode()) + len(tokenizer) * (columns + SCALE_BYTES)
 
 
 def check_reachable(tokenizer: Any, size: str, budget: int) -> None:
