@@ -1,13 +1,15 @@
 """Speeds asked for and measured, and whether a speed as the target scores better than weights.
 
-    python benchmarks/target/run.py --data FOLDER --output FOLDER [--threads 1]
+    python benchmarks/target/run.py --data FOLDER --output FOLDER [--method fast] [--threads 2]
     python benchmarks/target/run.py --data FOLDER --output FOLDER --against-weights
 
 FOLDER of data holds ``sst2_sentences`` (and ``mrpc``, ``squad_v1.1``), as for benchmarks/quality.
-The first form makes a family of speeds for each precision and batch, exports each size and times it
-in turn with its dense model. The second prunes to a share of the weights, measures the speed that
-this gives, asks for that speed, and compares the scores over seeds. What is there is not made
-again: an interrupted call goes on. Writes results.json and results.md beside this file.
+The first form makes a family of speeds for each precision and batch, exports each size and times
+it in turn with its dense model. Whether a speed is reached does not depend on training: with
+``--method fast`` a case takes minutes, and its scores are those of a preview. The second form
+prunes to a share of the weights, measures the speed that this gives, asks for that speed, and
+compares the scores over seeds. Runs that are there are not made again: an interrupted call goes
+on. Writes results.json and results.md beside this file.
 """
 
 from __future__ import annotations
@@ -63,25 +65,29 @@ def table(precision: str, batch: int, length: int, threads: int, output: Path) -
     return file
 
 
-def timed(run: Path, precision: str, batch: int, length: int, threads: int) -> Json:
-    """Export a run for a case and time it; return the speedup at that precision."""
+def timed(run: Path, precision: str, batch: int, length: int, threads: int) -> dict[str, Json]:
+    """Export all sizes of a run for a case and time them in turn with their dense model.
+
+    Returns:
+        The paired speedup of each size at that precision, by its name; of a single size by ``""``.
+    """
     case = ("--batch", batch, "--seq-len", length, "--threads", threads)
-    if not (run / "onnx" / "export.json").exists():
-        cofi("export", run, "--precision", precision, *case)
+    sizes = ("--all-sizes",) if (run / "sizes").exists() else ()
+    files = run.glob("sizes/*/onnx/export.json" if sizes else "onnx/export.json")
+    if not any(files):
+        cofi("export", run, *sizes, "--precision", precision, *case)
     if not (run / "bench.json").exists():
-        cofi("bench", run, *case, "--no-torch", "--min-seconds", 5)
-    name = "model" if precision == "fp32" else f"model_{precision}"
-    bench = read(run / "bench.json")
-    found: Json = next(
-        (row for row in bench["headline"] if row["model"] == name and row["vs"] is not None), {}
-    )
-    return found
+        cofi("bench", run, *sizes, *case, "--no-torch")
+    own = "model" if precision == "fp32" else f"model_{precision}"
+    rows = [row for row in read(run / "bench.json")["headline"] if row["vs"] is not None]
+    named = [(row["model"].rpartition("/"), row) for row in rows]
+    return {size: row for (size, _, name), row in named if name == own}
 
 
 def speeds(options: argparse.Namespace) -> Iterator[Json]:
     """Yield what was asked and measured, case by case."""
     length, threads = ROWS[FIRST].length, options.threads
-    for precision, batch in itertools.product(PRECISIONS, BATCHES):
+    for batch, precision in itertools.product(BATCHES, PRECISIONS):
         run = options.output / FIRST / f"{precision}-b{batch}"
         own = teacher(FIRST, SEEDS[0], options.data, options.output, threads)
         prune(
@@ -89,23 +95,21 @@ def speeds(options: argparse.Namespace) -> Iterator[Json]:
             *(MODEL, *task_of(FIRST, options.data), "--teacher", own, "--seed", SEEDS[0]),
             *("--speedup", ",".join(map(str, SPEEDUPS)), "--threads", threads),
             *("--table", table(precision, batch, length, threads, options.output)),
-            settings=ROWS[FIRST].settings,
+            settings={**ROWS[FIRST].settings, "prune.method": options.method},
         )
+        found = timed(run, precision, batch, length, threads)
         for speedup in SPEEDUPS:
-            size = run / "sizes" / f"{speedup}x"
-            report, found = (
-                read(size / "report.json"),
-                timed(size, precision, batch, length, threads),
-            )
+            report = read(run / "sizes" / f"{speedup}x" / "report.json")
             target = report["latency_target"]
+            own_row = found.get(f"{speedup}x", {})
             yield {
                 "precision": precision,
                 "batch": batch,
                 "asked": speedup,
                 "expected": target["expected_speedup"],
                 "tried": [row["speedup"] for row in target["tried"]],
-                "measured": found.get("ratio"),
-                "interval": found.get("interval"),
+                "measured": own_row.get("ratio"),
+                "interval": own_row.get("interval"),
                 "score": report["model"]["score"],
                 "teacher": report["teacher"]["score"],
                 "structure": report["structure"],
@@ -121,14 +125,14 @@ def against_weights(options: argparse.Namespace) -> Iterator[Json]:
         run = options.output / name / f"weights-{seed}"
         settings = ROWS[name].settings
         prune(run, *shared, "--sparsity", SPARSITY, "--threads", threads, settings=settings)
-        speedup = timed(run, "fp32", 1, length, threads).get("ratio")
+        speedup = timed(run, "fp32", 1, length, threads).get("", {}).get("ratio")
         if speedup is None:
             continue
         other = options.output / name / f"speed-{seed}"
         known = ("--table", table("fp32", 1, length, threads, options.output))
         ask = ("--speedup", f"{speedup:.3f}", "--threads", threads)
         prune(other, *shared, *ask, *known, settings=settings)
-        reached = timed(other, "fp32", 1, length, threads).get("ratio")
+        reached = timed(other, "fp32", 1, length, threads).get("", {}).get("ratio")
         scores = [read(place / "report.json")["model"] for place in (run, other)]
         yield {
             "task": name,
@@ -144,6 +148,9 @@ def render(results: Json) -> str:
     lines = ["# Speeds as targets, all-MiniLM-L6-v2", "", results["environment"], ""]
     if results["speeds"]:
         lines += [
+            f"SST-2 sentences, --method {results['method']}, {results['threads']} threads of "
+            f"onnxruntime, {ROWS[FIRST].length} tokens.",
+            "",
             "| precision | batch | asked | by the table | tried | measured (95 % interval) | off "
             "| dev (teacher) | heads; FFN; hidden |",
             "|---|---:|---:|---:|---:|---:|---:|---:|---|",
@@ -190,6 +197,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--method", choices=("gates", "fast"), default="gates")
     parser.add_argument("--against-weights", action="store_true")
     options = parser.parse_args()
     file = HERE / "results.json"
@@ -198,6 +206,8 @@ def main() -> None:
     if options.against_weights:
         key, made = "against_weights", against_weights(options)
     results[key] = []
+    if key == "speeds":
+        results |= {"method": options.method, "threads": options.threads}
     for row in made:
         results[key].append(row)
         run = next((options.output / FIRST).glob("*/env.json"), None)
