@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SCHEDULE = Schedule(runs=40, rounds=10, max_seconds=10.0, min_seconds=STEADY)
+SLOW, REPEATS = 1.1, 2
+"""Times its fastest measurement that the dense model may take, and how often both models are timed
+again where it takes longer: the machine is slow then, and not for both models alike."""
 _MACHINE = ("cpu", "onnxruntime")
 """Facts of a table's environment that have to be those of this machine."""
 
@@ -61,6 +64,7 @@ class Stopwatch:
         self._folder = tempfile.TemporaryDirectory(prefix="cofi-dense-")
         self._dense: Made = {}
         self._dense_of = ""
+        self._fastest = math.inf
 
     def table(
         self, model: str, case: CaseConfig, task: Callable[[], Task], progress: Any
@@ -101,7 +105,7 @@ class Stopwatch:
             try:
                 files = self._files(Path(folder), model, dense, table.precision, conditions)
                 vocab = int(model.config.vocab_size)
-                timed = self._timed(files, table, threads, vocab, batches)
+                timed = self._steady(lambda: self._timed(files, table, threads, vocab, batches))
             except CofiError as error:
                 if error.exit_code != ENVIRONMENT:
                     raise
@@ -116,7 +120,7 @@ class Stopwatch:
         found = statistics.speedup(timed["dense"], timed["model"])
         return MeasuredSpeed(
             seconds=statistics.summarize(timed["model"]).p50,
-            dense_seconds=statistics.summarize(timed["dense"]).p50,
+            dense_seconds=_dense_seconds(timed),
             speedup=found.ratio,
             interval=(found.low, found.high),
         )
@@ -151,7 +155,7 @@ class Stopwatch:
             calibration=None,
             tokenizer=None,
             wish=wish,
-            known=self._known(f"{conditions.provider} {dense.config.to_json_string()}"),
+            known=self._known(f"{conditions} {precision} {dense.config.to_json_string()}"),
         )
         build.fp32()
         self._keep(build.graphs.made)
@@ -163,7 +167,7 @@ class Stopwatch:
     def _known(self, dense: str) -> Made:
         """Return the graphs of the dense model, whose weights may differ: they take no time."""
         if dense != self._dense_of:
-            self._dense, self._dense_of = {}, dense
+            self._dense, self._dense_of, self._fastest = {}, dense, math.inf
         return self._dense
 
     def _keep(self, made: Made) -> None:
@@ -173,6 +177,18 @@ class Stopwatch:
                 kept = Path(self._folder.name) / file.name
                 shutil.copyfile(file, kept)
                 self._dense[key] = kept, proof
+
+    def _steady(self, measure: Callable[[], dict[str, Turns]]) -> dict[str, Turns]:
+        """Return the measurement in which the dense model was fastest."""
+        best: dict[str, Turns] = {}
+        for _ in range(1 + REPEATS):
+            timed = measure()
+            if timed and (not best or _dense_seconds(timed) < _dense_seconds(best)):
+                best = timed
+                self._fastest = min(self._fastest, _dense_seconds(best))
+            if best and _dense_seconds(best) <= SLOW * self._fastest:
+                break
+        return best
 
     def _timed(
         self,
@@ -192,6 +208,10 @@ class Stopwatch:
                 inputs=inputs,
                 watch=watch if self._is_watched else None,
             )
+
+
+def _dense_seconds(timed: Mapping[str, Turns]) -> float:
+    return statistics.summarize(timed["dense"]).p50
 
 
 def _named(model: CofiForTask, dense: CofiForTask) -> Sequence[tuple[str, CofiForTask]]:

@@ -25,6 +25,9 @@ CLOSE = 0.03
 """Share by which a measured speed may miss what was asked for before a plan is made again."""
 ALLOWED = 0.05
 """Share by which it may miss without a warning."""
+FURTHEST = 1.5
+"""Factor by which the target of the table is corrected at most, before one plan was too slow and
+another too fast: a larger error is not one of the table, but a plan that lost its last layers."""
 AGAIN = 3
 """Plans that are made again, at most."""
 
@@ -150,7 +153,7 @@ def _next_share(shares: Sequence[tuple[float, float]]) -> float:
     fast = [one for one in shares if one[1] >= 0]
     if not slow or not fast:
         share, error = shares[-1]
-        return share * math.exp(error)
+        return share * min(max(math.exp(error), 1 / FURTHEST), FURTHEST)
     (upper, below), (lower, above) = max(slow, key=lambda s: s[1]), min(fast, key=lambda s: s[1])
     weight = above / (above - below)
     return math.exp((1 - weight) * math.log(lower) + weight * math.log(upper))

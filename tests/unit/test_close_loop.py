@@ -91,6 +91,32 @@ def test_between_a_plan_too_slow_and_one_too_fast_lies_the_next() -> None:
     assert low < goals[1] < high
 
 
+def test_a_plan_that_lost_its_last_layers_does_not_throw_the_next_one_far() -> None:
+    target = Target.of(PruneConfig(speedup=8.0), MINILM, TABLE)
+    gates, goals = trained_gates(target.reduction, 0), []
+    first, other = decide(gates, target.reduction), decide(gates, 0.8)
+    clock = iter((30.0, 7.9))
+
+    def again(goal: float) -> PrunePlan:
+        goals.append(1 / (1 - goal))
+        return other
+
+    dense = LatencyCost(TABLE).dense
+    close_loop(target, first, most=0.99, measure=lambda _: found(dense / next(clock)), decide=again)
+    assert goals == [pytest.approx(8.0 / 1.5, rel=0.03)]
+
+
+def test_both_models_are_timed_again_while_the_dense_one_is_slow() -> None:
+    def turns(dense: float, model: float) -> dict[str, list[list[float]]]:
+        return {"dense": [[dense]], "model": [[model]]}
+
+    clock, watch = iter([turns(4.0, 1.0), turns(6.0, 1.1), {}, turns(4.2, 1.0)]), Stopwatch()
+    assert watch._steady(lambda: next(clock)) == turns(4.0, 1.0)
+    assert watch._steady(lambda: next(clock)) == turns(4.2, 1.0)
+    clock = iter([turns(6.0, 1.0), turns(5.0, 1.2), turns(5.5, 1.1)])
+    assert watch._steady(lambda: next(clock)) == turns(5.0, 1.2), "the best of those that there are"
+
+
 def test_where_nothing_can_be_measured_the_table_is_believed() -> None:
     target = Target.of(PruneConfig(speedup=4.0), MINILM, TABLE)
     plan = decide(trained_gates(0.75, 0), 0.75)
