@@ -55,6 +55,11 @@ def count(value: float | None) -> str:
     return f"{value:.0f}"
 
 
+def threads(number: int) -> str:
+    """Show a number of threads: ``1 thread``, ``2 threads``."""
+    return f"{number} thread{'' if number == 1 else 's'}"
+
+
 def size(value: float | None) -> str:
     """Show bytes: ``42.6 MB``."""
     if value is None:

@@ -29,8 +29,7 @@ from runs import cofi, environment, mean_interval, prune, read  # noqa: E402
 from tasks import MODEL, ROWS  # noqa: E402
 
 SPEEDUPS = (2, 4, 8, 12)
-PRECISIONS, BATCHES = ("fp32", "int8"), {1: 1, 32: 2}
-"""Batches are given with their threads."""
+PRECISIONS, BATCHES, THREADS = ("fp32", "int8"), (1, 32), 1
 UNJUDGED = {"gates": (), "fast": ("--max-drop", "100")}
 """The 8-bit file of a preview keeps no layers in fp32 for a score that it does not have."""
 AGAINST = ("sst2_sentences", "mrpc", "squad")
@@ -96,8 +95,8 @@ def timed(
 
 def speeds(options: argparse.Namespace) -> Iterator[Json]:
     """Yield what was asked and measured, case by case."""
-    length = ROWS[FIRST].length
-    for (batch, threads), precision in itertools.product(BATCHES.items(), PRECISIONS):
+    length, threads = ROWS[FIRST].length, THREADS
+    for batch, precision in itertools.product(BATCHES, PRECISIONS):
         run = options.output / FIRST / f"{precision}-b{batch}"
         own = teacher(FIRST, SEEDS[0], options.data, options.output, threads)
         prune(
@@ -115,7 +114,6 @@ def speeds(options: argparse.Namespace) -> Iterator[Json]:
             yield {
                 "precision": precision,
                 "batch": batch,
-                "threads": threads,
                 "asked": speedup,
                 "expected": target["expected_speedup"],
                 "tried": [row["speedup"] for row in target["tried"]],
@@ -159,11 +157,11 @@ def render(results: Json) -> str:
     lines = ["# Speeds as targets, all-MiniLM-L6-v2", "", results["environment"], ""]
     if results["speeds"]:
         lines += [
-            f"SST-2 sentences, --method {results['method']}, {ROWS[FIRST].length} tokens.",
+            f"One thread, {ROWS[FIRST].length} tokens, method {results['method']}.",
             "",
-            "| precision | batch | threads | asked | by the table | tried | measured (interval) "
+            "| precision | batch | asked | by the table | tried | measured (interval) "
             "| off | dev (teacher) | heads; FFN; hidden |",
-            "|---|---:|---:|---:|---:|---:|---:|---:|---:|---|",
+            "|---|---:|---:|---:|---:|---:|---:|---:|---|",
         ]
     for row in results["speeds"]:
         shape, measured = row["structure"], "not measured"
@@ -176,7 +174,7 @@ def render(results: Json) -> str:
         tried = " ".join(f"{ratio:.2f}" for ratio in row["tried"])
         cells = f"{row['asked']}× | {row['expected']:.2f}× | {tried} | {measured} | {off}"
         scores = f"{row['score']:.1f} ({row['teacher']:.1f})"
-        case = f"{row['precision']} | {row['batch']} | {row['threads']}"
+        case = f"{row['precision']} | {row['batch']}"
         lines.append(f"| {case} | {cells} | {scores} | {widths} |")
     if results["against_weights"]:
         lines += [

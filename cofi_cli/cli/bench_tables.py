@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def show_result(result: BenchResult, targets: Sequence[Path]) -> None:
     """Write the tables to stdout; of a single run also its summary, and where its files are."""
+    from cofi_cli.format import threads
     from cofi_cli.report import tables as t
 
     tables = [t.case_table(result), t.score_table(result), t.curve_table(result)]
@@ -32,6 +33,6 @@ def show_result(result: BenchResult, targets: Sequence[Path]) -> None:
             lines += [f"picture {file}" for file in drawn]
     env = result.env
     left_out = [f"left out: {row.name}: {row.reason}" for row in result.left_out]
-    machine = f"{env.cpu}, {env.threads} threads, onnxruntime {env.onnxruntime}"
+    machine = f"{env.cpu}, {threads(env.threads)}, onnxruntime {env.onnxruntime}"
     show_tables(tables)
     show_lines([*left_out, machine, *lines])

@@ -132,6 +132,6 @@ def _candidates(name: str, rows: Sequence[Candidate], conditions: ExportConditio
         )
         for row in rows
     )
-    where = f"{conditions.provider}, {conditions.threads} threads"
+    where = f"{conditions.provider}, {text.threads(conditions.threads)}"
     columns = ("graph", "case", "p50 ms", "speedup", "over")
     return text.Table(f"Tried for {name} ({where})", columns, cells)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cofi_cli.format import threads
 from cofi_cli.report.report import conditions
 from cofi_cli.report.tables import (
     case_table,
@@ -85,7 +86,7 @@ def series(bench: BenchResult) -> tuple[list[Json], list[Json]]:
     commit; ``range`` is the spread of the runs or the speedup's interval.
     """
     env = bench.env
-    where = f"{env.threads} threads, onnxruntime {env.onnxruntime}, {env.cpu}"
+    where = f"{threads(env.threads)}, onnxruntime {env.onnxruntime}, {env.cpu}"
     smaller, bigger = [], []
     for row in bench.cases:
         name = f"{row.model} {row.case}"

@@ -125,7 +125,7 @@ def _draw(
     drawn = curve_svg(
         bench.curve,
         title=f"{_short(report.model_name)} on {report.task}: score against latency",
-        subtitle=f"{env.cpu}, {env.threads} threads, onnxruntime {env.onnxruntime}",
+        subtitle=f"{env.cpu}, {text.threads(env.threads)}, onnxruntime {env.onnxruntime}",
         chosen=chosen.name if chosen else None,
         max_drop=chosen.max_drop if chosen else None,
     )
@@ -205,14 +205,13 @@ def _sparsity(report: RunReport, export: ExportRecord | None) -> str:
 def conditions(bench: BenchResult) -> str:
     """Say what the latencies were measured on; without it they mean nothing."""
     env = bench.env
-    threads = f"{env.threads} thread{'s' if env.threads != 1 else ''}"
     gpu = f"; GPU {env.gpu}, driver {env.driver}" if env.gpu else ""
     torch = f", and torch {env.torch}," if env.torch else ""
     return (
         f"Measured with onnxruntime {env.onnxruntime}{torch} on {env.providers[0]}, "
-        f"{threads}, each model in its own process, in turn over {env.rounds} rounds after "
-        f"{env.warmup} warm-up runs. {env.cpu} ({env.cores} cores; {', '.join(env.flags)}){gpu}; "
-        f"{env.os}."
+        f"{text.threads(env.threads)}, each model in its own process, in turn over {env.rounds} "
+        f"rounds after {env.warmup} warm-up runs. {env.cpu} ({env.cores} cores; "
+        f"{', '.join(env.flags)}){gpu}; {env.os}."
     )
 
 
