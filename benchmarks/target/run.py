@@ -1,7 +1,7 @@
 """Speeds asked for and measured, and whether a speed as the target scores better than weights.
 
     python benchmarks/target/run.py --data FOLDER --output FOLDER [--method fast]
-    python benchmarks/target/run.py --data FOLDER --output FOLDER --against-weights
+    python benchmarks/target/run.py --data FOLDER --output FOLDER --against-weights [--tasks mrpc]
 
 FOLDER of data holds ``sst2_sentences`` (and ``mrpc``, ``squad_v1.1``), as for benchmarks/quality.
 The first form makes a family of speeds for each precision and batch, exports each size and times
@@ -128,7 +128,7 @@ def speeds(options: argparse.Namespace) -> Iterator[Json]:
 def against_weights(options: argparse.Namespace) -> Iterator[Json]:
     """Yield scores at equal measured speed, task by task and seed by seed."""
     threads = options.threads
-    for name, seed in itertools.product(AGAINST, SEEDS):
+    for name, seed in itertools.product(options.tasks, SEEDS):
         own, length = teacher(name, seed, options.data, options.output, threads), ROWS[name].length
         shared = (MODEL, *task_of(name, options.data), "--teacher", own, "--seed", seed)
         run = options.output / name / f"weights-{seed}"
@@ -208,6 +208,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--method", choices=("gates", "fast"), default="gates")
     parser.add_argument("--against-weights", action="store_true")
+    parser.add_argument("--tasks", nargs="+", choices=AGAINST, default=AGAINST)
     options = parser.parse_args()
     file = HERE / "results.json"
     results = read(file) if file.exists() else {"speeds": [], "against_weights": []}

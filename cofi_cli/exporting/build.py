@@ -167,7 +167,6 @@ class Build:
         kept = eight_bits.keep()
         target = self.folder / f"{CHOSEN}_int8.onnx"
         shutil.move(kept.file, target)
-        how: dict[str, Any] = {"block_tokens": kept.block, "recipe": kept.recipe.name}
         self._record(
             CHOSEN,
             target,
@@ -176,13 +175,16 @@ class Build:
             kept.score,
             candidates=kept.candidates,
             fp32_layers=kept.fp32_layers,
-            **how,
+            block_tokens=kept.block,
+            recipe=kept.recipe.name,
         )
         for name in (name for name in self.models if name != CHOSEN):
             target = self.folder / f"{name}_int8.onnx"
             with self._or_without(target):
-                eight_bits.alike(name, kept, target)
-                self._record(name, target, "int8", kept.form, self._judge.score(target), **how)
+                form, recipe = eight_bits.as_fast(name, kept, target)
+                score = self._judge.score(target)
+                how = {"block_tokens": kept.block, "recipe": recipe.name}
+                self._record(name, target, "int8", form, score, **how)
 
     def fp16(self) -> None:
         """Write the half-precision files in the form that is fastest, or in the one asked for.

@@ -557,9 +557,25 @@ def test_int8_beside_fp32_scored_and_timed(finished, tmp_path):
     row = report.models["model_int8"]
     assert row.file == "model_int8.onnx" and (out / row.file).exists()
     assert {c.name for c in row.candidates} == {f"packed, {r.name}" for r in RECIPES}
-    assert report.models["dense_int8"].recipe == row.recipe
     assert report.models["model"].score - row.score <= 0.5
     assert read_json(out / "export.json") == report.as_json()
+
+
+def test_the_dense_model_gets_the_fastest_recipe_where_the_score_takes_a_slower_one(
+    finished, tmp_path, monkeypatch
+):
+    def score(worker, model, dev):
+        return score_row(score=50.0 if "dynamic-tensor" in model.path.name else 80.0)
+
+    def fastest(files, _):
+        order = sorted(files, key=lambda name: "dynamic-tensor" not in name)
+        return Ranking(order, [])
+
+    monkeypatch.setattr(acceptance, "score_model", score)
+    monkeypatch.setattr(candidates, "rank", fastest)
+    report = export(finished, output=tmp_path / "onnx", precision="int8", graph="plain")
+    recipes = {name: row.recipe for name, row in report.models.items() if row.precision == "int8"}
+    assert recipes == {"model_int8": "dynamic-channel", "dense_int8": "dynamic-tensor"}
 
 
 @pytest.mark.parametrize("form", ["plain", "lean", "lean-fused"])

@@ -26,11 +26,13 @@ FORMS_IN_ALL_RECIPES = 2
 
 @dataclass(frozen=True)
 class Kept:
-    """The file that is kept, and how another model's is made alike.
+    """The file that is kept, and how the dense model's is made.
 
     Attributes:
         file: of :data:`CHOSEN`.
         form, recipe: of its graph.
+        fastest: form and recipe of the fastest file, whatever its score: what the dense model gets,
+            for it does not share the score's reasons for a slower one.
         score: what its score was found to be; ``None`` where there is no task.
         fp32_layers: what stays in fp32 for the score's sake.
         block: tokens of its blocks of rows, if any.
@@ -40,6 +42,7 @@ class Kept:
     file: Path
     form: str
     recipe: Recipe
+    fastest: tuple[str, Recipe]
     score: ScoreRow | None
     fp32_layers: list[str]
     block: int | None
@@ -86,23 +89,25 @@ class EightBits:
         # Where another lost its score, or layers stay in fp32, nothing is known of those that tie.
         is_first = name == ranking.order[0] and not layers
         fastest = {own: made[own] for own in ranking.fastest} if is_first else {shown: made[name]}
-        how[shown] = how[name]
+        how[shown], fastest_how = how[name], how[ranking.order[0]]
         choices, in_blocks = self._graphs.in_blocks(fastest)
         timed = [*rows, *in_blocks]
         for own, block, file in choices[:-1]:  # of other scores, since scales are those of a block
             verdict = self._judge(file)
             if verdict.fault is None:
-                return Kept(file, *how[own], verdict.score, layers, block, timed)
+                return Kept(file, *how[own], how[own], verdict.score, layers, block, timed)
             self._notes.append(
                 f"int8 in blocks of {block} tokens ({own}) is left out: it {verdict.fault}."
             )
-        return Kept(made[name], *how[name], score, layers, None, timed)
+        return Kept(made[name], *how[name], fastest_how, score, layers, None, timed)
 
-    def alike(self, name: str, kept: Kept, target: Path) -> None:
-        """Write another model in the form and recipe of the one that is kept."""
-        self._quantize(self._graphs.proven(name, kept.form)[0], target, kept.recipe)
+    def as_fast(self, name: str, kept: Kept, target: Path) -> tuple[str, Recipe]:
+        """Write another model in the form and recipe that were fastest; return the two."""
+        form, recipe = kept.fastest
+        self._quantize(self._graphs.proven(name, form)[0], target, recipe)
         if kept.block is not None:
             blocks.in_blocks(target, target, kept.block)
+        return form, recipe
 
     def _ranked(
         self,
