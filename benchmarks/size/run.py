@@ -82,8 +82,8 @@ def sizes(folder: Path) -> Json:
 def exported(source: Path, folder: Path, *options: str) -> Json:
     """Export once, and return the row without what is timed."""
     if not (folder / "export.json").exists():
-        graph = ("--graph", "lean", "--max-drop", "100")
-        cofi("export", source, "--one-file", *graph, *options, "-o", folder)
+        judged = ("--max-drop", "100") if "--task" in options else ()
+        cofi("export", source, "--one-file", "--graph", "lean", *judged, *options, "-o", folder)
     report = read(folder / "export.json")
     row = report["models"]["model"]
     return sizes(folder) | {"score": row.get("score"), "vocabulary": report["vocabulary"]}
