@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cofi_cli.format import threads
+
 
 def cofi(*arguments: object) -> None:
     """Run a command of cofi; its progress is ours."""
@@ -41,7 +43,7 @@ def environment(run: Path) -> str:
     """Return where a run was made, in words."""
     env = read(run / "env.json")
     return (
-        f"{env['cpu']}, {env['cores']} cores, {env['threads']} threads, "
+        f"{env['cpu']}, {env['cores']} cores, {threads(env['threads'])}, "
         f"torch {env['packages']['torch']}"
     )
 

@@ -46,46 +46,44 @@ def task_of(name: str, data: Path) -> list[object]:
     return ["--task", row.task, "--data", data / str(row.folder), *preset]
 
 
-def teacher(name: str, seed: int, data: Path, output: Path, threads: int) -> Path:
+def teacher(name: str, seed: int, data: Path, output: Path) -> Path:
     """Return a teacher, trained unless it is there."""
     run = output / name / f"teacher-{seed}"
     if not (run / "report.json").exists():
         resume = ["--resume"] if (run / "config.yaml").exists() else []
-        own = [*task_of(name, data), "--seed", seed, "--threads", threads]
+        own = [*task_of(name, data), "--seed", seed, "--threads", THREADS]
         sets = [x for k, v in ROWS[name].settings.items() for x in ("--set", f"{k}={v}")]
         cofi("finetune", MODEL, *own, "-o", run, *sets, *resume)
     return run / "model"
 
 
-def table(precision: str, batch: int, length: int, threads: int, output: Path) -> Path:
+def table(precision: str, batch: int, length: int, output: Path) -> Path:
     """Return the latency table of a case, measured unless it is there."""
-    file = output / "tables" / f"{precision}-b{batch}-s{length}-t{threads}.json"
+    file = output / "tables" / f"{precision}-b{batch}-s{length}-t{THREADS}.json"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         case = ("--precision", precision, "--batch", batch, "--seq-len", length)
-        cofi("bench", MODEL, "--table", *case, "--threads", threads, "-o", file)
+        cofi("bench", MODEL, "--table", *case, "--threads", THREADS, "-o", file)
     return file
 
 
 def timed(
-    run: Path, precision: str, batch: int, length: int, threads: int, judged: Sequence[str] = ()
+    run: Path, precision: str, batch: int, length: int, judged: Sequence[str] = ()
 ) -> dict[str, Json]:
     """Export all sizes of a run for a case and time them in turn with their dense model.
 
     Args:
         run: that was pruned for the case.
-        precision, batch, length, threads: the case.
+        precision, batch, length: the case.
         judged: flags of the export that say what it may lose.
 
     Returns:
         The paired speedup of each size at that precision, by its name; of a single size by ``""``.
     """
-    case = ("--batch", batch, "--seq-len", length, "--threads", threads)
-    sizes = ("--all-sizes",) if (run / "sizes").exists() else ()
-    files = run.glob("sizes/*/onnx/export.json" if sizes else "onnx/export.json")
-    if not any(files):
-        cofi("export", run, *sizes, "--precision", precision, *case, *judged)
+    case = ("--batch", batch, "--seq-len", length, "--threads", THREADS)
     if not (run / "bench.json").exists():
+        sizes = ("--all-sizes",) if (run / "sizes").exists() else ()
+        cofi("export", run, *sizes, "--precision", precision, *case, *judged)
         cofi("bench", run, *sizes, *case, "--no-torch")
     own = "model" if precision == "fp32" else f"model_{precision}"
     rows = [row for row in read(run / "bench.json")["headline"] if row["vs"] is not None]
@@ -95,18 +93,18 @@ def timed(
 
 def speeds(options: argparse.Namespace) -> Iterator[Json]:
     """Yield what was asked and measured, case by case."""
-    length, threads = ROWS[FIRST].length, THREADS
+    length = ROWS[FIRST].length
     for batch, precision in itertools.product(BATCHES, PRECISIONS):
         run = options.output / FIRST / f"{precision}-b{batch}"
-        own = teacher(FIRST, SEEDS[0], options.data, options.output, threads)
+        own = teacher(FIRST, SEEDS[0], options.data, options.output)
         prune(
             run,
             *(MODEL, *task_of(FIRST, options.data), "--teacher", own, "--seed", SEEDS[0]),
-            *("--speedup", ",".join(map(str, SPEEDUPS)), "--threads", threads),
-            *("--table", table(precision, batch, length, threads, options.output)),
+            *("--speedup", ",".join(map(str, SPEEDUPS)), "--threads", THREADS),
+            *("--table", table(precision, batch, length, options.output)),
             settings={**ROWS[FIRST].settings, "prune.method": options.method},
         )
-        found = timed(run, precision, batch, length, threads, UNJUDGED[options.method])
+        found = timed(run, precision, batch, length, UNJUDGED[options.method])
         for speedup in SPEEDUPS:
             report = read(run / "sizes" / f"{speedup}x" / "report.json")
             target = report["latency_target"]
@@ -127,21 +125,20 @@ def speeds(options: argparse.Namespace) -> Iterator[Json]:
 
 def against_weights(options: argparse.Namespace) -> Iterator[Json]:
     """Yield scores at equal measured speed, task by task and seed by seed."""
-    threads = options.threads
     for name, seed in itertools.product(options.tasks, SEEDS):
-        own, length = teacher(name, seed, options.data, options.output, threads), ROWS[name].length
+        own, length = teacher(name, seed, options.data, options.output), ROWS[name].length
         shared = (MODEL, *task_of(name, options.data), "--teacher", own, "--seed", seed)
         run = options.output / name / f"weights-{seed}"
         settings = ROWS[name].settings
-        prune(run, *shared, "--sparsity", SPARSITY, "--threads", threads, settings=settings)
-        speedup = timed(run, "fp32", 1, length, threads).get("", {}).get("ratio")
+        prune(run, *shared, "--sparsity", SPARSITY, "--threads", THREADS, settings=settings)
+        speedup = timed(run, "fp32", 1, length).get("", {}).get("ratio")
         if speedup is None:
             continue
         other = options.output / name / f"speed-{seed}"
-        known = ("--table", table("fp32", 1, length, threads, options.output))
-        ask = ("--speedup", f"{speedup:.3f}", "--threads", threads)
+        known = ("--table", table("fp32", 1, length, options.output))
+        ask = ("--speedup", f"{speedup:.3f}", "--threads", THREADS)
         prune(other, *shared, *ask, *known, settings=settings)
-        reached = timed(other, "fp32", 1, length, threads).get("", {}).get("ratio")
+        reached = timed(other, "fp32", 1, length).get("", {}).get("ratio")
         scores = [read(place / "report.json")["model"] for place in (run, other)]
         yield {
             "task": name,
@@ -205,7 +202,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--method", choices=("gates", "fast"), default="gates")
     parser.add_argument("--against-weights", action="store_true")
     parser.add_argument("--tasks", nargs="+", choices=AGAINST, default=AGAINST)

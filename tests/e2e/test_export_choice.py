@@ -561,21 +561,27 @@ def test_int8_beside_fp32_scored_and_timed(finished, tmp_path):
     assert read_json(out / "export.json") == report.as_json()
 
 
-def test_the_dense_model_gets_the_fastest_recipe_where_the_score_takes_a_slower_one(
-    finished, tmp_path, monkeypatch
+@pytest.mark.parametrize("batch", [1, 64])
+@pytest.mark.parametrize("holds", [True, False])
+def test_the_dense_model_gets_the_fastest_recipe_whatever_the_score(
+    finished, tmp_path, monkeypatch, holds, batch
 ):
     def score(worker, model, dev):
-        return score_row(score=50.0 if "dynamic-tensor" in model.path.name else 80.0)
+        is_hurt = "dynamic-tensor" in model.path.name and not holds
+        return score_row(score=50.0 if is_hurt else 80.0)
 
     def fastest(files, _):
-        order = sorted(files, key=lambda name: "dynamic-tensor" not in name)
+        order = sorted(files, key=lambda n: ("blocks" not in n, "dynamic-tensor" not in n, len(n)))
         return Ranking(order, [])
 
     monkeypatch.setattr(acceptance, "score_model", score)
     monkeypatch.setattr(candidates, "rank", fastest)
-    report = export(finished, output=tmp_path / "onnx", precision="int8", graph="plain")
-    recipes = {name: row.recipe for name, row in report.models.items() if row.precision == "int8"}
-    assert recipes == {"model_int8": "dynamic-channel", "dense_int8": "dynamic-tensor"}
+    wish = {"batch": (batch,), "seq_len": (32,), "threads": 1}
+    report = export(finished, output=tmp_path / "onnx", precision="int8", **wish)
+    ours, theirs = report.models["model_int8"], report.models["dense_int8"]
+    assert theirs.recipe == "dynamic-tensor"
+    assert (ours.recipe == "dynamic-tensor") is holds
+    assert ours.block_tokens == theirs.block_tokens == (None if batch == 1 else 512)
 
 
 @pytest.mark.parametrize("form", ["plain", "lean", "lean-fused"])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
 
 CHOSEN = MODEL
-"""The size that forms and recipes are chosen for; its dense teacher gets the same."""
+"""The size that forms and recipes are chosen for; its dense teacher gets the fastest of them."""
 MOST_IN_BLOCKS = 2
 """Graphs that are tried in blocks of rows."""
 

@@ -31,8 +31,8 @@ class Kept:
     Attributes:
         file: of :data:`CHOSEN`.
         form, recipe: of its graph.
-        fastest: form and recipe of the fastest file, whatever its score: what the dense model gets,
-            for it does not share the score's reasons for a slower one.
+        dense: form and recipe of the dense model's file: the fastest, whatever their score, for the
+            dense model does not share the reasons for a slower one.
         score: what its score was found to be; ``None`` where there is no task.
         fp32_layers: what stays in fp32 for the score's sake.
         block: tokens of its blocks of rows, if any.
@@ -42,7 +42,7 @@ class Kept:
     file: Path
     form: str
     recipe: Recipe
-    fastest: tuple[str, Recipe]
+    dense: tuple[str, Recipe]
     score: ScoreRow | None
     fp32_layers: list[str]
     block: int | None
@@ -89,21 +89,23 @@ class EightBits:
         # Where another lost its score, or layers stay in fp32, nothing is known of those that tie.
         is_first = name == ranking.order[0] and not layers
         fastest = {own: made[own] for own in ranking.fastest} if is_first else {shown: made[name]}
-        how[shown], fastest_how = how[name], how[ranking.order[0]]
+        how[shown] = how[name]
         choices, in_blocks = self._graphs.in_blocks(fastest)
         timed = [*rows, *in_blocks]
         for own, block, file in choices[:-1]:  # of other scores, since scales are those of a block
             verdict = self._judge(file)
             if verdict.fault is None:
-                return Kept(file, *how[own], how[own], verdict.score, layers, block, timed)
+                dense = how[own if is_first else ranking.order[0]]
+                return Kept(file, *how[own], dense, verdict.score, layers, block, timed)
             self._notes.append(
                 f"int8 in blocks of {block} tokens ({own}) is left out: it {verdict.fault}."
             )
-        return Kept(made[name], *how[name], fastest_how, score, layers, None, timed)
+        dense = how[ranking.order[0]]
+        return Kept(made[name], *how[name], dense, score, layers, None, timed)
 
     def as_fast(self, name: str, kept: Kept, target: Path) -> tuple[str, Recipe]:
-        """Write another model in the form and recipe that were fastest; return the two."""
-        form, recipe = kept.fastest
+        """Write the dense model in the form and recipe that were fastest; return the two."""
+        form, recipe = kept.dense
         self._quantize(self._graphs.proven(name, form)[0], target, recipe)
         if kept.block is not None:
             blocks.in_blocks(target, target, kept.block)
