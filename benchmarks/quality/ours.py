@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tasks import MODEL, WITH_TEXT, Cell
+from tasks import MODEL, TEXT_EPOCHS, WITH_TEXT, Cell
 from texts import text_file
 
 from cofi_cli.config import RunConfig
@@ -54,16 +54,18 @@ def ours(cell: Cell, name: str = "ours") -> Json:
 
     Args:
         cell: task, sparsity and seed.
-        name: of the run's folder; ``with_text`` adds unlabelled text for the teacher to answer.
+        name: of the run's folder; ``with_text`` adds unlabelled text for the teacher to answer,
+            and follows the run without.
     """
-    run = cell.folder / name
+    run, settings = cell.folder / name, dict(cell.row.settings)
     own = [] if not cell.row.has_teacher else ["--teacher", teacher(cell)]
     if name == WITH_TEXT:
         own += ["--extra", text_file(cell.data, cell.output)]
+        settings |= longer(open_config(cell.folder / "ours"))
     prune(
         run,
         *(MODEL, *arguments(cell), "--sparsity", cell.sparsity, *own),
-        settings=cell.row.settings,
+        settings=settings,
     )
     report = read(run / "report.json")
     return {
@@ -71,6 +73,16 @@ def ours(cell: Cell, name: str = "ours") -> Json:
         "realised": report["sparsity"]["realised"],
         "structure": report["structure"],
     }
+
+
+def longer(config: RunConfig) -> dict[str, object]:
+    """Return the settings of a run of ``TEXT_EPOCHS`` times the epochs."""
+    epochs = {
+        "prune.epochs": config.prune.epochs,
+        "prune.ramp_epochs": config.prune.ramp_epochs,
+        "recover.epochs": config.recover.epochs,
+    }
+    return {key: value * TEXT_EPOCHS for key, value in epochs.items()}
 
 
 def teacher_row(cell: Cell) -> Json:
@@ -136,9 +148,14 @@ class Opened:
     splits: dict[str, Encoded]
 
 
+def open_config(run: Path) -> RunConfig:
+    """Return a run's configuration."""
+    return RunConfig.model_validate(yaml.safe_load((run / "config.yaml").read_text("utf-8")))
+
+
 def open_run(run: Path) -> Opened:
     """Load what a run was trained on."""
-    config = RunConfig.model_validate(yaml.safe_load((run / "config.yaml").read_text("utf-8")))
+    config = open_config(run)
     task = load_task(config.task)
     tokenizer = task.prepared(task_tokenizer(config.model, task))
     splits = {name: task.encode(name, tokenizer) for name in task.splits}

@@ -8,8 +8,8 @@ A row for each task, sparsity and seed (tasks.py says which and with what budget
 ours, and the rivals: word vectors alone, a fixed structure of as many weights, and onnxsim's
 structured pruning of the dense graph (optional: pip install 'onnxsim>=0.8.1'; for the embedder
 model2vec and tokenlearn, also optional). Go on with an interrupted call by repeating it: what is
-done stays, here and in results.json. With --with-text ours is also pruned with 9,672 unlabelled
-sentences of SQuAD's articles as further text (texts.py), in as many steps. With --no-bench
+done stays, here and in results.json. With --with-text ours is also pruned with 19,455 unlabelled
+sentences of SQuAD's articles as further text (texts.py), in twice as many steps. With --no-bench
 nothing is exported and timed, as is wise while other work runs; a later call without it adds
 latencies. Writes results.json and results.md beside this file, or to --results.
 """

@@ -17,6 +17,8 @@ SEEDS: Mapping[float, tuple[int, ...]] = {
 """Sparsity -> seeds."""
 WITH_TEXT = "with_text"
 """Ours with unlabelled text beside the training rows (texts.py); of tasks of single texts."""
+TEXT_EPOCHS = 2
+"""Epochs of ours with text for each of ours, of as many steps: there is more to learn."""
 RIVALS = ("word_vectors", "fixed_structure", "graph_pruning")
 FIXED_STRUCTURE_BUDGET = "steps"
 """What the fixed structure has as much of as ours: ``steps``, or ``seconds`` if that is more."""

@@ -1,4 +1,4 @@
-"""Further text without labels: the sentences of SQuAD's 44 training articles, one a line."""
+"""Further text without labels: the sentences of SQuAD's articles at hand, one a line."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-SOURCE = Path("squad_v1.1") / "train_44articles.json"
-"""Below the data folder."""
+FOLDER = "squad_v1.1"
+"""Below the data folder: 44 training articles and the 48 of the dev set."""
 WORDS = range(4, 51)
 """Words of a sentence that is kept."""
 _END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"])")
@@ -16,9 +16,13 @@ _END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"])")
 
 def text_file(data: Path, output: Path) -> Path:
     """Return the file of sentences, written unless it is there."""
-    file = output / "squad_sentences.txt"
+    file = output / "encyclopedia.txt"
     if not file.exists():
-        articles = json.loads((data / SOURCE).read_text(encoding="utf-8"))["data"]
+        articles = [
+            article
+            for source in sorted((data / FOLDER).glob("*.json"), reverse=True)
+            for article in json.loads(source.read_text(encoding="utf-8"))["data"]
+        ]
         file.parent.mkdir(parents=True, exist_ok=True)
         lines = "".join(f"{text}\n" for text in dict.fromkeys(_sentences(articles)))
         file.write_text(lines, encoding="utf-8")
