@@ -117,7 +117,28 @@ def _static_embedder(cell: Cell, opened: Opened) -> Json:
 
 
 def _tokenlearn(opened: Opened) -> Json:
-    """Distil with model2vec and tokenlearn, as tokenlearn's own command does, on the same texts."""
+    student, minutes = distilled_embedder(opened)
+    task = opened.task
+    scores = {
+        name: task.score(student.encode(list(chain.from_iterable(split.texts))), split.labels)
+        for name, split in task.splits.items()
+        if name != "train" and split.labels is not None
+    }
+    return {
+        "scores": scores,
+        "minutes": minutes,
+        "weights": 0,
+        "bytes": int(student.embedding.nbytes),
+        "note": "model2vec and tokenlearn",
+    }
+
+
+def distilled_embedder(opened: Opened) -> tuple[Any, float]:
+    """Distil with model2vec and tokenlearn, as tokenlearn's own command does, on the same texts.
+
+    Returns:
+        The static model, and the minutes that it took.
+    """
     from model2vec.distill import distill
     from sentence_transformers import SentenceTransformer
     from tokenlearn.train import train_model
@@ -132,19 +153,7 @@ def _tokenlearn(opened: Opened) -> Json:
     width = min(STATIC_WIDTH, means.shape[1])
     student = distill(folder, quantize_to="float32", pca_dims=width, device="cpu")
     student = train_model(student, texts, means, device="cpu", pca_dims=width)
-    minutes = (time.perf_counter() - began) / 60
-    scores = {
-        name: task.score(student.encode(list(chain.from_iterable(split.texts))), split.labels)
-        for name, split in task.splits.items()
-        if name != "train" and split.labels is not None
-    }
-    return {
-        "scores": scores,
-        "minutes": minutes,
-        "weights": 0,
-        "bytes": int(student.embedding.nbytes),
-        "note": "model2vec and tokenlearn",
-    }
+    return student, (time.perf_counter() - began) / 60
 
 
 def save_onnx(model: WordVectors, marks: Marks, file: Path) -> None:

@@ -6,10 +6,11 @@
 RUNS holds finished runs as benchmarks/quality leaves them, RUNS/TASK/SEED/0.95/ours; they are
 only read. Each is exported in the ways of WAYS, its teacher too, its model once more after it was
 trained on with factorised word vectors (FURTHER), and a random multilingual shape with 250,002
-pieces (shape.py). A row holds the folder's bytes, its bytes when compressed, and the
-scores; with a quiet machine also latency, cold start and memory, which --no-bench leaves for a
-later call. Go on with an interrupted call by repeating it. Writes results.json and results.md
-beside this file, or to --results.
+pieces (shape.py). Beside them stand onnxsim's vocabulary pruning and model2vec (rivals.py), where
+they are installed: pip install 'onnxsim>=0.8.1' 'model2vec[distill,train]' tokenlearn. A row holds
+the folder's bytes, its bytes when compressed, and the scores; with a quiet machine also latency,
+cold start and memory, which --no-bench leaves for a later call. Go on with an interrupted call by
+repeating it. Writes results.json and results.md beside this file, or to --results.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
+from rivals import RIVALS  # noqa: E402
 from runs import cofi, read  # noqa: E402
 from shape import PIECES, make_shape  # noqa: E402
+from summary import Results, render  # noqa: E402
 
 Json = dict[str, Any]
 TASKS: Mapping[str, tuple[str, str, int]] = {
@@ -116,36 +119,17 @@ def timed(folder: Path, length: int) -> Json:
     }
 
 
-def table(rows: Mapping[str, Json]) -> str:
-    """Return rows as Markdown."""
-    lines = [
-        "| | MB | compressed | score | more tokens | p50 ms, batch 1 and 32 | cold start s "
-        "| memory MB |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    for name, row in rows.items():
-        known = row["vocabulary"]
-        growth = "" if known is None else f"{known['held_out']['growth']:.1%}"
-        score = "" if row["score"] is None else f"{row['score']:.2f}"
-        times = " and ".join(f"{ms:.2f}" for ms in row.get("p50_ms", {}).values())
-        start = f"{row['cold_start_seconds']:.2f}" if "cold_start_seconds" in row else ""
-        memory = f"{row['peak_rss_bytes'] / 1e6:.0f}" if "peak_rss_bytes" in row else ""
-        size, packed = (f"{row[key] / 1e6:.1f}" for key in ("bytes", "compressed"))
-        lines.append(
-            f"| {name} | {size} | {packed} | {score} | {growth} | {times} | {start} | {memory} |"
-        )
-    return "\n".join(lines)
-
-
-def render(results: Mapping[str, Mapping[str, Json]]) -> str:
-    """Return results.md."""
-    parts = [
-        "# Size\n\nMade by `benchmarks/size/run.py`. MB are 10^6 bytes of the folder that runs the "
-        "model: graph, tokenizer and configuration. Scores are on the dev rows, in points; `more "
-        "tokens` is the growth of held-out texts. Empty cells were not measured yet.\n"
-    ]
-    parts += [f"## {name}\n\n{table(rows)}\n" for name, rows in results.items()]
-    return "\n".join(parts)
+def rival(name: str, run: Path, folder: Path) -> Json | None:
+    """Return a rival's row without what is timed; ``None`` where its package is missing."""
+    done = folder.with_suffix(".json")
+    if not done.exists():
+        try:
+            score = RIVALS[name](run, folder)
+        except ImportError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            return None
+        done.write_text(json.dumps(sizes(folder) | {"score": score, "vocabulary": None}))
+    return dict(read(done))
 
 
 def main() -> None:
@@ -162,12 +146,13 @@ def main() -> None:
     parser.add_argument("--no-bench", action="store_true")
     asked = parser.parse_args()
     file = asked.results / "results.json"
-    results: dict[str, dict[str, Json]] = read(file) if file.exists() else {}
+    results: Results = read(file) if file.exists() else {}
 
-    def keep(place: str, way: str, folder: Path, row: Json, length: int) -> None:
-        row |= {} if asked.no_bench else timed(folder, length)
-        own = results.setdefault(place, {})
-        own[way] = own.get(way, {}) | row
+    def keep(place: str, seed: str, way: str, folder: Path, row: Json, length: int) -> None:
+        if not asked.no_bench and (folder / "model.onnx").exists():
+            row |= timed(folder, length)
+        own = results.setdefault(place, {}).setdefault(way, {})
+        own[seed] = own.get(seed, {}) | row
         file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         (asked.results / "results.md").write_text(render(results), encoding="utf-8")
 
@@ -185,14 +170,21 @@ def main() -> None:
                 scored = ("--task", task, "--data", str(asked.data / data))
                 source = source_of(run, part, folder.parent / "trained", scored)
                 row = exported(source, folder, *scored, *options)
-                keep(f"{name}, seed {seed}", way, folder, row, length)
+                keep(name, str(seed), way, folder, row, length)
+            for way in RIVALS:
+                if asked.ways and way not in asked.ways:
+                    continue
+                folder = asked.output / name / str(seed) / way.replace(", ", "_").replace(" ", "-")
+                row = rival(way, run, folder)
+                if row is not None:
+                    keep(name, str(seed), way, folder, row, length)
     if not asked.no_shape:
         model, texts = make_shape(asked.output / "shape")
         for way, options in SHAPE_WAYS.items():
             folder = asked.output / "shape" / way.replace(", ", "_").replace(" ", "-")
             given = () if options in ((), INT8) else ("--text", str(texts))
-            row = exported(model, folder, *options, *given)
-            keep(f"a random shape with {PIECES:,} pieces", way, folder, row, 64)
+            row = exported(model, folder, *options, *given) | {"vocabulary": None}  # made-up words
+            keep(f"a random shape with {PIECES:,} pieces", "", way, folder, row, 64)
 
 
 if __name__ == "__main__":
