@@ -17,7 +17,7 @@ from cofi_cli.benchmarking.task_batches import MAX_ROWS, cut
 from cofi_cli.errors import ENVIRONMENT, CofiError
 from cofi_cli.exporting.build import Build
 from cofi_cli.exporting.candidates import Conditions
-from cofi_cli.exporting.graphs.choice import Made, Wish
+from cofi_cli.exporting.graphs.choice import Choice, Made, Wish
 from cofi_cli.pruning.cost import LatencyTable
 from cofi_cli.pruning.cost.measured import MeasuredSpeed
 from cofi_cli.runs import machine
@@ -63,6 +63,7 @@ class Stopwatch:
         self._report, self._graph, self._is_watched = report, graph, is_watched
         self._folder = tempfile.TemporaryDirectory(prefix="cofi-dense-")
         self._dense: Made = {}
+        self._choices: dict[str, Choice] = {}
         self._dense_of = ""
         self._fastest = math.inf
 
@@ -156,9 +157,11 @@ class Stopwatch:
             tokenizer=None,
             wish=wish,
             known=self._known(f"{conditions} {precision} {dense.config.to_json_string()}"),
+            choices=self._choices,
         )
         build.fp32()
         self._keep(build.graphs.made)
+        self._choices = {DENSE: build.choices[DENSE]}
         if precision != "fp32":
             {"int8": build.int8, "fp16": build.fp16}[precision]()
         suffix = "" if precision == "fp32" else f"_{precision}"
@@ -167,7 +170,8 @@ class Stopwatch:
     def _known(self, dense: str) -> Made:
         """Return the graphs of the dense model, whose weights may differ: they take no time."""
         if dense != self._dense_of:
-            self._dense, self._dense_of, self._fastest = {}, dense, math.inf
+            self._dense, self._choices = {}, {}
+            self._dense_of, self._fastest = dense, math.inf
         return self._dense
 
     def _keep(self, made: Made) -> None:

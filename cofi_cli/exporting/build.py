@@ -17,7 +17,14 @@ from cofi_cli.exporting.precision.embeddings import to_int8_rows
 from cofi_cli.exporting.precision.fp16 import half, to_fp16
 from cofi_cli.exporting.precision.int8 import EightBits
 from cofi_cli.exporting.whole import check_against
-from cofi_cli.runs.records import EXACT, Candidate, ExportedFile, GpuParity, ScoreRow
+from cofi_cli.runs.records import (
+    EXACT,
+    Candidate,
+    ExportedFile,
+    GpuParity,
+    ScoreRow,
+    graph_name,
+)
 from cofi_cli.runtime.inputs import Rows
 from cofi_cli.runtime.inspection import inspect
 
@@ -39,6 +46,7 @@ class Build:
         wish: see :class:`~cofi_cli.exporting.graphs.choice.Wish`.
         whole: score of ``CHOSEN`` as it is, where its table of word vectors was made smaller.
         known: see :class:`~cofi_cli.exporting.graphs.choice.Graphs`.
+        choices: size -> the fastest graph, where it is known.
     """
 
     def __init__(
@@ -53,11 +61,13 @@ class Build:
         wish: Wish,
         whole: ScoreRow | None = None,
         known: Made | None = None,
+        choices: Mapping[str, Choice] | None = None,
     ) -> None:
         self.folder, self.models, self.inputs = shop / "files", models, rows
         self.calibration, self.wish, self._whole = calibration, wish, whole
         self.files: dict[str, ExportedFile] = {}
         self.notes: list[str] = []
+        self.choices = dict(choices or {})
         self._exact: dict[str, ScoreRow | None] = {}
         for made in (self.folder, candidates_of := shop / "candidates"):
             made.mkdir()
@@ -76,22 +86,18 @@ class Build:
         )
 
     def fp32(self) -> None:
-        """Write the fp32 files in the form that is fastest, or in the one asked for.
+        """Write the fp32 files, each in the form that is fastest for it or in the one asked for.
 
         Their embedding tables become int8 rows where that was asked for.
 
         Raises:
             CofiError: a graph is not the torch model, or int8 rows cost too much (exit code 4).
         """
-        made, graphs = self.graphs.of_each_form(), self.graphs
-        ranking = candidates.rank(made, self.wish.conditions) if len(made) > 1 else None
-        order, fastest = (ranking.order, ranking.fastest) if ranking else (list(made), list(made))
-        choices, in_blocks = graphs.in_blocks({form: made[form] for form in fastest})
-        others = [Choice(form, None, made[form]) for form in order if form != choices[-1].name]
-        form, block, on_gpu = self._first_proven([*choices, *others])
         for name in self.models:
-            file, proof = graphs.proven(name, form, block)
+            choice, on_gpu, tried = self._fastest(name)
+            self.choices[name] = choice
             target = self.folder / f"{name}.onnx"
+            file, proof = self.graphs.proven(name, choice.name, choice.block)
             shutil.copyfile(file, target)
             self._exact[name] = score = self._judge.score(target)
             if name == CHOSEN and self._whole is not None:
@@ -99,19 +105,29 @@ class Build:
                 check_against(score, self._whole, self.wish)
             if self.wish.has_int8_rows(EXACT):
                 score = self._with_int8_rows(name, target)
-            is_chosen = name == CHOSEN
-            tried = [*(ranking.rows if ranking else []), *in_blocks] if is_chosen else []
             self._record(
                 name,
                 target,
                 EXACT,
-                form,
+                choice.name,
                 score,
-                block_tokens=block,
+                block_tokens=choice.block,
                 parity=proof,
-                parity_on_gpu=on_gpu if is_chosen else None,
+                parity_on_gpu=on_gpu,
                 candidates=tried,
             )
+
+    def _fastest(self, name: str) -> tuple[Choice, GpuParity | None, list[Candidate]]:
+        """Return a model's fastest proven graph, its parity on the GPU, and what was timed."""
+        if name in self.choices:
+            return self.choices[name], None, []
+        made = self.graphs.of_each_form(name)
+        ranking = candidates.rank(made, self.wish.conditions) if len(made) > 1 else None
+        order, fastest = (ranking.order, ranking.fastest) if ranking else (list(made), list(made))
+        choices, in_blocks = self.graphs.in_blocks({form: made[form] for form in fastest})
+        others = [Choice(form, None, made[form]) for form in order if form != choices[-1].name]
+        choice, on_gpu = self._first_proven(name, [*choices, *others])
+        return choice, on_gpu, [*(ranking.rows if ranking else []), *in_blocks]
 
     def _with_int8_rows(self, name: str, file: Path) -> ScoreRow | None:
         """Store the tables of an fp32 file as int8 rows, in place; return its new score."""
@@ -128,24 +144,20 @@ class Build:
             )
         return verdict.score
 
-    def _first_proven(self, choices: list[Choice]) -> tuple[str, int | None, GpuParity | None]:
-        """Return the first graph that is the torch model for every model, on the GPU as well.
+    def _first_proven(self, name: str, choices: list[Choice]) -> tuple[Choice, GpuParity | None]:
+        """Return the first graph that is the torch model, on the GPU as well.
 
         Raises:
             CofiError: none is (exit code 4).
         """
         for choice in choices:
-            form, block = choice.name, choice.block
             try:
-                for name in self.models:
-                    self.graphs.proven(name, form, block)
-                file = self.graphs.proven(CHOSEN, form, block)[0]
-                return form, block, self._judge.on_gpu(CHOSEN, file)
+                file = self.graphs.proven(name, choice.name, choice.block)[0]
+                return choice, self._judge.on_gpu(name, file) if name == CHOSEN else None
             except CofiError as error:
                 if error.exit_code != PARITY or choice is choices[-1]:
                     raise
-                shown = form if block is None else f"{form}, blocks of {block} tokens"
-                self.graphs.refuse(shown, error.message)
+                self.graphs.refuse(name, graph_name(choice.name, choice.block), error.message)
         raise AssertionError("there is always a choice")
 
     def int8(self) -> None:

@@ -79,7 +79,7 @@ def run_export(
 ) -> ExportRecord:
     """Export a run's compact model and its dense teacher, or one model, to an ONNX folder.
 
-    Both are exported the same way, so that their latencies compare. The folder
+    Each gets the graph that is fastest for it, so that their latencies compare. The folder
     is written whole or not at all and holds ``model.onnx``, for a run also
     ``dense.onnx``, tokenizer, config.json and export.json.
 

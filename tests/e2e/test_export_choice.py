@@ -284,6 +284,21 @@ def timing(name):
     return Candidate(name=name, **equal)
 
 
+def test_the_dense_model_gets_the_form_that_is_fastest_for_it(finished, tmp_path, monkeypatch):
+    first = iter(["fused", "packed"])
+
+    def rank(files, conditions):
+        form = next(first)
+        return Ranking(sorted(files, key=lambda name: name != form), [timing(form)])
+
+    monkeypatch.setattr(candidates, "rank", rank)
+    models = export(finished, output=tmp_path / "onnx").models
+    assert {name: row.form for name, row in models.items()} == {"model": "fused", "dense": "packed"}
+    assert [row.name for row in models["dense"].candidates] == ["packed"]
+    assert "Attention" in inspect(tmp_path / "onnx" / "model.onnx").nodes
+    assert "Attention" not in inspect(tmp_path / "onnx" / "dense.onnx").nodes
+
+
 def test_the_fastest_form_is_kept_for_both_models(finished, tmp_path, monkeypatch):
     def fused_wins(files, conditions):
         return Ranking(["fused", "plain", "packed"], [timing(name) for name in files])
@@ -407,8 +422,9 @@ def test_blocks_that_lose_rows_are_left_out(finished, tmp_path, monkeypatch):
     report = export(finished, output=tmp_path / "onnx", **options)
     assert all(row.block_tokens is None for row in report.models.values())
     assert "Loop" not in inspect(tmp_path / "onnx" / "model.onnx").nodes
-    (note,) = (note for note in report.notes if "blocks of 512 tokens' is left out" in note)
-    assert "disagree" in note
+    for file in ("model.onnx", "dense.onnx"):
+        (note,) = (n for n in report.notes if "blocks of 512 tokens' is left" in n and file in n)
+        assert "disagree" in note
 
 
 def test_blocks_of_8_bits_keep_the_score_or_go(finished, tmp_path, monkeypatch):

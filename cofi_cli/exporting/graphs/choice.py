@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cofi_cli.modeling import CofiForTask
 
 CHOSEN = MODEL
-"""The size that forms and recipes are chosen for; its dense teacher gets the fastest of them."""
+"""The size that is deployed. Others get the fastest graph of their own, in 8 bits its recipe."""
 MOST_IN_BLOCKS = 2
 """Graphs that are tried in blocks of rows."""
 
@@ -95,7 +95,7 @@ class Graphs:
         self.shop, self.wish, self.pads_right = shop, wish, pads_right
         self._models, self._inputs, self._notes = models, inputs, notes
         self.made: Made = dict(known or {})
-        self._refused: set[str] = set()
+        self._refused: set[tuple[str, str]] = set()
 
     def proven(self, name: str, form: str, block: int | None = None) -> tuple[Path, Proof]:
         """Return a model's graph in a form, and the proof that it is the torch model's.
@@ -124,19 +124,19 @@ class Graphs:
             self.made[name, form, block] = file, proof
         return self.made[name, form, block]
 
-    def of_each_form(self) -> dict[str, Path]:
-        """Return the model's graph in each form to try; one that is not proven is left out."""
-        names = self._forms()
+    def of_each_form(self, name: str = CHOSEN) -> dict[str, Path]:
+        """Return a model's graph in each form to try; one that is not proven is left out."""
+        forms = self._forms(name)
         made = {}
-        for form in names:
-            if form in self._refused:
+        for form in forms:
+            if (name, form) in self._refused:
                 continue
             try:
-                made[form] = self.proven(CHOSEN, form)[0]
+                made[form] = self.proven(name, form)[0]
             except CofiError as error:
-                if error.exit_code != PARITY or len(names) == 1 or form == names[0]:
+                if error.exit_code != PARITY or len(forms) == 1 or form == forms[0]:
                     raise
-                self.refuse(form, error.message)
+                self.refuse(name, form, error.message)
         return made
 
     def in_blocks(self, files: Mapping[str, Path]) -> tuple[list[Choice], list[Candidate]]:
@@ -175,9 +175,9 @@ class Graphs:
         sizes = [tokens * conditions.threads for tokens in blocks.TOKENS]
         return [tokens for tokens in sizes if tokens < largest]
 
-    def _forms(self) -> list[str]:
-        """Return the forms to try, the plainest first."""
-        model = self._models[CHOSEN][1]
+    def _forms(self, name: str) -> list[str]:
+        """Return the forms of a model to try, the plainest first."""
+        model = self._models[name][1]
         if self.wish.graph != "auto":
             why = unsupported(model, self.wish.graph)
             if why is not None:
@@ -199,11 +199,13 @@ class Graphs:
                 continue
             if why is None:
                 fitting.append(form.name)
-            elif form.name not in self._refused:
-                self.refuse(form.name, f"{why}.")
+            elif (name, form.name) not in self._refused:
+                self.refuse(name, form.name, f"{why}.")
         return fitting
 
-    def refuse(self, form: str, why: str) -> None:
-        """Try a form no more, and note why."""
-        self._refused.add(form)
-        self._notes.append(f"Graph '{form}' is left out: {why}")
+    def refuse(self, name: str, form: str, why: str) -> None:
+        """Try a form of a model no more, and note why; once where several models lack it."""
+        self._refused.add((name, form))
+        note = f"Graph '{form}' is left out: {why}"
+        if note not in self._notes:
+            self._notes.append(note)
