@@ -193,7 +193,8 @@ class Build:
         for name in (name for name in self.models if name != CHOSEN):
             target = self.folder / f"{name}_int8.onnx"
             with self._or_without(target):
-                form, recipe = eight_bits.as_fast(name, kept, target)
+                recipe, form = kept.dense[1], self._form_for(name, kept.dense[0])
+                eight_bits.as_fast(name, kept, target, form)
                 score = self._judge.score(target)
                 how = {"block_tokens": kept.block, "recipe": recipe.name}
                 self._record(name, target, "int8", form, score, **how)
@@ -236,9 +237,14 @@ class Build:
         for name in (name for name in self.models if name != CHOSEN):
             target = self.folder / f"{name}_fp16.onnx"
             with self._or_without(target):
-                to_fp16(self.graphs.proven(name, kept.form)[0], target)
+                form = self._form_for(name, kept.form)
+                to_fp16(self.graphs.proven(name, form)[0], target)
                 score = self._judge.score(target)
-                self._record(name, target, "fp16", kept.form, score, checked_on=checked_on)
+                self._record(name, target, "fp16", form, score, checked_on=checked_on)
+
+    def _form_for(self, name: str, form: str) -> str:
+        """Return a form of the deployed model, or the own one of a model that lacks it."""
+        return self.choices[name].name if self.graphs.is_refused(name, form) else form
 
     @contextmanager
     def _or_without(self, file: Path) -> Iterator[None]:

@@ -203,6 +203,10 @@ class Graphs:
                 self.refuse(name, form.name, f"{why}.")
         return fitting
 
+    def is_refused(self, name: str, form: str) -> bool:
+        """Return whether a form of a model was tried and left out."""
+        return (name, form) in self._refused
+
     def refuse(self, name: str, form: str, why: str) -> None:
         """Try a form of a model no more, and note why; once where several models lack it."""
         self._refused.add((name, form))

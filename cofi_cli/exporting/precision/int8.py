@@ -103,13 +103,11 @@ class EightBits:
         dense = how[ranking.order[0]]
         return Kept(made[name], *how[name], dense, score, layers, None, timed)
 
-    def as_fast(self, name: str, kept: Kept, target: Path) -> tuple[str, Recipe]:
-        """Write the dense model in the form and recipe that were fastest; return the two."""
-        form, recipe = kept.dense
-        self._quantize(self._graphs.proven(name, form)[0], target, recipe)
+    def as_fast(self, name: str, kept: Kept, target: Path, form: str) -> None:
+        """Write the dense model in a form, the recipe that was fastest, and the same blocks."""
+        self._quantize(self._graphs.proven(name, form)[0], target, kept.dense[1])
         if kept.block is not None:
             blocks.in_blocks(target, target, kept.block)
-        return form, recipe
 
     def _ranked(
         self,
