@@ -88,6 +88,7 @@ ROWS: Mapping[str, Row] = {
         "stsb-embedding",
         "stsb",
         preset="embedding",
+        takes_text=True,
         has_teacher=False,
         note="the teacher is the model itself; no label is read",
     ),

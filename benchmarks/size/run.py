@@ -71,8 +71,8 @@ SHAPE_WAYS: Mapping[str, tuple[str, ...]] = {
     "int8, rank 192": (*INT8, "--embedding-rank", "192"),
     "60 MB": ("--size", "60MB"),
 }
-UNUSED = {"README.md", "export.json"}
-"""Files of an export folder that running the model does not need."""
+UNUSED = {"README.md", "export.json", "bench.json"}
+"""Files of a folder that running the model does not need."""
 
 
 def sizes(folder: Path) -> Json:
