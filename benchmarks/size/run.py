@@ -49,6 +49,7 @@ WAYS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "pruned, int8, auto pieces": ("model", (*INT8, "--vocab", "auto")),
     "pruned, int8, 10,000 pieces": ("model", (*INT8, "--vocab", "10000")),
     "pruned, int8, 8,000 pieces": ("model", (*INT8, "--vocab", "8000")),
+    "pruned, int8, 5 MB": ("model", ("--size", "5MB")),
     "pruned, int8, rank 96, not trained": ("model", (*INT8, "--embedding-rank", "96")),
     "pruned, trained on": ("further", ()),
     "pruned, trained on, int8": ("further", INT8),
