@@ -102,8 +102,8 @@ TINY: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Name -> model type and the arguments of its transformers configuration."""
 
-HEADS = ("sequence", "token", "span", "embedding")
-LABELS = {"sequence": 3, "token": 5, "span": 2, "embedding": 1, "choice": 3}
+HEADS = ("sequence", "token", "span", "embedding", "encoder")
+LABELS = {"sequence": 3, "token": 5, "span": 2, "embedding": 1, "choice": 3, "encoder": 1}
 
 
 def class_of(name: str, head: str) -> Any:

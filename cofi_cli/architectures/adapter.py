@@ -112,6 +112,11 @@ class Head:
     config: Mapping[str, Any] = field(default_factory=dict)
 
 
+def encoder_head(class_name: str) -> Head:
+    """Return the head of a general encoder: the bare class stores it, but for the map on top."""
+    return Head(class_name, (), {"wide_states": True})
+
+
 @dataclass(frozen=True)
 class Adapter:
     """One architecture.

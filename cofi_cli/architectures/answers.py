@@ -10,7 +10,7 @@ from cofi_cli.architectures.checkpoints import adapter_for, head_kind
 from cofi_cli.architectures.cross_encoder import activation_of
 from cofi_cli.architectures.hub import load_config_dict, resolve
 from cofi_cli.errors import CofiError, reading
-from cofi_cli.modeling import CofiConfig
+from cofi_cli.modeling import HEADS, CofiConfig
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def _answers(name: str, config: Mapping[str, Any]) -> Answers:
     if config["model_type"] != CofiConfig.model_type:
         adapter_for(name, config)
     head = head_kind(config)
-    if head is None or head == "embedding":
+    if head is None or HEADS[head].is_bare:
         raise CofiError(
             f"The teacher '{name}' has no task head, so it has nothing to teach "
             f"(architectures: {', '.join(config.get('architectures') or ['none'])}).",

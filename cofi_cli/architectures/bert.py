@@ -1,6 +1,6 @@
 """BERT (Devlin et al. 2019)."""
 
-from cofi_cli.architectures.adapter import Adapter, Head, Rename
+from cofi_cli.architectures.adapter import Adapter, Head, Rename, encoder_head
 
 CONFIG = {
     key: key
@@ -53,6 +53,7 @@ def heads(prefix: str, root: str) -> dict[str, Head]:
         "token": Head(f"{prefix}ForTokenClassification", (Rename("classifier", "classifier"),)),
         "span": Head(f"{prefix}ForQuestionAnswering", (Rename("qa_outputs", "classifier"),)),
         "embedding": Head(f"{prefix}Model", (), EMBEDDING),
+        "encoder": encoder_head(f"{prefix}Model"),
         "choice": Head(f"{prefix}ForMultipleChoice", pooled),
     }
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from transformers.utils import logging as transformers_logging
 
 from cofi_cli.architectures.adapter import Adapter
 from cofi_cli.architectures.bert import BERT
+from cofi_cli.architectures.compact import HEAD, load_compact, with_head
 from cofi_cli.architectures.cross_encoder import (
     activation_config,
     activation_of,
@@ -53,7 +53,8 @@ ADAPTERS: Mapping[str, Adapter] = {
         XLM_ROBERTA,
     )
 }
-_HEAD = ("model.pooler.", "model.pooler_norm.", "classifier.")
+MARK = "cofi_head"
+"""Key of config.json: which head a dense bare encoder of ours is meant for."""
 
 
 def adapter_for(name: str, config: Mapping[str, Any]) -> Adapter:
@@ -96,7 +97,7 @@ def load_dense(
 
     Raises:
         CofiError: not reachable, not supported or not complete, or a compact model with
-            another kind of head.
+            another kind of head that cannot take a new one.
     """
     with reading(f"The model '{name}'"):
         return _load_dense(name, num_labels, head, labels, problem_type)
@@ -108,14 +109,16 @@ def _load_dense(
     source = resolve(name)
     theirs = load_config_dict(source)
     if theirs["model_type"] == CofiConfig.model_type:
-        if head_kind(theirs) != head:
-            raise CofiError(
-                f"'{name}' is a compact model with a {head_kind(theirs)} head; "
-                f"this task needs a {head} head.",
-                hint="Prune a dense model for this task: cofi prune MODEL --task TASK",
-            )
-        own = {"problem_type": problem_type, **_label_maps(labels)}
-        return _load_compact(source, head, num_labels, **own)
+        kind, own = head_kind(theirs), {"problem_type": problem_type, **_label_maps(labels)}
+        if kind == head:
+            return load_compact(source, head, num_labels, **own)
+        if kind is not None and HEADS[kind].is_general:
+            stored = ADAPTERS[theirs["source_model_type"]].head(head).config
+            return with_head(source, kind, head, num_labels, stored=stored, **own)
+        raise CofiError(
+            f"'{name}' is a compact model with a {kind} head; this task needs a {head} head.",
+            hint="Prune a dense model for this task: cofi prune MODEL --task TASK",
+        )
     adapter = adapter_for(name, theirs)
     embedder = read_embedder(name) if head == "embedding" else None
     own = activation_config(activation_of(name)) if (head, num_labels) == ("sequence", 1) else {}
@@ -137,7 +140,7 @@ def _load_dense(
     found = {k: v for k, v in found.items() if k in expected}
     if not _fits(found, theirs, head=head, num_labels=num_labels):
         found = {k: v for k, v in found.items() if not k.startswith("classifier.")}
-    missing = [k for k in expected if k not in found and not k.startswith(_HEAD)]
+    missing = [k for k in expected if k not in found and not k.startswith(HEAD)]
     if missing:
         raise CofiError(
             f"'{name}' lacks {len(missing)} of the encoder's tensors, the first: {missing[0]}.",
@@ -157,25 +160,6 @@ def _load_dense(
                 exit_code=UNREACHABLE,
             )
     model.load_state_dict(found, strict=False)
-    return model
-
-
-def _load_compact(source: str, head: str, num_labels: int, **own: Any) -> CofiForTask:
-    """Load a compact model; ``own`` of its configuration is the task's."""
-    transformers_logging.disable_progress_bar()
-    model = HEADS[head].from_pretrained(source)
-    if head == "embedding":
-        return model
-    if num_labels == model.config.num_labels or model.rows is not None:
-        for key, value in own.items():
-            setattr(model.config, key, value)
-        return model
-    kept = {k: v for k, v in model.state_dict().items() if not k.startswith("classifier.")}
-    theirs = model.config.to_dict()
-    for key in ("id2label", "label2id", "num_labels"):
-        theirs.pop(key, None)
-    model = HEADS[head](CofiConfig(**(theirs | {"num_labels": num_labels} | own)))
-    model.load_state_dict(kept, strict=False)
     return model
 
 
@@ -215,26 +199,33 @@ def dense_config(name: str) -> CofiConfig:
 
 
 def head_kind(config: Mapping[str, Any]) -> str | None:
-    """Return the kind of head that a checkpoint's configuration names, if it is one of ours."""
+    """Return the kind of head that a checkpoint's configuration names, if it is one of ours.
+
+    Of kinds that a bare class stores it is the marked one, else the first: a class cannot tell.
+    """
     own = config.get("architectures")
     names = set(map(str, own)) if isinstance(own, list | tuple) else set()
     if config["model_type"] == CofiConfig.model_type:
         return next((kind for kind, own in HEADS.items() if own.__name__ in names), None)
     heads = ADAPTERS[config["model_type"]].heads
-    return next((kind for kind, head in heads.items() if head.class_name in names), None)
+    found = [kind for kind, head in heads.items() if head.class_name in names]
+    marked = config.get(MARK)
+    return marked if marked in found else next(iter(found), None)
 
 
 def has_head(name: str, *, num_labels: int, head: str = "sequence") -> bool:
     """Whether a checkpoint carries a head of this kind with ``num_labels`` outputs.
 
-    A bare encoder is no embedder: only ``modules.json`` says how it is pooled.
+    A bare encoder is no embedder: only ``modules.json`` says how it is pooled. Every dense
+    checkpoint is a general encoder.
     """
     source = resolve(name)
     config = load_config_dict(source)
     is_ours = config["model_type"] == CofiConfig.model_type
     adapter = None if is_ours else adapter_for(name, config)
-    if head == "embedding":
-        return head_kind(config) == head if adapter is None else is_embedder(source)
+    if HEADS[head].is_bare:
+        is_one = HEADS[head].is_general or is_embedder(source)
+        return head_kind(config) == head if adapter is None else is_one
     weights = weight_shapes(source)
     if adapter is not None:
         weights = adapter.to_ours(weights, head)
@@ -263,7 +254,7 @@ def save_dense(model: CofiForTask, folder: Path, *, source: str) -> None:
     adapter = ADAPTERS[model.config.source_model_type]
     # The tensors are fp32, whatever the source's were.
     # What a stranger's configuration says of code to run is not passed on.
-    dropped = ("dtype", "torch_dtype", "auto_map", "custom_pipelines")
+    dropped = ("dtype", "torch_dtype", "auto_map", "custom_pipelines", MARK)
     theirs = {key: value for key, value in theirs.items() if key not in dropped}
     config = theirs | {
         "architectures": [adapter.head(model.kind).class_name],
@@ -271,13 +262,15 @@ def save_dense(model: CofiForTask, folder: Path, *, source: str) -> None:
         "label2id": dict(model.config.label2id),
         "problem_type": model.config.problem_type,
         **kept_activation(model.config),
+        **({MARK: model.kind} if model.is_bare else {}),
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    if model.is_bare:
+        state = {k: v for k, v in state.items() if not k.startswith(HEAD)}
     if model.kind == "embedding":
         # The pooler is the source's own modules, which go along as they are.
-        state = {k: v for k, v in state.items() if not k.startswith(_HEAD)}
         copy_modules(source, folder)
     save_file(
         adapter.to_theirs(state, model.kind),

@@ -8,7 +8,7 @@ leaves unread. ``pooler_dropout``, 0 in all that are published, is not applied.
 from collections.abc import Mapping
 from typing import Any
 
-from cofi_cli.architectures.adapter import Adapter, Head, Rename
+from cofi_cli.architectures.adapter import Adapter, Head, Rename, encoder_head
 from cofi_cli.architectures.bert import CONFIG, EMBEDDING, encoder_renames
 from cofi_cli.errors import CofiError
 
@@ -61,6 +61,7 @@ DEBERTA_V2 = Adapter(
             {"classifier_dropout": 0.0},
         ),
         "embedding": Head("DebertaV2Model", (), EMBEDDING),
+        "encoder": encoder_head("DebertaV2Model"),
         "choice": Head(
             "DebertaV2ForMultipleChoice",
             (Rename("pooler.dense", "model.pooler"), Rename("classifier", "classifier")),

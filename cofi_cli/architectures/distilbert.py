@@ -1,6 +1,6 @@
 """DistilBERT (Sanh et al. 2019): BERT without token types and pooler, under names of its own."""
 
-from cofi_cli.architectures.adapter import Adapter, Head, Rename
+from cofi_cli.architectures.adapter import Adapter, Head, Rename, encoder_head
 from cofi_cli.architectures.bert import EMBEDDING
 
 _THEIRS, _OURS = "distilbert.transformer.layer.{}.", "model.encoder.layers.{}."
@@ -18,6 +18,7 @@ DISTILBERT = Adapter(
         "token": Head("DistilBertForTokenClassification", (Rename("classifier", "classifier"),)),
         "span": Head("DistilBertForQuestionAnswering", (Rename("qa_outputs", "classifier"),)),
         "embedding": Head("DistilBertModel", (), EMBEDDING),
+        "encoder": encoder_head("DistilBertModel"),
         "choice": Head(
             "DistilBertForMultipleChoice",
             (Rename("pre_classifier", "model.pooler"), Rename("classifier", "classifier")),

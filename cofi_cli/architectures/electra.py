@@ -7,7 +7,7 @@ dense layer with GELU over the state of [CLS]; there is no pooler.
 from collections.abc import Mapping
 from typing import Any
 
-from cofi_cli.architectures.adapter import Adapter, Head, Rename
+from cofi_cli.architectures.adapter import Adapter, Head, Rename, encoder_head
 from cofi_cli.architectures.bert import CONFIG, EMBEDDING, FIXED, encoder_renames
 
 
@@ -31,6 +31,7 @@ ELECTRA = Adapter(
         "token": Head("ElectraForTokenClassification", (Rename("classifier", "classifier"),)),
         "span": Head("ElectraForQuestionAnswering", (Rename("qa_outputs", "classifier"),)),
         "embedding": Head("ElectraModel", (), EMBEDDING),
+        "encoder": encoder_head("ElectraModel"),
         "choice": Head(
             "ElectraForMultipleChoice",
             (

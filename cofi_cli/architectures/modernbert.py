@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cofi_cli.architectures.adapter import Adapter, Head, Rename, Stack
+from cofi_cli.architectures.adapter import Adapter, Head, Rename, Stack, encoder_head
 
 _THEIRS, _OURS = "model.layers.{}.", "model.encoder.layers.{}."
 _GLOBAL, _LOCAL = "full_attention", "sliding_attention"
@@ -55,6 +55,7 @@ MODERNBERT = Adapter(
             (),
             {"pooling": "mean", "pooler_act": "linear", "pooler_norm": False, "pooler_bias": True},
         ),
+        "encoder": encoder_head("ModernBertModel"),
     },
     config={
         "vocab_size": "vocab_size",

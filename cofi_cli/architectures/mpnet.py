@@ -4,7 +4,7 @@ The table of that bias is one for all layers. Learned position embeddings, which
 well, begin after the padding id. The classification head is a dense layer of its own.
 """
 
-from cofi_cli.architectures.adapter import Adapter, Head, Rename
+from cofi_cli.architectures.adapter import Adapter, Head, Rename, encoder_head
 from cofi_cli.architectures.bert import CONFIG, EMBEDDING, FIXED
 
 _THEIRS, _OURS = "mpnet.encoder.layer.{}.", "model.encoder.layers.{}."
@@ -26,6 +26,7 @@ MPNET = Adapter(
         "token": Head("MPNetForTokenClassification", (Rename("classifier", "classifier"),)),
         "span": Head("MPNetForQuestionAnswering", (Rename("qa_outputs", "classifier"),)),
         "embedding": Head("MPNetModel", (), EMBEDDING),
+        "encoder": encoder_head("MPNetModel"),
         "choice": Head(
             "MPNetForMultipleChoice",
             (Rename("mpnet.pooler.dense", "model.pooler"), Rename("classifier", "classifier")),

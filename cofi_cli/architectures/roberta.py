@@ -7,7 +7,7 @@ pooler, if it has one, takes no part. Position embeddings begin after the paddin
 from collections.abc import Mapping
 from typing import Any
 
-from cofi_cli.architectures.adapter import Adapter, Head, Rename
+from cofi_cli.architectures.adapter import Adapter, Head, Rename, encoder_head
 from cofi_cli.architectures.bert import CONFIG, EMBEDDING, FIXED, encoder_renames
 
 
@@ -31,6 +31,7 @@ def _adapter(model_type: str, name: str) -> Adapter:
             "token": Head(f"{name}ForTokenClassification", (Rename("classifier", "classifier"),)),
             "span": Head(f"{name}ForQuestionAnswering", (Rename("qa_outputs", "classifier"),)),
             "embedding": Head(f"{name}Model", (), EMBEDDING),
+            "encoder": encoder_head(f"{name}Model"),
             "choice": Head(
                 f"{name}ForMultipleChoice",
                 (

@@ -56,6 +56,7 @@ def load_model(name: str) -> CofiForTask:
         labels=labels,
         problem_type=config.get("problem_type"),
     )
+    model.leave_out_identity()
     model.config._attn_implementation = "eager"
     model.train(False)
     return model

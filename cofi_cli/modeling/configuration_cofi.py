@@ -44,6 +44,8 @@ class CofiConfig(PretrainedConfig):
         gated_ffn: whether the FFN multiplies its activation by a second projection.
         pooler_norm: whether LayerNorm follows the pooler's activation.
         pool_tokens: whether heads that answer for each token go through the pooler's layer too.
+        wide_states: whether a linear map brings the last state to the dense model's width,
+            ``pooler_size``.
 
     The other arguments are BERT's. An absent sub-layer is an identity: it has
     neither weights nor LayerNorm.
@@ -100,6 +102,7 @@ class CofiConfig(PretrainedConfig):
         pooler_bias: bool = True,
         pooler_norm: bool = False,
         pool_tokens: bool = False,
+        wide_states: bool = False,
         **kwargs: Any,
     ) -> None:
         self.vocab_size = vocab_size
@@ -136,6 +139,7 @@ class CofiConfig(PretrainedConfig):
         self.pre_norm, self.first_norm, self.norm_bias = pre_norm, first_norm, norm_bias
         self.attention_bias, self.ffn_bias, self.gated_ffn = attention_bias, ffn_bias, gated_ffn
         self.pooler_bias, self.pooler_norm, self.pool_tokens = pooler_bias, pooler_norm, pool_tokens
+        self.wide_states = wide_states
         kwargs["pad_token_id"] = pad_token_id
         super().__init__(**kwargs)
 

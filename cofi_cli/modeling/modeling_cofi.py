@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 from transformers.activations import ACT2FN
 from transformers.modeling_outputs import (
+    BaseModelOutput,
     BaseModelOutputWithPooling,
     MultipleChoiceModelOutput,
     QuestionAnsweringModelOutput,
@@ -48,7 +49,7 @@ class MaskedOutput:
 
     Attributes:
         logits: what the head says: (B, C) of a pooled head, (B, T, C) of one that reads
-            every token, (B, e) of an embedder.
+            every token, (B, e) of an embedder, (B, T, e) of a general encoder.
         states: L + 1 hidden states, (B, T, d).
         attentions: L attention weights, (B, h, T, T), where they are asked for.
     """
@@ -103,11 +104,13 @@ class CofiPreTrainedModel(PreTrainedModel):
 class CofiModel(CofiPreTrainedModel):
     """The bare encoder with its pooler: one dense layer over the [CLS] state or the mean state.
 
-    The layer is whatever stands between the stream and the classifier of an architecture.
+    The layer is whatever stands between the stream and the classifier of an architecture. A general
+    encoder has a linear map of each token's last state in its place.
     """
 
     def __init__(self, config: CofiConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
+        add_pooling_layer = add_pooling_layer and not config.wide_states
         self.encoder = Encoder(config)
         width, has_bias = config.pooler_size, config.pooler_bias
         self.pooler = (
@@ -116,6 +119,7 @@ class CofiModel(CofiPreTrainedModel):
         has_norm = config.pooler_norm and add_pooling_layer
         self.pooler_norm = layer_norm(config, width) if has_norm else None
         self.pooler_act = ACT2FN[config.pooler_act]
+        self.state_map = nn.Linear(config.hidden_size, width) if config.wide_states else None
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -179,6 +183,13 @@ class CofiModel(CofiPreTrainedModel):
         y: Tensor = self.pooler_act(self.pooler(x))
         return y if self.pooler_norm is None else self.pooler_norm(y)
 
+    def widened(self, last: Tensor) -> Tensor:
+        """Return the last state, (B, T, d), at the width of a general encoder's answers.
+
+        It is (B, T, pooler_size) then, and of other models as it is.
+        """
+        return last if self.state_map is None else self.state_map(last)
+
     @tuple_if_asked
     def forward(
         self,
@@ -189,6 +200,8 @@ class CofiModel(CofiPreTrainedModel):
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
         """Return the last state, (B, T, d), and the pooled one, (B, pooler_size).
+
+        Of a general encoder the last state is :meth:`widened`, and there is no pooled one.
 
         Args:
             input_ids, token_type_ids: (B, T) int.
@@ -208,7 +221,7 @@ class CofiModel(CofiPreTrainedModel):
         )
         last = states[-1]
         return BaseModelOutputWithPooling(
-            last_hidden_state=last,
+            last_hidden_state=self.widened(last),
             pooler_output=None if self.pooler is None else self.pool(last, attention_mask),
             hidden_states=tuple(states) if self._asks(kwargs, "hidden_states") else None,
             attentions=None if weights is None else tuple(weights),
@@ -233,6 +246,9 @@ class CofiForTask(CofiPreTrainedModel):
         has_parts: whether a row is several sequences, one per output: (B, C, T).
         has_pooler: whether the head reads the pooler's output, not the stream itself.
         per_token: whether it answers for each token.
+        is_bare: whether a dense checkpoint stores nothing of it, the bare encoder alone.
+        is_general: whether any other head may take its place.
+        kept_as: how a teacher's answers to training rows are kept.
         output_names: what its answers are called in a graph, as optimum's classes and
             sentence-transformers look for them.
         returned: the output of transformers' class of the same name.
@@ -246,12 +262,16 @@ class CofiForTask(CofiPreTrainedModel):
     has_parts = False
     has_pooler = True
     per_token = False
+    is_bare = False
+    is_general = False
+    kept_as = torch.float32
     model: CofiModel
     classifier: nn.Linear
 
     def __init__(self, config: CofiConfig) -> None:
         super().__init__(config)
         self.num_labels = config.num_labels
+        config.wide_states = config.wide_states and self.is_general
         self.has_pooler = type(self).has_pooler or config.pool_tokens
         self.model = CofiModel(config, add_pooling_layer=self.has_pooler)
         dropout = config.classifier_dropout
@@ -288,6 +308,14 @@ class CofiForTask(CofiPreTrainedModel):
     def outputs_of(self, last: Tensor, answer: Tensor) -> tuple[Tensor, ...]:
         """Return what :attr:`output_names` names, of the last state and the head's answer."""
         return (answer,)
+
+    @property
+    def answer_width(self) -> int:
+        """The numbers in an answer, of a head that answers for each token in that of a token."""
+        return self.config.pooler_size if self.is_bare else self.config.num_labels
+
+    def leave_out_identity(self) -> None:
+        """Leave out, in place, what changes nothing, before the model is exported."""
 
     @property
     def reader(self) -> str:
@@ -503,21 +531,26 @@ class CofiForQuestionAnswering(_PerToken):
         )
 
 
+@torch.no_grad()
+def start_as_identity(layer: nn.Linear) -> None:
+    """Let a layer, in place, give what it is given, as far as its widths go."""
+    layer.weight.copy_(torch.eye(*layer.weight.shape))  # nn.init.eye_ fails on meta weights
+    layer.bias.zero_()
+
+
 class CofiForEmbedding(CofiForTask):
     """A sentence embedder: pooled state, dense layer, on demand unit length.
 
     All of it is the encoder's pooler, so that the bare :class:`CofiModel` gives the same.
     """
 
-    kind, outputs = "embedding", 1
+    kind, outputs, is_bare = "embedding", 1, True
     output_names = ("last_hidden_state", "sentence_embedding")
 
     def __init__(self, config: CofiConfig) -> None:
         super().__init__(config)
         assert self.model.pooler is not None
-        with torch.no_grad():  # nn.init.eye_ fails on meta weights within a device context
-            self.model.pooler.weight.copy_(torch.eye(*self.model.pooler.weight.shape))
-            self.model.pooler.bias.zero_()
+        start_as_identity(self.model.pooler)
 
     def _build_head(self, config: CofiConfig) -> None:
         """Have no head beside the pooler, which starts as the identity."""
@@ -554,6 +587,62 @@ class CofiForEmbedding(CofiForTask):
         )
 
 
+class CofiForStates(CofiForTask):
+    """A general encoder: the last state of each token, mapped to the dense model's width.
+
+    The map is a part of :class:`CofiModel`, which therefore gives the same.
+    """
+
+    kind, outputs, is_bare = "encoder", 1, True
+    has_pooler, per_token, is_general = False, True, True
+    kept_as = torch.bfloat16  # a vector a token takes as much as a hidden state
+    output_names = ("last_hidden_state",)
+
+    def __init__(self, config: CofiConfig) -> None:
+        super().__init__(config)
+        if self.model.state_map is not None:
+            start_as_identity(self.model.state_map)
+
+    def _build_head(self, config: CofiConfig) -> None:
+        """Have no head beside the map, which starts as the identity."""
+
+    def head(self, last: Tensor, mask: Optional[Tensor]) -> Tensor:
+        """Return (B, T, pooler_size) for the last state, (B, T, d)."""
+        return self.model.widened(last)
+
+    @property
+    def reader(self) -> str:
+        """The map."""
+        return "model.state_map"
+
+    def leave_out_identity(self) -> None:
+        """Leave out the map of a dense model, which nobody has trained."""
+        layer = self.model.state_map
+        if layer is None or layer.bias.any():
+            return
+        if torch.equal(layer.weight, torch.eye(*layer.weight.shape)):
+            self.model.state_map, self.config.wide_states = None, False
+
+    @tuple_if_asked
+    def forward(  # type: ignore[override]
+        self,
+        input_ids: Optional[Tensor] = None,
+        attention_mask: Optional[Tensor] = None,
+        token_type_ids: Optional[Tensor] = None,
+        inputs_embeds: Optional[Tensor] = None,
+        **kwargs: Any,
+    ) -> BaseModelOutput:
+        """Return the last state, (B, T, pooler_size); ``hidden_states`` are (B, T, d)."""
+        out, asked = self._run(
+            kwargs,
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            inputs_embeds=inputs_embeds,
+        )
+        return BaseModelOutput(last_hidden_state=out.logits, **asked)
+
+
 HEADS: dict[str, type[CofiForTask]] = {
     own.kind: own
     for own in (
@@ -562,6 +651,7 @@ HEADS: dict[str, type[CofiForTask]] = {
         CofiForQuestionAnswering,
         CofiForEmbedding,
         CofiForMultipleChoice,
+        CofiForStates,
     )
 }
 """Kind of head -> its class."""
@@ -573,3 +663,4 @@ CofiForSequenceClassification._auto_class = "AutoModelForSequenceClassification"
 CofiForTokenClassification._auto_class = "AutoModelForTokenClassification"
 CofiForQuestionAnswering._auto_class = "AutoModelForQuestionAnswering"
 CofiForEmbedding._auto_class = "AutoModel"
+CofiForStates._auto_class = "AutoModel"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 STATES = "last_hidden_state"
-"""The output that an embedder's graph has beside its answer."""
+"""The states of all tokens: what an encoder answers, and an embedder beside its answer."""
 
 
 def answer_of(outputs: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -82,11 +82,12 @@ class Kind:
         preset: for own files; ``None`` = by their number of rows.
         suffixes: extensions of own files that show the kind.
         has_labels: whether it can be learned from labels; if not, from a teacher alone.
-        per_token: whether it answers for each token; a long row then becomes several.
+        per_token, has_windows: whether each token is answered; whether a long row becomes several.
         keeps_order: whether the answer depends on the place of words in the text.
         pair: names of the two texts of a row, for a kind that takes pairs only.
         bag: the part of a row that word vectors alone read: ``text``, or ``words`` one by one;
             ``None`` = they cannot answer.
+        kept_as: numpy's type of the teacher's answers that scores are held against.
     """
 
     name: str
@@ -106,10 +107,11 @@ class Kind:
     preset: str | None = None
     suffixes: tuple[str, ...] = ()
     has_labels = True
-    per_token = False
+    per_token = has_windows = False
     keeps_order = False
     pair: tuple[str, ...] = ()
     bag: str | None = "text"
+    kept_as = "float32"
 
     def __str__(self) -> str:
         """Return the name."""
@@ -241,7 +243,7 @@ class Kind:
         return answers.argmax(1)
 
     def agree(self, ours: Any, theirs: Any) -> float:
-        """Return how far outputs agree with a teacher's of the same shape, 1.0 = wholly."""
+        """Return how far outputs agree with a teacher's, as in :meth:`score`; 1.0 = wholly."""
         return float(np.mean(ours.argmax(-1) == theirs.argmax(-1)))
 
     def group(self, row: tuple[str, ...]) -> str:

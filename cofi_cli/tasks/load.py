@@ -80,6 +80,11 @@ def load_task(config: TaskConfig, taught: Taught | None = None) -> Task:
             hint="They are for your own files: --train and --validation.",
         )
     task = BUILTIN[name](config)
+    if taught is None and config.kind not in (None, task.kind.name):
+        raise CofiError(
+            f"--kind {config.kind} would be ignored: task {name} is of kind {task.kind}.",
+            hint="Leave --kind out; it is for your own files: --train FILE --validation FILE.",
+        )
     return task if taught is None else forget_labels(task, taught)
 
 

@@ -90,7 +90,7 @@ def dry_run(
         "task": task.name,
         "kind": task.kind.name,
         "rows": counts,
-        "features": encoded if task.kind.per_token else None,
+        "features": encoded if task.kind.has_windows else None,
         "labels": list(task.labels),
         "metric": task.metrics[0],
         "shape": shape.as_dict(),

@@ -37,7 +37,7 @@ class Objective:
     @property
     def soft_over(self) -> str:
         """What the soft loss is a mean over: ``rows`` or ``tokens``."""
-        return "tokens" if self.kind.per_token and self.kind.soft_loss == "classes" else "rows"
+        return "tokens" if self.kind.per_token and self.kind.soft_loss != "span" else "rows"
 
     def soft(self, student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
         """Return the loss against the teacher's logits, a scalar.
@@ -90,7 +90,10 @@ def _span(student: Tensor, teacher: Tensor, mask: Tensor, temperature: float) ->
 
 
 def _vectors(student: Tensor, teacher: Tensor, _: Tensor, temperature: float) -> Tensor:
-    """Return the mean of |s - t|² / |t|², which is 2 - 2·cos(s, t) for unit vectors."""
+    """Return the mean of |s - t|² / |t|² over rows, or over real tokens.
+
+    For unit vectors it is 2 - 2·cos(s, t).
+    """
     s, t = student.float(), teacher.float()
     return ((s - t).square().sum(-1) / t.square().sum(-1).clamp(min=1e-12)).mean()
 

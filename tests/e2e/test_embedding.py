@@ -207,7 +207,7 @@ def test_labels_cannot_weigh_where_there_are_none(config: RunConfig, tmp_path: P
 
 
 def test_an_embedder_is_not_trained_on_labels(config: RunConfig, tmp_path: Path) -> None:
-    with pytest.raises(CofiError, match="learns from its teacher's embeddings") as caught:
+    with pytest.raises(CofiError, match="Kind embedding learns from a teacher's vectors") as caught:
         finetune(config, RunDir(tmp_path / "no"))
     assert "cofi prune" in (caught.value.hint or "")
 
@@ -226,7 +226,7 @@ def test_a_teacher_must_fit(config: RunConfig, tmp_path: Path) -> None:
     other = save_embedder(tmp_path / "other", dense=TANH)
     changed = config.model_dump()
     changed["teacher"] = changed["teacher"] | {"path": str(other)}
-    with pytest.raises(CofiError, match=f"embedding width {WIDTH} against the model's 16"):
+    with pytest.raises(CofiError, match=f"vector width {WIDTH} against the model's 16"):
         dry_run(RunConfig.model_validate(changed))
     changed["teacher"]["path"] = str(save_embedder(tmp_path / "same", seed=5))
     assert dry_run(RunConfig.model_validate(changed))["metric"] == "spearman"

@@ -27,6 +27,7 @@ AUTO = {
     "token": "AutoModelForTokenClassification",
     "span": "AutoModelForQuestionAnswering",
     "embedding": "AutoModel",
+    "encoder": "AutoModel",
 }
 IN_A_FRESH_PROCESS = """
 import json, sys, torch, transformers

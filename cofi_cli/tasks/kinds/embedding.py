@@ -45,8 +45,7 @@ class Embedding(Regression):
     def read(self, file: File, ask: Ask) -> FileRows:
         """Read texts, each once, of which each text column gives rows; or rated pairs."""
         if ask.is_bare:
-            texts = file.lines if file.is_plain else _cells(file, ask.config)
-            return FileRows(Split([(text,) for text in distinct(texts)], None))
+            return bare_texts(file, ask.config)
         config = ask.config
         if len(config.text) != 2:  # names the texts' column
             config = config.model_copy(update={"text": ()})
@@ -79,6 +78,16 @@ class Embedding(Regression):
     def fits(self, teacher: Any) -> int:
         """Return 0: an embedder has no labels to name."""
         return 0
+
+
+def bare_texts(file: File, config: TaskConfig) -> FileRows:
+    """Return texts, each once: the lines of a .txt, or the cells of a table's text columns.
+
+    Raises:
+        CofiError: no such file (exit code 6), a fault in it, or no text column.
+    """
+    texts = file.lines if file.is_plain else _cells(file, config)
+    return FileRows(Split([(text,) for text in distinct(texts)], None))
 
 
 def _cells(file: File, config: TaskConfig) -> list[str]:

@@ -40,7 +40,7 @@ class Span(Kind):
     pipeline = "question-answering"
     auto = "AutoModelForQuestionAnswering"
     preset = "squad"
-    per_token = keeps_order = True
+    per_token = has_windows = keeps_order = True
     bag = None
     pair = ("question", "context")
 

@@ -40,7 +40,7 @@ class Tokens(Kind):
     auto = "AutoModelForTokenClassification"
     preset = "tokens"
     suffixes = (".conll", ".bio", ".iob", ".iob2")
-    per_token = keeps_order = True
+    per_token = has_windows = keeps_order = True
     bag = "words"
 
     def read(self, file: File, ask: Ask) -> FileRows:

@@ -32,6 +32,14 @@ class TeacherAnswers:
 
     outputs: NDArray[Any] | Ragged
 
+    @classmethod
+    def of(cls, outputs: NDArray[Any] | Ragged, kind: Kind) -> TeacherAnswers:
+        """Return outputs in the precision in which a kind's are kept."""
+        if isinstance(outputs, Ragged):
+            flat = outputs.flat.astype(kind.kept_as, copy=False)
+            return cls(Ragged.over(flat, np.diff(outputs.ends)))
+        return cls(outputs.astype(kind.kept_as, copy=False))
+
     def first(self, rows: int) -> TeacherAnswers:
         """Return those of the first rows."""
         outputs = self.outputs
@@ -52,7 +60,8 @@ def agreement(kind: Kind, outputs: Any, answers: TeacherAnswers) -> dict[str, fl
     Raises:
         ValueError: the shapes differ, or an output is not finite.
     """
-    ours, theirs = _flat(outputs), _flat(answers.outputs)
+    ours, theirs = (o.flat if isinstance(o, Ragged) else o for o in (outputs, answers.outputs))
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
     if len(outputs) != len(answers.outputs) or ours.shape != theirs.shape:
         raise ValueError(
             f"The outputs have shape {ours.shape} in {len(outputs)} rows; "
@@ -62,13 +71,8 @@ def agreement(kind: Kind, outputs: Any, answers: TeacherAnswers) -> dict[str, fl
         bad = int((~np.isfinite(ours).reshape(len(ours), -1).all(axis=1)).sum())
         raise ValueError(f"The model's output is not finite in {bad} of {len(ours)} rows.")
     if not isinstance(outputs, Ragged):
-        return {AGREEMENT: 100.0 * kind.agree(ours, theirs)}
+        return {AGREEMENT: 100.0 * kind.agree(ours.astype(np.float64), theirs.astype(np.float64))}
     return {AGREEMENT: 100.0 * kind.agree(outputs, answers.outputs)}
-
-
-def _flat(outputs: Any) -> NDArray[np.float64]:
-    flat = outputs.flat if isinstance(outputs, Ragged) else outputs
-    return np.asarray(flat, dtype=np.float64)
 
 
 def save_answers(

@@ -97,8 +97,8 @@ def _check_finetune(config: RunConfig, task: Task) -> None:
     """Refuse what would train nothing, or not as asked.
 
     Raises:
-        CofiError: no epochs; a teacher that would not be listened to or does not fit; an embedder
-            without a larger teacher.
+        CofiError: no epochs; a teacher that would not be listened to or does not fit; none where
+            there are no labels to learn from.
     """
     given, was_pruned = config.teacher.path, is_compact(config.model)
     if was_pruned and config.recover.epochs == 0:
@@ -108,10 +108,10 @@ def _check_finetune(config: RunConfig, task: Task) -> None:
         )
     if not task.kind.has_labels and (given is None or not was_pruned):
         raise CofiError(
-            "An embedder learns from its teacher's embeddings, not from labels, and "
+            f"Kind {task.kind} learns from a teacher's vectors, not from labels, and "
             f"'{config.model}' has no teacher that is larger than itself.",
-            hint="To prune one: cofi prune MODEL --task TASK; to train a pruned one on: "
-            "cofi finetune RUN/model --teacher RUN/teacher",
+            hint="To prune a model: cofi prune MODEL, with the same data; to train a pruned one "
+            "on: cofi finetune RUN/model --teacher RUN/teacher",
         )
     if given is not None and not was_pruned and task.splits["train"].labels is not None:
         raise CofiError(

@@ -21,13 +21,13 @@ EMBEDDERS = "sentence-transformers"
 _FITTING = {
     "vocab_size": "vocabulary size",
     "hidden_size": "hidden width",
-    "pooler_size": "embedding width",
+    "pooler_size": "vector width",
     "num_hidden_layers": "number of layers",
 }
 
 
 def given_teacher(model: str, teacher: str | None, task: Task) -> str | None:
-    """Return the teacher that is there already: the one named, or an embedder itself."""
+    """Return the teacher that is there already: the one named, or for want of labels MODEL."""
     return model if teacher is None and not task.kind.has_labels else teacher
 
 

@@ -15,12 +15,12 @@ from cofi_cli.architectures import (
 )
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import CofiError
-from cofi_cli.modeling import CofiConfig
+from cofi_cli.modeling import HEADS, CofiConfig
 from cofi_cli.tasks import Task
 from cofi_cli.tasks.teacher.taught import foreign_label, label_names, places, say_nothing
 from cofi_cli.training.distiller import uses_layers
 from cofi_cli.training.outcome.artefacts import plan_of
-from cofi_cli.training.preflight.embedder import differing
+from cofi_cli.training.preflight.embedder import EMBEDDERS, differing
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def check_given_teacher(given: str, config: RunConfig, task: Task, *, prunes: bo
         )
     if not prunes:
         _check_layers(given, config, task)
-    if not task.kind.has_labels:  # check_embedders looks at those
+    if task.kind.library == EMBEDDERS:  # check_embedders looks at those
         return
     if not has_head(given, num_labels=task.num_labels, head=task.kind.head):
         raise CofiError(
@@ -73,9 +73,10 @@ def _check_names(given: str, theirs: dict[str, Any], task: Task) -> None:
 def _check_fit(given: str, config: RunConfig, task: Task, *, prunes: bool) -> None:
     """Compare the sizes that the losses need equal, and the tokenizers."""
     model, teacher = (read_config(name, task.kind.head) for name in (config.model, given))
-    keys = ["vocab_size"]
+    is_bare = HEADS[task.kind.head].is_bare  # answers are as wide as the dense model
+    keys = ["vocab_size", *(["pooler_size"] if is_bare else [])]
     is_copied = prunes and config.prune.copies_teacher
-    if prunes and (uses_layers(config.distill) or is_copied):
+    if prunes and not is_bare and (uses_layers(config.distill) or is_copied):
         keys.append("hidden_size")
     if prunes and (config.distill.matching == "fixed" or is_copied):
         keys.append("num_hidden_layers")

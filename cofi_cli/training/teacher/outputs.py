@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from cofi_cli.errors import enough_memory
-from cofi_cli.modeling import CofiForEmbedding, CofiForTask
+from cofi_cli.modeling import CofiForTask
 from cofi_cli.tasks import Encoded, collate, eval_batches
 from cofi_cli.training.evaluation import INPUTS
 from cofi_cli.training.mapped import mapped_tensor
@@ -40,11 +40,6 @@ def select_positions(state: Tensor, positions: Tensor | None) -> Tensor:
     if positions is None or positions.numel() == flat.shape[0]:
         return flat
     return flat.index_select(0, positions)
-
-
-def _answer_width(teacher: CofiForTask) -> int:
-    config = teacher.config
-    return config.pooler_size if isinstance(teacher, CofiForEmbedding) else config.num_labels
 
 
 class TeacherOutputs:
@@ -94,16 +89,16 @@ class TeacherOutputs:
         )
         tokens, hidden = int(encoded.lengths.sum()), teacher.config.hidden_size
         answers = tokens if teacher.per_token else len(encoded)
-        width = self._width = _answer_width(teacher)
+        answers *= teacher.answer_width * teacher.kept_as.itemsize
         # What was computed in bf16 has no more digits to keep.
         self.dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         states = tokens * len(self.taps) * hidden
-        self.needed_gb = (states * self.dtype.itemsize + answers * width * 4) / _GB
+        self.needed_gb = (states * self.dtype.itemsize + answers) / _GB
         self.is_kept = mask_padding and 0 < self.needed_gb <= budget_gb
         self.folder, self.processes = folder, processes
         self.is_on_disk = processes is not None and processes.count > 1
         if mask_padding and folder is not None and not self.is_kept and budget_gb > 0:
-            needed = (states * torch.bfloat16.itemsize + answers * width * 4) / _GB
+            needed = (states * torch.bfloat16.itemsize + answers) / _GB
             self.is_kept = self.is_on_disk = 0 < needed <= disk_gb
             if self.is_kept:
                 self.dtype, self.needed_gb = torch.bfloat16, needed
@@ -124,7 +119,7 @@ class TeacherOutputs:
         per_token = self.teacher.per_token
         home = self._home()
         shapes = (
-            (tokens if per_token else len(self.encoded), self._width),
+            (tokens if per_token else len(self.encoded), self.teacher.answer_width),
             (len(self.taps), tokens, hidden),
         )
         plan, count = eval_batches(self.encoded.lengths, batch_size=self.batch_size), 1
@@ -132,12 +127,12 @@ class TeacherOutputs:
             home, processes = torch.device("cpu"), self.processes
             self.folder.mkdir(parents=True, exist_ok=True)
             file = self.folder / "teacher_outputs"
-            logits = mapped_tensor(file, shapes[0], torch.float32, processes)
+            logits = mapped_tensor(file, shapes[0], self.teacher.kept_as, processes)
             states = mapped_tensor(file, shapes[1], self.dtype, processes)
             count = processes.local_count
             plan = plan[processes.local_index :: count]
         else:
-            logits = torch.empty(*shapes[0], device=home)
+            logits = torch.empty(*shapes[0], dtype=self.teacher.kept_as, device=home)
             states = torch.empty(*shapes[1], dtype=self.dtype, device=home)
         done = 0
         for indices in plan:
@@ -147,7 +142,7 @@ class TeacherOutputs:
                 batch = collate(self.encoded, indices, pad_id=self.pad_id, device=self.device)
                 out_logits, out_states = self._run(batch)
             place = self._positions(indices).to(home)
-            logits[place if per_token else indices] = out_logits.to(home)
+            logits[place if per_token else indices] = out_logits.to(home, logits.dtype)
             if self.taps:
                 states.index_copy_(1, place, out_states.to(home, self.dtype))
             done += len(indices)
@@ -194,7 +189,7 @@ class TeacherOutputs:
             return self._run(batch)
         home = self._logits.device
         place = self._positions(indices) if self.teacher.per_token else torch.tensor(indices)
-        logits = self._logits.index_select(0, place.to(home)).to(self.device)
+        logits = self._logits.index_select(0, place.to(home)).to(self.device).float()
         if not self.taps:
             return logits, logits.new_zeros(0)
         place = self._positions(indices).to(home)

@@ -48,7 +48,7 @@ def ask_teacher(session: Session, teacher: CofiForTask) -> Session:
     if task.headline != AGREEMENT:
         return session
     answers = {
-        name: TeacherAnswers(
+        name: TeacherAnswers.of(
             predict(
                 teacher.to(session.device),
                 encoded,
@@ -56,7 +56,8 @@ def ask_teacher(session: Session, teacher: CofiForTask) -> Session:
                 pad_id=session.pad_id,
                 device=session.device,
                 processes=session.processes,
-            )
+            ),
+            task.kind,
         )
         for name, encoded in session.splits.items()
         if name not in ("train", EXTRA)
