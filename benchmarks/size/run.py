@@ -133,6 +133,17 @@ def rival(name: str, run: Path, folder: Path) -> Json | None:
     return dict(read(done))
 
 
+def ordered(results: Results) -> Results:
+    """Return results in the order of TASKS and WAYS, whatever was made first."""
+    places = [name for name in TASKS if name in results]
+    ways = [*WAYS, *RIVALS]
+    own = {name: results[name] for name in [*places, *(results.keys() - TASKS.keys())]}
+    return {
+        name: {way: rows[way] for way in ways if way in rows} if name in TASKS else rows
+        for name, rows in own.items()
+    }
+
+
 def main() -> None:
     """Make all rows that are missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -154,8 +165,9 @@ def main() -> None:
             row |= timed(folder, length)
         own = results.setdefault(place, {}).setdefault(way, {})
         own[seed] = own.get(seed, {}) | row
-        file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        (asked.results / "results.md").write_text(render(results), encoding="utf-8")
+        made = ordered(results)
+        file.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+        (asked.results / "results.md").write_text(render(made), encoding="utf-8")
 
     for name in asked.tasks:
         task, data, length = TASKS[name]
