@@ -12,19 +12,13 @@ from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
 from cofi_cli.exporting import candidates
 from cofi_cli.exporting.acceptance import Judge, Verdict
 from cofi_cli.exporting.description import describe_file, score_fields
+from cofi_cli.exporting.fastest import Found, fastest
 from cofi_cli.exporting.graphs.choice import CHOSEN, Choice, Graphs, Made, Wish
 from cofi_cli.exporting.precision.embeddings import to_int8_rows
 from cofi_cli.exporting.precision.fp16 import half, to_fp16
 from cofi_cli.exporting.precision.int8 import EightBits
 from cofi_cli.exporting.whole import check_against
-from cofi_cli.runs.records import (
-    EXACT,
-    Candidate,
-    ExportedFile,
-    GpuParity,
-    ScoreRow,
-    graph_name,
-)
+from cofi_cli.runs.records import EXACT, Candidate, ExportedFile, ScoreRow
 from cofi_cli.runtime.inputs import Rows
 from cofi_cli.runtime.inspection import inspect
 
@@ -95,8 +89,7 @@ class Build:
         """
         for name in self.models:
             choice, on_gpu, tried = self._fastest(name)
-            self.choices[name] = choice
-            target = self.folder / f"{name}.onnx"
+            self.choices[name], target = choice, self.folder / f"{name}.onnx"
             file, proof = self.graphs.proven(name, choice.name, choice.block)
             shutil.copyfile(file, target)
             self._exact[name] = score = self._judge.score(target)
@@ -117,17 +110,10 @@ class Build:
                 candidates=tried,
             )
 
-    def _fastest(self, name: str) -> tuple[Choice, GpuParity | None, list[Candidate]]:
-        """Return a model's fastest proven graph, its parity on the GPU, and what was timed."""
+    def _fastest(self, name: str) -> Found:
         if name in self.choices:
             return self.choices[name], None, []
-        made = self.graphs.of_each_form(name)
-        ranking = candidates.rank(made, self.wish.conditions) if len(made) > 1 else None
-        order, fastest = (ranking.order, ranking.fastest) if ranking else (list(made), list(made))
-        choices, in_blocks = self.graphs.in_blocks({form: made[form] for form in fastest})
-        others = [Choice(form, None, made[form]) for form in order if form != choices[-1].name]
-        choice, on_gpu = self._first_proven(name, [*choices, *others])
-        return choice, on_gpu, [*(ranking.rows if ranking else []), *in_blocks]
+        return fastest(self.graphs, name, self._judge.on_gpu if name == CHOSEN else None)
 
     def _with_int8_rows(self, name: str, file: Path) -> ScoreRow | None:
         """Store the tables of an fp32 file as int8 rows, in place; return its new score."""
@@ -143,22 +129,6 @@ class Build:
                 exit_code=PARITY,
             )
         return verdict.score
-
-    def _first_proven(self, name: str, choices: list[Choice]) -> tuple[Choice, GpuParity | None]:
-        """Return the first graph that is the torch model, on the GPU as well.
-
-        Raises:
-            CofiError: none is (exit code 4).
-        """
-        for choice in choices:
-            try:
-                file = self.graphs.proven(name, choice.name, choice.block)[0]
-                return choice, self._judge.on_gpu(name, file) if name == CHOSEN else None
-            except CofiError as error:
-                if error.exit_code != PARITY or choice is choices[-1]:
-                    raise
-                self.graphs.refuse(name, graph_name(choice.name, choice.block), error.message)
-        raise AssertionError("there is always a choice")
 
     def int8(self) -> None:
         """Write the 8-bit files: the fastest recipe that keeps the score.
