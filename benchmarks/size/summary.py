@@ -18,7 +18,8 @@ HEAD = """# Size
 Made by `benchmarks/size/run.py`. Means over seeds, with 95 % intervals by Student's t. MB are 10^6
 bytes of the folder that runs the model: graph, tokenizer and configuration. Scores are on the dev
 rows, in points; `loss` is the whole model's score less this one's, seed by seed. `more tokens` is
-the growth of held-out texts. Latency on two threads, of one seed. Empty cells were not measured.
+the growth of held-out texts. Latency on two threads, of the seeds that
+were timed. Empty cells were not measured.
 """
 
 

@@ -148,6 +148,7 @@ class Stopwatch:
             name: synthetic_rows(vocab=own.config.vocab_size, longest=own.config.longest_input)
             for name, (_, own) in models.items()
         }
+        self._forget_others(f"{conditions} {precision} {dense.config.to_json_string()}")
         build = Build(
             folder,
             models,
@@ -156,7 +157,7 @@ class Stopwatch:
             calibration=None,
             tokenizer=None,
             wish=wish,
-            known=self._known(f"{conditions} {precision} {dense.config.to_json_string()}"),
+            known=self._dense,
             choices=self._choices,
         )
         build.fp32()
@@ -167,12 +168,11 @@ class Stopwatch:
         suffix = "" if precision == "fp32" else f"_{precision}"
         return {name: build.folder / f"{name}{suffix}.onnx" for name in models}
 
-    def _known(self, dense: str) -> Made:
-        """Return the graphs of the dense model, whose weights may differ: they take no time."""
+    def _forget_others(self, dense: str) -> None:
+        """Forget the graphs of another dense model; weights may differ, for they take no time."""
         if dense != self._dense_of:
             self._dense, self._choices = {}, {}
             self._dense_of, self._fastest = dense, math.inf
-        return self._dense
 
     def _keep(self, made: Made) -> None:
         """Keep the graphs of the dense model, which the next plan is timed beside as well."""

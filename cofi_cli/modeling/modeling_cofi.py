@@ -538,30 +538,20 @@ def start_as_identity(layer: nn.Linear) -> None:
     layer.bias.zero_()
 
 
-class CofiForEmbedding(CofiForTask):
-    """A sentence embedder: pooled state, dense layer, on demand unit length.
+class _Bare(CofiForTask):
+    """A head of which dense checkpoints store nothing: a layer of :class:`CofiModel` alone.
 
-    All of it is the encoder's pooler, so that the bare :class:`CofiModel` gives the same.
+    The layer starts as the identity, and the bare :class:`CofiModel` answers the same.
     """
 
-    kind, outputs, is_bare = "embedding", 1, True
-    output_names = ("last_hidden_state", "sentence_embedding")
-
-    def __init__(self, config: CofiConfig) -> None:
-        super().__init__(config)
-        assert self.model.pooler is not None
-        start_as_identity(self.model.pooler)
+    outputs, is_bare = 1, True
 
     def _build_head(self, config: CofiConfig) -> None:
-        """Have no head beside the pooler, which starts as the identity."""
+        """Have no head beside that layer."""
 
-    def head(self, last: Tensor, mask: Optional[Tensor]) -> Tensor:
-        """Return embeddings, (B, e), for the last state, (B, T, d)."""
-        return self.model.pool(last, mask)
-
-    def outputs_of(self, last: Tensor, answer: Tensor) -> tuple[Tensor, ...]:
-        """Return the states of all tokens, and the embeddings."""
-        return last, answer
+    def returned_of(self, out: MaskedOutput, **asked: Any) -> ModelOutput:
+        """Return what transformers' bare models return, and what is ``asked`` for beside it."""
+        raise NotImplementedError
 
     @tuple_if_asked
     def forward(  # type: ignore[override]
@@ -571,8 +561,15 @@ class CofiForEmbedding(CofiForTask):
         token_type_ids: Optional[Tensor] = None,
         inputs_embeds: Optional[Tensor] = None,
         **kwargs: Any,
-    ) -> BaseModelOutputWithPooling:
-        """Return the last state, (B, T, d), and the embedding, (B, e), as ``pooler_output``."""
+    ) -> ModelOutput:
+        """Return the last state and what else :meth:`returned_of` says.
+
+        Args:
+            input_ids, token_type_ids: (B, T) int.
+            attention_mask: (B, T), 0 at padding.
+            inputs_embeds: (B, T, e), embedded words in the place of ``input_ids``.
+            kwargs: as of :meth:`CofiModel.forward`.
+        """
         out, asked = self._run(
             kwargs,
             input_ids=input_ids,
@@ -580,20 +577,44 @@ class CofiForEmbedding(CofiForTask):
             token_type_ids=token_type_ids,
             inputs_embeds=inputs_embeds,
         )
-        return BaseModelOutputWithPooling(
-            last_hidden_state=out.states[-1],
-            pooler_output=out.logits,
-            **asked,
-        )
+        return self.returned_of(out, **asked)
 
 
-class CofiForStates(CofiForTask):
+class CofiForEmbedding(_Bare):
+    """A sentence embedder: pooled state, dense layer, on demand unit length.
+
+    All of it is the encoder's pooler, so that the bare :class:`CofiModel` gives the same.
+    """
+
+    kind = "embedding"
+    output_names = ("last_hidden_state", "sentence_embedding")
+
+    def __init__(self, config: CofiConfig) -> None:
+        super().__init__(config)
+        assert self.model.pooler is not None
+        start_as_identity(self.model.pooler)
+
+    def head(self, last: Tensor, mask: Optional[Tensor]) -> Tensor:
+        """Return embeddings, (B, e), for the last state, (B, T, d)."""
+        return self.model.pool(last, mask)
+
+    def outputs_of(self, last: Tensor, answer: Tensor) -> tuple[Tensor, ...]:
+        """Return the states of all tokens, and the embeddings."""
+        return last, answer
+
+    def returned_of(self, out: MaskedOutput, **asked: Any) -> ModelOutput:
+        """Return the last state, (B, T, d), and the embedding, (B, e), as ``pooler_output``."""
+        last = out.states[-1]
+        return BaseModelOutputWithPooling(last_hidden_state=last, pooler_output=out.logits, **asked)
+
+
+class CofiForStates(_Bare):
     """A general encoder: the last state of each token, mapped to the dense model's width.
 
     The map is a part of :class:`CofiModel`, which therefore gives the same.
     """
 
-    kind, outputs, is_bare = "encoder", 1, True
+    kind = "encoder"
     has_pooler, per_token, is_general = False, True, True
     kept_as = torch.bfloat16  # a vector a token takes as much as a hidden state
     output_names = ("last_hidden_state",)
@@ -602,9 +623,6 @@ class CofiForStates(CofiForTask):
         super().__init__(config)
         if self.model.state_map is not None:
             start_as_identity(self.model.state_map)
-
-    def _build_head(self, config: CofiConfig) -> None:
-        """Have no head beside the map, which starts as the identity."""
 
     def head(self, last: Tensor, mask: Optional[Tensor]) -> Tensor:
         """Return (B, T, pooler_size) for the last state, (B, T, d)."""
@@ -623,23 +641,8 @@ class CofiForStates(CofiForTask):
         if torch.equal(layer.weight, torch.eye(*layer.weight.shape)):
             self.model.state_map, self.config.wide_states = None, False
 
-    @tuple_if_asked
-    def forward(  # type: ignore[override]
-        self,
-        input_ids: Optional[Tensor] = None,
-        attention_mask: Optional[Tensor] = None,
-        token_type_ids: Optional[Tensor] = None,
-        inputs_embeds: Optional[Tensor] = None,
-        **kwargs: Any,
-    ) -> BaseModelOutput:
+    def returned_of(self, out: MaskedOutput, **asked: Any) -> ModelOutput:
         """Return the last state, (B, T, pooler_size); ``hidden_states`` are (B, T, d)."""
-        out, asked = self._run(
-            kwargs,
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            token_type_ids=token_type_ids,
-            inputs_embeds=inputs_embeds,
-        )
         return BaseModelOutput(last_hidden_state=out.logits, **asked)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,8 @@ import pytest
 from cofi_cli.benchmarking import stopwatch
 from cofi_cli.benchmarking.stopwatch import Stopwatch
 from cofi_cli.config import PruneConfig
+from cofi_cli.exporting import candidates
+from cofi_cli.exporting.candidates import Conditions, Ranking
 from cofi_cli.exporting.graphs import choice
 from cofi_cli.exporting.graphs.tracing import write_onnx
 from cofi_cli.modeling import CofiConfig, CofiForSequenceClassification, CofiForTask
@@ -157,6 +161,17 @@ def test_a_model_is_timed_as_it_would_be_exported(
     other = small_model([2, 2], [16, 16])
     assert watch.time(model, other, table, None, None)  # type: ignore[arg-type]
     assert [own.config.layer_ffn for own in traced[1:]] == [[8, 0], [16, 16]]
+    ranked: list[str] = []
+
+    def rank(files: Mapping[str, Path], _: Conditions) -> Ranking:
+        ranked.append(next(iter(files.values())).name.partition("-")[0])
+        return Ranking(list(files)[::-1], [])
+
+    monkeypatch.setattr(candidates, "rank", rank)
+    watch, exact = Stopwatch(is_watched=False), table.model_copy(update={"precision": "fp32"})
+    for plan in ([1, 0], [1, 1]):
+        assert watch.time(small_model(plan, [8, 8]), dense, exact, None, None)  # type: ignore[arg-type]
+    assert ranked == ["model", "dense", "model"], "the dense one keeps its fastest form"
     elsewhere = table.model_copy(update={"environment": here | {"cpu": "Another"}})
     assert watch.time(model, dense, elsewhere, None, None) is None  # type: ignore[arg-type]
     assert "The latency table is of another machine: cpu Another, not" in caplog.text
