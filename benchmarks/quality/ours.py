@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tasks import MODEL, TEXT_EPOCHS, WITH_TEXT, Cell
+from tasks import EPOCHS, MODEL, VARIANTS, WITH_TEXT, Cell
 from texts import text_file
 
 from cofi_cli.config import RunConfig
@@ -54,13 +54,13 @@ def ours(cell: Cell, name: str = "ours") -> Json:
 
     Args:
         cell: task, sparsity and seed.
-        name: of the run's folder; ``with_text`` adds unlabelled text for the teacher to answer,
-            and follows the run without.
+        name: of the run's folder; one of ``VARIANTS`` follows the run as it is.
     """
     run, settings = cell.folder / name, dict(cell.row.settings)
     own = [] if not cell.row.has_teacher else ["--teacher", teacher(cell)]
     if name == WITH_TEXT:
         own += ["--extra", text_file(cell.data, cell.output)]
+    if name in VARIANTS:
         settings |= longer(open_config(cell.folder / "ours"))
     prune(
         run,
@@ -76,13 +76,13 @@ def ours(cell: Cell, name: str = "ours") -> Json:
 
 
 def longer(config: RunConfig) -> dict[str, object]:
-    """Return the settings of a run of ``TEXT_EPOCHS`` times the epochs."""
+    """Return the settings of a run of ``EPOCHS`` times the epochs."""
     epochs = {
         "prune.epochs": config.prune.epochs,
         "prune.ramp_epochs": config.prune.ramp_epochs,
         "recover.epochs": config.recover.epochs,
     }
-    return {key: value * TEXT_EPOCHS for key, value in epochs.items()}
+    return {key: value * EPOCHS for key, value in epochs.items()}
 
 
 def teacher_row(cell: Cell) -> Json:

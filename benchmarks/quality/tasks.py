@@ -15,10 +15,11 @@ SEEDS: Mapping[float, tuple[int, ...]] = {
     0.98: (57,),
 }
 """Sparsity -> seeds."""
-WITH_TEXT = "with_text"
-"""Ours with unlabelled text beside the training rows (texts.py); of tasks of single texts."""
-TEXT_EPOCHS = 2
-"""Epochs of ours with text for each of ours, of as many steps: there is more to learn."""
+LONGER, WITH_TEXT = "longer", "with_text"
+"""Ours in more epochs, and so with unlabelled text beside the training rows (texts.py) as well,
+the latter of tasks of single texts. An epoch has as many steps with text as without."""
+VARIANTS, EPOCHS = (LONGER, WITH_TEXT), 2
+"""Rows beside ours on demand; their epochs for each of ours."""
 RIVALS = ("word_vectors", "fixed_structure", "graph_pruning")
 FIXED_STRUCTURE_BUDGET = "steps"
 """What the fixed structure has as much of as ours: ``steps``, or ``seconds`` if that is more."""
