@@ -64,7 +64,7 @@ def test_seeds_of_different_purposes_differ() -> None:
 
 @pytest.mark.parametrize(
     ("hidden", "gain", "expected"),
-    [(384, 2.7, "bf16"), (64, 2.7, "fp32"), (384, 0.5, "fp32"), (384, 1.1, "fp32")],
+    [(384, 2.7, "bf16"), (128, 2.7, "bf16"), (64, 2.7, "fp32"), (384, 0.5, "fp32"), (384, 1.1, "fp32")],
 )
 def test_automatic_precision(hidden: int, gain: float, expected: str) -> None:
     cpu = torch.device("cpu")

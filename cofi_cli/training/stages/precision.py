@@ -20,7 +20,7 @@ from cofi_cli.runs.machine import cpu_flags
 _CPU_FLAGS = {"avx512_bf16", "amx_bf16"}
 MIN_GAIN = 1.5
 """Times as fast as fp32 that a product has to be, for the casts to pay."""
-MIN_WIDTH = 256
+MIN_WIDTH = 128
 """Hidden width under which bf16 products on a CPU lose to fp32 ones."""
 _CUDA_GAIN = 8.0
 """Of tensor cores over fp32, about; on a GPU that has them it is not measured."""

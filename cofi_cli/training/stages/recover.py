@@ -54,8 +54,6 @@ class RecoverStage(PlainStage):
             steps=steps,
             others=[distiller],
         )
-        # However narrow the model is, its states are compared at the teacher's width.
-        self.precision = session.precision(hidden=teacher.config.hidden_size)
         if session.config.distill.dropout is not None:
             set_dropout(model, session.config.distill.dropout)
         self.settings, self.distiller, self.rows = settings, distiller, session.imitated
