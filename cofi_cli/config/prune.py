@@ -49,12 +49,14 @@ class PruneConfig(Section):
     max_drop: float | None = Field(None, ge=0)
     """Choose the smallest size that loses at most this many points of validation score. Exit code
     3 if none does. Default: any loss, and 1 where no target is given."""
-    epochs: float = Field(8, gt=0)
+    epochs: float = Field(16, gt=0)
     """All epochs of the stage, the dense and the ramp epochs among them."""
     dense_epochs: float = Field(0, ge=0)
     """Distillation of the dense student before any gate may close."""
-    ramp_epochs: float = Field(3, ge=0)
-    """The target rises linearly from 0 over these epochs."""
+    ramp_epochs: float = Field(6, ge=0)
+    """The target rises from 0 over these epochs."""
+    ramp: Literal["cubic", "linear"] = "cubic"
+    """``cubic`` rises fast while much can be spared, and slowly towards the target."""
     batch_size: int = Field(32, ge=1)
     learning_rate: float | None = Field(None, gt=0)
     """Of the weights while nothing is pruned; ``None`` = as the teacher's by width."""
@@ -95,6 +97,11 @@ class PruneConfig(Section):
         *larger, smallest = FAMILY
         family = {"milestones": larger, "sparsity": smallest, "max_drop": FAMILY_MAX_DROP}
         return family | dict(values)
+
+    @property
+    def ramp_power(self) -> int:
+        """The power of the time left in which the ramp falls short of the target."""
+        return {"linear": 1, "cubic": 3}[self.ramp]
 
     @property
     def copies_teacher(self) -> bool:

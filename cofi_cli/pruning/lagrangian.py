@@ -26,13 +26,18 @@ class Lagrangian(nn.Module):
         return self.lambda1 * violation + self.lambda2 * violation.square()
 
 
-def ramped_target(step: int, *, start: int, ramp_steps: int, target: float) -> float:
-    """Return t at a step: 0 before ``start``, linear over the ramp, then the target.
+def ramped_target(step: int, *, start: int, ramp_steps: int, target: float, power: int) -> float:
+    """Return t at a step: 0 before ``start``, then over the ramp up to the target.
 
-    The first step of the ramp already asks for ``target / ramp_steps``.
+    The first step of the ramp already closes some.
+
+    Args:
+        power: 1 for a linear ramp; 3 for one that closes most at its start, where much can be
+            spared, and little at its end (Zhu and Gupta 2017, equation 1).
     """
     if step < start:
         return 0.0
     if ramp_steps <= 0:
         return target
-    return target * min(1.0, (step - start + 1) / ramp_steps)
+    left = 1 - min(1.0, (step - start + 1) / ramp_steps)
+    return target * (1 - left**power)

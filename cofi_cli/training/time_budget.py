@@ -34,8 +34,8 @@ _QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Of the rows' lengths, where a batch of each is timed."""
 _FORWARD = 1 / 3
 """Share of a step's time that an evaluation of as many rows takes, about."""
-_RAMP = 0.75
-"""Share of a dense step in the mean step of the ramp; the rest is a pruned one's (docs/log.md)."""
+_RAMP = 1.5
+"""Cost of a step of the ramp beyond a pruned one's, by what the ramp keeps (docs/log.md)."""
 _LEAST_SHARE = 1 / 3
 """Least share of the minutes that pruning and recovery get, however long the teacher took."""
 
@@ -178,8 +178,8 @@ def measure_costs(session: Session, model: CofiForTask) -> Costs:
 def estimate(session: Session, costs: Costs, steps: Schedule) -> Estimate:
     """Return how long the stages will take.
 
-    A step of the ramp costs mostly what a dense one does: samples with half of the weights closed
-    are hardly cheaper.
+    A step of the ramp costs more than the share of the weights that it keeps: samples with half of
+    the weights closed are hardly cheaper than dense ones.
     """
     config, rows = session.config, len(session.splits["train"])
     size, dev = config.prune.batch_size, len(session.splits["validation"])
@@ -198,8 +198,9 @@ def estimate(session: Session, costs: Costs, steps: Schedule) -> Estimate:
     each = 0.0 if costs.keeps_answers else costs.answers
     keeps = costs.keeps_answers and steps.prune > 0
     late = steps.prune - steps.dense - steps.ramp
+    kept = _RAMP / (config.prune.ramp_power + 1)  # the mean of (1 - x)^power times _RAMP
     pruning = steps.dense * costs.dense + steps.ramp * (
-        _RAMP * costs.dense + (1 - _RAMP) * costs.pruned
+        kept * costs.dense + (1 - kept) * costs.pruned
     )
     pruning += late * costs.pruned + steps.prune * each
     return Estimate(

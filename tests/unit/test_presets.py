@@ -83,6 +83,7 @@ def test_the_paper_s_schedule() -> None:
     config = resolve_config([MODEL, preset_layer("cofi-paper")])
     prune, recover = config.prune, config.recover
     assert (prune.epochs, prune.ramp_epochs, prune.dense_epochs) == (20, 2, 1)
+    assert prune.ramp == "linear"
     assert (prune.rate_growth, config.distill.dropout) == (0, None)
     assert (recover.epochs, recover.learning_rate, recover.schedule) == (20, 2e-5, "constant")
     assert recover.patience == 0
@@ -157,7 +158,7 @@ def test_the_last_layer_wins_key_by_key(tmp_path: Path) -> None:
     config = resolve_config(layers)
     assert (config.prune.epochs, config.prune.batch_size, config.seed) == (9, 4, 1)
     assert config.prune.sparsity == 0.5
-    assert config.prune.ramp_epochs == 3, "from the preset"
+    assert config.task.max_length == 64, "from the preset"
     assert config.distill.temperature == 2.0, "the default"
 
 

@@ -81,8 +81,14 @@ def test_more_is_closed_for_a_higher_target(
     assert reached == pytest.approx(sorted(reached), abs=2e-4)
 
 
-@given(start=st.integers(0, 9), ramp=st.integers(0, 30), target=st.floats(0, 0.99))
+@given(
+    start=st.integers(0, 9),
+    steps=st.integers(0, 30),
+    target=st.floats(0, 0.99),
+    power=st.sampled_from([1, 3]),
+)
 @sample(25)
-def test_the_ramp_only_rises(start: int, ramp: int, target: float) -> None:
-    values = [ramped_target(s, start=start, ramp_steps=ramp, target=target) for s in range(60)]
+def test_the_ramp_only_rises(start: int, steps: int, target: float, power: int) -> None:
+    ramp = {"start": start, "ramp_steps": steps, "target": target, "power": power}
+    values = [ramped_target(step, **ramp) for step in range(60)]
     assert values == sorted(values) and values[-1] == target

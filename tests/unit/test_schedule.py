@@ -22,11 +22,13 @@ def session(rows: int = 320, dev: int = 32, **config: object) -> SimpleNamespace
     )
 
 
-def test_estimate_counts_each_stage_at_its_cost():
-    found = estimate(session(), COSTS, Schedule(dense=10, ramp=20, prune=50, recover=30))
+@pytest.mark.parametrize(("ramp", "mean"), [("linear", 0.8), ("cubic", 0.5)])
+def test_estimate_counts_each_stage_at_its_cost(ramp: str, mean: float):
+    run = session(prune={"ramp": ramp})
+    found = estimate(run, COSTS, Schedule(dense=10, ramp=20, prune=50, recover=30))
     assert found.teacher == 0 and found.outputs == pytest.approx(10 * 0.1)
     # Evaluations: 2 epochs at the target and 3 of recovery, of one batch each, a third of a step.
-    assert found.prune == pytest.approx(10 * 1.0 + 20 * 0.8 + 20 * 0.2 + 2 * 0.2 / 3)
+    assert found.prune == pytest.approx(10 * 1.0 + 20 * mean + 20 * 0.2 + 2 * 0.2 / 3)
     assert found.recover == pytest.approx(30 * 0.1 + 3 * 0.1 / 3)
 
 

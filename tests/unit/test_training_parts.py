@@ -31,10 +31,15 @@ from cofi_cli.training.teacher.outputs import TeacherOutputs, real_positions, se
 from tests.tiny import batch
 
 
-def test_the_target_ramps_linearly() -> None:
-    targets = [ramped_target(s, start=10, ramp_steps=4, target=0.8) for s in (0, 9, 10, 11, 13, 99)]
-    assert targets == pytest.approx([0.0, 0.0, 0.2, 0.4, 0.8, 0.8])
-    assert ramped_target(0, start=0, ramp_steps=0, target=0.5) == 0.5
+@pytest.mark.parametrize(
+    ("power", "expected"),
+    [(1, [0.0, 0.0, 0.2, 0.4, 0.8, 0.8]), (3, [0.0, 0.0, 0.4625, 0.7, 0.8, 0.8])],
+)
+def test_the_target_rises_over_the_ramp(power: int, expected: list[float]) -> None:
+    ramp = {"start": 10, "ramp_steps": 4, "target": 0.8, "power": power}
+    targets = [ramped_target(step, **ramp) for step in (0, 9, 10, 11, 13, 99)]
+    assert targets == pytest.approx(expected)
+    assert ramped_target(0, start=0, ramp_steps=0, target=0.5, power=power) == 0.5
 
 
 def test_the_multipliers_ascend() -> None:
@@ -64,7 +69,13 @@ def test_seeds_of_different_purposes_differ() -> None:
 
 @pytest.mark.parametrize(
     ("hidden", "gain", "expected"),
-    [(384, 2.7, "bf16"), (128, 2.7, "bf16"), (64, 2.7, "fp32"), (384, 0.5, "fp32"), (384, 1.1, "fp32")],
+    [
+        (384, 2.7, "bf16"),
+        (128, 2.7, "bf16"),
+        (64, 2.7, "fp32"),
+        (384, 0.5, "fp32"),
+        (384, 1.1, "fp32"),
+    ],
 )
 def test_automatic_precision(hidden: int, gain: float, expected: str) -> None:
     cpu = torch.device("cpu")

@@ -94,6 +94,7 @@ class PruneStage:
             start=self.dense_steps,
             ramp_steps=self.ramp_steps,
             target=self.goal.reduction,
+            power=self.settings.ramp_power,
         )
 
     def learning_rate(self, step: int) -> float:
