@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tasks import EPOCHS, MODEL, VARIANTS, WITH_TEXT, Cell
+from tasks import MODEL, WITH_TEXT, Cell
 from texts import text_file
 
 from cofi_cli.config import RunConfig
@@ -54,18 +54,16 @@ def ours(cell: Cell, name: str = "ours") -> Json:
 
     Args:
         cell: task, sparsity and seed.
-        name: of the run's folder; one of ``VARIANTS`` follows the run as it is.
+        name: of the run's folder; ``WITH_TEXT`` adds unlabelled text.
     """
-    run, settings = cell.folder / name, dict(cell.row.settings)
+    run = cell.folder / name
     own = [] if not cell.row.has_teacher else ["--teacher", teacher(cell)]
     if name == WITH_TEXT:
         own += ["--extra", text_file(cell.data, cell.output)]
-    if name in VARIANTS:
-        settings |= longer(open_config(cell.folder / "ours"))
     prune(
         run,
         *(MODEL, *arguments(cell), "--sparsity", cell.sparsity, *own),
-        settings=settings,
+        settings=dict(cell.row.settings),
     )
     report = read(run / "report.json")
     return {
@@ -73,16 +71,6 @@ def ours(cell: Cell, name: str = "ours") -> Json:
         "realised": report["sparsity"]["realised"],
         "structure": report["structure"],
     }
-
-
-def longer(config: RunConfig) -> dict[str, object]:
-    """Return the settings of a run of ``EPOCHS`` times the epochs."""
-    epochs = {
-        "prune.epochs": config.prune.epochs,
-        "prune.ramp_epochs": config.prune.ramp_epochs,
-        "recover.epochs": config.recover.epochs,
-    }
-    return {key: value * EPOCHS for key, value in epochs.items()}
 
 
 def teacher_row(cell: Cell) -> Json:

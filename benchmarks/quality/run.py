@@ -8,11 +8,10 @@ A row for each task, sparsity and seed (tasks.py says which and with what budget
 ours, and the rivals: word vectors alone, a fixed structure of as many weights, and onnxsim's
 structured pruning of the dense graph (optional: pip install 'onnxsim>=0.8.1'; for the embedder
 model2vec and tokenlearn, also optional). Go on with an interrupted call by repeating it: what is
-done stays, here and in results.json. With --also longer ours is also pruned in twice as many
-steps, with --also with_text so and with 19,455 unlabelled sentences of SQuAD's articles as further
-text (texts.py). With --no-bench nothing is exported and timed, as is wise while other work runs; a
-later call without it adds latencies. Writes results.json and results.md beside this file, or to
---results.
+done stays, here and in results.json. With --with-text ours is also pruned with 19,455 unlabelled
+sentences of SQuAD's articles as further text (texts.py). With --no-bench nothing is exported and
+timed, as is wise while other work runs; a later call without it adds latencies. Writes results.json
+and results.md beside this file, or to --results.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import argparse
 import json
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ from graph_pruning import graph_pruning  # noqa: E402
 from ours import measure, ours, teacher_row  # noqa: E402
 from runs import environment, read  # noqa: E402
 from table import render  # noqa: E402
-from tasks import RIVALS, ROWS, SEEDS, VARIANTS, WITH_TEXT, Cell, cells  # noqa: E402
+from tasks import RIVALS, ROWS, SEEDS, WITH_TEXT, Cell, cells  # noqa: E402
 from word_vectors import word_vectors  # noqa: E402
 
 MAKE: Mapping[str, Callable[..., dict[str, Any]]] = {
@@ -46,7 +45,7 @@ FRESH = ("p50_ms", "onnx_bytes", "onnx_scores")
 
 
 def fill(
-    row: dict[str, Any], cell: Cell, rivals: list[str], *, bench: bool, also: Sequence[str] = ()
+    row: dict[str, Any], cell: Cell, rivals: list[str], *, bench: bool, with_text: bool
 ) -> None:
     """Add to a row, in place, what was asked for and is not there yet."""
     run = cell.folder / "ours"
@@ -59,9 +58,8 @@ def fill(
             found = measure(run, cell)
             row["ours"] |= found
             row["teacher"] |= {key: found[key] for key in FRESH}
-    for variant in also:
-        if variant not in row and (variant != WITH_TEXT or cell.row.takes_text):
-            row[variant] = ours(cell, variant)
+    if with_text and WITH_TEXT not in row and cell.row.takes_text:
+        row[WITH_TEXT] = ours(cell, WITH_TEXT)
     for rival in rivals:
         known = row.get(rival, {})
         if "scores" not in known or (bench and "p50_ms" not in known):
@@ -90,7 +88,7 @@ def main() -> None:
     parser.add_argument("--sparsities", nargs="+", type=float, choices=SEEDS, default=list(SEEDS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[57, 58, 59])
     parser.add_argument("--rivals", nargs="*", choices=RIVALS, default=list(RIVALS))
-    parser.add_argument("--also", nargs="*", choices=VARIANTS, default=[], help="variants of ours")
+    parser.add_argument("--with-text", action="store_true", help="ours with unlabelled text, too")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--no-bench", dest="bench", action="store_false")
     parser.add_argument("--results", type=Path, default=HERE, help="folder of results.*")
@@ -100,7 +98,7 @@ def main() -> None:
     for name, sparsity, seed in cells(options.tasks, options.sparsities, options.seeds):
         cell = Cell(name, sparsity, seed, options.data, options.output, options.threads)
         row = _row(results, cell)
-        fill(row, cell, options.rivals, bench=options.bench, also=options.also)
+        fill(row, cell, options.rivals, bench=options.bench, with_text=options.with_text)
         results = read(file) if file.exists() else {}  # another call may have written meanwhile
         _row(results, cell).update(row)
         ordered = {known: results[known] for known in ROWS if known in results}
