@@ -57,17 +57,12 @@ def predict(
     return Ragged(rows, dtype=np.float32) if model.per_token else np.stack(rows)
 
 
-def evaluate(
-    session: Session,
-    model: CofiForTask,
-    *,
-    split: str = "validation",
-    masks: Masks | None = None,
-) -> dict[str, float]:
-    """Return the task's metrics of a model on a split, in points."""
-    encoded = session.splits[split]
-    logits = predict(
-        model,
+def answers(
+    session: Session, model: CofiForTask, encoded: Encoded, *, masks: Masks | None = None
+) -> NDArray[Any] | Ragged:
+    """Return a model's logits as :func:`predict` does; all processes take part."""
+    return predict(
+        model.to(session.device),
         encoded,
         batch_size=session.config.train.eval_batch_size,
         pad_id=session.pad_id,
@@ -75,10 +70,15 @@ def evaluate(
         masks=masks,
         processes=session.processes,
     )
-    scores: dict[str, float] = {}
-    if session.processes.is_main:
-        scores = session.task.score(logits, encoded.reference)
-    return session.processes.from_main(scores)
+
+
+def evaluate(
+    session: Session, model: CofiForTask, *, split: str = "validation", masks: Masks | None = None
+) -> dict[str, float]:
+    """Return the task's metrics of a model on a split, in points."""
+    encoded = session.splits[split]
+    logits = answers(session, model, encoded, masks=masks)
+    return session.processes.by_main(lambda: session.task.score(logits, encoded.reference))
 
 
 def score_all(session: Session, model: CofiForTask) -> dict[str, Any]:

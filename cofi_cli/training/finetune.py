@@ -28,12 +28,12 @@ from cofi_cli.training.stages.recover import RecoverStage
 from cofi_cli.training.stages.schedule import total_steps
 from cofi_cli.training.teacher.augmentation import imitated_rows
 from cofi_cli.training.teacher.obtain import (
+    ask_teacher,
     load_for_task,
     make_distiller,
     make_teacher_outputs,
     prepare_outputs,
 )
-from cofi_cli.training.teacher.task import ask_teacher, load_run_task
 from cofi_cli.training.words import factorise_words
 
 _STAGE = "finetune"
@@ -62,16 +62,16 @@ def finetune(
         done = finished_report(run, progress, processes, keeps_checkpoints=keeps)
         if done is not None:
             return done
-        task = load_run_task(config)
-        preflight(config, task, run, command=_STAGE)
+        checked = preflight(config, run, command=_STAGE, processes=processes)
         was_pruned = is_compact(config.model)
         session = open_session(
             config,
             run,
+            checked.task,
+            checked.target,
             progress=progress,
             flag=flag,
             command=_STAGE,
-            task=task,
             processes=processes,
         )
         model = load_for_task(session, config.model).to(session.device)

@@ -106,13 +106,13 @@ class Session:
 def open_session(
     config: RunConfig,
     run: RunDir,
+    task: Task,
+    target: Target | None,
     *,
     progress: Progress | None,
     flag: StopFlag,
     command: str,
-    task: Task,
     processes: Processes,
-    target: Target | None = None,
 ) -> Session:
     """Tokenise the task, choose the device, record command, configuration and environment.
 

@@ -26,9 +26,8 @@ from cofi_cli.training.stages.recover import RecoverStage
 from cofi_cli.training.stages.schedule import Schedule
 from cofi_cli.training.stages.target import Target
 from cofi_cli.training.stopwatch import Stopwatch, close_loop
-from cofi_cli.training.teacher.obtain import make_distiller, prepare_outputs
+from cofi_cli.training.teacher.obtain import make_distiller, make_student, prepare_outputs
 from cofi_cli.training.teacher.outputs import TeacherOutputs
-from cofi_cli.training.teacher.student import make_student
 from cofi_cli.training.words import factorise_words
 from cofi_cli.vocabulary.factors import with_rank
 
@@ -173,7 +172,9 @@ def _fitted(
 
     def measure(plan: PrunePlan) -> MeasuredSpeed | None:
         small = compact(student, plan)
-        return stopwatch.time(small, student, table, session.task, session.tokenizer)
+        return session.processes.by_main(
+            lambda: stopwatch.time(small, student, table, session.task, session.tokenizer)
+        )
 
     return close_loop(goal, plan, most=most, measure=measure, decide=decide)
 

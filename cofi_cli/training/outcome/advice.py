@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.tasks import Ragged
-from cofi_cli.training.evaluation import predict
+from cofi_cli.training.evaluation import answers
 from cofi_cli.training.session import Session
 
 ROWS = 1000
@@ -57,14 +57,7 @@ class Adviser:
         session, encoded = self._session, self._session.splits[split]
         count = min(ROWS, len(encoded))
         rows = np.linspace(0, len(encoded) - 1, count).round().astype(int).tolist()
-        return predict(
-            model.to(session.device),
-            encoded.inputs(rows),
-            batch_size=session.config.train.eval_batch_size,
-            pad_id=session.pad_id,
-            device=session.device,
-            processes=session.processes,
-        )
+        return answers(session, model, encoded.inputs(rows))
 
 
 def advice(*, lost: float, train: float, validation: float) -> str:
