@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,21 +30,18 @@ Command = Literal["prune", "finetune"]
 _SHOWN_LABELS = 10
 
 
-@dataclass(frozen=True)
-class Request:
-    """The command line that the user typed."""
-
-    command: Command
-    flags: Mapping[str, Any]
-    preset: str | None
-    config: Path | None
-    overrides: Sequence[str] | None
-    output: Path | None
-    resume: bool
-
-
-def open_request(request: Request, *, announce: Callable[[str], None]) -> tuple[RunConfig, RunDir]:
-    """Return the validated configuration and the folder.
+def resolve(
+    command: Command,
+    flags: Mapping[str, Any],
+    *,
+    preset: str | None,
+    config: Path | None,
+    overrides: Sequence[str] | None,
+    output: Path | None,
+    resume: bool,
+    quiet: bool,
+) -> tuple[RunConfig, RunDir]:
+    """Return the validated configuration and the folder that a command line asks for.
 
     A resumed run keeps the configuration that it was started with. Flags given together with
     ``--resume`` are compared with that configuration when training starts.
@@ -51,26 +49,27 @@ def open_request(request: Request, *, announce: Callable[[str], None]) -> tuple[
     Raises:
         CofiError: bad input, or no run to resume.
     """
-    output, saved = request.output, None
-    if request.resume:
-        run = RunDir(output) if output else unfinished_run(command=request.command)
+    announce = partial(say, quiet=quiet)
+    saved = None
+    if resume:
+        run = RunDir(output) if output else unfinished_run(command=command)
         output = run.root
         if run.exists:
             announce(f"Resuming {run.root}")
             saved = run.config
         else:
             announce(f"{run.root} holds no run yet; starting one")
-    config = build_config(
-        request.flags,
-        preset=request.preset,
-        config=request.config,
-        overrides=request.overrides,
+    resolved = build_config(
+        flags,
+        preset=preset,
+        config=config,
+        overrides=overrides,
         saved=saved,
-        starts_from_teacher=request.command == "prune",
+        starts_from_teacher=command == "prune",
         announce=announce,
     )
-    run = RunDir(output or free_folder(run_name(config, command=request.command)))
-    return config, agreed_folder(run, config)
+    run = RunDir(output or free_folder(run_name(resolved, command=command)))
+    return resolved, agreed_folder(run, resolved)
 
 
 def run_training(
@@ -87,16 +86,12 @@ def run_training(
     from cofi_cli.report.report import write_report
 
     say(f"Run folder: {run.root}", quiet=quiet)
-    progress = make_progress(quiet=quiet)
-    try:
+    with closing(make_progress(quiet=quiet)) as progress:
         if command == "finetune":
             report = training.finetune(config, run, resume=resume, progress=progress)
         else:
-            report = training.prune(
-                config, run, resume=resume, progress=progress, stopwatch=_stopwatch(config)
-            )
-    finally:
-        progress.close()
+            watch = _stopwatch(config)
+            report = training.prune(config, run, resume=resume, progress=progress, stopwatch=watch)
     if process_index() > 0:
         return
     write_report(run)
@@ -183,12 +178,9 @@ def show_plan(config: RunConfig, run: RunDir, *, resume: bool, as_json: bool) ->
     from cofi_cli.format import Table
     from cofi_cli.training import dry_run
 
-    progress = make_progress(quiet=as_json)
-    try:
+    with closing(make_progress(quiet=as_json)) as progress:
         watch = _stopwatch(config)
         plan = dry_run(config, run, resume=resume, stopwatch=watch, progress=progress)
-    finally:
-        progress.close()
     plan |= {"output": str(run.root)}
     if process_index() > 0:
         return

@@ -89,7 +89,7 @@ def finetune(
         report = finetune_report(session, model=model, before=before, time=used.summary())
         if was_pruned:
             plan = plan_of(config.model)
-            save_compact(session, model, report, plan=plan.model_dump() if plan else None)
+            save_compact(session, model, report, plan=plan, folder=run.model)
         else:
             save_dense_model(session, model, run.model, source=config.model)
         return finish(session, report)
@@ -111,16 +111,17 @@ def _fit(session: Session, model: CofiForTask, settings: TeacherConfig) -> Stage
 
 def _distil(session: Session, model: CofiForTask, teacher: CofiForTask) -> StageTime:
     config = session.config
-    kept, distill = kept_hidden(config.model, model, teacher), config.distill
+    kept = kept_hidden(config.model, model, teacher)
     if kept is None:
-        distill = _without_layers(config)
+        config = config.model_copy(update={"distill": _without_layers(config)})
+        session = replace(session, config=config)
         session.progress.message(
             f"{config.model} has no {PLAN}, so hidden states are not distilled."
         )
         kept = torch.arange(teacher.config.hidden_size)
-    outputs = make_teacher_outputs(session, teacher, distill)
+    outputs = make_teacher_outputs(session, teacher)
     spent = prepare_outputs(session, outputs)
-    distiller = make_distiller(session, outputs, distill)
+    distiller = make_distiller(session, outputs)
     rows, settings = len(session.splits["train"]), config.recover
     steps = total_steps(rows, batch_size=settings.batch_size, epochs=settings.epochs)
     stage = RecoverStage(session, model, distiller, settings, kept=kept, steps=steps, name=_STAGE)

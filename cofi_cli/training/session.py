@@ -25,7 +25,7 @@ from cofi_cli.training.preflight.run import guard_ids
 from cofi_cli.training.processes import Processes
 from cofi_cli.training.stages.checkpoint import save_state
 from cofi_cli.training.stages.interrupts import StopFlag
-from cofi_cli.training.stages.metrics_log import MetricsLog, NoLog
+from cofi_cli.training.stages.metrics_log import MetricsLog
 from cofi_cli.training.stages.precision import bf16_gain, keep_compiled_products, resolve_precision
 from cofi_cli.training.stages.progress import Progress, Silent
 from cofi_cli.training.stages.schedule import Schedule, check_schedule
@@ -55,7 +55,7 @@ class Session:
     splits: dict[str, Encoded]
     imitated: Encoded
     processes: Processes
-    metrics: MetricsLog | NoLog
+    metrics: MetricsLog
     progress: Progress
     flag: StopFlag
     resume_command: str
@@ -149,8 +149,7 @@ def open_session(
                 processes=processes.count,
             )
             _record(config, run, env, target)
-        kept = vocabulary.in_run(run)
-        processes.write(lambda: vocabulary.copy_to(kept))
+        kept = vocabulary.kept_by(run, processes)
     splits = mapped_arrays(run.checkpoints / "rows", made, processes)
     del made  # what lies in the file need not be in memory as well
     return Session(
@@ -161,7 +160,7 @@ def open_session(
         splits=splits,
         imitated=splits["train"],
         processes=processes,
-        metrics=MetricsLog(run.metrics) if processes.is_main else NoLog(),
+        metrics=MetricsLog(run.metrics if processes.is_main else None),
         progress=(progress if processes.is_main else None) or Silent(),
         flag=flag,
         resume_command=f"cofi {command} --resume -o {shlex.quote(str(run.root))}",

@@ -83,12 +83,10 @@ def _trained(
 
         first = PrunePlan(**result["plan"])
         most = goal.most(settings.gates, settings.round_widths_to)
-        plan, measured = _fitted(session, student, goal, first, decide, most, stopwatch)
-        small = compact(student, plan)
-        parity = assert_parity(session, student, small, plan)
+        small, known = _cut(session, student, goal, first, decide, most, stopwatch)
         student.load_state_dict(live)
-        state = _state(session, small, plan, measured, used.summary()) | {"parity": parity}
-        return state | {"layer_map": result["layer_map"], "expected": result["expected"]}
+        known |= {"layer_map": result["layer_map"], "expected": result["expected"]}
+        return _state(session, small, known, used.summary())
 
     return compacted
 
@@ -108,29 +106,53 @@ def _without_training(
             return known.plan(goal, reduction)
 
         first, most = known.plan(goal), goal.most(("head", "ffn_dim"), 1)
-        plan, measured = _fitted(session, student, goal, first, decide, most, stopwatch)
-        small = compact(student, plan)
-        parity = assert_parity(session, student, small, plan)
-        state = _state(session, small, plan, measured, known.refit(session, small))
-        return state | {"parity": parity, "layer_map": None, "expected": plan.sparsity}
+        small, state = _cut(session, student, goal, first, decide, most, stopwatch)
+        return _state(session, small, state, known.refit(session, small))
 
     return compacted
 
 
-def _state(
+def _cut(
     session: Session,
-    small: CofiForTask,
+    student: CofiForTask,
+    goal: Target,
     plan: PrunePlan,
-    measured: list[MeasuredPlan],
-    time: StageSummary,
+    decide: Callable[[float], PrunePlan],
+    most: float,
+    stopwatch: Stopwatch | None,
+) -> tuple[CofiForTask, dict[str, Any]]:
+    """Return the compact model of a size, and what is known of it.
+
+    Where a speed was asked for, the plan is decided again until the clock agrees.
+    """
+    measured: list[MeasuredPlan] = []
+    if stopwatch is not None and (table := goal.table) is not None:
+
+        def measure(plan: PrunePlan) -> MeasuredSpeed | None:
+            small = compact(student, plan)
+            return session.processes.by_main(
+                lambda: stopwatch.time(small, student, table, session.task, session.tokenizer)
+            )
+
+        plan, measured = close_loop(goal, plan, most=most, measure=measure, decide=decide)
+    small = compact(student, plan)
+    return small, {
+        "plan": plan.model_dump(),
+        "measured": [row.model_dump() for row in measured],
+        "parity": assert_parity(session, student, small, plan),
+        "layer_map": None,
+        "expected": plan.sparsity,
+    }
+
+
+def _state(
+    session: Session, small: CofiForTask, known: dict[str, Any], time: StageSummary
 ) -> dict[str, Any]:
     """Factorise a compact model's word vectors if asked; return it with what is known of it."""
     factorise_words(session, small)
-    return {
+    return known | {
         "compact": small.state_dict(),
         "rank": small.config.embedding_rank,
-        "plan": plan.model_dump(),
-        "measured": [row.model_dump() for row in measured],
         "time": time.model_dump(),
         "score": evaluate(session, small)[session.task.headline],
     }
@@ -155,28 +177,6 @@ def _loaded(student: CofiForTask, goal: Target, file: Path, times: Times) -> Pru
             parity=state["parity"],
             score=state["score"],
         )
-
-
-def _fitted(
-    session: Session,
-    student: CofiForTask,
-    goal: Target,
-    plan: PrunePlan,
-    decide: Callable[[float], PrunePlan],
-    most: float,
-    stopwatch: Stopwatch | None,
-) -> tuple[PrunePlan, list[MeasuredPlan]]:
-    """Return the plan of a size, as fast by the clock as was asked, and what was measured."""
-    if stopwatch is None or (table := goal.table) is None:
-        return plan, []
-
-    def measure(plan: PrunePlan) -> MeasuredSpeed | None:
-        small = compact(student, plan)
-        return session.processes.by_main(
-            lambda: stopwatch.time(small, student, table, session.task, session.tokenizer)
-        )
-
-    return close_loop(goal, plan, most=most, measure=measure, decide=decide)
 
 
 def recover_size(

@@ -19,7 +19,6 @@ from cofi_cli.architectures import (
     read_config,
     resolve,
 )
-from cofi_cli.config import DistillConfig
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.distillation import teacher_taps
 from cofi_cli.pruning.sparsity import EncoderShape
@@ -149,15 +148,10 @@ def ask_teacher(session: Session, teacher: CofiForTask) -> Session:
     return replace(session, task=task, splits={**session.splits, **splits})
 
 
-def make_teacher_outputs(
-    session: Session,
-    teacher: CofiForTask,
-    distill: DistillConfig | None = None,
-) -> TeacherOutputs:
+def make_teacher_outputs(session: Session, teacher: CofiForTask) -> TeacherOutputs:
     """Return the teacher's outputs on the training split, not computed yet."""
     config = session.config
-    distill = distill or config.distill
-    taps = teacher_taps(teacher.config.num_hidden_layers) if uses_layers(distill) else []
+    taps = teacher_taps(teacher.config.num_hidden_layers) if uses_layers(config.distill) else []
     return TeacherOutputs(
         teacher,
         session.imitated,
@@ -169,7 +163,7 @@ def make_teacher_outputs(
         disk_gb=room_on_disk(session),
         folder=session.run.checkpoints,
         processes=session.processes,
-        mask_padding=distill.mask_padding,
+        mask_padding=config.distill.mask_padding,
         precision=session.precision(hidden=teacher.config.hidden_size),
     )
 
@@ -181,13 +175,11 @@ def room_on_disk(session: Session) -> float:
     return session.processes.from_main(min(session.config.prune.teacher_disk_gb, free / 2))
 
 
-def make_distiller(
-    session: Session, outputs: TeacherOutputs, distill: DistillConfig | None = None
-) -> Distiller:
-    """Return the distillation loss of a session, by its configuration or by other settings."""
+def make_distiller(session: Session, outputs: TeacherOutputs) -> Distiller:
+    """Return the distillation loss of a session."""
     return Distiller(
         outputs,
-        distill or session.config.distill,
+        session.config.distill,
         objective=session.objective,
         total=session.processes.sum,
     )
