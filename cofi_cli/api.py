@@ -135,10 +135,6 @@ def export_sizes(run: Path, config: ExportConfig) -> list[ExportRecord]:
 
     The dense model is exported once, beside the chosen size.
 
-    Args:
-        run: with several sizes.
-        config: what is asked for.
-
     Raises:
         CofiError: as :func:`export`; or the run made one size only.
     """

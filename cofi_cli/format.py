@@ -170,7 +170,7 @@ def vocabulary_words(trimmed: Vocabulary) -> str:
 
 def case_words(setting: LatencySetting) -> str:
     """Return ``cpu, fp32, batch 1, 128 tokens, 1 thread``."""
-    count, length = setting.threads, setting.seq_len
-    threads = f", {count} thread{'s' * (count > 1)}" if count else ""
+    length = setting.seq_len
     tokens = "the task's lengths" if length == "task" else f"{length} tokens"
-    return f"{setting.provider}, {setting.precision}, batch {setting.batch}, {tokens}{threads}"
+    used = f", {threads(setting.threads)}" if setting.threads else ""
+    return f"{setting.provider}, {setting.precision}, batch {setting.batch}, {tokens}{used}"

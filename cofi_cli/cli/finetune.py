@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from cofi_cli.cli import options as o
-from cofi_cli.cli.console import prepare
 from cofi_cli.cli.flags import flagged
-from cofi_cli.cli.launch import process_index
-from cofi_cli.cli.training import resolve, run_training
+from cofi_cli.cli.training import train
 from cofi_cli.config import RunConfig
 
 
@@ -31,9 +29,7 @@ def finetune(
     trained by the settings of section recover, and distilled if --teacher names a teacher. With
     --unlabelled, MODEL is distilled on texts alone.
     """
-    quiet = quiet or process_index() > 0
-    prepare(quiet=quiet)
-    resolved, run = resolve(
+    train(
         "finetune",
         given | {"model": model},
         preset=preset,
@@ -41,6 +37,6 @@ def finetune(
         overrides=overrides,
         output=output,
         resume=resume,
+        as_json=as_json,
         quiet=quiet,
     )
-    run_training("finetune", resolved, run, resume=resume, as_json=as_json, quiet=quiet)

@@ -1,4 +1,4 @@
-"""Code that ``prune`` and ``finetune`` share: the request, the run, the final tables."""
+"""Code that ``prune`` and ``finetune`` share: from the flags to the final tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from cofi_cli.cli.console import say, show_json, show_lines, show_tables
+from cofi_cli.cli.console import prepare, say, show_json, show_lines, show_tables
 from cofi_cli.cli.folders import free_folder, run_name, unfinished_run
 from cofi_cli.cli.given import build_config
 from cofi_cli.cli.latency_table import table_report
@@ -30,7 +30,7 @@ Command = Literal["prune", "finetune"]
 _SHOWN_LABELS = 10
 
 
-def resolve(
+def train(
     command: Command,
     flags: Mapping[str, Any],
     *,
@@ -39,16 +39,20 @@ def resolve(
     overrides: Sequence[str] | None,
     output: Path | None,
     resume: bool,
+    as_json: bool,
     quiet: bool,
-) -> tuple[RunConfig, RunDir]:
-    """Return the validated configuration and the folder that a command line asks for.
+    dry_run: bool = False,
+) -> None:
+    """Run a command from its flags to its tables.
 
     A resumed run keeps the configuration that it was started with. Flags given together with
     ``--resume`` are compared with that configuration when training starts.
 
     Raises:
-        CofiError: bad input, or no run to resume.
+        CofiError: bad input, no run to resume, or no size loses as little as was asked.
     """
+    quiet = quiet or process_index() > 0
+    prepare(quiet=quiet)
     announce = partial(say, quiet=quiet)
     saved = None
     if resume:
@@ -69,17 +73,15 @@ def resolve(
         announce=announce,
     )
     run = RunDir(output or free_folder(run_name(resolved, command=command)))
-    return resolved, agreed_folder(run, resolved)
+    run = agreed_folder(run, resolved)
+    if dry_run:
+        _show_plan(resolved, run, resume=resume, as_json=as_json)
+    else:
+        _run(command, resolved, run, resume=resume, as_json=as_json, quiet=quiet)
 
 
-def run_training(
-    command: Command,
-    config: RunConfig,
-    run: RunDir,
-    *,
-    resume: bool,
-    as_json: bool,
-    quiet: bool,
+def _run(
+    command: Command, config: RunConfig, run: RunDir, *, resume: bool, as_json: bool, quiet: bool
 ) -> None:
     """Train, write the report, show it."""
     from cofi_cli import training
@@ -98,7 +100,7 @@ def run_training(
     if as_json:
         show_json(report.as_json())
     else:
-        show_report(report, run)
+        _show_report(report, run)
     for warning in report.warnings:
         say(f"Warning: {warning}")
     if report.advice is not None:
@@ -120,7 +122,7 @@ def _stopwatch(config: RunConfig) -> Stopwatch | None:
     return Stopwatch(table_report)
 
 
-def show_report(report: RunReport, run: RunDir) -> None:
+def _show_report(report: RunReport, run: RunDir) -> None:
     """Write the report's tables, the structure and the next command to stdout."""
     from cofi_cli.format import speed_words, vocabulary_words
     from cofi_cli.report.bars import structure_lines
@@ -173,7 +175,7 @@ def _target_facts(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def show_plan(config: RunConfig, run: RunDir, *, resume: bool, as_json: bool) -> None:
+def _show_plan(config: RunConfig, run: RunDir, *, resume: bool, as_json: bool) -> None:
     """``--dry-run``: check everything and show what a run would do."""
     from cofi_cli.format import Table
     from cofi_cli.training import dry_run

@@ -36,11 +36,9 @@ def dry_run(
     """Validate a configuration against its model and data; return what would happen.
 
     Args:
-        config: of the run.
         run: its folder, looked at as well where it is given.
         resume: whether that run would go on.
         stopwatch: measures a latency table where a speed is asked for and none is named.
-        progress: a watcher of that.
 
     Raises:
         CofiError: whatever :func:`~cofi_cli.training.pipeline.prune` would raise at its start.

@@ -32,7 +32,6 @@ def predict(
 
     Args:
         model: that answers.
-        encoded: a split.
         batch_size, pad_id, device: of batches.
         masks: of its units; ``None`` = all open.
         processes: that share the batches; ``None`` = this one runs all.
@@ -79,12 +78,3 @@ def evaluate(
     encoded = session.splits[split]
     logits = answers(session, model, encoded, masks=masks)
     return session.processes.by_main(lambda: session.task.score(logits, encoded.reference))
-
-
-def score_all(session: Session, model: CofiForTask) -> dict[str, Any]:
-    """Return the metrics on every labelled split but ``train``, in points."""
-    return {
-        name: evaluate(session, model, split=name)
-        for name, encoded in session.splits.items()
-        if name != "train" and encoded.reference is not None
-    }

@@ -58,9 +58,7 @@ def finetune(
     processes = open_processes(config.train.device)
     with claimed(run, processes), stop_flag() as flag:
         guard_folder(run, config, command=_STAGE, resume=resume)
-        keeps = config.train.keep_checkpoints
-        done = finished_report(run, progress, processes, keeps_checkpoints=keeps)
-        if done is not None:
+        if (done := finished_report(run, config.train, processes, progress)) is not None:
             return done
         checked = preflight(config, run, command=_STAGE, processes=processes)
         was_pruned = is_compact(config.model)

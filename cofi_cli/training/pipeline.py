@@ -43,10 +43,8 @@ def prune(
     finished the report is returned as it is.
 
     Args:
-        config: what to do.
         run: where; a folder that holds a run needs ``resume``.
         resume: continue that run.
-        progress: a watcher.
         stopwatch: measures where a speed is asked for: a latency table before training, unless one
             is named, and the plan's real speed before recovery.
 
@@ -59,9 +57,7 @@ def prune(
     processes = open_processes(config.train.device)
     with claimed(run, processes), stop_flag() as flag:
         guard_folder(run, config, command="prune", resume=resume)
-        keeps = config.train.keep_checkpoints
-        done = finished_report(run, progress, processes, keeps_checkpoints=keeps)
-        if done is not None:
+        if (done := finished_report(run, config.train, processes, progress)) is not None:
             return done
         checked = preflight(
             config,

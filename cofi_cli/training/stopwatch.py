@@ -43,7 +43,6 @@ class Stopwatch(Protocol):
             model: dense.
             case: where and on what inputs it is to run.
             task: loads the run's task, whose rows may be timed.
-            progress: a watcher.
         """
 
     def time(

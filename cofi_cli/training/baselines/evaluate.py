@@ -19,7 +19,6 @@ def word_vector_baseline(session: Session, teacher: CofiForTask) -> WordVectors 
     """Train word vectors on the run's rows; return their scores, or ``None`` if not asked for.
 
     Args:
-        session: of the run.
         teacher: gives the vectors to start from, and what an embedder learns.
 
     Raises:

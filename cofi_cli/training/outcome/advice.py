@@ -27,7 +27,6 @@ class Adviser:
     """Compares the sizes of a run with their teacher, which answers once, if it is needed.
 
     Args:
-        session: of the run.
         teacher: that was imitated.
     """
 

@@ -50,9 +50,7 @@ def save_compact(
     """Write weights, configuration, modeling code, tokenizer, plan, model card.
 
     Args:
-        session: of the run.
         model: compact.
-        report: for the card.
         plan: of the model, if it is known.
         folder: to write.
     """

@@ -30,7 +30,6 @@ def save_sizes(
     folder of its own, and the chosen one is copied.
 
     Args:
-        session: of the run.
         sizes: the largest model first.
         models: recovered, each with its report.
     """

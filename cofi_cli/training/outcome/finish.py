@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cofi_cli.config import TrainConfig
 from cofi_cli.runs import RunDir
 from cofi_cli.runs.records import RunReport
 from cofi_cli.runs.swap import remove
@@ -24,7 +25,7 @@ def finish(session: Session, report: RunReport) -> RunReport:
 
 
 def finished_report(
-    run: RunDir, progress: Progress | None, processes: Processes, *, keeps_checkpoints: bool
+    run: RunDir, settings: TrainConfig, processes: Processes, progress: Progress | None
 ) -> RunReport | None:
     """Return the report of a run that has finished, as it is; ``None`` for any other run.
 
@@ -36,6 +37,6 @@ def finished_report(
     report = RunReport.read(run.report_json)
     if progress is not None and processes.is_main:
         progress.message(f"{run.root} is finished: nothing is left to train.")
-    if not keeps_checkpoints:  # for a run that was killed while it removed them
+    if not settings.keep_checkpoints:  # for a run that was killed while it removed them
         processes.write(lambda: remove(run.checkpoints))
     return report

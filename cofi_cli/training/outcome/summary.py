@@ -24,7 +24,7 @@ from cofi_cli.runs.records import (
     WordVectors,
 )
 from cofi_cli.training.baselines.constant import constant_score, not_learned
-from cofi_cli.training.evaluation import score_all
+from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.prune import REACHED
 from cofi_cli.training.stages.target import Target
@@ -57,8 +57,12 @@ class Pruned:
 
 
 def describe_model(session: Session, model: CofiForTask) -> ModelSummary:
-    """Return scores by split and sizes of a model."""
-    scores = score_all(session, model.to(session.device))
+    """Return a model's scores on every labelled split but ``train``, in points, and its sizes."""
+    scores = {
+        name: evaluate(session, model, split=name)
+        for name, encoded in session.splits.items()
+        if name != "train" and encoded.reference is not None
+    }
     return ModelSummary(
         score=scores["validation"][session.task.headline],
         scores=scores,
@@ -94,7 +98,6 @@ def build_report(
     """Return report.json of one size of a pruning run; sparsity is recounted from the tensors.
 
     Args:
-        session: of the run.
         teacher, model: of :func:`describe_model`; the model is recovered.
         pruned: the size.
         times: of all stages.

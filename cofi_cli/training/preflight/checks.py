@@ -60,12 +60,9 @@ def preflight(
     """Load the task and check all that can be known before anything is trained or written.
 
     Args:
-        config: of the run.
         run: its folder, for what was done there already.
         command: ``prune`` or ``finetune``.
-        processes: of the run.
         stopwatch: measures a latency table where a speed is asked for and none is named.
-        progress: a watcher of that.
 
     Raises:
         CofiError: the first fault.

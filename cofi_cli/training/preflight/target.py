@@ -14,30 +14,20 @@ from cofi_cli.runs import RunDir
 from cofi_cli.training.stages.target import Target, as_speedup
 
 
-def load_shape(model: str) -> EncoderShape:
-    """Return the dense shape of a model, from its configuration alone.
-
-    Raises:
-        CofiError: not reachable, not supported, or compact already.
-    """
-    return EncoderShape.of(dense_config(model))
-
-
 def check_target(
     config: RunConfig, run: RunDir | None, measure: Callable[[CaseConfig], LatencyTable]
 ) -> Target:
     """Return the target when the chosen gates can reach it.
 
     Args:
-        config: of the run.
         run: its folder, which may hold a table that was measured before.
         measure: measures a table of a case where there is none.
 
     Raises:
         CofiError: stating the reachable range; or there is no such latency table, or it is of
-            another case.
+            another case; or the model is not reachable, not supported, or compact already.
     """
-    shape, settings = load_shape(config.model), config.prune
+    shape, settings = EncoderShape.of(dense_config(config.model)), config.prune
     table = _table(config, run, shape, measure) if settings.is_speed else None
     target = Target.of(settings, shape, table)
     most = target.most(settings.gates, settings.round_widths_to)

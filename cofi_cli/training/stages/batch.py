@@ -23,8 +23,6 @@ def make_batch(
     batch's losses, which are means over those, lies in this process's rows. They add up to 1.
 
     Args:
-        session: of the run.
-        encoded: a split.
         indices: of the whole batch's rows, the same in all processes.
         precision: of the model that reads the batch.
     """

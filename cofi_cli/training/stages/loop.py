@@ -92,7 +92,7 @@ def _section(session: Session, stage: Stage) -> str:
 def _is_finite(state: Any) -> bool:
     """Whether all numbers of a stage's tensors are finite."""
     if isinstance(state, Mapping):
-        return all(_is_finite(value) for value in state.values())
+        return _is_finite([*state.values()])
     if isinstance(state, list | tuple):
         return all(_is_finite(value) for value in state)
     return not isinstance(state, Tensor) or bool(torch.isfinite(state).all())
@@ -175,9 +175,7 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
                 raise diverged(row["step"])
             row["examples_per_second"] = examples / seconds
         used.seconds += seconds
-        if session.processes.count > 1:
-            talked, before = session.processes.seconds, talked
-            used.communication_seconds += talked - before
+        used.communication_seconds += session.processes.seconds - talked
         used.examples += examples
         used.steps = done
         if scores:

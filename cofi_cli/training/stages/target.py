@@ -101,7 +101,6 @@ class Target:
         """Return what a report says of a speed that was asked for, ``None`` where none was.
 
         Args:
-            plan: of the model.
             measured: what was measured of it and of plans before it, the model's own last.
         """
         if self.table is None:
