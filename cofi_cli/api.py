@@ -140,10 +140,7 @@ def export_sizes(run: Path, config: ExportConfig) -> list[ExportRecord]:
     """
     alone = config.model_copy(update={"dense": False})
     chosen, *others = size_folders(RunDir(run)).values()
-    return [
-        export_as(chosen.root, config),
-        *(export_as(size.root, alone) for size in others),
-    ]
+    return [export_as(chosen.root, config), *(export_as(size.root, alone) for size in others)]
 
 
 def bench(

@@ -29,10 +29,7 @@ class Table:
 
     def markdown(self) -> str:
         """Return it as a Markdown table, without the title."""
-        head = [
-            _line(self.columns),
-            _line(["---", *["---:"] * (len(self.columns) - 1)]),
-        ]
+        head = [_line(self.columns), _line(["---", *["---:"] * (len(self.columns) - 1)])]
         return "\n".join([*head, *(_line(row) for row in self.rows)])
 
 

@@ -40,11 +40,7 @@ _STAGE = "finetune"
 
 
 def finetune(
-    config: RunConfig,
-    run: RunDir,
-    *,
-    resume: bool = False,
-    progress: Progress | None = None,
+    config: RunConfig, run: RunDir, *, resume: bool = False, progress: Progress | None = None
 ) -> RunReport:
     """Fine-tune a model; the callable twin of ``cofi finetune``.
 

@@ -72,10 +72,7 @@ class Session:
     def precision(self, *, hidden: int) -> str:
         """Return ``fp32`` or ``bf16`` for a model of this width."""
         return resolve_precision(
-            self.config.train.precision,
-            device=self.device,
-            hidden=hidden,
-            gain=self.bf16_gain,
+            self.config.train.precision, device=self.device, hidden=hidden, gain=self.bf16_gain
         )
 
     def rounds_lengths(self, precision: str) -> bool:

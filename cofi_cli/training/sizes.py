@@ -180,11 +180,7 @@ def _loaded(student: CofiForTask, goal: Target, file: Path, times: Times) -> Pru
 
 
 def recover_size(
-    session: Session,
-    outputs: TeacherOutputs,
-    size: Pruned,
-    steps: Schedule,
-    times: Times,
+    session: Session, outputs: TeacherOutputs, size: Pruned, steps: Schedule, times: Times
 ) -> CofiForTask:
     """Recover a compact model; the better of before and after is returned."""
     config, model = session.config, size.model

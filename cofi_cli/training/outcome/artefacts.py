@@ -40,12 +40,7 @@ def save_dense_model(session: Session, model: CofiForTask, folder: Path, *, sour
 
 
 def save_compact(
-    session: Session,
-    model: CofiForTask,
-    report: RunReport,
-    *,
-    plan: PrunePlan | None,
-    folder: Path,
+    session: Session, model: CofiForTask, report: RunReport, *, plan: PrunePlan | None, folder: Path
 ) -> None:
     """Write weights, configuration, modeling code, tokenizer, plan, model card.
 

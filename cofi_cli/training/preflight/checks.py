@@ -6,13 +6,7 @@ import functools
 import logging
 from dataclasses import dataclass
 
-from cofi_cli.architectures import (
-    load_config_dict,
-    load_dense,
-    read_answers,
-    read_config,
-    resolve,
-)
+from cofi_cli.architectures import load_config_dict, load_dense, read_answers, read_config, resolve
 from cofi_cli.config import CaseConfig, RunConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig

@@ -45,8 +45,7 @@ class PlainStage:
         self.others = [module.to(session.device) for module in others]
         self.precision = session.precision(hidden=model.config.hidden_size)
         self.optimizer = WeightOptimizer(
-            [self.model, *self.others],
-            weight_decay=settings.weight_decay,
+            [self.model, *self.others], weight_decay=settings.weight_decay
         )
         self.patience: int | None = None
         self.ended = False

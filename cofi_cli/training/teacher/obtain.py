@@ -178,10 +178,7 @@ def room_on_disk(session: Session) -> float:
 def make_distiller(session: Session, outputs: TeacherOutputs) -> Distiller:
     """Return the distillation loss of a session."""
     return Distiller(
-        outputs,
-        session.config.distill,
-        objective=session.objective,
-        total=session.processes.sum,
+        outputs, session.config.distill, objective=session.objective, total=session.processes.sum
     )
 
 
