@@ -16,13 +16,14 @@ from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.outcome.artefacts import PLAN, plan_of, save_compact, save_dense_model
 from cofi_cli.training.outcome.finish import finish, finished_report
 from cofi_cli.training.outcome.summary import finetune_report
-from cofi_cli.training.preflight.checks import is_compact, preflight
+from cofi_cli.training.preflight.checks import preflight
+from cofi_cli.training.preflight.embedder import is_compact
 from cofi_cli.training.preflight.run import guard_folder
 from cofi_cli.training.processes import claimed, open_processes
 from cofi_cli.training.session import Session, open_session
 from cofi_cli.training.stages.dense import DenseStage
 from cofi_cli.training.stages.interrupts import stop_flag
-from cofi_cli.training.stages.loop import StageTime, has_begun, run_stage
+from cofi_cli.training.stages.loop import StageTime, has_begun
 from cofi_cli.training.stages.progress import Progress
 from cofi_cli.training.stages.recover import RecoverStage
 from cofi_cli.training.stages.schedule import total_steps
@@ -79,7 +80,8 @@ def finetune(
         if teacher is not None:
             used = _distil(session, model, teacher)
         else:
-            used = _fit(session, model, _settings(config, is_compact=was_pruned))
+            settings = _settings(config, is_compact=was_pruned)
+            used = DenseStage(session, model, settings, name=_STAGE).run()
         report = finetune_report(session, model=model, before=before, time=used.summary())
         if was_pruned:
             plan = plan_of(config.model)
@@ -94,13 +96,6 @@ def _settings(config: RunConfig, *, is_compact: bool) -> TeacherConfig:
         return config.teacher
     fields = ("epochs", "learning_rate", "batch_size", "weight_decay")
     return config.teacher.model_copy(update={k: getattr(config.recover, k) for k in fields})
-
-
-def _fit(session: Session, model: CofiForTask, settings: TeacherConfig) -> StageTime:
-    stage = DenseStage(session, model, settings, name=_STAGE)
-    used = run_stage(session, stage)
-    model.load_state_dict(stage.best.load()["model"])
-    return used
 
 
 def _distil(session: Session, model: CofiForTask, teacher: CofiForTask) -> StageTime:
@@ -121,9 +116,8 @@ def _distil(session: Session, model: CofiForTask, teacher: CofiForTask) -> Stage
     stage = RecoverStage(session, model, distiller, settings, kept=kept, steps=steps, name=_STAGE)
     if not has_begun(session, stage):
         stage.best.offer(evaluate(session, model)[session.task.headline], 0, model)
-    used = run_stage(session, stage)
+    used = stage.run()
     used.teacher_seconds = spent
-    model.load_state_dict(stage.best.load()["model"])
     return used
 
 

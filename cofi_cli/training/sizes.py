@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,10 +103,8 @@ def _without_training(
     known = PostTraining.of(session, student)
 
     def compacted(goal: Target) -> dict[str, Any]:
-        def decide(reduction: float) -> PrunePlan:
-            return known.plan(goal, reduction)
-
-        first, most = known.plan(goal), goal.most(("head", "ffn_dim"), 1)
+        decide = partial(known.plan, goal.cost)
+        first, most = decide(goal.reduction), goal.most(("head", "ffn_dim"), 1)
         small, state = _cut(session, student, goal, first, decide, most, stopwatch)
         return _state(session, small, state, known.refit(session, small))
 
@@ -198,10 +197,9 @@ def recover_size(
         )
         if not has_begun(session, stage):
             stage.best.offer(size.score, 0, model)
-        used = run_stage(session, stage)
+        used = stage.run()
         used.teacher_seconds = spent
-        best = stage.best.load()
-        session.save(path, {"model": best["model"], "time": used.summary().model_dump()})
+        session.save(path, {"model": model.state_dict(), "time": used.summary().model_dump()})
     state = load_state(path, "time", "model")
     times[name] = StageSummary(**state["time"])
     with reading_state(path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,10 @@ class Adviser:
 
     def __init__(self, session: Session, teacher: CofiForTask) -> None:
         self._session, self._teacher = session, teacher
-        self._known: dict[str, Answers] = {}
+
+    @cached_property
+    def _known(self) -> dict[str, Answers]:
+        return {name: self._answers(self._teacher, name) for name in _SPLITS}
 
     def advise(self, model: CofiForTask, *, lost: float) -> str | None:
         """Return what would help a pruned model, or ``None`` where little was lost.
@@ -45,8 +49,6 @@ class Adviser:
         if lost < LOST:
             return None
         agree = self._session.task.kind.agree
-        if not self._known:
-            self._known = {name: self._answers(self._teacher, name) for name in _SPLITS}
         train, validation = (
             100 * agree(self._answers(model, name), self._known[name]) for name in _SPLITS
         )

@@ -12,11 +12,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from cofi_cli.architectures import load_config_dict, resolve
 from cofi_cli.errors import enough_memory
-from cofi_cli.modeling import CofiConfig
 from cofi_cli.runs.records import StageSummary
 from cofi_cli.tasks import Encoded, batches
+from cofi_cli.training.preflight.embedder import is_compact
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.batch import make_batch
 from cofi_cli.training.stages.checkpoint import load_state, reading_state
@@ -85,8 +84,7 @@ def _section(session: Session, stage: Stage) -> str:
     section = stage.name.partition("-")[0]
     if section != "finetune":
         return section
-    kind = load_config_dict(resolve(session.config.model))["model_type"]
-    return "recover" if kind == CofiConfig.model_type else "teacher"
+    return "recover" if is_compact(session.config.model) else "teacher"
 
 
 def _is_finite(state: Any) -> bool:

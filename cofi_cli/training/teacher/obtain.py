@@ -34,7 +34,6 @@ from cofi_cli.training.session import Session
 from cofi_cli.training.stages.checkpoint import load_state
 from cofi_cli.training.stages.dense import DenseStage
 from cofi_cli.training.stages.interrupts import Interrupted
-from cofi_cli.training.stages.loop import run_stage
 from cofi_cli.training.stages.seeding import seed_global
 from cofi_cli.training.teacher.outputs import TeacherOutputs
 
@@ -100,9 +99,7 @@ def obtain_teacher(session: Session, times: dict[str, StageSummary]) -> CofiForT
             save_dense_model(session, teacher, folder, source=given)
         else:
             teacher = load_for_task(session, config.model)
-            stage = DenseStage(session, teacher, config.teacher)
-            used = run_stage(session, stage)
-            teacher.load_state_dict(stage.best.load()["model"])
+            used = DenseStage(session, teacher, config.teacher).run()
             session.save(record, {"time": used.summary().model_dump()})
             save_dense_model(session, teacher, folder, source=config.model)
     spent = load_state(record, "time")["time"] if session.processes.exists(record) else None
