@@ -14,8 +14,7 @@ from cofi_cli.runs import RunDir
 from cofi_cli.runs.records import RunReport
 from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.outcome.artefacts import PLAN, plan_of, save_compact, save_dense_model
-from cofi_cli.training.outcome.finish import finish, finished_report
-from cofi_cli.training.outcome.summary import finetune_report
+from cofi_cli.training.outcome.summary import finetune_report, finish, finished_report
 from cofi_cli.training.preflight.checks import preflight
 from cofi_cli.training.preflight.embedder import is_compact
 from cofi_cli.training.preflight.run import guard_folder

@@ -11,8 +11,12 @@ from cofi_cli.runs.records import RunReport, StageSummary
 from cofi_cli.training.baselines.evaluate import word_vector_baseline
 from cofi_cli.training.outcome.advice import Adviser
 from cofi_cli.training.outcome.family import save_sizes
-from cofi_cli.training.outcome.finish import finish, finished_report
-from cofi_cli.training.outcome.summary import build_report, describe_model
+from cofi_cli.training.outcome.summary import (
+    build_report,
+    describe_model,
+    finish,
+    finished_report,
+)
 from cofi_cli.training.preflight.checks import preflight
 from cofi_cli.training.preflight.run import guard_folder
 from cofi_cli.training.processes import claimed, open_processes

@@ -128,8 +128,8 @@ def open_session(
         if processes.local_index == 0:
             made = {name: task.encode(name, tokenizer) for name in task.splits}
             guard_ids(model, made)
-            if config.size is not None and config.budget is not None:
-                check_reachable(tokenizer, config.size, config.budget)
+            if config.size is not None:
+                check_reachable(tokenizer, config.size)
             if command == "prune":
                 rows = len(made["train"])
                 steps = Schedule.of(config.prune, config.recover, rows=rows)

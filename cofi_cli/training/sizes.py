@@ -47,8 +47,10 @@ def pruned_sizes(
     files = [(goal, _file(session, "pruned", goal)) for goal in session.sizes]
     processes = session.processes
     if not all(processes.exists(file) for _, file in files):
-        make = _without_training if session.config.prune.method == "fast" else _trained
-        compacted = make(session, outputs, student, steps, stopwatch)
+        if session.config.prune.method == "fast":
+            compacted = _without_training(session, student, stopwatch)
+        else:
+            compacted = _trained(session, outputs, student, steps, stopwatch)
         for goal, file in files:
             if not processes.exists(file):
                 session.save(file, compacted(goal))
@@ -93,11 +95,7 @@ def _trained(
 
 
 def _without_training(
-    session: Session,
-    outputs: TeacherOutputs,
-    student: CofiForTask,
-    steps: Schedule,
-    stopwatch: Stopwatch | None,
+    session: Session, student: CofiForTask, stopwatch: Stopwatch | None
 ) -> Callable[[Target], dict[str, Any]]:
     """Look at the student's units; return what makes the compact model of a size."""
     known = PostTraining.of(session, student)

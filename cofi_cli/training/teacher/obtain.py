@@ -93,15 +93,13 @@ def obtain_teacher(session: Session, times: dict[str, StageSummary]) -> CofiForT
     record = session.run.checkpoints / "teacher.pt"
     if not session.processes.exists(folder):
         given = given_teacher(config.model, config.teacher.path, session.task)
-        if given is not None:
-            teacher = load_for_task(session, given)
-            session.save(record, {"time": None})
-            save_dense_model(session, teacher, folder, source=given)
-        else:
-            teacher = load_for_task(session, config.model)
+        source, spent = given or config.model, None
+        teacher = load_for_task(session, source)
+        if given is None:
             used = DenseStage(session, teacher, config.teacher).run()
-            session.save(record, {"time": used.summary().model_dump()})
-            save_dense_model(session, teacher, folder, source=config.model)
+            spent = used.summary().model_dump()
+        session.save(record, {"time": spent})
+        save_dense_model(session, teacher, folder, source=source)
     spent = load_state(record, "time")["time"] if session.processes.exists(record) else None
     if spent is not None:
         times["teacher"] = StageSummary(**spent)
