@@ -79,7 +79,8 @@ def preflight(
     if not prunes:
         _check_finetune(config, task)
     given = given_teacher(config.model, config.teacher.path, task)
-    if given is not None and (run is None or not run.teacher.exists()):
+    is_taken = prunes and run is not None and run.teacher.exists()
+    if given is not None and not is_taken:
         check_given_teacher(given, config, task, prunes=prunes)
     if prunes and config.train.baseline:
         check_words(task)
