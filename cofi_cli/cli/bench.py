@@ -20,10 +20,9 @@ from cofi_cli.config import BenchConfig, CaseConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.runs import RunDir
 from cofi_cli.runs.find import only_run
-from cofi_cli.runs.records import RunReport
+from cofi_cli.runs.records import BenchResult, RunReport, gate_error
 
 if TYPE_CHECKING:
-    from cofi_cli.runs.records import BenchResult
     from cofi_cli.runtime.timing import Progress
     from cofi_cli.training.stages.progress import Progress as TrainingProgress
 
@@ -120,7 +119,6 @@ def bench(
     title = f"cofi bench {' '.join(map(str, places))}"
     say(f"Benchmarking {', '.join(map(str, places))}", quiet=quiet)
     from cofi_cli.api import bench_as, keep_bench
-    from cofi_cli.runs.records import gate_error
 
     with closing(make_progress(quiet=quiet)) as progress:
         result = bench_as(places, config, progress=_shown_by(progress))
@@ -130,8 +128,7 @@ def bench(
         _show(result, places)
     _write(result, output=output, ci_dir=ci_dir, title=title)  # last, for it may fail
     keep_bench(result, places)
-    failed = gate_error(result.gates)
-    if failed is not None:
+    if (failed := gate_error(result.gates)) is not None:
         raise failed
 
 
