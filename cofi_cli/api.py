@@ -135,19 +135,12 @@ def export_sizes(run: Path, config: ExportConfig) -> list[ExportRecord]:
 
     The dense model is exported once, beside the chosen size.
 
-    Args:
-        run: with several sizes.
-        config: what is asked for.
-
     Raises:
         CofiError: as :func:`export`; or the run made one size only.
     """
     alone = config.model_copy(update={"dense": False})
     chosen, *others = size_folders(RunDir(run)).values()
-    return [
-        export_as(chosen.root, config),
-        *(export_as(size.root, alone) for size in others),
-    ]
+    return [export_as(chosen.root, config), *(export_as(size.root, alone) for size in others)]
 
 
 def bench(

@@ -25,7 +25,7 @@ def configured(
     Args:
         kind: of it.
         values: by key.
-        origins: key -> where its value came from, such as ``--batch``.
+        origins: dotted path -> where its value came from, such as ``--sparsity``.
 
     Raises:
         CofiError: one that names every wrong field.
@@ -33,7 +33,7 @@ def configured(
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise explain(error, origins or {}, kind) from error
+        raise _explain(error, origins or {}, kind) from error
 
 
 def config_keys(model: type[BaseModel] = RunConfig, prefix: str = "") -> Iterator[str]:
@@ -46,16 +46,8 @@ def config_keys(model: type[BaseModel] = RunConfig, prefix: str = "") -> Iterato
             yield from config_keys(section, f"{prefix}{name}.")
 
 
-def explain(
-    error: ValidationError, origins: Mapping[str, str], kind: type[Section] = RunConfig
-) -> CofiError:
-    """Turn pydantic's findings into one error that names every field, value and expectation.
-
-    Args:
-        error: raised by ``kind.model_validate``.
-        origins: dotted path -> where its value came from, such as ``--sparsity``.
-        kind: the configuration that was validated.
-    """
+def _explain(error: ValidationError, origins: Mapping[str, str], kind: type[Section]) -> CofiError:
+    """Turn pydantic's findings into one error that names every field, value and expectation."""
     found: dict[str, list[Any]] = defaultdict(list)
     for item in error.errors(include_url=False):
         found[_dotted(item["loc"], kind)].append(item)
@@ -99,7 +91,12 @@ def _describe(items: Sequence[Any], path: str, origin: str, kind: type[Section])
         return f"{path} is {item['input']!r}{where}; it should be a section with the keys {keys}."
     said = " or ".join(dict.fromkeys(_said(item["msg"]) for item in items))
     said = said.replace(" or should be ", " or ")
-    choices = [word for item in items for word in _choices(item)]
+    choices = [
+        word
+        for item in items
+        if item["type"] == "literal_error"  # the only words that are taken
+        for word in item["ctx"]["expected"].split("'")[1::2]
+    ]
     value = item["input"]
     near = did_you_mean(value, choices) if isinstance(value, str) else ""
     is_number = isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+)?", value)  # of a flag
@@ -112,13 +109,6 @@ def _said(message: str) -> str:
     for end in (", unable to", " after validation"):
         said = said.partition(end)[0]
     return said.replace("a valid tuple", "a list")
-
-
-def _choices(item: Any) -> list[str]:
-    """Return the words that a finding names as the only ones."""
-    if item["type"] != "literal_error":
-        return []
-    return str(item["ctx"]["expected"]).split("'")[1::2]
 
 
 def _hint(paths: list[str], kind: type[Section]) -> str:

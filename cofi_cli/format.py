@@ -29,10 +29,7 @@ class Table:
 
     def markdown(self) -> str:
         """Return it as a Markdown table, without the title."""
-        head = [
-            _line(self.columns),
-            _line(["---", *["---:"] * (len(self.columns) - 1)]),
-        ]
+        head = [_line(self.columns), _line(["---", *["---:"] * (len(self.columns) - 1)])]
         return "\n".join([*head, *(_line(row) for row in self.rows)])
 
 
@@ -170,7 +167,7 @@ def vocabulary_words(trimmed: Vocabulary) -> str:
 
 def case_words(setting: LatencySetting) -> str:
     """Return ``cpu, fp32, batch 1, 128 tokens, 1 thread``."""
-    count, length = setting.threads, setting.seq_len
-    threads = f", {count} thread{'s' * (count > 1)}" if count else ""
+    length = setting.seq_len
     tokens = "the task's lengths" if length == "task" else f"{length} tokens"
-    return f"{setting.provider}, {setting.precision}, batch {setting.batch}, {tokens}{threads}"
+    used = f", {threads(setting.threads)}" if setting.threads else ""
+    return f"{setting.provider}, {setting.precision}, batch {setting.batch}, {tokens}{used}"

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from cofi_cli.config import TARGETS, RunConfig
-from cofi_cli.config_errors import explain
+from cofi_cli.config_errors import configured
 from cofi_cli.errors import CofiError, unknown
 from cofi_cli.yaml_files import parse_yaml, read_yaml
 
-SMALL_GLUE = ("cola", "stsb", "mrpc", "rte", "wnli")
-"""Sets of some thousand rows; the paper trains them longer (and leaves wnli out)."""
-LARGE_GLUE = ("sst2", "mnli", "qqp", "qnli")
-SPANS = ("squad", "squad_v2")
-TOKEN_TASKS = ("conll2003", "wnut17")
-EMBEDDERS = ("stsb-embedding",)
+_BUILTIN = {
+    # Sets of some thousand rows; the paper trains them longer (and leaves wnli out).
+    **dict.fromkeys(("cola", "stsb", "mrpc", "rte", "wnli"), "glue-small"),
+    **dict.fromkeys(("sst2", "mnli", "qqp", "qnli"), "glue-large"),
+    **dict.fromkeys(("squad", "squad_v2"), "squad"),
+    **dict.fromkeys(("conll2003", "wnut17"), "tokens"),
+    "stsb-embedding": "embedding",
+    "demo": "demo",
+}
+"""Presets of the built-in tasks."""
 SMALL_ROWS = 10_000
 """Files of the user's own with fewer rows are small; GLUE's small sets have up to 8,551."""
 _MARKS = frozenset(",;|:/+&#-.*!?%@`")
@@ -80,34 +82,19 @@ def choose_preset(
     Own files are sorted by their kind, which is named or shown by the extension, else by the lines
     of ``train``; ``None`` if there is no such file.
     """
-    if task is None and (own := _kind_preset(train, kind)) is not None:
-        return own
-    if task in SPANS:
-        return "squad"
-    if task in EMBEDDERS:
-        return "embedding"
-    if task == "demo":
-        return "demo"
-    if task in SMALL_GLUE:
-        return "glue-small"
-    if task in LARGE_GLUE:
-        return "glue-large"
-    if task in TOKEN_TASKS:
-        return "tokens"
-    if task is None and train is not None and train.is_file():
-        return "glue-small" if _lines(train) < SMALL_ROWS else "glue-large"
-    return None
-
-
-def _kind_preset(train: Path | None, kind: str | None) -> str | None:
-    """Return the preset of the kind that is named, or that a file's extension shows."""
+    if task is not None:
+        return _BUILTIN.get(task)
     from cofi_cli.tasks.kinds import KINDS
 
-    suffix = train.suffix.lower() if train is not None and train.is_file() else None
+    file = train if train is not None and train.is_file() else None
+    suffix = file.suffix.lower() if file is not None else None
     told = (
         own for own in KINDS.values() if own.name == kind or (not kind and suffix in own.suffixes)
     )
-    return next((own.preset for own in told), None)
+    preset = next((own.preset for own in told), None)
+    if preset is None and file is not None:
+        return "glue-small" if _lines(file) < SMALL_ROWS else "glue-large"
+    return preset
 
 
 def _lines(path: Path) -> float:
@@ -191,10 +178,7 @@ def resolve_config(layers: Iterable[Layer]) -> RunConfig:
             is_paired = has_target and has_drop
         values = merge(_one_target(values, stated), layer.values)
         origins |= dict.fromkeys(_paths(layer.values), layer.origin)
-    try:
-        return RunConfig.model_validate(values)
-    except ValidationError as error:
-        raise explain(error, origins) from None
+    return configured(RunConfig, values, origins)
 
 
 def _stated(layer: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -213,11 +197,9 @@ def _one_target(below: dict[str, Any], stated: Mapping[str, Any]) -> dict[str, A
     return merge(below, {"prune": cleared}) if cleared else below
 
 
-def _paths(values: Mapping[str, Any], prefix: str = "") -> list[str]:
-    paths = []
+def _paths(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for key, value in values.items():
         if isinstance(value, Mapping):
-            paths += _paths(value, f"{prefix}{key}.")
+            yield from _paths(value, f"{prefix}{key}.")
         else:
-            paths.append(f"{prefix}{key}")
-    return paths
+            yield f"{prefix}{key}"

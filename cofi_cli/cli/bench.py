@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cofi_cli.cli import options as o
-from cofi_cli.cli.bench_tables import show_result
-from cofi_cli.cli.console import prepare, say, show_json
+from cofi_cli.cli.console import prepare, say, show_json, show_lines, show_tables
 from cofi_cli.cli.flags import Flag, choices, flagged, given
 from cofi_cli.cli.folders import check_places
 from cofi_cli.cli.latency_table import measure_and_show, one_case
@@ -18,9 +19,10 @@ from cofi_cli.cli.progress import make_progress
 from cofi_cli.config import BenchConfig, CaseConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.runs import RunDir
+from cofi_cli.runs.find import only_run
+from cofi_cli.runs.records import BenchResult, RunReport, gate_error
 
 if TYPE_CHECKING:
-    from cofi_cli.runs.records import BenchResult
     from cofi_cli.runtime.timing import Progress
     from cofi_cli.training.stages.progress import Progress as TrainingProgress
 
@@ -117,22 +119,39 @@ def bench(
     title = f"cofi bench {' '.join(map(str, places))}"
     say(f"Benchmarking {', '.join(map(str, places))}", quiet=quiet)
     from cofi_cli.api import bench_as, keep_bench
-    from cofi_cli.runs.records import gate_error
 
-    progress = make_progress(quiet=quiet)
-    try:
+    with closing(make_progress(quiet=quiet)) as progress:
         result = bench_as(places, config, progress=_shown_by(progress))
-    finally:
-        progress.close()
     if as_json:
         show_json(result.as_json())
     else:
-        show_result(result, places)
+        _show(result, places)
     _write(result, output=output, ci_dir=ci_dir, title=title)  # last, for it may fail
     keep_bench(result, places)
-    failed = gate_error(result.gates)
-    if failed is not None:
+    if (failed := gate_error(result.gates)) is not None:
         raise failed
+
+
+def _show(result: BenchResult, targets: Sequence[Path]) -> None:
+    """Write the tables to stdout; of a single run also its summary, and where its files are."""
+    from cofi_cli.format import threads
+    from cofi_cli.report import tables as t
+
+    tables = [t.case_table(result), t.score_table(result), t.curve_table(result)]
+    tables += [t.change_table(result), t.gate_table(result)]
+    lines: list[str] = []
+    if (run := only_run(targets)) is not None:
+        with suppress(CofiError):  # the warning about a broken report was logged by then
+            tables.append(t.summary_table(RunReport.read(run.report_json), result))
+            lines = [f"report  {run.report_md}"]
+            drawn = [run.structure] if run.structure.exists() else []
+            drawn += [run.curve] if result.curve is not None else []  # with the report, after this
+            lines += [f"picture {file}" for file in drawn]
+    env = result.env
+    left_out = [f"left out: {row.name}: {row.reason}" for row in result.left_out]
+    machine = f"{env.cpu}, {threads(env.threads)}, onnxruntime {env.onnxruntime}"
+    show_tables(tables)
+    show_lines([*left_out, machine, *lines])
 
 
 def _shown_by(progress: TrainingProgress) -> Progress:

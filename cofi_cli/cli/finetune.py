@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from cofi_cli.cli import options as o
-from cofi_cli.cli.console import prepare, say
 from cofi_cli.cli.flags import flagged
-from cofi_cli.cli.launch import process_index
-from cofi_cli.cli.training import Request, open_request, run_training
+from cofi_cli.cli.training import train
 from cofi_cli.config import RunConfig
 
 
@@ -31,10 +29,14 @@ def finetune(
     trained by the settings of section recover, and distilled if --teacher names a teacher. With
     --unlabelled, MODEL is distilled on texts alone.
     """
-    quiet = quiet or process_index() > 0
-    prepare(quiet=quiet)
-    request = Request(
-        "finetune", given | {"model": model}, preset, config, overrides, output, resume
+    train(
+        "finetune",
+        given | {"model": model},
+        preset=preset,
+        config=config,
+        overrides=overrides,
+        output=output,
+        resume=resume,
+        as_json=as_json,
+        quiet=quiet,
     )
-    resolved, run = open_request(request, announce=lambda text: say(text, quiet=quiet))
-    run_training("finetune", resolved, run, resume=resume, as_json=as_json, quiet=quiet)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
@@ -112,14 +112,12 @@ def _metavar(name: str, field: FieldInfo, words: list[str]) -> str:
 
 def choices(field: FieldInfo) -> list[str]:
     """Return the only words that a field takes; none if it takes others."""
-    (kind, *others) = [one for one in _branches(field.annotation) if one is not type(None)]
-    return [] if others else [str(word) for word in get_args(kind) if isinstance(word, str)]
-
-
-def _branches(annotation: Any) -> Iterator[Any]:
-    """Yield the types of a union."""
-    parts = get_args(annotation)
-    yield from parts if type(None) in parts else (annotation,)
+    parts = get_args(field.annotation)
+    kinds = [part for part in parts if part is not type(None)]
+    if len(kinds) == len(parts):  # the field is never None
+        kinds = [field.annotation]
+    words = get_args(kinds[0]) if len(kinds) == 1 else ()
+    return [str(word) for word in words if isinstance(word, str)]
 
 
 def listed(values: Iterable[object]) -> str:

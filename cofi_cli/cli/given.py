@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -119,12 +120,11 @@ def check_case(given: Sequence[Layer], config: RunConfig) -> None:
 def _own_preset(given: Sequence[Layer], announce: Callable[[str], None]) -> list[Layer]:
     """Return the preset of the task, unless the given values already fix all of its settings."""
     values = _merged(given)
-    train = _task_value(values, "train")
-    preset = choose_preset(
-        _task_value(values, "name"),
-        train=Path(train) if train else None,
-        kind=_task_value(values, "kind"),
-    )
+    section = values.get("task")
+    stated = section.items() if isinstance(section, Mapping) else ()
+    task = {key: value for key, value in stated if isinstance(value, str)}
+    train = Path(task["train"]) if task.get("train") else None
+    preset = choose_preset(task.get("name"), train=train, kind=task.get("kind"))
     if preset is None:
         return []
     layer = preset_layer(preset)
@@ -145,13 +145,4 @@ def _student_from_teacher(layers: Sequence[Layer]) -> Layer | None:
 
 
 def _merged(layers: Sequence[Layer]) -> Mapping[str, Any]:
-    values: Mapping[str, Any] = {}
-    for layer in layers:
-        values = merge(values, layer.values)
-    return values
-
-
-def _task_value(values: Mapping[str, Any], key: str) -> str | None:
-    task = values.get("task")
-    value = task.get(key) if isinstance(task, Mapping) else None
-    return value if isinstance(value, str) else None
+    return reduce(merge, (layer.values for layer in layers), {})

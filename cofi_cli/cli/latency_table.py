@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,11 +52,8 @@ def measure_and_show(
     known = named_task(config.task, config.data)
     if known is None and case.seq_len == "task":
         known, _ = first_task(places, is_needed=True)
-    progress = make_progress(quiet=quiet)
-    try:
+    with closing(make_progress(quiet=quiet)) as progress:
         table = request_table(model, case, task=known, report=table_report(progress))
-    finally:
-        progress.close()
     file = output or Path(default_name(table))
     write_text(file, table.model_dump_json(indent=1) + "\n")
     if as_json:

@@ -91,9 +91,6 @@ def run(arguments: Sequence[str]) -> int:
 
 def _explain(error: Exception) -> int:
     """Show an error without a traceback; return the exit code."""
-    if isinstance(error, CofiError):
-        show_error(error)
-        return error.exit_code
     if isinstance(error, BrokenPipeError):
         sys.stderr.close()
         return UNEXPECTED
@@ -101,34 +98,33 @@ def _explain(error: Exception) -> int:
     if callable(show):
         show()
         return int(getattr(error, "exit_code", USAGE))
+    told = error if isinstance(error, CofiError) else _told(error)
+    show_error(told)
+    return told.exit_code
+
+
+def _told(error: Exception) -> CofiError:
+    """Return an error of Python or a library as the user reads it."""
     if isinstance(error, OSError) and error.errno in FULL:
         place = f" while writing {error.filename}" if error.filename else ""
-        show_error(CofiError(f"No space left on the device{place}.", hint=FULL_HINT))
-        return UNREACHABLE
+        return CofiError(
+            f"No space left on the device{place}.", hint=FULL_HINT, exit_code=UNREACHABLE
+        )
     if isinstance(error, OSError) and error.errno in _PLACES and error.filename:
-        show_error(
-            CofiError(
-                f"Cannot use {error.filename}: {error.strerror}.",
-                hint="Choose another place (for a run: -o DIR), or change its permissions.",
-            )
+        return CofiError(
+            f"Cannot use {error.filename}: {error.strerror}.",
+            hint="Choose another place (for a run: -o DIR), or change its permissions.",
+            exit_code=UNREACHABLE,
         )
-        return UNREACHABLE
     if is_out_of_memory(error):
-        show_error(
-            CofiError(
-                "Out of memory.",
-                hint="Make batches smaller, or end other programs.",
-            )
-        )
-        return ENVIRONMENT
+        hint = "Make batches smaller, or end other programs."
+        return CofiError("Out of memory.", hint=hint, exit_code=ENVIRONMENT)
     words = str(error).strip() or "no message"
-    show_error(
-        CofiError(
-            f"{type(error).__name__}: {words.splitlines()[0]}",
-            hint="This is a bug or a problem of the environment; --debug shows the traceback.",
-        )
+    return CofiError(
+        f"{type(error).__name__}: {words.splitlines()[0]}",
+        hint="This is a bug or a problem of the environment; --debug shows the traceback.",
+        exit_code=UNEXPECTED,
     )
-    return UNEXPECTED
 
 
 def main() -> None:

@@ -61,8 +61,7 @@ Model = Annotated[
 Preset = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME",
-        help=f"One of {', '.join(preset_names())}. Default: the preset of the task.",
+        metavar="NAME", help=f"One of {', '.join(preset_names())}. Default: the preset of the task."
     ),
 ]
 ConfigFile = Annotated[

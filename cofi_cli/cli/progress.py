@@ -61,7 +61,6 @@ def figures(row: Mapping[str, Any], *, rate: float | None = None) -> str:
         parts.append(f"speedup {row['expected_speedup']:.2f} of {row['target_speedup']:.2f}")
     elif "expected_sparsity" in row:
         parts.append(f"sparsity {row['expected_sparsity']:.3f} of {row['target_sparsity']:.3f}")
-    rate = row.get("examples_per_second") if rate is None else rate
     if rate is not None:
         parts.append(f"{rate:.0f} examples/s")
     return " · ".join(parts)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from cofi_cli.cli import options as o
-from cofi_cli.cli.console import prepare, say
 from cofi_cli.cli.flags import flagged
-from cofi_cli.cli.launch import process_index
-from cofi_cli.cli.training import Request, open_request, run_training, show_plan
+from cofi_cli.cli.training import train
 from cofi_cli.config import RunConfig
 
 
@@ -32,11 +30,15 @@ def prune(
 
     [bold]cofi prune bert-base-uncased --task sst2 --sparsity 0.95[/bold]
     """
-    quiet = quiet or process_index() > 0
-    prepare(quiet=quiet)
-    request = Request("prune", given | {"model": model}, preset, config, overrides, output, resume)
-    resolved, run = open_request(request, announce=lambda text: say(text, quiet=quiet))
-    if dry_run:
-        show_plan(resolved, run, resume=resume, as_json=as_json)
-        return
-    run_training("prune", resolved, run, resume=resume, as_json=as_json, quiet=quiet)
+    train(
+        "prune",
+        given | {"model": model},
+        preset=preset,
+        config=config,
+        overrides=overrides,
+        output=output,
+        resume=resume,
+        as_json=as_json,
+        quiet=quiet,
+        dry_run=dry_run,
+    )

@@ -1,16 +1,17 @@
-"""Code that ``prune`` and ``finetune`` share: the request, the run, the final tables."""
+"""Code that ``prune`` and ``finetune`` share: from the flags to the final tables."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from cofi_cli.cli.console import say, show_json, show_lines, show_tables
+from cofi_cli.cli.console import prepare, say, show_json, show_lines, show_tables
 from cofi_cli.cli.folders import free_folder, run_name, unfinished_run
 from cofi_cli.cli.given import build_config
 from cofi_cli.cli.latency_table import table_report
@@ -29,81 +30,77 @@ Command = Literal["prune", "finetune"]
 _SHOWN_LABELS = 10
 
 
-@dataclass(frozen=True)
-class Request:
-    """The command line that the user typed."""
-
-    command: Command
-    flags: Mapping[str, Any]
-    preset: str | None
-    config: Path | None
-    overrides: Sequence[str] | None
-    output: Path | None
-    resume: bool
-
-
-def open_request(request: Request, *, announce: Callable[[str], None]) -> tuple[RunConfig, RunDir]:
-    """Return the validated configuration and the folder.
+def train(
+    command: Command,
+    flags: Mapping[str, Any],
+    *,
+    preset: str | None,
+    config: Path | None,
+    overrides: Sequence[str] | None,
+    output: Path | None,
+    resume: bool,
+    as_json: bool,
+    quiet: bool,
+    dry_run: bool = False,
+) -> None:
+    """Run a command from its flags to its tables.
 
     A resumed run keeps the configuration that it was started with. Flags given together with
     ``--resume`` are compared with that configuration when training starts.
 
     Raises:
-        CofiError: bad input, or no run to resume.
+        CofiError: bad input, no run to resume, or no size loses as little as was asked.
     """
-    output, saved = request.output, None
-    if request.resume:
-        run = RunDir(output) if output else unfinished_run(command=request.command)
+    quiet = quiet or process_index() > 0
+    prepare(quiet=quiet)
+    announce = partial(say, quiet=quiet)
+    saved = None
+    if resume:
+        run = RunDir(output) if output else unfinished_run(command=command)
         output = run.root
         if run.exists:
             announce(f"Resuming {run.root}")
             saved = run.config
         else:
             announce(f"{run.root} holds no run yet; starting one")
-    config = build_config(
-        request.flags,
-        preset=request.preset,
-        config=request.config,
-        overrides=request.overrides,
+    resolved = build_config(
+        flags,
+        preset=preset,
+        config=config,
+        overrides=overrides,
         saved=saved,
-        starts_from_teacher=request.command == "prune",
+        starts_from_teacher=command == "prune",
         announce=announce,
     )
-    run = RunDir(output or free_folder(run_name(config, command=request.command)))
-    return config, agreed_folder(run, config)
+    run = RunDir(output or free_folder(run_name(resolved, command=command)))
+    run = agreed_folder(run, resolved)
+    if dry_run:
+        _show_plan(resolved, run, resume=resume, as_json=as_json)
+    else:
+        _run(command, resolved, run, resume=resume, as_json=as_json, quiet=quiet)
 
 
-def run_training(
-    command: Command,
-    config: RunConfig,
-    run: RunDir,
-    *,
-    resume: bool,
-    as_json: bool,
-    quiet: bool,
+def _run(
+    command: Command, config: RunConfig, run: RunDir, *, resume: bool, as_json: bool, quiet: bool
 ) -> None:
     """Train, write the report, show it."""
     from cofi_cli import training
     from cofi_cli.report.report import write_report
 
     say(f"Run folder: {run.root}", quiet=quiet)
-    progress = make_progress(quiet=quiet)
-    try:
+    with closing(make_progress(quiet=quiet)) as progress:
         if command == "finetune":
             report = training.finetune(config, run, resume=resume, progress=progress)
         else:
-            report = training.prune(
-                config, run, resume=resume, progress=progress, stopwatch=_stopwatch(config)
-            )
-    finally:
-        progress.close()
+            watch = _stopwatch(config)
+            report = training.prune(config, run, resume=resume, progress=progress, stopwatch=watch)
     if process_index() > 0:
         return
     write_report(run)
     if as_json:
         show_json(report.as_json())
     else:
-        show_report(report, run)
+        _show_report(report, run)
     for warning in report.warnings:
         say(f"Warning: {warning}")
     if report.advice is not None:
@@ -125,7 +122,7 @@ def _stopwatch(config: RunConfig) -> Stopwatch | None:
     return Stopwatch(table_report)
 
 
-def show_report(report: RunReport, run: RunDir) -> None:
+def _show_report(report: RunReport, run: RunDir) -> None:
     """Write the report's tables, the structure and the next command to stdout."""
     from cofi_cli.format import speed_words, vocabulary_words
     from cofi_cli.report.bars import structure_lines
@@ -178,17 +175,14 @@ def _target_facts(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def show_plan(config: RunConfig, run: RunDir, *, resume: bool, as_json: bool) -> None:
+def _show_plan(config: RunConfig, run: RunDir, *, resume: bool, as_json: bool) -> None:
     """``--dry-run``: check everything and show what a run would do."""
     from cofi_cli.format import Table
     from cofi_cli.training import dry_run
 
-    progress = make_progress(quiet=as_json)
-    try:
+    with closing(make_progress(quiet=as_json)) as progress:
         watch = _stopwatch(config)
         plan = dry_run(config, run, resume=resume, stopwatch=watch, progress=progress)
-    finally:
-        progress.close()
     plan |= {"output": str(run.root)}
     if process_index() > 0:
         return

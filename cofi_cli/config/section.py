@@ -25,21 +25,14 @@ class Section(BaseModel):
 
 def _parts(value: Any) -> Any:
     """Split ``1,32`` as the command line gives it; a list of a record becomes a tuple."""
-    if not isinstance(value, str):
-        return tuple(value) if isinstance(value, list) else value
-    parts = [part.strip() for part in value.split(",")]
-    return tuple(int(part) if part.isdecimal() else part for part in parts)
+    parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    return tuple(parts) if isinstance(parts, list) else parts
 
 
 def _some(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if not values:
         raise ValueError("it is empty; give one number or more, such as 1,32")
     return values
-
-
-def _number(value: Any) -> Any:
-    """Read a number as the command line gives it."""
-    return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 def bytes_of(size: str) -> int:
@@ -51,7 +44,7 @@ def bytes_of(size: str) -> int:
 Bytes = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(kB|MB|GB)$")]
 """Bytes with their unit: ``5MB``."""
 Size = Annotated[int, Field(ge=1)]
-Pieces = Annotated[Size | Literal["auto"], BeforeValidator(_number)]
+Pieces = Size | Literal["auto"]
 """Pieces that a tokenizer keeps; ``auto``: as few as hardly lengthen texts."""
 Sizes = Annotated[tuple[Size, ...], BeforeValidator(_parts), AfterValidator(_some)]
 """Batch sizes or lengths; the text ``1,32`` is read as well."""

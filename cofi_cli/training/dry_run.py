@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,17 +13,15 @@ from cofi_cli.runs import RunDir
 from cofi_cli.training.preflight.checks import preflight
 from cofi_cli.training.preflight.embedder import given_teacher
 from cofi_cli.training.preflight.run import guard_folder
-from cofi_cli.training.preflight.target import check_target
 from cofi_cli.training.processes import open_processes
 from cofi_cli.training.session import open_session
 from cofi_cli.training.stages.interrupts import StopFlag
 from cofi_cli.training.stages.progress import Progress
 from cofi_cli.training.stages.schedule import Schedule, slow_gates, total_steps
 from cofi_cli.training.stages.target import as_speedup
-from cofi_cli.training.stopwatch import SharedStopwatch, Stopwatch
+from cofi_cli.training.stopwatch import Stopwatch
 from cofi_cli.training.teacher.augmentation import imitated_rows
 from cofi_cli.training.teacher.obtain import load_for_task
-from cofi_cli.training.teacher.task import load_run_task
 from cofi_cli.training.time_budget import estimate, fit, measure_costs
 
 
@@ -39,38 +36,35 @@ def dry_run(
     """Validate a configuration against its model and data; return what would happen.
 
     Args:
-        config: of the run.
         run: its folder, looked at as well where it is given.
         resume: whether that run would go on.
         stopwatch: measures a latency table where a speed is asked for and none is named.
-        progress: a watcher of that.
 
     Raises:
         CofiError: whatever :func:`~cofi_cli.training.pipeline.prune` would raise at its start.
     """
     processes = open_processes(config.train.device)
-    if stopwatch is not None:
-        stopwatch = SharedStopwatch(stopwatch, processes)
     if run is not None:
         guard_folder(run, config, command="prune", resume=resume)
-    loaded = functools.cache(lambda: load_run_task(config))
-    shape, target = check_target(config, run, stopwatch=stopwatch, task=loaded, progress=progress)
+    checked = preflight(
+        config, run, command="prune", processes=processes, stopwatch=stopwatch, progress=progress
+    )
+    task, target = checked.task, checked.target
+    assert target is not None, "pruning has a target"
+    shape, by_weights = target.cost.shape, target.speedup is None
     most = target.most(config.prune.gates, config.prune.round_widths_to)
-    by_weights = target.speedup is None
-    task = loaded()
-    warnings = preflight(config, task, run, command="prune")
     given = given_teacher(config.model, config.teacher.path, task)
     counts = {name: len(split) for name, split in task.splits.items()}
     with TemporaryDirectory() as folder:
         session = open_session(
             config,
             RunDir(Path(folder) / "run"),
+            task,
+            target,
             progress=None,
             flag=StopFlag(),
             command="prune",
-            task=task,
             processes=processes,
-            target=target,
         )
         session = replace(session, imitated=imitated_rows(session))
         costs = measure_costs(session, load_for_task(session, config.model))
@@ -105,5 +99,5 @@ def dry_run(
             if count
         ],
         "seconds": asdict(seconds) | {"total": seconds.total},
-        "warnings": [*filter(None, [slow_gates(config.prune, steps)]), *warnings],
+        "warnings": [*filter(None, [slow_gates(config.prune, steps)]), *checked.warnings],
     }

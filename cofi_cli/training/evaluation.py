@@ -32,7 +32,6 @@ def predict(
 
     Args:
         model: that answers.
-        encoded: a split.
         batch_size, pad_id, device: of batches.
         masks: of its units; ``None`` = all open.
         processes: that share the batches; ``None`` = this one runs all.
@@ -57,17 +56,12 @@ def predict(
     return Ragged(rows, dtype=np.float32) if model.per_token else np.stack(rows)
 
 
-def evaluate(
-    session: Session,
-    model: CofiForTask,
-    *,
-    split: str = "validation",
-    masks: Masks | None = None,
-) -> dict[str, float]:
-    """Return the task's metrics of a model on a split, in points."""
-    encoded = session.splits[split]
-    logits = predict(
-        model,
+def answers(
+    session: Session, model: CofiForTask, encoded: Encoded, *, masks: Masks | None = None
+) -> NDArray[Any] | Ragged:
+    """Return a model's logits as :func:`predict` does; all processes take part."""
+    return predict(
+        model.to(session.device),
         encoded,
         batch_size=session.config.train.eval_batch_size,
         pad_id=session.pad_id,
@@ -75,16 +69,12 @@ def evaluate(
         masks=masks,
         processes=session.processes,
     )
-    scores: dict[str, float] = {}
-    if session.processes.is_main:
-        scores = session.task.score(logits, encoded.reference)
-    return session.processes.from_main(scores)
 
 
-def score_all(session: Session, model: CofiForTask) -> dict[str, Any]:
-    """Return the metrics on every labelled split but ``train``, in points."""
-    return {
-        name: evaluate(session, model, split=name)
-        for name, encoded in session.splits.items()
-        if name != "train" and encoded.reference is not None
-    }
+def evaluate(
+    session: Session, model: CofiForTask, *, split: str = "validation", masks: Masks | None = None
+) -> dict[str, float]:
+    """Return the task's metrics of a model on a split, in points."""
+    encoded = session.splits[split]
+    logits = answers(session, model, encoded, masks=masks)
+    return session.processes.by_main(lambda: session.task.score(logits, encoded.reference))

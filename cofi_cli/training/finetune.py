@@ -14,37 +14,33 @@ from cofi_cli.runs import RunDir
 from cofi_cli.runs.records import RunReport
 from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.outcome.artefacts import PLAN, plan_of, save_compact, save_dense_model
-from cofi_cli.training.outcome.finish import finish, finished_report
-from cofi_cli.training.outcome.summary import finetune_report
-from cofi_cli.training.preflight.checks import is_compact, preflight
+from cofi_cli.training.outcome.summary import finetune_report, finish, finished_report
+from cofi_cli.training.preflight.checks import preflight
+from cofi_cli.training.preflight.embedder import is_compact
 from cofi_cli.training.preflight.run import guard_folder
 from cofi_cli.training.processes import claimed, open_processes
 from cofi_cli.training.session import Session, open_session
 from cofi_cli.training.stages.dense import DenseStage
 from cofi_cli.training.stages.interrupts import stop_flag
-from cofi_cli.training.stages.loop import StageTime, has_begun, run_stage
+from cofi_cli.training.stages.loop import StageTime, has_begun
 from cofi_cli.training.stages.progress import Progress
 from cofi_cli.training.stages.recover import RecoverStage
 from cofi_cli.training.stages.schedule import total_steps
 from cofi_cli.training.teacher.augmentation import imitated_rows
 from cofi_cli.training.teacher.obtain import (
+    ask_teacher,
     load_for_task,
     make_distiller,
     make_teacher_outputs,
     prepare_outputs,
 )
-from cofi_cli.training.teacher.task import ask_teacher, load_run_task
 from cofi_cli.training.words import factorise_words
 
 _STAGE = "finetune"
 
 
 def finetune(
-    config: RunConfig,
-    run: RunDir,
-    *,
-    resume: bool = False,
-    progress: Progress | None = None,
+    config: RunConfig, run: RunDir, *, resume: bool = False, progress: Progress | None = None
 ) -> RunReport:
     """Fine-tune a model; the callable twin of ``cofi finetune``.
 
@@ -58,20 +54,18 @@ def finetune(
     processes = open_processes(config.train.device)
     with claimed(run, processes), stop_flag() as flag:
         guard_folder(run, config, command=_STAGE, resume=resume)
-        keeps = config.train.keep_checkpoints
-        done = finished_report(run, progress, processes, keeps_checkpoints=keeps)
-        if done is not None:
+        if (done := finished_report(run, config.train, processes, progress)) is not None:
             return done
-        task = load_run_task(config)
-        preflight(config, task, run, command=_STAGE)
+        checked = preflight(config, run, command=_STAGE, processes=processes)
         was_pruned = is_compact(config.model)
         session = open_session(
             config,
             run,
+            checked.task,
+            checked.target,
             progress=progress,
             flag=flag,
             command=_STAGE,
-            task=task,
             processes=processes,
         )
         model = load_for_task(session, config.model).to(session.device)
@@ -85,11 +79,12 @@ def finetune(
         if teacher is not None:
             used = _distil(session, model, teacher)
         else:
-            used = _fit(session, model, _settings(config, is_compact=was_pruned))
+            settings = _settings(config, is_compact=was_pruned)
+            used = DenseStage(session, model, settings, name=_STAGE).run()
         report = finetune_report(session, model=model, before=before, time=used.summary())
         if was_pruned:
             plan = plan_of(config.model)
-            save_compact(session, model, report, plan=plan.model_dump() if plan else None)
+            save_compact(session, model, report, plan=plan, folder=run.model)
         else:
             save_dense_model(session, model, run.model, source=config.model)
         return finish(session, report)
@@ -102,33 +97,26 @@ def _settings(config: RunConfig, *, is_compact: bool) -> TeacherConfig:
     return config.teacher.model_copy(update={k: getattr(config.recover, k) for k in fields})
 
 
-def _fit(session: Session, model: CofiForTask, settings: TeacherConfig) -> StageTime:
-    stage = DenseStage(session, model, settings, name=_STAGE)
-    used = run_stage(session, stage)
-    model.load_state_dict(stage.best.load()["model"])
-    return used
-
-
 def _distil(session: Session, model: CofiForTask, teacher: CofiForTask) -> StageTime:
     config = session.config
-    kept, distill = kept_hidden(config.model, model, teacher), config.distill
+    kept = kept_hidden(config.model, model, teacher)
     if kept is None:
-        distill = _without_layers(config)
+        config = config.model_copy(update={"distill": _without_layers(config)})
+        session = replace(session, config=config)
         session.progress.message(
             f"{config.model} has no {PLAN}, so hidden states are not distilled."
         )
         kept = torch.arange(teacher.config.hidden_size)
-    outputs = make_teacher_outputs(session, teacher, distill)
+    outputs = make_teacher_outputs(session, teacher)
     spent = prepare_outputs(session, outputs)
-    distiller = make_distiller(session, outputs, distill)
+    distiller = make_distiller(session, outputs)
     rows, settings = len(session.splits["train"]), config.recover
     steps = total_steps(rows, batch_size=settings.batch_size, epochs=settings.epochs)
     stage = RecoverStage(session, model, distiller, settings, kept=kept, steps=steps, name=_STAGE)
     if not has_begun(session, stage):
         stage.best.offer(evaluate(session, model)[session.task.headline], 0, model)
-    used = run_stage(session, stage)
+    used = stage.run()
     used.teacher_seconds = spent
-    model.load_state_dict(stage.best.load()["model"])
     return used
 
 

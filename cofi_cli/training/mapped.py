@@ -38,7 +38,6 @@ def mapped_tensor(
         path: in a folder that is there; each machine adds its number.
         shape: of the tensor.
         dtype: of its values.
-        processes: of the run.
 
     Raises:
         OSError: the disk has no room for it.
@@ -59,7 +58,6 @@ def mapped_arrays(path: Path, made: T | None, processes: Processes) -> T:
         path: in a folder that is made if missing; each machine adds its number.
         made: the same on each machine, by the first process of it. It is pickled, by and for this
             run's processes.
-        processes: of the run.
 
     Raises:
         CofiError: two machines made something else.

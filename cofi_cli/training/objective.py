@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -49,15 +48,6 @@ class Objective:
             temperature: T of the softened distributions.
         """
         return SOFT_LOSSES[self.kind.soft_loss](student, teacher, mask, temperature)
-
-
-class SoftLoss(Protocol):
-    """The arguments and the result are those of :meth:`Objective.soft`."""
-
-    def __call__(
-        self, student: Tensor, teacher: Tensor, mask: Tensor, temperature: float, /
-    ) -> Tensor:
-        """Return a scalar."""
 
 
 def _classes(student: Tensor, teacher: Tensor, _: Tensor, temperature: float) -> Tensor:
@@ -105,11 +95,11 @@ def _by_row(values: Tensor, mask: Tensor) -> Tensor:
     return rows.view(*mask.shape, -1)
 
 
-SOFT_LOSSES: Mapping[str, SoftLoss] = {
+SOFT_LOSSES: Mapping[str, Callable[[Tensor, Tensor, Tensor, float], Tensor]] = {
     "classes": _classes,
     "numbers": _numbers,
     "sets": _sets,
     "span": _span,
     "vectors": _vectors,
 }
-"""What a kind's ``soft_loss`` names."""
+"""What a kind's ``soft_loss`` names; the arguments are those of :meth:`Objective.soft`."""

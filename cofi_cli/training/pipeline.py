@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 from dataclasses import replace
 
@@ -12,21 +11,23 @@ from cofi_cli.runs.records import RunReport, StageSummary
 from cofi_cli.training.baselines.evaluate import word_vector_baseline
 from cofi_cli.training.outcome.advice import Adviser
 from cofi_cli.training.outcome.family import save_sizes
-from cofi_cli.training.outcome.finish import finish, finished_report
-from cofi_cli.training.outcome.summary import build_report, describe_model
+from cofi_cli.training.outcome.summary import (
+    build_report,
+    describe_model,
+    finish,
+    finished_report,
+)
 from cofi_cli.training.preflight.checks import preflight
 from cofi_cli.training.preflight.run import guard_folder
-from cofi_cli.training.preflight.target import check_target
 from cofi_cli.training.processes import claimed, open_processes
 from cofi_cli.training.session import open_session
 from cofi_cli.training.sizes import pruned_sizes, recover_size
 from cofi_cli.training.stages.interrupts import stop_flag
 from cofi_cli.training.stages.progress import Progress
 from cofi_cli.training.stages.schedule import slow_gates
-from cofi_cli.training.stopwatch import SharedStopwatch, Stopwatch
+from cofi_cli.training.stopwatch import Stopwatch
 from cofi_cli.training.teacher.augmentation import imitated_rows
-from cofi_cli.training.teacher.obtain import make_teacher_outputs, obtain_teacher
-from cofi_cli.training.teacher.task import ask_teacher, load_run_task
+from cofi_cli.training.teacher.obtain import ask_teacher, make_teacher_outputs, obtain_teacher
 from cofi_cli.training.time_budget import obtain_schedule
 
 log = logging.getLogger(__name__)
@@ -46,10 +47,8 @@ def prune(
     finished the report is returned as it is.
 
     Args:
-        config: what to do.
         run: where; a folder that holds a run needs ``resume``.
         resume: continue that run.
-        progress: a watcher.
         stopwatch: measures where a speed is asked for: a latency table before training, unless one
             is named, and the plan's real speed before recovery.
 
@@ -60,27 +59,27 @@ def prune(
         CofiError: bad input, an interruption, a diverged loss or broken parity.
     """
     processes = open_processes(config.train.device)
-    if stopwatch is not None:
-        stopwatch = SharedStopwatch(stopwatch, processes)
     with claimed(run, processes), stop_flag() as flag:
         guard_folder(run, config, command="prune", resume=resume)
-        keeps = config.train.keep_checkpoints
-        done = finished_report(run, progress, processes, keeps_checkpoints=keeps)
-        if done is not None:
+        if (done := finished_report(run, config.train, processes, progress)) is not None:
             return done
-        loaded = functools.cache(lambda: load_run_task(config))
-        _, target = check_target(config, run, stopwatch=stopwatch, task=loaded, progress=progress)
-        task = loaded()
-        preflight(config, task, run, command="prune")
+        checked = preflight(
+            config,
+            run,
+            command="prune",
+            processes=processes,
+            stopwatch=stopwatch,
+            progress=progress,
+        )
         session = open_session(
             config,
             run,
+            checked.task,
+            checked.target,
             progress=progress,
             flag=flag,
             command="prune",
-            task=task,
             processes=processes,
-            target=target,
         )
         session = replace(session, imitated=imitated_rows(session))
         steps = obtain_schedule(session)
@@ -93,7 +92,7 @@ def prune(
         sizes = pruned_sizes(session, outputs, steps, times, stopwatch)
         recovered = [recover_size(session, outputs, size, steps, times) for size in sizes]
         theirs = describe_model(session, teacher)
-        baseline = word_vector_baseline(session, teacher) if processes.is_main else None
+        baseline = word_vector_baseline(session, teacher)
         models, adviser = [], Adviser(session, teacher)
         for model, size in zip(recovered, sizes):
             ours = describe_model(session, model)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cofi_cli.modeling import CofiForTask
+from cofi_cli.pruning.cost import Cost
 from cofi_cli.pruning.importance import Scores, importance, most_important
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.refit import refit
@@ -18,7 +19,6 @@ from cofi_cli.tasks import collate
 from cofi_cli.training.evaluation import INPUTS
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.seeding import generator
-from cofi_cli.training.stages.target import Target
 
 ROWS, TOKENS = 512, 8192
 """Training rows that importance and least squares look at: so many, or of so many tokens."""
@@ -58,10 +58,9 @@ class PostTraining:
         scores = importance(model, told(), generator=source)
         return cls(model, scores, batches, time.perf_counter() - began)
 
-    def plan(self, goal: Target, reduction: float | None = None) -> PrunePlan:
-        """Return the plan that meets a target, or another reduction of its cost."""
-        asked = goal.reduction if reduction is None else reduction
-        return most_important(self.scores, goal.cost, asked)
+    def plan(self, cost: Cost, reduction: float) -> PrunePlan:
+        """Return the plan that reduces a cost so far."""
+        return most_important(self.scores, cost, reduction)
 
     def refit(self, session: Session, small: CofiForTask) -> StageSummary:
         """Fit a compact model's outputs, in place; return what importance and fit took."""

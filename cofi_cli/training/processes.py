@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from accelerate import Accelerator
@@ -113,6 +113,10 @@ class Processes:
             broadcast_object_list(values)
         found: T = values[0]
         return found
+
+    def by_main(self, work: Callable[[], T]) -> T:
+        """Let the main process work, and return to all what it found."""
+        return self.from_main(work() if self.is_main else cast(T, None))
 
     def exists(self, path: Path) -> bool:
         """Whether a file exists for the main process, which may be about to write it."""

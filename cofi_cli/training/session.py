@@ -25,7 +25,7 @@ from cofi_cli.training.preflight.run import guard_ids
 from cofi_cli.training.processes import Processes
 from cofi_cli.training.stages.checkpoint import save_state
 from cofi_cli.training.stages.interrupts import StopFlag
-from cofi_cli.training.stages.metrics_log import MetricsLog, NoLog
+from cofi_cli.training.stages.metrics_log import MetricsLog
 from cofi_cli.training.stages.precision import bf16_gain, keep_compiled_products, resolve_precision
 from cofi_cli.training.stages.progress import Progress, Silent
 from cofi_cli.training.stages.schedule import Schedule, check_schedule
@@ -55,7 +55,7 @@ class Session:
     splits: dict[str, Encoded]
     imitated: Encoded
     processes: Processes
-    metrics: MetricsLog | NoLog
+    metrics: MetricsLog
     progress: Progress
     flag: StopFlag
     resume_command: str
@@ -72,10 +72,7 @@ class Session:
     def precision(self, *, hidden: int) -> str:
         """Return ``fp32`` or ``bf16`` for a model of this width."""
         return resolve_precision(
-            self.config.train.precision,
-            device=self.device,
-            hidden=hidden,
-            gain=self.bf16_gain,
+            self.config.train.precision, device=self.device, hidden=hidden, gain=self.bf16_gain
         )
 
     def rounds_lengths(self, precision: str) -> bool:
@@ -106,13 +103,13 @@ class Session:
 def open_session(
     config: RunConfig,
     run: RunDir,
+    task: Task,
+    target: Target | None,
     *,
     progress: Progress | None,
     flag: StopFlag,
     command: str,
-    task: Task,
     processes: Processes,
-    target: Target | None = None,
 ) -> Session:
     """Tokenise the task, choose the device, record command, configuration and environment.
 
@@ -131,8 +128,8 @@ def open_session(
         if processes.local_index == 0:
             made = {name: task.encode(name, tokenizer) for name in task.splits}
             guard_ids(model, made)
-            if config.size is not None and config.budget is not None:
-                check_reachable(tokenizer, config.size, config.budget)
+            if config.size is not None:
+                check_reachable(tokenizer, config.size)
             if command == "prune":
                 rows = len(made["train"])
                 steps = Schedule.of(config.prune, config.recover, rows=rows)
@@ -149,8 +146,7 @@ def open_session(
                 processes=processes.count,
             )
             _record(config, run, env, target)
-        kept = vocabulary.in_run(run)
-        processes.write(lambda: vocabulary.copy_to(kept))
+        kept = vocabulary.kept_by(run, processes)
     splits = mapped_arrays(run.checkpoints / "rows", made, processes)
     del made  # what lies in the file need not be in memory as well
     return Session(
@@ -161,7 +157,7 @@ def open_session(
         splits=splits,
         imitated=splits["train"],
         processes=processes,
-        metrics=MetricsLog(run.metrics) if processes.is_main else NoLog(),
+        metrics=MetricsLog(run.metrics if processes.is_main else None),
         progress=(progress if processes.is_main else None) or Silent(),
         flag=flag,
         resume_command=f"cofi {command} --resume -o {shlex.quote(str(run.root))}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,8 @@ from cofi_cli.training.stages.recover import RecoverStage
 from cofi_cli.training.stages.schedule import Schedule
 from cofi_cli.training.stages.target import Target
 from cofi_cli.training.stopwatch import Stopwatch, close_loop
-from cofi_cli.training.teacher.obtain import make_distiller, prepare_outputs
+from cofi_cli.training.teacher.obtain import make_distiller, make_student, prepare_outputs
 from cofi_cli.training.teacher.outputs import TeacherOutputs
-from cofi_cli.training.teacher.student import make_student
 from cofi_cli.training.words import factorise_words
 from cofi_cli.vocabulary.factors import with_rank
 
@@ -47,8 +47,10 @@ def pruned_sizes(
     files = [(goal, _file(session, "pruned", goal)) for goal in session.sizes]
     processes = session.processes
     if not all(processes.exists(file) for _, file in files):
-        make = _without_training if session.config.prune.method == "fast" else _trained
-        compacted = make(session, outputs, student, steps, stopwatch)
+        if session.config.prune.method == "fast":
+            compacted = _without_training(session, student, stopwatch)
+        else:
+            compacted = _trained(session, outputs, student, steps, stopwatch)
         for goal, file in files:
             if not processes.exists(file):
                 session.save(file, compacted(goal))
@@ -84,54 +86,70 @@ def _trained(
 
         first = PrunePlan(**result["plan"])
         most = goal.most(settings.gates, settings.round_widths_to)
-        plan, measured = _fitted(session, student, goal, first, decide, most, stopwatch)
-        small = compact(student, plan)
-        parity = assert_parity(session, student, small, plan)
+        small, known = _cut(session, student, goal, first, decide, most, stopwatch)
         student.load_state_dict(live)
-        state = _state(session, small, plan, measured, used.summary()) | {"parity": parity}
-        return state | {"layer_map": result["layer_map"], "expected": result["expected"]}
+        known |= {"layer_map": result["layer_map"], "expected": result["expected"]}
+        return _state(session, small, known, used.summary())
 
     return compacted
 
 
 def _without_training(
-    session: Session,
-    outputs: TeacherOutputs,
-    student: CofiForTask,
-    steps: Schedule,
-    stopwatch: Stopwatch | None,
+    session: Session, student: CofiForTask, stopwatch: Stopwatch | None
 ) -> Callable[[Target], dict[str, Any]]:
     """Look at the student's units; return what makes the compact model of a size."""
     known = PostTraining.of(session, student)
 
     def compacted(goal: Target) -> dict[str, Any]:
-        def decide(reduction: float) -> PrunePlan:
-            return known.plan(goal, reduction)
-
-        first, most = known.plan(goal), goal.most(("head", "ffn_dim"), 1)
-        plan, measured = _fitted(session, student, goal, first, decide, most, stopwatch)
-        small = compact(student, plan)
-        parity = assert_parity(session, student, small, plan)
-        state = _state(session, small, plan, measured, known.refit(session, small))
-        return state | {"parity": parity, "layer_map": None, "expected": plan.sparsity}
+        decide = partial(known.plan, goal.cost)
+        first, most = decide(goal.reduction), goal.most(("head", "ffn_dim"), 1)
+        small, state = _cut(session, student, goal, first, decide, most, stopwatch)
+        return _state(session, small, state, known.refit(session, small))
 
     return compacted
 
 
-def _state(
+def _cut(
     session: Session,
-    small: CofiForTask,
+    student: CofiForTask,
+    goal: Target,
     plan: PrunePlan,
-    measured: list[MeasuredPlan],
-    time: StageSummary,
+    decide: Callable[[float], PrunePlan],
+    most: float,
+    stopwatch: Stopwatch | None,
+) -> tuple[CofiForTask, dict[str, Any]]:
+    """Return the compact model of a size, and what is known of it.
+
+    Where a speed was asked for, the plan is decided again until the clock agrees.
+    """
+    measured: list[MeasuredPlan] = []
+    if stopwatch is not None and (table := goal.table) is not None:
+
+        def measure(plan: PrunePlan) -> MeasuredSpeed | None:
+            small = compact(student, plan)
+            return session.processes.by_main(
+                lambda: stopwatch.time(small, student, table, session.task, session.tokenizer)
+            )
+
+        plan, measured = close_loop(goal, plan, most=most, measure=measure, decide=decide)
+    small = compact(student, plan)
+    return small, {
+        "plan": plan.model_dump(),
+        "measured": [row.model_dump() for row in measured],
+        "parity": assert_parity(session, student, small, plan),
+        "layer_map": None,
+        "expected": plan.sparsity,
+    }
+
+
+def _state(
+    session: Session, small: CofiForTask, known: dict[str, Any], time: StageSummary
 ) -> dict[str, Any]:
     """Factorise a compact model's word vectors if asked; return it with what is known of it."""
     factorise_words(session, small)
-    return {
+    return known | {
         "compact": small.state_dict(),
         "rank": small.config.embedding_rank,
-        "plan": plan.model_dump(),
-        "measured": [row.model_dump() for row in measured],
         "time": time.model_dump(),
         "score": evaluate(session, small)[session.task.headline],
     }
@@ -158,32 +176,8 @@ def _loaded(student: CofiForTask, goal: Target, file: Path, times: Times) -> Pru
         )
 
 
-def _fitted(
-    session: Session,
-    student: CofiForTask,
-    goal: Target,
-    plan: PrunePlan,
-    decide: Callable[[float], PrunePlan],
-    most: float,
-    stopwatch: Stopwatch | None,
-) -> tuple[PrunePlan, list[MeasuredPlan]]:
-    """Return the plan of a size, as fast by the clock as was asked, and what was measured."""
-    if stopwatch is None or (table := goal.table) is None:
-        return plan, []
-
-    def measure(plan: PrunePlan) -> MeasuredSpeed | None:
-        small = compact(student, plan)
-        return stopwatch.time(small, student, table, session.task, session.tokenizer)
-
-    return close_loop(goal, plan, most=most, measure=measure, decide=decide)
-
-
 def recover_size(
-    session: Session,
-    outputs: TeacherOutputs,
-    size: Pruned,
-    steps: Schedule,
-    times: Times,
+    session: Session, outputs: TeacherOutputs, size: Pruned, steps: Schedule, times: Times
 ) -> CofiForTask:
     """Recover a compact model; the better of before and after is returned."""
     config, model = session.config, size.model
@@ -201,10 +195,9 @@ def recover_size(
         )
         if not has_begun(session, stage):
             stage.best.offer(size.score, 0, model)
-        used = run_stage(session, stage)
+        used = stage.run()
         used.teacher_seconds = spent
-        best = stage.best.load()
-        session.save(path, {"model": best["model"], "time": used.summary().model_dump()})
+        session.save(path, {"model": model.state_dict(), "time": used.summary().model_dump()})
     state = load_state(path, "time", "model")
     times[name] = StageSummary(**state["time"])
     with reading_state(path):

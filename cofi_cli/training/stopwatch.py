@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Protocol
 
 from cofi_cli.config import CaseConfig
@@ -15,7 +15,6 @@ from cofi_cli.pruning.cost.measured import MeasuredSpeed
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.runs.records import MeasuredPlan
 from cofi_cli.tasks import Task
-from cofi_cli.training.processes import Processes
 from cofi_cli.training.stages.progress import Progress
 from cofi_cli.training.stages.target import Target, as_speedup
 
@@ -44,7 +43,6 @@ class Stopwatch(Protocol):
             model: dense.
             case: where and on what inputs it is to run.
             task: loads the run's task, whose rows may be timed.
-            progress: a watcher.
         """
 
     def time(
@@ -59,37 +57,6 @@ class Stopwatch(Protocol):
 
         ``None``, and a warning, where it cannot be measured here.
         """
-
-
-@dataclass(frozen=True)
-class SharedStopwatch:
-    """A stopwatch of several processes: the main one measures, and all know what it found."""
-
-    own: Stopwatch
-    processes: Processes
-
-    def table(
-        self, model: str, case: CaseConfig, task: Callable[[], Task], progress: Progress
-    ) -> LatencyTable:
-        """Return the main process's table."""
-        is_main = self.processes.is_main
-        found = self.own.table(model, case, task, progress) if is_main else None
-        table = self.processes.from_main(found)
-        assert table is not None, "the main process measured one"
-        return table
-
-    def time(
-        self,
-        model: CofiForTask,
-        dense: CofiForTask,
-        table: LatencyTable,
-        task: Task,
-        tokenizer: Any,
-    ) -> MeasuredSpeed | None:
-        """Return the main process's times."""
-        is_main = self.processes.is_main
-        found = self.own.time(model, dense, table, task, tokenizer) if is_main else None
-        return self.processes.from_main(found)
 
 
 Measure = Callable[[PrunePlan], MeasuredSpeed | None]

@@ -18,6 +18,7 @@ from typing import Literal
 from cofi_cli.architectures import load_tokenizer
 from cofi_cli.runs import RunDir, read_json, records, write_atomic, write_json
 from cofi_cli.tasks import Task
+from cofi_cli.training.processes import Processes
 from cofi_cli.vocabulary.checkpoint import needed_ids, write_trimmed
 from cofi_cli.vocabulary.choice import choose
 from cofi_cli.vocabulary.texts import texts_of
@@ -45,17 +46,18 @@ class Vocabulary:
             return name
         return str(self.folder / str(self.names.index(name)))
 
-    def in_run(self, run: RunDir) -> Vocabulary:
-        """Return the same checkpoints where a run keeps them for as long as it trains."""
-        return self if self.folder is None else replace(self, folder=_folder(run))
+    def kept_by(self, run: RunDir, processes: Processes) -> Vocabulary:
+        """Copy the checkpoints to where a run keeps them for as long as it trains."""
+        source, target = self.folder, _folder(run)
+        if source is None or source == target:
+            return self
 
-    def copy_to(self, kept: Vocabulary) -> None:
-        """Copy the checkpoints, unless they are there."""
-        source, target = self.folder, kept.folder
-        if source is None or target is None or source == target:
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(target, lambda temporary: _copy(source, temporary))
+        def copy() -> None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(target, lambda temporary: _copy(source, temporary))
+
+        processes.write(copy)
+        return replace(self, folder=target)
 
 
 @contextmanager

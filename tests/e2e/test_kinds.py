@@ -287,7 +287,9 @@ def test_rows_without_labels_and_without_a_teacher(
         bare = Task(
             "bare", KINDS[kind], ("x", "y"), ("m",), {"train": split, "validation": split}, 16
         )
-        monkeypatch.setattr("cofi_cli.training.teacher.task.load_task", lambda *_, own=bare: own)
+        monkeypatch.setattr(
+            "cofi_cli.training.preflight.checks.load_task", lambda *_, own=bare: own
+        )
         config = kind_config(bert_folder, {"train": "x", "validation": "y", "kind": kind})
         with pytest.raises(CofiError) as caught:
             command(config, RunDir(tmp_path / "run"))

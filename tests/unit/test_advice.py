@@ -44,7 +44,7 @@ def test_models_are_compared_on_both_splits_and_the_teacher_answers_once(
 ) -> None:
     asked: list[tuple[str, str]] = []
 
-    def predict(model: Any, rows: tuple[str, list[int]], **_: Any) -> np.ndarray:
+    def answers(_: object, model: Any, rows: tuple[str, list[int]]) -> np.ndarray:
         name, numbers = rows
         asked.append((model.name, name))
         assert len(numbers) == len(set(numbers)) == min(ROWS, session.splits[name].count)
@@ -53,17 +53,12 @@ def test_models_are_compared_on_both_splits_and_the_teacher_answers_once(
         said = (wrong & (model.name == "model") & (name == "validation")).astype(int)
         return np.eye(2)[said]
 
-    monkeypatch.setattr(module, "predict", predict)
+    monkeypatch.setattr(module, "answers", answers)
     session: Any = SimpleNamespace(
         splits={"train": Rows("train", 5000), "validation": Rows("validation", 400)},
         task=SimpleNamespace(kind=KINDS["classification"]),
-        config=SimpleNamespace(train=SimpleNamespace(eval_batch_size=8)),
-        **{"pad_id": 0, "device": "cpu", "processes": None},
     )
-    teacher, model = (
-        SimpleNamespace(name=name, to=lambda _, own=name: SimpleNamespace(name=own))
-        for name in ("teacher", "model")
-    )
+    teacher, model = (SimpleNamespace(name=name) for name in ("teacher", "model"))
     adviser = Adviser(session, teacher)  # type: ignore[arg-type]
     assert adviser.advise(model, lost=LOST - 0.1) is None and not asked  # type: ignore[arg-type]
     for _ in range(2):

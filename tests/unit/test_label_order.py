@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cofi_cli.modeling import CofiConfig, CofiForTokenClassification
-from cofi_cli.training.teacher.label_order import put_in_order
+from cofi_cli.training.teacher.obtain import put_in_order
 from tests.tiny import batch
 
 OURS = ("O", "B-per", "B-loc")

@@ -12,9 +12,6 @@ from cofi_cli.config import RunConfig
 from cofi_cli.config_errors import config_keys
 from cofi_cli.errors import UNREACHABLE, USAGE, CofiError
 from cofi_cli.presets import (
-    LARGE_GLUE,
-    SMALL_GLUE,
-    TOKEN_TASKS,
     Layer,
     choose_preset,
     file_layer,
@@ -27,7 +24,9 @@ from cofi_cli.presets import (
     preset_text,
     resolve_config,
 )
-from cofi_cli.tasks.builtin import tokens
+from cofi_cli.tasks import task_names
+from cofi_cli.tasks.builtin.glue import GLUE
+from cofi_cli.tasks.builtin.tokens import TOKEN_TASKS
 
 MODEL = Layer({"model": "m"}, "MODEL")
 NAMES = [
@@ -102,15 +101,16 @@ def test_squad_s_windows_and_batches_are_the_paper_s() -> None:
     assert {config.teacher.batch_size, config.prune.batch_size, config.recover.batch_size} == {16}
 
 
-def test_each_glue_task_has_a_preset() -> None:
-    assert {choose_preset(task) for task in SMALL_GLUE} == {"glue-small"}
-    assert {choose_preset(task) for task in LARGE_GLUE} == {"glue-large"}
+def test_each_built_in_task_has_a_preset() -> None:
+    assert {choose_preset(task) for task in task_names()} <= set(preset_names())
+    large = {task for task in GLUE if choose_preset(task) == "glue-large"}
+    assert large == {"sst2", "mnli", "qqp", "qnli"}
+    assert {choose_preset(task) for task in GLUE if task not in large} == {"glue-small"}
     assert choose_preset("demo") == "demo"
     assert choose_preset("squad") == choose_preset("squad_v2") == "squad"
 
 
 def test_tagged_words_have_a_preset(tmp_path: Path) -> None:
-    assert set(TOKEN_TASKS) == set(tokens.TOKEN_TASKS)
     assert {choose_preset(task) for task in TOKEN_TASKS} == {"tokens"}
     for name, kind in (("train.conll", None), ("train.tsv", "tokens"), ("train.IOB2", None)):
         file = tmp_path / name

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from cofi_cli.architectures import load_dense
-from cofi_cli.training.teacher import student as module
+from cofi_cli.training.teacher import obtain as module
 from tests.tiny import quick_config, save_bert
 
 

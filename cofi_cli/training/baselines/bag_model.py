@@ -31,13 +31,7 @@ class WordVectors(nn.Module):
     """
 
     def __init__(
-        self,
-        table: Tensor,
-        *,
-        what: Reads,
-        outputs: int,
-        plain: bool = False,
-        dropout: float = 0.0,
+        self, table: Tensor, *, what: Reads, outputs: int, plain: bool = False, dropout: float = 0.0
     ) -> None:
         super().__init__()
         self.what, self.dropout = what, dropout

@@ -46,7 +46,6 @@ def not_learned(task: Task, encoded: Encoded, *, teacher: float, model: float) -
     """Return a warning where a model is no better than a constant answer; ``None`` otherwise.
 
     Args:
-        task: of the run.
         encoded: its validation rows.
         teacher, model: headline scores on them, in points.
     """

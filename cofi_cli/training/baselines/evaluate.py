@@ -11,7 +11,7 @@ from cofi_cli.runs.records import WordVectors
 from cofi_cli.tasks import Ragged
 from cofi_cli.training.baselines.word_bags import Marks
 from cofi_cli.training.baselines.word_vectors import fit
-from cofi_cli.training.evaluation import predict
+from cofi_cli.training.evaluation import answers
 from cofi_cli.training.session import Session
 
 
@@ -19,7 +19,6 @@ def word_vector_baseline(session: Session, teacher: CofiForTask) -> WordVectors 
     """Train word vectors on the run's rows; return their scores, or ``None`` if not asked for.
 
     Args:
-        session: of the run.
         teacher: gives the vectors to start from, and what an embedder learns.
 
     Raises:
@@ -29,25 +28,20 @@ def word_vector_baseline(session: Session, teacher: CofiForTask) -> WordVectors 
         return None
     targets: NDArray[Any] | None = None
     if not session.task.kind.has_labels:
-        answers = predict(
-            teacher,
-            session.splits["train"],
-            batch_size=session.config.train.eval_batch_size,
-            pad_id=session.pad_id,
-            device=session.device,
+        vectors = answers(session, teacher, session.splits["train"])
+        assert not isinstance(vectors, Ragged)
+        targets = vectors
+
+    def fitted() -> WordVectors:
+        found = fit(
+            session.task,
+            session.splits,
+            marks=Marks.of(session.tokenizer),
+            table=teacher.model.encoder.embeddings.word.weight,
+            seed=session.config.seed,
+            targets=targets,
         )
-        assert not isinstance(answers, Ragged)
-        targets = answers
-    found = fit(
-        session.task,
-        session.splits,
-        marks=Marks.of(session.tokenizer),
-        table=teacher.model.encoder.embeddings.word.weight,
-        seed=session.config.seed,
-        targets=targets,
-    )
-    return WordVectors(
-        score=found.scores["validation"][session.task.headline],
-        scores=found.scores,
-        seconds=found.seconds,
-    )
+        score = found.scores["validation"][session.task.headline]
+        return WordVectors(score=score, scores=found.scores, seconds=found.seconds)
+
+    return session.processes.by_main(fitted)

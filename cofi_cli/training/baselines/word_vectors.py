@@ -84,8 +84,6 @@ def fit(
         splits: its rows, tokenised; ``train`` and ``validation`` at least.
         marks: of the tokenizer.
         table: the encoder's word embeddings, (V, d); it stays as it is.
-        seed: of all randomness.
-        settings: how to train.
         targets: for embedders, which have no labels, the teacher's vectors of the training
             rows, (rows, C).
 
@@ -219,7 +217,6 @@ def predict(
 
     Args:
         model: trained.
-        encoded: a split.
         bags: of the same split.
         outputs: C.
     """

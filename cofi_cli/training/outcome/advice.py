@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.tasks import Ragged
-from cofi_cli.training.evaluation import predict
+from cofi_cli.training.evaluation import answers
 from cofi_cli.training.session import Session
 
 ROWS = 1000
@@ -27,13 +28,15 @@ class Adviser:
     """Compares the sizes of a run with their teacher, which answers once, if it is needed.
 
     Args:
-        session: of the run.
         teacher: that was imitated.
     """
 
     def __init__(self, session: Session, teacher: CofiForTask) -> None:
         self._session, self._teacher = session, teacher
-        self._known: dict[str, Answers] = {}
+
+    @cached_property
+    def _known(self) -> dict[str, Answers]:
+        return {name: self._answers(self._teacher, name) for name in _SPLITS}
 
     def advise(self, model: CofiForTask, *, lost: float) -> str | None:
         """Return what would help a pruned model, or ``None`` where little was lost.
@@ -46,8 +49,6 @@ class Adviser:
         if lost < LOST:
             return None
         agree = self._session.task.kind.agree
-        if not self._known:
-            self._known = {name: self._answers(self._teacher, name) for name in _SPLITS}
         train, validation = (
             100 * agree(self._answers(model, name), self._known[name]) for name in _SPLITS
         )
@@ -57,14 +58,7 @@ class Adviser:
         session, encoded = self._session, self._session.splits[split]
         count = min(ROWS, len(encoded))
         rows = np.linspace(0, len(encoded) - 1, count).round().astype(int).tolist()
-        return predict(
-            model.to(session.device),
-            encoded.inputs(rows),
-            batch_size=session.config.train.eval_batch_size,
-            pad_id=session.pad_id,
-            device=session.device,
-            processes=session.processes,
-        )
+        return answers(session, model, encoded.inputs(rows))
 
 
 def advice(*, lost: float, train: float, validation: float) -> str:

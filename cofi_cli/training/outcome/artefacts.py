@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from transformers.utils import logging as transformers_logging
 
@@ -41,23 +40,15 @@ def save_dense_model(session: Session, model: CofiForTask, folder: Path, *, sour
 
 
 def save_compact(
-    session: Session,
-    model: CofiForTask,
-    report: RunReport,
-    *,
-    plan: dict[str, Any] | None = None,
-    folder: Path | None = None,
+    session: Session, model: CofiForTask, report: RunReport, *, plan: PrunePlan | None, folder: Path
 ) -> None:
     """Write weights, configuration, modeling code, tokenizer, plan, model card.
 
     Args:
-        session: of the run.
         model: compact.
-        report: for the card.
-        plan: by default that of the run.
-        folder: by default ``model/`` of the run.
+        plan: of the model, if it is known.
+        folder: to write.
     """
-    plan = plan or (read_json(session.run.plan) if session.run.plan.exists() else None)
 
     def write(temporary: Path) -> None:
         transformers_logging.disable_progress_bar()
@@ -67,7 +58,7 @@ def save_compact(
             source = session.vocabulary.place(session.config.model)
             write_modules(model, temporary, source=source)
         if plan is not None:
-            (temporary / PLAN).write_text(json.dumps(plan) + "\n", encoding="utf-8")
+            (temporary / PLAN).write_text(json.dumps(plan.model_dump()) + "\n", encoding="utf-8")
         (temporary / "README.md").write_text(model_card(report), encoding="utf-8")
 
-    session.processes.write(lambda: write_atomic(folder or session.run.model, write))
+    session.processes.write(lambda: write_atomic(folder, write))

@@ -30,7 +30,6 @@ def save_sizes(
     folder of its own, and the chosen one is copied.
 
     Args:
-        session: of the run.
         sizes: the largest model first.
         models: recovered, each with its report.
     """
@@ -46,9 +45,10 @@ def save_sizes(
         if max_drop is not None:
             chosen = Chosen(name=name, max_drop=max_drop, missed=missed)
             report = report.model_copy(update={"chosen": chosen})
-        text = sizes[0].plan.model_dump_json(indent=1) + "\n"
+        plan = sizes[0].plan
+        text = plan.model_dump_json(indent=1) + "\n"
         session.processes.write(lambda: write_text(run.plan, text))
-        save_compact(session, model, report)
+        save_compact(session, model, report, plan=plan, folder=run.model)
         return report
     for size, (model, report) in zip(sizes, models):
         _save_size(session, size, model, report.model_copy(update={"sizes": rows}))
@@ -68,7 +68,7 @@ def _save_size(session: Session, size: Pruned, model: CofiForTask, report: RunRe
         report.write(place.report_json)
 
     session.processes.write(write)
-    save_compact(session, model, report, plan=size.plan.model_dump(), folder=place.model)
+    save_compact(session, model, report, plan=size.plan, folder=place.model)
 
 
 def _config_of(config: RunConfig, goal: Target) -> RunConfig:

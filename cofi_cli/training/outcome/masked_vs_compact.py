@@ -26,10 +26,7 @@ log = logging.getLogger(__name__)
 
 @torch.no_grad()
 def assert_parity(
-    session: Session,
-    student: CofiForTask,
-    small: CofiForTask,
-    plan: PrunePlan,
+    session: Session, student: CofiForTask, small: CofiForTask, plan: PrunePlan
 ) -> float:
     """Compare masked and compact logits on real inputs; return the largest |Δ|.
 

@@ -1,4 +1,4 @@
-"""The summary of a run: report.json."""
+"""The summary of a run, report.json: made, written at the end, found when a run has finished."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 from torch import Tensor
 
 from cofi_cli.architectures import count_parameters
+from cofi_cli.config import TrainConfig
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.sparsity import count_encoder, count_prunable
+from cofi_cli.runs import RunDir
 from cofi_cli.runs.records import (
     MaskedParity,
     MeasuredPlan,
@@ -23,9 +25,12 @@ from cofi_cli.runs.records import (
     Structure,
     WordVectors,
 )
+from cofi_cli.runs.swap import remove
 from cofi_cli.training.baselines.constant import constant_score, not_learned
-from cofi_cli.training.evaluation import score_all
+from cofi_cli.training.evaluation import evaluate
+from cofi_cli.training.processes import Processes
 from cofi_cli.training.session import Session
+from cofi_cli.training.stages.progress import Progress
 from cofi_cli.training.stages.prune import REACHED
 from cofi_cli.training.stages.target import Target
 from cofi_cli.training.stopwatch import missed_words
@@ -57,8 +62,12 @@ class Pruned:
 
 
 def describe_model(session: Session, model: CofiForTask) -> ModelSummary:
-    """Return scores by split and sizes of a model."""
-    scores = score_all(session, model.to(session.device))
+    """Return a model's scores on every labelled split but ``train``, in points, and its sizes."""
+    scores = {
+        name: evaluate(session, model, split=name)
+        for name, encoded in session.splits.items()
+        if name != "train" and encoded.reference is not None
+    }
     return ModelSummary(
         score=scores["validation"][session.task.headline],
         scores=scores,
@@ -94,7 +103,6 @@ def build_report(
     """Return report.json of one size of a pruning run; sparsity is recounted from the tensors.
 
     Args:
-        session: of the run.
         teacher, model: of :func:`describe_model`; the model is recovered.
         pruned: the size.
         times: of all stages.
@@ -132,11 +140,7 @@ def build_report(
 
 
 def finetune_report(
-    session: Session,
-    *,
-    model: CofiForTask,
-    before: dict[str, float],
-    time: StageSummary,
+    session: Session, *, model: CofiForTask, before: dict[str, float], time: StageSummary
 ) -> RunReport:
     """Return report.json of a fine-tuning run."""
     return RunReport(
@@ -145,3 +149,34 @@ def finetune_report(
         model=describe_model(session, model),
         stages={"finetune": time},
     )
+
+
+def finish(session: Session, report: RunReport) -> RunReport:
+    """Write report.json, with which a run is finished, and let its checkpoints go."""
+
+    def write() -> None:
+        report.write(session.run.report_json)
+        if not session.config.train.keep_checkpoints:
+            remove(session.run.checkpoints)
+
+    session.processes.wait()  # for those that still read checkpoints
+    session.processes.write(write)
+    return report
+
+
+def finished_report(
+    run: RunDir, settings: TrainConfig, processes: Processes, progress: Progress | None
+) -> RunReport | None:
+    """Return the report of a run that has finished, as it is; ``None`` for any other run.
+
+    Raises:
+        CofiError: it cannot be read (exit code 6).
+    """
+    if not processes.from_main(run.is_finished):
+        return None
+    report = RunReport.read(run.report_json)
+    if progress is not None and processes.is_main:
+        progress.message(f"{run.root} is finished: nothing is left to train.")
+    if not settings.keep_checkpoints:  # for a run that was killed while it removed them
+        processes.write(lambda: remove(run.checkpoints))
+    return report

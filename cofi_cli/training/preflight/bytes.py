@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from cofi_cli.config.section import bytes_of
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.vocabulary.factors import FEWEST_COLUMNS, SCALE_BYTES
@@ -35,14 +36,14 @@ def smallest_folder(tokenizer: Any, *, columns: int = FEWEST_COLUMNS) -> int:
     return _GRAPH + len(layout.encode()) + len(tokenizer) * (columns + SCALE_BYTES)
 
 
-def check_reachable(tokenizer: Any, size: str, budget: int) -> None:
+def check_reachable(tokenizer: Any, size: str) -> None:
     """Refuse a size that no rank reaches.
 
     Raises:
         CofiError: tokenizer and the narrowest table alone take more.
     """
     least = smallest_folder(tokenizer)
-    if least > budget:
+    if least > bytes_of(size):
         raise CofiError(
             f"size is {size}, and a table of {FEWEST_COLUMNS} columns and the tokenizer alone take "
             f"{least / 1e6:.1f} MB.",

@@ -2,48 +2,88 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+from dataclasses import dataclass
 
-from cofi_cli.architectures import load_config_dict, load_dense, read_config, resolve
-from cofi_cli.config import RunConfig
+from cofi_cli.architectures import load_dense, read_answers, read_config
+from cofi_cli.config import CaseConfig, RunConfig
 from cofi_cli.errors import CofiError
-from cofi_cli.modeling import CofiConfig
+from cofi_cli.pruning.cost import LatencyTable
 from cofi_cli.runs import RunDir
-from cofi_cli.tasks import Task
+from cofi_cli.tasks import Task, Taught, asks_teacher, load_task, no_labels, with_extra
 from cofi_cli.training.baselines.word_vectors import check as check_words
-from cofi_cli.training.preflight.embedder import check_embedders, given_teacher
+from cofi_cli.training.preflight.embedder import check_embedders, given_teacher, is_compact
 from cofi_cli.training.preflight.run import guard_data, wide_numbers
+from cofi_cli.training.preflight.target import check_target
 from cofi_cli.training.preflight.teacher import check_given_teacher
+from cofi_cli.training.processes import Processes
+from cofi_cli.training.stages.progress import Progress, Silent
+from cofi_cli.training.stages.target import Target
+from cofi_cli.training.stopwatch import Stopwatch
 from cofi_cli.vocabulary.factors import check_rank
 
 log = logging.getLogger(__name__)
 
 
-def preflight(config: RunConfig, task: Task, run: RunDir | None, *, command: str) -> list[str]:
-    """Check all that is known once the task is loaded, before anything is trained or written.
+@dataclass(frozen=True)
+class Checked:
+    """What a run is about to do, all of it checked.
+
+    Attributes:
+        task: of the configuration.
+        target: of pruning; ``None`` where nothing is pruned.
+        warnings: which are logged too.
+    """
+
+    task: Task
+    target: Target | None
+    warnings: list[str]
+
+
+def preflight(
+    config: RunConfig,
+    run: RunDir | None,
+    *,
+    command: str,
+    processes: Processes,
+    stopwatch: Stopwatch | None = None,
+    progress: Progress | None = None,
+) -> Checked:
+    """Load the task and check all that can be known before anything is trained or written.
 
     Args:
-        config: of the run.
-        task: of the configuration.
         run: its folder, for what was done there already.
         command: ``prune`` or ``finetune``.
-
-    Returns:
-        Warnings, which are logged too.
+        stopwatch: measures a latency table where a speed is asked for and none is named.
 
     Raises:
         CofiError: the first fault.
     """
+    loaded = functools.cache(lambda: _load_task(config))
+
+    def measure(case: CaseConfig) -> LatencyTable:
+        if stopwatch is None:
+            raise CofiError(
+                "The target is a speed, but there is neither a latency table nor a stopwatch.",
+                hint="Name a table: prune.table, or pass stopwatch=Stopwatch() to prune().",
+            )
+        watcher = progress or Silent()
+        return processes.by_main(lambda: stopwatch.table(config.model, case, loaded, watcher))
+
+    prunes = command == "prune"
+    target = check_target(config, run, measure) if prunes else None
+    task = loaded()
     if run is not None:
         guard_data(run, task)
-    if command == "prune":
-        given = given_teacher(config.model, config.teacher.path, task)
-        if given is not None and (run is None or not run.teacher.exists()):
-            check_given_teacher(given, config, task, prunes=True)
-        if config.train.baseline:
-            check_words(task)
-    else:
+    if not prunes:
         _check_finetune(config, task)
+    given = given_teacher(config.model, config.teacher.path, task)
+    is_taken = prunes and run is not None and run.teacher.exists()
+    if given is not None and not is_taken:
+        check_given_teacher(given, config, task, prunes=prunes)
+    if prunes and config.train.baseline:
+        check_words(task)
     check_embedders(config.model, config.teacher.path, task)
     if config.embedding_rank is not None or config.size is not None:
         _check_rank(config, task, command=command)
@@ -52,7 +92,30 @@ def preflight(config: RunConfig, task: Task, run: RunDir | None, *, command: str
     warnings = [note for note in (wide_numbers(task),) if note]
     for note in warnings:
         log.warning("%s", note)
-    return warnings
+    return Checked(task, target, warnings)
+
+
+def _load_task(config: RunConfig) -> Task:
+    """Load the task of a configuration.
+
+    Raises:
+        CofiError: a fault in the data, no teacher where ``task.unlabelled`` needs one, or
+            training rows that have neither labels nor a teacher, or no labels where
+            ``distill.label_weight`` asks for them.
+    """
+    taught, teacher = None, config.teacher.path
+    if teacher is not None and asks_teacher(config.task):
+        taught = Taught.of(read_answers(teacher), config.task.kind)
+    task = with_extra(load_task(config.task, taught), config.task)
+    if task.splits["train"].labels is None and teacher is None and task.kind.has_labels:
+        raise no_labels(task)
+    if task.splits["train"].labels is None and config.distill.label_weight > 0:
+        raise CofiError(
+            f"distill.label_weight is {config.distill.label_weight:g}, but the training rows of "
+            f"task '{task.name}' have no labels.",
+            hint="Set it to 0: --set distill.label_weight=0",
+        )
+    return task
 
 
 def _check_weights(config: RunConfig, task: Task) -> None:
@@ -69,11 +132,6 @@ def _check_weights(config: RunConfig, task: Task) -> None:
             labels=task.labels,
             problem_type=task.kind.problem_type,
         )
-
-
-def is_compact(model: str) -> bool:
-    """Whether a model was pruned, by its configuration."""
-    return bool(load_config_dict(resolve(model))["model_type"] == CofiConfig.model_type)
 
 
 def _check_rank(config: RunConfig, task: Task, *, command: str) -> None:
@@ -124,5 +182,3 @@ def _check_finetune(config: RunConfig, task: Task) -> None:
             "--extra adds texts without labels, and there is no teacher to answer them.",
             hint="Name the teacher with --teacher DIR, or leave --extra out.",
         )
-    if given is not None:
-        check_given_teacher(given, config, task, prunes=False)

@@ -26,6 +26,11 @@ _FITTING = {
 }
 
 
+def is_compact(model: str) -> bool:
+    """Whether a model was pruned, by its configuration."""
+    return bool(load_config_dict(resolve(model))["model_type"] == CofiConfig.model_type)
+
+
 def given_teacher(model: str, teacher: str | None, task: Task) -> str | None:
     """Return the teacher that is there already: the one named, or for want of labels MODEL."""
     return model if teacher is None and not task.kind.has_labels else teacher
@@ -52,8 +57,7 @@ def check_embedders(model: str, teacher: str | None, task: Task) -> None:
         return
     own, theirs = (read_config(name, "embedding") for name in names)
     # A compact model has the teacher's widths but in its stream, where the plan says what it kept.
-    is_compact = load_config_dict(resolve(names[0]))["model_type"] == CofiConfig.model_type
-    keys = ["vocab_size", "pooler_size", *([] if is_compact else ["hidden_size"])]
+    keys = ["vocab_size", "pooler_size", *([] if is_compact(model) else ["hidden_size"])]
     if different := differing(theirs, own, keys):
         raise CofiError(
             f"The teacher '{names[1]}' does not fit '{names[0]}': {'; '.join(different)}.",

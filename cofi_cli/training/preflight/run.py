@@ -113,12 +113,7 @@ def guard_data(run: RunDir, task: Task) -> None:
     env = recorded(run)
     if env is None or env.data == task.fingerprint:
         return
-    before = env.data
-    splits = sorted(
-        name
-        for name in {*before, *task.fingerprint}
-        if before.get(name) != task.fingerprint.get(name)
-    )
+    splits = sorted({name for name, _ in env.data.items() ^ task.fingerprint.items()})
     raise CofiError(
         f"The data of task '{task.name}' changed since {run.root} was started: "
         f"{', '.join(splits)}.",

@@ -11,52 +11,30 @@ from cofi_cli.errors import CofiError
 from cofi_cli.pruning.cost import LatencyTable, read_table
 from cofi_cli.pruning.shape import EncoderShape
 from cofi_cli.runs import RunDir
-from cofi_cli.tasks import Task
-from cofi_cli.training.stages.progress import Progress, Silent
 from cofi_cli.training.stages.target import Target, as_speedup
-from cofi_cli.training.stopwatch import Stopwatch
-
-
-def load_shape(model: str) -> EncoderShape:
-    """Return the dense shape of a model, from its configuration alone.
-
-    Raises:
-        CofiError: not reachable, not supported, or compact already.
-    """
-    return EncoderShape.of(dense_config(model))
 
 
 def check_target(
-    config: RunConfig,
-    run: RunDir | None = None,
-    *,
-    stopwatch: Stopwatch | None = None,
-    task: Callable[[], Task],
-    progress: Progress | None = None,
-) -> tuple[EncoderShape, Target]:
-    """Return the shape and the target when the chosen gates can reach it.
+    config: RunConfig, run: RunDir | None, measure: Callable[[CaseConfig], LatencyTable]
+) -> Target:
+    """Return the target when the chosen gates can reach it.
 
     Args:
-        config: of the run.
         run: its folder, which may hold a table that was measured before.
-        stopwatch: measures a table where there is none.
-        task: loads the run's task, whose rows may be timed.
-        progress: a watcher.
+        measure: measures a table of a case where there is none.
 
     Raises:
         CofiError: stating the reachable range; or there is no such latency table, or it is of
-            another case.
+            another case; or the model is not reachable, not supported, or compact already.
     """
-    shape, settings = load_shape(config.model), config.prune
-    table = None
-    if settings.is_speed:
-        table = _table(config, run, shape, stopwatch, task, progress or Silent())
+    shape, settings = EncoderShape.of(dense_config(config.model)), config.prune
+    table = _table(config, run, shape, measure) if settings.is_speed else None
     target = Target.of(settings, shape, table)
     most = target.most(settings.gates, settings.round_widths_to)
     for size in target.sizes(settings):
         if not 0 <= size.reduction <= most:
             raise _unreachable(config, shape, size, most)
-    return shape, target
+    return target
 
 
 def _unreachable(config: RunConfig, shape: EncoderShape, target: Target, most: float) -> CofiError:
@@ -84,9 +62,7 @@ def _table(
     config: RunConfig,
     run: RunDir | None,
     shape: EncoderShape,
-    stopwatch: Stopwatch | None,
-    task: Callable[[], Task],
-    progress: Progress,
+    measure: Callable[[CaseConfig], LatencyTable],
 ) -> LatencyTable:
     """Return the table that is named, that the run has, or that is measured now."""
     if (named := config.prune.table) is not None:
@@ -95,15 +71,10 @@ def _table(
         return table
     if run is not None and run.latency_table.exists():
         return read_table(run.latency_table, shape)
-    if stopwatch is None:
-        raise CofiError(
-            "The target is a speed, but there is neither a latency table nor a stopwatch.",
-            hint="Name a table: prune.table, or pass stopwatch=Stopwatch() to prune().",
-        )
     case = config.case
     if case.threads is None:
         case = case.model_copy(update={"threads": config.train.threads})
-    return stopwatch.table(config.model, case, task, progress)
+    return measure(case)
 
 
 def _check_case(path: Path, table: LatencyTable, asked: CaseConfig) -> None:

@@ -30,7 +30,6 @@ def check_given_teacher(given: str, config: RunConfig, task: Task, *, prunes: bo
 
     Args:
         given: the teacher.
-        config: of the run.
         task: what it is asked.
         prunes: whether a dense model is pruned with it, which becomes a copy in the run's folder.
 

@@ -23,17 +23,12 @@ def make_batch(
     batch's losses, which are means over those, lies in this process's rows. They add up to 1.
 
     Args:
-        session: of the run.
-        encoded: a split.
         indices: of the whole batch's rows, the same in all processes.
         precision: of the model that reads the batch.
     """
     processes = session.processes
     whole = collate(
-        encoded,
-        indices,
-        pad_id=session.pad_id,
-        round_up=session.rounds_lengths(precision),
+        encoded, indices, pad_id=session.pad_id, round_up=session.rounds_lengths(precision)
     )
     # Fewer rows than processes: the last row again, which then counts for nothing.
     places = list(processes.share(range(len(indices)))) or [len(indices) - 1]
@@ -52,10 +47,7 @@ def make_batch(
 def _counts(session: Session, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return what losses are means over, each a scalar."""
     mask = batch["attention_mask"]
-    counts = {
-        "share_of_rows": mask.new_tensor(len(mask)),
-        "share_of_tokens": mask.sum(),
-    }
+    counts = {"share_of_rows": mask.new_tensor(len(mask)), "share_of_tokens": mask.sum()}
     if "labels" in batch:
         counts["share_of_labels"] = session.objective.label_count(batch)
     return counts

@@ -15,7 +15,6 @@ class Best:
     """Keeps the best state on disk and its score in memory.
 
     Args:
-        path: where it is written.
         save: writes a state there.
     """
 

@@ -38,7 +38,6 @@ def load_state(path: Path, *keys: str) -> dict[str, Any]:
     torch writes a CRC-32 of every tensor and does not look at it when it reads.
 
     Args:
-        path: of the checkpoint.
         keys: that it has to hold.
 
     Raises:

@@ -21,9 +21,7 @@ class Interrupted(CofiError):
 
     def __init__(self, where: str, resume: str) -> None:
         super().__init__(
-            f"Interrupted {where}; the state is saved.",
-            hint=resume,
-            exit_code=INTERRUPTED,
+            f"Interrupted {where}; the state is saved.", hint=resume, exit_code=INTERRUPTED
         )
 
 

@@ -12,11 +12,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from cofi_cli.architectures import load_config_dict, resolve
 from cofi_cli.errors import enough_memory
-from cofi_cli.modeling import CofiConfig
 from cofi_cli.runs.records import StageSummary
 from cofi_cli.tasks import Encoded, batches
+from cofi_cli.training.preflight.embedder import is_compact
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.batch import make_batch
 from cofi_cli.training.stages.checkpoint import load_state, reading_state
@@ -85,14 +84,13 @@ def _section(session: Session, stage: Stage) -> str:
     section = stage.name.partition("-")[0]
     if section != "finetune":
         return section
-    kind = load_config_dict(resolve(session.config.model))["model_type"]
-    return "recover" if kind == CofiConfig.model_type else "teacher"
+    return "recover" if is_compact(session.config.model) else "teacher"
 
 
 def _is_finite(state: Any) -> bool:
     """Whether all numbers of a stage's tensors are finite."""
     if isinstance(state, Mapping):
-        return all(_is_finite(value) for value in state.values())
+        return _is_finite([*state.values()])
     if isinstance(state, list | tuple):
         return all(_is_finite(value) for value in state)
     return not isinstance(state, Tensor) or bool(torch.isfinite(state).all())
@@ -175,9 +173,7 @@ def run_stage(session: Session, stage: Stage) -> StageTime:
                 raise diverged(row["step"])
             row["examples_per_second"] = examples / seconds
         used.seconds += seconds
-        if session.processes.count > 1:
-            talked, before = session.processes.seconds, talked
-            used.communication_seconds += talked - before
+        used.communication_seconds += session.processes.seconds - talked
         used.examples += examples
         used.steps = done
         if scores:

@@ -14,17 +14,18 @@ class MetricsLog:
     """Append rows; flushed at checkpoints and stage ends.
 
     Args:
-        path: the file; kept rows of earlier stages stay.
+        path: the file; kept rows of earlier stages stay. ``None`` in a process that does not
+            write.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self.path = path
         self._pending: list[str] = []
 
     def rewind(self, stage: str, step: int) -> None:
         """Drop rows of ``stage`` after ``step``, and lines that a crash cut short."""
         self._pending.clear()
-        if not self.path.exists():
+        if self.path is None or not self.path.exists():
             return
         kept = []
         for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -39,6 +40,8 @@ class MetricsLog:
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Add a row; floats are shortened to six digits."""
+        if self.path is None:
+            return
         short = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in row.items()}
         self._pending.append(json.dumps(short) + "\n")
         if len(self._pending) >= 50:
@@ -46,20 +49,7 @@ class MetricsLog:
 
     def flush(self) -> None:
         """Write what is pending."""
-        if self._pending:
+        if self.path is not None and self._pending:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write("".join(self._pending))
             self._pending.clear()
-
-
-class NoLog:
-    """The log of a process that does not write."""
-
-    def rewind(self, stage: str, step: int) -> None:
-        """Ignore."""
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Ignore."""
-
-    def flush(self) -> None:
-        """Ignore."""

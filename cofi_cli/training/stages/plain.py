@@ -12,6 +12,7 @@ from cofi_cli.modeling import CofiForTask
 from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.best import Best
+from cofi_cli.training.stages.loop import StageTime, run_stage
 from cofi_cli.training.stages.optim import WeightOptimizer
 from cofi_cli.training.stages.precision import autocast
 from cofi_cli.training.stages.rows import Row
@@ -45,12 +46,17 @@ class PlainStage:
         self.others = [module.to(session.device) for module in others]
         self.precision = session.precision(hidden=model.config.hidden_size)
         self.optimizer = WeightOptimizer(
-            [self.model, *self.others],
-            weight_decay=settings.weight_decay,
+            [self.model, *self.others], weight_decay=settings.weight_decay
         )
         self.patience: int | None = None
         self.ended = False
         self.best = Best(session.run.checkpoints / name / "best.pt", save=session.save)
+
+    def run(self) -> StageTime:
+        """Run to the end; the model is the best one afterwards."""
+        used = run_stage(self.session, self)
+        self.model.load_state_dict(self.best.load()["model"])
+        return used
 
     def learning_rate(self, step: int) -> float:
         """Return the rate of a step, from 0."""

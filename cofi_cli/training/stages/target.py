@@ -76,10 +76,8 @@ class Target:
 
     @property
     def asked(self) -> str:
-        """The target as it was asked for: ``8 times``, ``5 ms``, ``95 %``."""
-        if self.seconds is not None:
-            return f"{1e3 * self.seconds:g} ms"
-        return f"{100 * self.reduction:g} %" if self.speedup is None else f"{self.speedup:g} times"
+        """The speed that was asked for: ``8 times``, ``5 ms``."""
+        return f"{self.speedup:g} times" if self.seconds is None else f"{1e3 * self.seconds:g} ms"
 
     def most(self, groups: Sequence[str], multiple: int) -> float:
         """Return the largest reduction that these groups of gates can reach."""
@@ -101,7 +99,6 @@ class Target:
         """Return what a report says of a speed that was asked for, ``None`` where none was.
 
         Args:
-            plan: of the model.
             measured: what was measured of it and of plans before it, the model's own last.
         """
         if self.table is None:

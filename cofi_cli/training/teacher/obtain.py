@@ -1,31 +1,40 @@
-"""The teacher: found, given or trained; and its outputs."""
+"""The teacher: found, given or trained; the student that starts from it, and its answers."""
 
 from __future__ import annotations
 
 import logging
 import shutil
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
 
 from cofi_cli.architectures import (
+    kept_activation,
     load_config_dict,
     load_dense,
     mark_cross_encoder,
+    read_config,
     resolve,
 )
-from cofi_cli.config import DistillConfig
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.distillation import teacher_taps
+from cofi_cli.pruning.sparsity import EncoderShape
 from cofi_cli.runs.records import StageSummary
+from cofi_cli.tasks import EXTRA
+from cofi_cli.tasks.teacher.agreement import AGREEMENT, TeacherAnswers, save_answers
+from cofi_cli.tasks.teacher.taught import label_names, places
 from cofi_cli.training.distiller import Distiller, uses_layers
+from cofi_cli.training.evaluation import answers
 from cofi_cli.training.outcome.artefacts import save_dense_model
 from cofi_cli.training.preflight.embedder import given_teacher
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.checkpoint import load_state
 from cofi_cli.training.stages.dense import DenseStage
 from cofi_cli.training.stages.interrupts import Interrupted
-from cofi_cli.training.stages.loop import run_stage
 from cofi_cli.training.stages.seeding import seed_global
-from cofi_cli.training.teacher.label_order import put_in_order
 from cofi_cli.training.teacher.outputs import TeacherOutputs
 
 log = logging.getLogger(__name__)
@@ -52,38 +61,92 @@ def load_for_task(session: Session, name: str) -> CofiForTask:
     return model
 
 
+def put_in_order(model: CofiForTask, config: Mapping[str, Any], labels: Sequence[str]) -> bool:
+    """Sort the rows of a head, in place, as the task numbers its labels.
+
+    Nothing is done unless both have the same names, capitals aside, in another order.
+
+    Args:
+        model: its head has one output per label.
+        config: of the checkpoint that it was loaded from.
+        labels: the task's.
+
+    Returns:
+        Whether the order was another.
+    """
+    names = label_names(config)
+    place = places(labels, names)
+    if place is None or len(names) != len(labels) or place == list(range(len(names))):
+        return False
+    order = torch.tensor(place)
+    with torch.no_grad():
+        for tensor in (model.classifier.weight, model.classifier.bias):
+            tensor.copy_(tensor[order.to(tensor.device)])
+    model.config.id2label = dict(enumerate(labels))
+    model.config.label2id = {label: i for i, label in enumerate(labels)}
+    return True
+
+
 def obtain_teacher(session: Session, times: dict[str, StageSummary]) -> CofiForTask:
     """Return the fine-tuned teacher; ``teacher/`` holds it afterwards."""
     config, folder = session.config, session.run.teacher
     record = session.run.checkpoints / "teacher.pt"
     if not session.processes.exists(folder):
         given = given_teacher(config.model, config.teacher.path, session.task)
-        if given is not None:
-            teacher = load_for_task(session, given)
-            session.save(record, {"time": None})
-            save_dense_model(session, teacher, folder, source=given)
-        else:
-            teacher = load_for_task(session, config.model)
-            stage = DenseStage(session, teacher, config.teacher)
-            used = run_stage(session, stage)
-            teacher.load_state_dict(stage.best.load()["model"])
-            session.save(record, {"time": used.summary().model_dump()})
-            save_dense_model(session, teacher, folder, source=config.model)
+        source, spent = given or config.model, None
+        teacher = load_for_task(session, source)
+        if given is None:
+            used = DenseStage(session, teacher, config.teacher).run()
+            spent = used.summary().model_dump()
+        session.save(record, {"time": spent})
+        save_dense_model(session, teacher, folder, source=source)
     spent = load_state(record, "time")["time"] if session.processes.exists(record) else None
     if spent is not None:
         times["teacher"] = StageSummary(**spent)
     return load_for_task(session, str(folder)).to(session.device)
 
 
-def make_teacher_outputs(
-    session: Session,
-    teacher: CofiForTask,
-    distill: DistillConfig | None = None,
-) -> TeacherOutputs:
+def make_student(session: Session, teacher: CofiForTask) -> CofiForTask:
+    """Return the dense student: a copy of the teacher, or the pretrained model."""
+    config, head = session.config, session.task.kind.head
+    init = "teacher" if config.prune.copies_teacher else config.prune.student_init
+    if init == "auto":
+        own = EncoderShape.of(read_config(config.model, head))
+        init = "teacher" if own == EncoderShape.of(teacher.config) else "pretrained"
+    if init == "teacher":
+        return load_for_task(session, str(session.run.teacher))
+    student = load_for_task(session, config.model)
+    student.config.id2label = dict(teacher.config.id2label)
+    student.config.label2id = dict(teacher.config.label2id)
+    student.config.update(kept_activation(teacher.config))
+    return student
+
+
+def ask_teacher(session: Session, teacher: CofiForTask) -> Session:
+    """Return the session with the teacher's answers as what scores are held against.
+
+    Where labels or ratings are known, it is the session as it was.
+
+    They are kept in the run's folder, for export and benchmark.
+    """
+    task = session.task
+    if task.headline != AGREEMENT:
+        return session
+    known = {
+        name: TeacherAnswers.of(answers(session, teacher, encoded), task.kind)
+        for name, encoded in session.splits.items()
+        if name not in ("train", EXTRA)
+    }
+    session.processes.write(lambda: save_answers(session.run.answers, known, task.fingerprint))
+    splits = {name: replace(session.splits[name], gold=own) for name, own in known.items()}
+    task = replace(task, answers=known)
+    return replace(session, task=task, splits={**session.splits, **splits})
+
+
+def make_teacher_outputs(session: Session, teacher: CofiForTask) -> TeacherOutputs:
     """Return the teacher's outputs on the training split, not computed yet."""
     config = session.config
-    distill = distill or config.distill
-    taps = teacher_taps(teacher.config.num_hidden_layers) if uses_layers(distill) else []
+    taps = teacher_taps(teacher.config.num_hidden_layers) if uses_layers(config.distill) else []
     return TeacherOutputs(
         teacher,
         session.imitated,
@@ -95,7 +158,7 @@ def make_teacher_outputs(
         disk_gb=room_on_disk(session),
         folder=session.run.checkpoints,
         processes=session.processes,
-        mask_padding=distill.mask_padding,
+        mask_padding=config.distill.mask_padding,
         precision=session.precision(hidden=teacher.config.hidden_size),
     )
 
@@ -107,15 +170,10 @@ def room_on_disk(session: Session) -> float:
     return session.processes.from_main(min(session.config.prune.teacher_disk_gb, free / 2))
 
 
-def make_distiller(
-    session: Session, outputs: TeacherOutputs, distill: DistillConfig | None = None
-) -> Distiller:
-    """Return the distillation loss of a session, by its configuration or by other settings."""
+def make_distiller(session: Session, outputs: TeacherOutputs) -> Distiller:
+    """Return the distillation loss of a session."""
     return Distiller(
-        outputs,
-        distill or session.config.distill,
-        objective=session.objective,
-        total=session.processes.sum,
+        outputs, session.config.distill, objective=session.objective, total=session.processes.sum
     )
 
 

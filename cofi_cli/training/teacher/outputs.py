@@ -76,17 +76,9 @@ class TeacherOutputs:
         processes: Processes | None = None,
     ) -> None:
         self.teacher = teacher.eval().requires_grad_(False)
-        self.encoded, self.taps, self.pad_id, self.device = (
-            encoded,
-            list(taps),
-            pad_id,
-            device,
-        )
-        self.mask_padding, self.batch_size, self.precision = (
-            mask_padding,
-            batch_size,
-            precision,
-        )
+        self.encoded, self.taps = encoded, list(taps)
+        self.pad_id, self.device, self.batch_size = pad_id, device, batch_size
+        self.mask_padding, self.precision = mask_padding, precision
         tokens, hidden = int(encoded.lengths.sum()), teacher.config.hidden_size
         answers = tokens if teacher.per_token else len(encoded)
         answers *= teacher.answer_width * teacher.kept_as.itemsize
