@@ -7,8 +7,7 @@ import math
 from collections.abc import Sequence
 
 from cofi_cli.benchmarking.curve import curve_of
-from cofi_cli.benchmarking.gates.compatibility import unlike
-from cofi_cli.benchmarking.gates.previous_result import Earlier, differences
+from cofi_cli.benchmarking.gates.previous_result import Earlier, differences, unlike
 from cofi_cli.benchmarking.gates.regression import compare, few_runs, regression_gates
 from cofi_cli.benchmarking.gates.thresholds import drop_gates, part_drop_gates, speedup_gates
 from cofi_cli.benchmarking.measure import Measured
@@ -33,7 +32,7 @@ def conclude(plan: BenchPlan, measured: Measured, notes: Sequence[str]) -> Bench
     Args:
         plan: what was to be measured, and the gates.
         measured: what was.
-        notes: of :func:`cofi_cli.benchmarking.plan.refuse`.
+        notes: of :func:`cofi_cli.benchmarking.refuse.refuse`.
     """
     found, timed = plan.found, measured.timed
     cases = [case for case in plan.cases if timed[case.name]]
@@ -49,7 +48,7 @@ def conclude(plan: BenchPlan, measured: Measured, notes: Sequence[str]) -> Bench
         left_out=list(found.left_out),
         baseline=found.baseline,
     )
-    update = {"gates": _gates(plan, result), "curve": curve_of(result, found.run)}
+    update = {"gates": _gates(plan, result), "curve": curve_of(result, plan.run)}
     result = result.model_copy(update=update)
     if plan.earlier is not None:
         result = _compared(plan, result, plan.earlier, notes)
@@ -94,7 +93,7 @@ def _compared(
         judged=plan.judged,
         baseline=result.baseline,
         case=plan.config.gate_case,
-        unmeasured=[row for row in result.unmeasured if row.case in earlier.cases],
+        unmeasured=[row for row in result.unmeasured if row.case in earlier.result.case_names],
         scored=_scored_before(earlier.result, result),
     )
     comparison = Comparison(

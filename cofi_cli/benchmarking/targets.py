@@ -9,7 +9,7 @@ from pathlib import Path
 from cofi_cli.benchmarking.target_files import Exporter, models_of, models_of_sizes, served
 from cofi_cli.errors import CofiError
 from cofi_cli.runs import RunDir
-from cofi_cli.runs.find import find_source, only_run, run_of
+from cofi_cli.runs.find import find_source, run_of
 from cofi_cli.runs.records import EXACT, LeftOut
 from cofi_cli.runtime.model import Model
 
@@ -21,7 +21,7 @@ class Targets:
     Attributes:
         models: the baseline first.
         baseline: its name, ``None`` for a model alone.
-        run: the run, when one run is the only target.
+        runs: those that the targets are, or lie in.
         judged: names of the models that thresholds apply to: neither dense nor torch
             nor the baseline that was asked for.
         left_out: files that were not measured.
@@ -29,7 +29,7 @@ class Targets:
 
     models: tuple[Model, ...]
     baseline: str | None
-    run: RunDir | None
+    runs: tuple[RunDir, ...] = ()
     judged: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
 
@@ -125,7 +125,7 @@ def resolve_targets(
     return Targets(
         models=tuple(models),
         baseline=compared,
-        run=only_run(targets),
+        runs=tuple(run for run in map(run_of, targets) if run is not None),
         judged=tuple(model.name for model in judged),
         left_out=tuple(left_out),
     )

@@ -18,6 +18,7 @@ from cofi_cli.cli.progress import make_progress
 from cofi_cli.config import BenchConfig, CaseConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.runs import RunDir
+from cofi_cli.runs.find import only_run
 
 if TYPE_CHECKING:
     from cofi_cli.runs.records import BenchResult
@@ -119,17 +120,19 @@ def bench(
     from cofi_cli.api import bench_as, keep_bench
     from cofi_cli.runs.records import gate_error
 
+    run = only_run(places)
     progress = make_progress(quiet=quiet)
     try:
-        result = bench_as(places, config, progress=_shown_by(progress))
+        result = bench_as(places, config, run=run, progress=_shown_by(progress))
     finally:
         progress.close()
     if as_json:
         show_json(result.as_json())
     else:
-        show_result(result, places)
+        show_result(result, run)
     _write(result, output=output, ci_dir=ci_dir, title=title)  # last, for it may fail
-    keep_bench(result, places)
+    if run is not None:
+        keep_bench(result, run)
     failed = gate_error(result.gates)
     if failed is not None:
         raise failed

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cofi_cli.cli.console import show_lines, show_tables
 from cofi_cli.errors import CofiError
-from cofi_cli.runs.find import only_run
 from cofi_cli.runs.records import RunReport
 
 if TYPE_CHECKING:
+    from cofi_cli.runs import RunDir
     from cofi_cli.runs.records import BenchResult
 
 
-def show_result(result: BenchResult, targets: Sequence[Path]) -> None:
+def show_result(result: BenchResult, run: RunDir | None) -> None:
     """Write the tables to stdout; of a single run also its summary, and where its files are."""
     from cofi_cli.format import threads
     from cofi_cli.report import tables as t
@@ -24,7 +22,7 @@ def show_result(result: BenchResult, targets: Sequence[Path]) -> None:
     tables = [t.case_table(result), t.score_table(result), t.curve_table(result)]
     tables += [t.change_table(result), t.gate_table(result)]
     lines: list[str] = []
-    if (run := only_run(targets)) is not None:
+    if run is not None:
         with suppress(CofiError):  # the warning about a broken report was logged by then
             tables.append(t.summary_table(RunReport.read(run.report_json), result))
             lines = [f"report  {run.report_md}"]

@@ -13,6 +13,7 @@ from cofi_cli.config_errors import configured
 from cofi_cli.errors import CofiError
 from cofi_cli.format import Table, milliseconds
 from cofi_cli.runs import write_text
+from cofi_cli.runs.find import run_of
 
 if TYPE_CHECKING:
     from cofi_cli.benchmarking.latency_table import Report
@@ -50,7 +51,8 @@ def measure_and_show(
     model = dense_model(places[0])
     known = named_task(config.task, config.data)
     if known is None and case.seq_len == "task":
-        known, _ = first_task(places, is_needed=True)
+        run = run_of(places[0])
+        known, _ = first_task([run] if run is not None else [], is_needed=True)
     progress = make_progress(quiet=quiet)
     try:
         table = request_table(model, case, task=known, report=table_report(progress))

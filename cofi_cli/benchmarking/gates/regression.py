@@ -6,10 +6,9 @@ import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from cofi_cli.benchmarking.gates.compatibility import place_of, unlike
 from cofi_cli.benchmarking.gates.fail_if import Condition
 from cofi_cli.benchmarking.gates.metrics import MEASURES, Measure
-from cofi_cli.benchmarking.gates.previous_result import Earlier
+from cofi_cli.benchmarking.gates.previous_result import Earlier, place_of, unlike
 from cofi_cli.benchmarking.gates.thresholds import missing_part
 from cofi_cli.runs.records import (
     BenchResult,

@@ -5,75 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from cofi_cli.config import BenchConfig
-from cofi_cli.errors import CofiError, unknown
-from cofi_cli.runs.records import (
-    DropGate,
-    ScoreRow,
-    SpeedupGate,
-    SpeedupRow,
-    UnmeasuredRow,
-)
+from cofi_cli.runs.records import DropGate, ScoreRow, SpeedupGate, SpeedupRow, UnmeasuredRow
 from cofi_cli.tolerances import within
-
-
-def check_gates(
-    config: BenchConfig,
-    *,
-    cases: Sequence[str],
-    has_task: bool,
-    models: Sequence[str],
-    judged: Sequence[str],
-    baseline: str | None,
-    scored: Sequence[str],
-) -> None:
-    """Refuse before minutes of measuring what could not be judged after them.
-
-    Args:
-        config: holds the thresholds, and the only case and model to judge.
-        cases: names of all.
-        has_task: whether there will be scores.
-        models: names of all.
-        judged: names of those that will be held against the baseline.
-        baseline: its name, ``None`` where nothing is compared.
-        scored: names of those that will have scores.
-
-    Raises:
-        CofiError: a threshold has nothing to be held against.
-    """
-    model, case = config.gate_model, config.gate_case
-    if model is not None and model not in models:
-        raise unknown("gate model", model, models)
-    for name in ("min_speedup", "max_drop"):
-        if getattr(config, name) in (None, ()):
-            continue
-        if baseline is None:
-            raise CofiError(
-                f"{name} needs a baseline to compare with.",
-                hint="Add --baseline FILE.onnx.",
-            )
-        if not judged:
-            raise CofiError(
-                f"{name} has no model to judge: {model or 'the only one left'} is the baseline.",
-                hint="Name another --gate-model, or another --baseline.",
-            )
-    if case is not None and case not in cases:
-        raise unknown("gate case", case, cases)
-    if not config.max_drop:
-        return
-    if not has_task:
-        raise CofiError(
-            "max_drop needs scores, and there is no task to score on.",
-            hint="Benchmark a run, or name the task with --task.",
-        )
-    if baseline is not None:
-        without = [baseline] if baseline not in scored else judged
-        if not set(without) & set(scored):
-            raise CofiError(
-                f"max_drop needs scores, and {', '.join(without)} will have none.",
-                hint="PyTorch models are scored with --torch, models of runs with other tasks with "
-                "--task.",
-            )
 
 
 def speedup_gates(
