@@ -12,13 +12,7 @@ from cofi_cli.benchmarking.gates.regression import compare, few_runs, regression
 from cofi_cli.benchmarking.gates.thresholds import drop_gates, part_drop_gates, speedup_gates
 from cofi_cli.benchmarking.measure import Measured
 from cofi_cli.benchmarking.plan import BenchPlan
-from cofi_cli.benchmarking.rows import (
-    case_row,
-    equal_rows,
-    headline_rows,
-    speedup_rows,
-    unmeasured_rows,
-)
+from cofi_cli.benchmarking.rows import case_row, equal_rows, speedup_rows, unmeasured_rows
 from cofi_cli.config.max_drop import Limits
 from cofi_cli.runs.records import BenchResult, CaseRow, Comparison, Gate
 from cofi_cli.runtime.timing import Case
@@ -36,14 +30,14 @@ def conclude(plan: BenchPlan, measured: Measured, notes: Sequence[str]) -> Bench
     """
     found, timed = plan.found, measured.timed
     cases = [case for case in plan.cases if timed[case.name]]
-    speedups = speedup_rows(found, cases, timed)
+    speedups, headline = speedup_rows(found, cases, timed)
     result = BenchResult(
         env=measured.env,
         models=measured.models,
         cases=_case_rows(plan, measured, cases),
         unmeasured=unmeasured_rows(plan.cases, timed),
         speedups=speedups,
-        headline=headline_rows(found, cases, timed, speedups),
+        headline=headline,
         scores=measured.scores,
         left_out=list(found.left_out),
         baseline=found.baseline,
@@ -76,7 +70,8 @@ def _gates(plan: BenchPlan, result: BenchResult) -> list[Gate]:
     if limits.whole is not None and baseline is not None:
         points = {model.name: math.nan for model in plan.scored}
         points |= {row.model: row.score for row in result.scores}
-        gates += drop_gates(points, baseline, limits.whole, judged=plan.judged)
+        held = {name: of for name, of in points.items() if name in (baseline, *plan.judged)}
+        gates += drop_gates(held, baseline, limits.whole)
     if limits.parts and baseline is not None:
         gates += part_drop_gates(result.scores, baseline, limits.parts, judged=plan.judged)
     return gates

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from cofi_cli.benchmarking.targets import Targets
 from cofi_cli.benchmarking.task_batches import TaskBatches
@@ -26,9 +27,6 @@ from cofi_cli.runtime.disturbance import BUSY
 from cofi_cli.runtime.model import Model
 from cofi_cli.runtime.timing import Case, Schedule, Turns
 
-if TYPE_CHECKING:
-    from cofi_cli.runtime.statistics import Speedup
-
 Timed = Mapping[str, Mapping[str, Turns]]
 """Case's name -> model's name -> its turns."""
 
@@ -48,63 +46,50 @@ class Content(NamedTuple):
     sha256: str | None
 
 
-def speedup_rows(found: Targets, cases: Sequence[Case], timed: Timed) -> list[SpeedupRow]:
-    """Return the speedup of each model over the baseline, whatever their precisions."""
-    if found.baseline is None:
-        return []
-    baseline = next(m for m in found.models if m.name == found.baseline)
-    rows = []
-    for case in cases:
-        for model in found.models:
-            if model.name == baseline.name:
-                continue
-            of = _speedup(timed[case.name], baseline, model)
-            row = SpeedupRow(
-                **_place(model, case),
-                vs=baseline.name,
-                equal_precision=model.precision == baseline.precision,
-                ratio=of.ratio,
-                interval=(of.low, of.high),
-                verdict=of.verdict,
-            )
-            rows.append(row)
-    return rows
+def speedup_rows(
+    found: Targets, cases: Sequence[Case], timed: Timed
+) -> tuple[list[SpeedupRow], list[HeadlineRow]]:
+    """Return the speedup of each model over the baseline, and the headline of each pruned one.
 
-
-def headline_rows(
-    found: Targets, cases: Sequence[Case], timed: Timed, speedups: Sequence[SpeedupRow]
-) -> list[HeadlineRow]:
-    """Return the speedup of each pruned model at equal precision, and with it the product.
-
-    Args:
-        found: the models.
-        cases: what was timed.
-        timed: seconds.
-        speedups: of :func:`speedup_rows`, which hold the products.
+    The first is stated whatever the precisions; the headline at equal precision, and the first
+    with it as the product of pruning, precision and runtime.
     """
-    products = {(row.model, row.case): row for row in speedups}
-    rows = []
-    for case in cases:
-        for model in found.models:
-            product = products.get((model.name, case.name))
-            if model.is_dense or product is None:
-                continue
-            own = found.equal_baseline(model)
-            of = _speedup(timed[case.name], own, model) if own else None
-            row = HeadlineRow(
-                **_place(model, case),
+    speedups, headline = list[SpeedupRow](), list[HeadlineRow]()
+    baseline = next((model for model in found.models if model.name == found.baseline), None)
+    for case, model in product(cases, found.models):
+        if baseline is None or model.name == baseline.name:
+            continue
+        turns = timed[case.name]
+        over = statistics.speedup(turns[baseline.name], turns[model.name])
+        place = _place(model, case)
+        row = SpeedupRow(
+            **place,
+            vs=baseline.name,
+            equal_precision=model.precision == baseline.precision,
+            ratio=over.ratio,
+            interval=over.interval,
+            verdict=over.verdict,
+        )
+        speedups.append(row)
+        if model.is_dense:
+            continue
+        own = found.equal_baseline(model)
+        of = statistics.speedup(turns[own.name], turns[model.name]) if own else None
+        headline.append(
+            HeadlineRow(
+                **place,
                 precision=model.precision,
                 vs=own.name if own else None,
                 ratio=of.ratio if of else None,
-                interval=(of.low, of.high) if of else None,
+                interval=of.interval if of else None,
                 verdict=of.verdict if of else None,
-                product_vs=product.vs,
-                product=product.ratio,
-                product_interval=product.interval,
-                product_verdict=product.verdict,
+                product_vs=baseline.name,
+                product=over.ratio,
+                product_interval=over.interval,
+                product_verdict=over.verdict,
             )
-            rows.append(row)
-    return rows
+        )
+    return speedups, headline
 
 
 def equal_rows(speedups: Sequence[SpeedupRow], headline: Sequence[HeadlineRow]) -> list[SpeedupRow]:
@@ -196,10 +181,7 @@ def model_row(worker: WorkerClient, model: Model, first_run: float, content: Con
     return ModelRow(
         name=model.name,
         file=str(model.path),
-        bytes=content.bytes,
-        shipped_bytes=content.shipped_bytes,
-        download_bytes=content.download_bytes,
-        sha256=content.sha256,
+        **content._asdict(),
         precision=model.precision,
         form=model.form,
         size=model.size,
@@ -243,7 +225,3 @@ def bench_env(
 
 def _place(model: Model, case: Case) -> dict[str, Any]:
     return {"model": model.name, "case": case.name, "batch": case.batch, "seq_len": case.seq_len}
-
-
-def _speedup(timed: Mapping[str, Turns], baseline: Model, model: Model) -> Speedup:
-    return statistics.speedup(timed[baseline.name], timed[model.name])

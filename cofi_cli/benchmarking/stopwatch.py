@@ -123,7 +123,7 @@ class Stopwatch:
             seconds=statistics.summarize(timed["model"]).p50,
             dense_seconds=_dense_seconds(timed),
             speedup=found.ratio,
-            interval=(found.low, found.high),
+            interval=found.interval,
         )
 
     def _files(

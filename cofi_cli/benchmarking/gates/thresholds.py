@@ -31,10 +31,10 @@ def speedup_gates(
         A gate a model, and one that has failed for each case without latencies; without any,
         one that has failed, for it was asked for in vain.
     """
+    rows = [row for row in speedups if case in (None, row.case)]
     gates = []
-    judged = [row for row in speedups if case in (None, row.case)]
-    for model in dict.fromkeys(row.model for row in judged):
-        worst = min((row for row in judged if row.model == model), key=_counted)
+    for model in dict.fromkeys(row.model for row in rows):
+        worst = min((row for row in rows if row.model == model), key=_counted)
         value = _counted(worst)
         gates.append(
             SpeedupGate(
@@ -47,49 +47,32 @@ def speedup_gates(
                 passed=within(threshold, value),
             )
         )
-    for row in unmeasured:
-        if case in (None, row.case):
-            failed = SpeedupGate(
-                case=row.case, threshold=threshold, reason=row.reason, passed=False
-            )
-            gates.append(failed)
+    gates += [
+        SpeedupGate(case=row.case, threshold=threshold, reason=row.reason, passed=False)
+        for row in unmeasured
+        if case in (None, row.case)
+    ]
     return gates or [SpeedupGate(threshold=threshold, passed=False)]
 
 
-def drop_gates(
-    scores: Mapping[str, float],
-    baseline: str,
-    threshold: float,
-    *,
-    judged: Sequence[str] | None = None,
-) -> list[DropGate]:
+def drop_gates(scores: Mapping[str, float], baseline: str, threshold: float) -> list[DropGate]:
     """Judge how many points of score each model has lost against the baseline.
 
     Args:
-        scores: headline score by model's name, in points; of one that answers with no
-            numbers not a number, which fails.
+        scores: headline score by name of the models to judge and of the baseline, in points; of
+            one that answers with no numbers not a number, which fails.
         baseline: one of the names.
         threshold: the largest loss that passes, in points.
-        judged: the models to judge; by default all but the baseline.
 
     Returns:
         A gate a model; without any, one that has failed, for it was asked for in vain.
     """
-    gates = []
-    for model, score in scores.items():
-        if model == baseline or baseline not in scores:
-            continue
-        if judged is not None and model not in judged:
-            continue
-        drop = scores[baseline] - score
-        gates.append(
-            DropGate(
-                model=model,
-                threshold=threshold,
-                value=None if math.isnan(drop) else drop,
-                passed=within(drop, threshold),
-            )
-        )
+    before = scores.get(baseline)
+    gates = [
+        _drop_gate(model, before - score, threshold)
+        for model, score in scores.items()
+        if before is not None and model != baseline
+    ]
     return gates or [DropGate(threshold=threshold, passed=False)]
 
 
@@ -115,17 +98,23 @@ def part_drop_gates(
     gates = []
     for part, threshold in limits.items():
         for model in (name for name in judged if name != baseline):
-            before, after = (parts.get(name, {}).get(part) for name in (baseline, model))
-            gate = DropGate(model=model, part=part, threshold=threshold, passed=False)
-            if before is None or after is None:
-                without = baseline if before is None else model
-                gate = gate.model_copy(update={"reason": missing_part(without, part)})
+            without = [own for own in (baseline, model) if part not in parts.get(own, {})]
+            if without:
+                why = missing_part(without[0], part)
+                gate = DropGate(
+                    model=model, part=part, threshold=threshold, reason=why, passed=False
+                )
             else:
-                drop = before.score - after.score
-                update = {"value": drop, "passed": within(drop, threshold)}
-                gate = gate.model_copy(update=update)
+                drop = parts[baseline][part].score - parts[model][part].score
+                gate = _drop_gate(model, drop, threshold, part)
             gates.append(gate)
     return gates
+
+
+def _drop_gate(model: str, drop: float, threshold: float, part: str | None = None) -> DropGate:
+    value = None if math.isnan(drop) else drop
+    passed = within(drop, threshold)
+    return DropGate(model=model, part=part, threshold=threshold, value=value, passed=passed)
 
 
 def missing_part(model: str, part: str) -> str:
