@@ -23,10 +23,7 @@ logger = logging.getLogger(__name__)
 def conclude(plan: BenchPlan, measured: Measured, notes: Sequence[str]) -> BenchResult:
     """Return the result; a failed gate is a row of it, not an error.
 
-    Args:
-        plan: what was to be measured, and the gates.
-        measured: what was.
-        notes: of :func:`cofi_cli.benchmarking.refuse.refuse`.
+    ``notes`` are those of :func:`cofi_cli.benchmarking.refuse.refuse`.
     """
     found, timed = plan.found, measured.timed
     cases = [case for case in plan.cases if timed[case.name]]

@@ -1,4 +1,4 @@
-"""Measure a latency table of a model's shape in onnxruntime: what pruning to a speed goes by.
+"""Latency tables of a model's shape, measured in onnxruntime: what pruning to a speed goes by.
 
 Weights are random: latency does not depend on them.
 """
@@ -6,26 +6,52 @@ Weights are random: latency does not depend on them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cofi_cli.architectures import adapter_for, load_config_dict, resolve
+from cofi_cli.architectures import adapter_for, load_config_dict, load_tokenizer, resolve
 from cofi_cli.benchmarking.latency_stacks import Stacks, Units, chosen_heads
-from cofi_cli.errors import CofiError
+from cofi_cli.benchmarking.task_batches import rows_as_batches
+from cofi_cli.config import CaseConfig
+from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.modeling import CofiConfig
 from cofi_cli.pruning.cost import LatencyTable
 from cofi_cli.pruning.shape import EncoderShape
-from cofi_cli.runs import machine
-from cofi_cli.runtime.lengths import LENGTH
+from cofi_cli.runs import RunDir, machine
+from cofi_cli.runs.find import is_run
+from cofi_cli.runtime.lengths import LENGTH, tokenizer_limit
 from cofi_cli.runtime.providers import BUILDS, provider_name, require_one_build, why_unserved
-from cofi_cli.runtime.timing import Case, Schedule, cross
+from cofi_cli.runtime.timing import Case, Schedule
+
+if TYPE_CHECKING:
+    from cofi_cli.tasks import Task
 
 SCHEDULE = Schedule(runs=24, rounds=8, max_seconds=2.0, min_seconds=0.6)
 _STEP, _STEPS, _REGISTER = 0.6, 10, 8
 
 Report = Callable[[str, int, int], None]
 """Called with the point that is measured next, how many are done, and of how many."""
+
+
+def dense_model(place: Path) -> str:
+    """Return the dense model that a run, a folder or a hub id stands for.
+
+    Raises:
+        CofiError: a run without its dense model (exit code 6).
+    """
+    run = RunDir(place)
+    if not is_run(run):
+        return str(place)
+    if not (run.teacher / "config.json").exists():
+        raise CofiError(
+            f"{place} holds a run without its dense model.",
+            hint="Name the model itself: cofi bench MODEL --table",
+            exit_code=UNREACHABLE,
+        )
+    return str(run.teacher)
 
 
 def dense_config(name: str) -> CofiConfig:
@@ -41,6 +67,40 @@ def dense_config(name: str) -> CofiConfig:
             hint="Name the model that it was pruned from, or its run.",
         )
     return CofiConfig(**adapter_for(name, theirs).config_to_ours(theirs))
+
+
+def request_table(
+    model: str,
+    asked: CaseConfig,
+    *,
+    task: Task | None = None,
+    report: Report = lambda *_: None,
+) -> LatencyTable:
+    """Measure the table of a model in the case asked for.
+
+    Args:
+        model: a dense model's folder or hub id.
+        asked: the case; without a length 128 tokens, or the longest that the model takes.
+        task: whose rows are timed where the length is ``task``.
+        report: told before each point.
+
+    Raises:
+        CofiError: the case does not fit the model or the machine, or no task is known.
+    """
+    config = dense_config(model)
+    usual = min(LENGTH, config.longest_input) if config.position == "learned" else LENGTH
+    case = Case(asked.batch or 1, asked.seq_len or usual)
+    batches = _task_rows(model, config, task, case) if case.seq_len == "task" else []
+    return measure_table(
+        config,
+        case,
+        provider=asked.provider or "cpu",
+        precision=asked.precision or "fp32",
+        threads=asked.threads,
+        task=task.name if task is not None and batches else None,
+        batches=batches,
+        report=report,
+    )
 
 
 def measure_table(
@@ -73,8 +133,8 @@ def measure_table(
             than the model takes, or onnxruntime fails.
     """
     shape, count = EncoderShape.of(config), threads or machine.default_threads()
-    check_setting(config, case, provider=provider, precision=precision, threads=count)
     stacks = Stacks(config, case, provider, precision, count, schedule, batches)
+    _check_setting(stacks)
     hidden = tuple(sorted({max(1, shape.hidden // 4), max(1, shape.hidden // 2), shape.hidden}))
     heads = tuple(chosen_heads(shape.n_heads))
     widths = tuple(sorted({*(ffn_widths or _widths(shape.ffn)), shape.ffn}))
@@ -112,31 +172,42 @@ def measure_table(
     )
 
 
-def check_setting(
-    config: CofiConfig, case: Case, *, provider: str, precision: str, threads: int
-) -> None:
+def _task_rows(
+    model: str, config: CofiConfig, task: Task | None, case: Case
+) -> Sequence[Mapping[str, Any]]:
+    """Return validation rows of a task as batches, for a model's tokenizer.
+
+    Raises:
+        CofiError: no task is known, or it has fewer rows than a batch takes.
+    """
+    if task is None:
+        raise CofiError(
+            "seq_len is 'task', but there is no task whose rows give the lengths.",
+            hint="Name the task with --task, or give a length: --seq-len 128.",
+        )
+    most = config.longest_input if config.position == "learned" else task.max_length
+    task = replace(task, max_length=int(min(task.max_length, most, tokenizer_limit(model))))
+    return rows_as_batches(task, load_tokenizer(model), size=case.batch).batches
+
+
+def _check_setting(stacks: Stacks) -> None:
     """Refuse a setting that onnxruntime or the model does not serve, before anything is measured.
 
     Raises:
         CofiError: naming what does not fit.
     """
+    config, case, provider = stacks.config, stacks.case, stacks.provider
     provider_name(provider)
     require_one_build(machine.versions(*BUILDS), provider=provider)
-    machine.check_threads(threads)
-    cross([case.batch], [case.seq_len])
-    if (why := why_unserved(provider, precision)) is not None:
-        raise CofiError(f"Precision '{precision}' cannot be timed on '{provider}': {why}.")
+    machine.check_threads(stacks.threads)
+    if (why := why_unserved(provider, stacks.precision)) is not None:
+        raise CofiError(f"Precision '{stacks.precision}' cannot be timed on '{provider}': {why}.")
     longest = config.longest_input
     if config.position == "learned" and case.seq_len != "task" and case.seq_len > longest:
         raise CofiError(
             f"seq_len is {case.seq_len}; this model takes at most {longest} tokens.",
             hint=f"Use --seq-len {longest} or less.",
         )
-
-
-def usual_length(config: CofiConfig) -> int:
-    """Return the length that is timed by default: 128, or the model's longest."""
-    return min(LENGTH, config.longest_input) if config.position == "learned" else LENGTH
 
 
 def rising(seconds: np.ndarray) -> np.ndarray:

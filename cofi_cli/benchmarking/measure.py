@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import count
 
 from cofi_cli.benchmarking.gates.previous_result import differences
 from cofi_cli.benchmarking.plan import BenchPlan
-from cofi_cli.benchmarking.rows import Content, bench_env, content_of, model_row
+from cofi_cli.benchmarking.rows import AT_REST, Content, bench_env, content_of, model_row
 from cofi_cli.benchmarking.task_batches import TaskBatches, task_batches
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import machine
@@ -17,12 +18,10 @@ from cofi_cli.runs.records import BenchEnv, ModelRow, ScoreRow
 from cofi_cli.runtime.client import TIMEOUT, WorkerClient
 from cofi_cli.runtime.disturbance import BUSY, Watch
 from cofi_cli.runtime.model import Model
-from cofi_cli.runtime.scoring import DevSet, DevSets, NotANumber, check_head, score_model
+from cofi_cli.runtime.scoring import DevSet, NotANumber, check_head, dev_sets, score_model
 from cofi_cli.runtime.timing import Case, Inputs, Progress, Schedule, Turns, time_case
 
 logger = logging.getLogger(__name__)
-
-_AT_REST = "Run the same command again while nothing writes there."
 
 
 @dataclass(frozen=True)
@@ -47,23 +46,26 @@ class Measured:
 def measure(plan: BenchPlan, report: Progress) -> Measured:
     """Time models in turn, each in a process of its own, then score them there.
 
-    Args:
-        plan: models, cases and the schedule.
-        report: called after each turn.
-
     Raises:
         CofiError: a file that does not open or answer, does not fit the task, or was changed
             meanwhile (exit code 6).
     """
     models, cases, schedule = plan.found.models, plan.cases, plan.schedule
     dev: dict[str, DevSet] = {}  # a model that cannot be scored is refused before minutes of timing
-    if plan.task is not None and plan.scored:
-        sets = DevSets(plan.task, limit=plan.config.score_rows, sizes=plan.config.batch)
-        dev = {model.name: sets.of(model) for model in plan.scored}
+    if plan.task is not None:
+        limit, sizes = plan.config.score_rows, plan.config.batch
+        dev = dev_sets(plan.scored, plan.task, limit=limit, sizes=sizes)
     batches: dict[int, dict[str, TaskBatches]] = {}
     if plan.needs_rows and plan.task is not None:
         batches = task_batches(models, plan.task, list(dict.fromkeys(plan.config.batch)))
-    inputs = _inputs(models, batches, schedule)
+    inputs = Inputs(
+        vocab={model.name: model.vocab for model in models},
+        batches={
+            size: {name: own.batches for name, own in made.items()}
+            for size, made in batches.items()
+        },
+        seed=schedule.seed,
+    )
     here = machine.describe_machine()
     with ExitStack() as stack:
         workers, first_runs, contents = [], [], []
@@ -80,7 +82,7 @@ def measure(plan: BenchPlan, report: Progress) -> Measured:
             )
             inputs.feed(worker, cases[0])
             first_runs += worker.time(1)
-            contents.append(_content(model))  # not sooner: a file that was read opens faster
+            contents.append(content_of(model))  # not sooner: a file that was read opens faster
             if model.name in dev:
                 check_head(worker, model, dev[model.name])
             workers.append(worker)
@@ -106,35 +108,12 @@ def measure(plan: BenchPlan, report: Progress) -> Measured:
         return Measured(env, rows, timed, batches, scores)
 
 
-def _inputs(
-    models: Sequence[Model], made: Mapping[int, Mapping[str, TaskBatches]], schedule: Schedule
-) -> Inputs:
-    return Inputs(
-        vocab={model.name: model.vocab for model in models},
-        batches={
-            size: {name: one.batches for name, one in of.items()} for size, of in made.items()
-        },
-        seed=schedule.seed,
-    )
-
-
-def _content(model: Model) -> Content:
-    try:
-        return content_of(model)
-    except OSError as error:
-        raise CofiError(
-            f"{model.path} was opened, and cannot be read now: {error.strerror or error}.",
-            hint=_AT_REST,
-            exit_code=UNREACHABLE,
-        ) from error
-
-
 def _check_unchanged(model: Model, before: Content) -> None:
-    if _content(model) != before:
+    if content_of(model) != before:
         raise CofiError(
             f"{model.path} changed while {model.name} was measured: whose figures these are is "
             "not known.",
-            hint=_AT_REST,
+            hint=AT_REST,
             exit_code=UNREACHABLE,
         )
 
@@ -148,14 +127,12 @@ def _time(
     report: Progress,
 ) -> dict[str, dict[str, Turns]]:
     total = len(cases) * len(workers) * len(schedule.turns())
-    done = 0
+    done = count(1)
     timed = {}
     for case in cases:
 
         def turn_over(name: str, case: Case = case) -> None:
-            nonlocal done
-            done += 1
-            report(f"{name} {case.name}", done, total)
+            report(f"{name} {case.name}", next(done), total)
 
         timed[case.name] = time_case(
             workers, case, schedule, inputs=inputs, watch=watch, progress=turn_over

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from cofi_cli.benchmarking.targets import Targets
 from cofi_cli.benchmarking.task_batches import TaskBatches
+from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import machine
 from cofi_cli.runs.digests import files_digest, weights_digest
 from cofi_cli.runs.records import (
@@ -26,6 +27,9 @@ from cofi_cli.runtime.client import THREAD_VARIABLES, WorkerClient
 from cofi_cli.runtime.disturbance import BUSY
 from cofi_cli.runtime.model import Model
 from cofi_cli.runtime.timing import Case, Schedule, Turns
+
+AT_REST = "Run the same command again while nothing writes there."
+"""What to do where a file changes while it is measured."""
 
 Timed = Mapping[str, Mapping[str, Turns]]
 """Case's name -> model's name -> its turns."""
@@ -148,16 +152,27 @@ def unmeasured_rows(cases: Sequence[Case], timed: Timed) -> list[UnmeasuredRow]:
 
 
 def content_of(model: Model) -> Content:
-    """Return sizes of a model, and what its files hold as one digest."""
+    """Return sizes of a model, and what its files hold as one digest.
+
+    Raises:
+        CofiError: a file cannot be read (exit code 6).
+    """
     is_file = model.runtime == "onnxruntime"
-    digest = files_digest(model.files) if is_file else weights_digest(str(model.path))
-    shipped = [(file.stat().st_size, _compressed(file)) for file in model.shipped]
-    return Content(
-        bytes=model.bytes,
-        shipped_bytes=sum(size for size, _ in shipped),
-        download_bytes=sum(size for _, size in shipped),
-        sha256=digest,
-    )
+    try:
+        digest = files_digest(model.files) if is_file else weights_digest(str(model.path))
+        shipped = [(file.stat().st_size, _compressed(file)) for file in model.shipped]
+        return Content(
+            bytes=model.bytes,
+            shipped_bytes=sum(size for size, _ in shipped),
+            download_bytes=sum(size for _, size in shipped),
+            sha256=digest,
+        )
+    except OSError as error:
+        raise CofiError(
+            f"{model.path} was opened, and cannot be read now: {error.strerror or error}.",
+            hint=AT_REST,
+            exit_code=UNREACHABLE,
+        ) from error
 
 
 def _compressed(file: Path) -> int:
@@ -170,13 +185,9 @@ def _compressed(file: Path) -> int:
 
 
 def model_row(worker: WorkerClient, model: Model, first_run: float, content: Content) -> ModelRow:
-    """Return what there is to say of a file and of the process that ran it.
+    """Return what there is to say of a file, as a process opened it, and of that process.
 
-    Args:
-        worker: the process.
-        model: the file.
-        first_run: seconds of the very first run.
-        content: of :func:`content_of`, as the process opened it.
+    ``first_run`` are the seconds of its very first run.
     """
     return ModelRow(
         name=model.name,

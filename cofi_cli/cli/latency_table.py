@@ -41,8 +41,8 @@ def measure_and_show(
             hint="cofi bench MODEL --table -o FILE",
         )
     say(f"Measuring a latency table of {places[0]}", quiet=quiet)
+    from cofi_cli.benchmarking.latency_table import dense_model, request_table
     from cofi_cli.benchmarking.scored_models import first_task
-    from cofi_cli.benchmarking.table_request import dense_model, request_table
     from cofi_cli.runtime.disturbance import busy_note
     from cofi_cli.runtime.named_task import named_task
 

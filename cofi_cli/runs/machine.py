@@ -43,6 +43,7 @@ _USUAL_ARM = ("asimd", "asimddp")
 
 def describe_machine() -> Machine:
     """Return processor, cores, memory, load, system and GPU (``None`` where unknown)."""
+    gpu, driver = _gpu()
     return Machine(
         cpu=cpu_name(),
         flags=cpu_flags(),
@@ -52,8 +53,8 @@ def describe_machine() -> Machine:
         load_1min=round(psutil.getloadavg()[0], 2),
         os=platform.platform(),
         python=platform.python_version(),
-        gpu=_gpu("name"),
-        driver=_gpu("driver_version"),
+        gpu=gpu,
+        driver=driver,
     )
 
 
@@ -170,20 +171,20 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _gpu(field: str) -> str | None:
-    """Ask the driver's own tool; a machine without one has no GPU for us."""
+def _gpu() -> tuple[str | None, str | None]:
+    """Return name and driver, as the driver's own tool says; without it there is no GPU for us."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
-        return None
+        return None, None
     try:
         answer = subprocess.run(
-            [tool, f"--query-gpu={field}", "--format=csv,noheader"],
+            [tool, "--query-gpu=name,driver_version", "--format=csv,noheader"],
             capture_output=True,
             text=True,
             timeout=20,
             check=True,
         )
     except (OSError, subprocess.SubprocessError):
-        return None
-    lines = answer.stdout.strip().splitlines()
-    return lines[0].strip() if lines else None
+        return None, None
+    name, _, driver = answer.stdout.strip().partition("\n")[0].rpartition(",")
+    return name.strip() or None, driver.strip() or None

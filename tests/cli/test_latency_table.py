@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cofi_cli.benchmarking import table_request
+from cofi_cli.benchmarking import latency_table
 from cofi_cli.errors import USAGE
 from cofi_cli.pruning.cost import LatencyTable
 from tests.cli.conftest import Cofi
@@ -25,7 +25,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, dict[str, Any]]]:
         calls.append((case, values))
         return made_up_table(batch=case.batch, seq_len=case.seq_len, task=values["task"])
 
-    monkeypatch.setattr(table_request, "measure_table", measure)
+    monkeypatch.setattr(latency_table, "measure_table", measure)
     return calls
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cofi_cli.runs import RunDir
+from cofi_cli.runs.atomic import remove
 from cofi_cli.runs.records import RunReport
-from cofi_cli.runs.swap import remove
 from cofi_cli.training.processes import Processes
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.progress import Progress
