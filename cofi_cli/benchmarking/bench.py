@@ -61,13 +61,12 @@ def keep(result: BenchResult, run: RunDir) -> None:
     Raises:
         CofiError: it cannot be written (exit code 6).
     """
-    before = None
+    known: list[str] = []
     try:
-        if result.unmeasured:
-            before = current_bench(run)
+        if result.unmeasured and (before := current_bench(run)) is not None:
+            known = before.case_names
     except CofiError as error:
         logger.warning("%s It is replaced.", error.message)
-    known = before.case_names if before is not None else []
     if kept := [row.case for row in result.unmeasured if row.case in known]:
         logger.warning("The run keeps its earlier benchmark, which has %s.", ", ".join(kept))
         return

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,20 +133,18 @@ def measure_table(
         CofiError: the provider does not serve the precision or is not there, the rows are longer
             than the model takes, or onnxruntime fails.
     """
-    shape, count = EncoderShape.of(config), threads or machine.default_threads()
-    stacks = Stacks(config, case, provider, precision, count, schedule, batches)
+    shape, threads = EncoderShape.of(config), threads or machine.default_threads()
+    stacks = Stacks(config, case, provider, precision, threads, schedule, batches)
     _check_setting(stacks)
     hidden = tuple(sorted({max(1, shape.hidden // 4), max(1, shape.hidden // 2), shape.hidden}))
     heads = tuple(chosen_heads(shape.n_heads))
     widths = tuple(sorted({*(ffn_widths or _widths(shape.ffn)), shape.ffn}))
     points: list[Units] = [*((h, 0) for h in heads), *((0, w) for w in widths)]
-    done = 0
+    done = count()
 
     def next_point(units: Units) -> None:
-        nonlocal done
         what = f"{units[0]} heads" if units[0] else f"FFN width {units[1]}"
-        report(f"{what}, hidden {width}", done, len(hidden) * len(points))
-        done += 1
+        report(f"{what}, hidden {width}", next(done), len(hidden) * len(points))
 
     found = np.zeros((len(hidden), len(points)))
     for row, width in enumerate(hidden):
@@ -160,7 +159,7 @@ def measure_table(
         batch=case.batch,
         seq_len=case.seq_len,
         task=task,
-        threads=count if provider == "cpu" else None,
+        threads=threads if provider == "cpu" else None,
         shape=shape,
         environment=machine.describe_machine().model_dump() | machine.versions("onnxruntime"),
         fixed_seconds=max(0.0, calls - float(attention[-1, 0])),

@@ -81,12 +81,7 @@ def resolve(
 ) -> BenchPlan:
     """Find models, cases and the task; what is missing is exported.
 
-    Args:
-        targets: runs, model folders, ONNX files.
-        config: what was asked for.
-        run: the finished run that is the only target, if it is one.
-        task: to score on, in the place of that of the first run.
-        exporter: exports a source as it was asked for before.
+    The arguments are those of :func:`cofi_cli.benchmarking.bench.run_bench`.
 
     Raises:
         CofiError: nothing to benchmark, two builds of onnxruntime, or what is named is missing

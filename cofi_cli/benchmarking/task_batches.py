@@ -38,12 +38,7 @@ class TaskBatches:
 def task_batches(
     models: Sequence[Model], task: Task, sizes: Sequence[int]
 ) -> dict[int, dict[str, TaskBatches]]:
-    """Return batch size -> model's name -> its batches; the rows are the same for all.
-
-    Args:
-        models: their tokenizers lie beside them.
-        task: its validation split is the dev set.
-        sizes: rows of a batch.
+    """Return batch size -> model's name -> its batches of validation rows, the same for all.
 
     Raises:
         CofiError: a batch is larger than the dev set, or there is no tokenizer.

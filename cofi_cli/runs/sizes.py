@@ -80,13 +80,8 @@ def size_folders(run: RunDir) -> dict[str, RunDir]:
 def take(run: RunDir, name: str, *, max_drop: float | None, missed: str | None = None) -> None:
     """Make a size the run's model: ``model/``, ``plan.json`` and report.json become its own.
 
-    What was exported and measured of the size before goes to that one's folder.
-
-    Args:
-        run: with its sizes in their folders.
-        name: of the size.
-        max_drop: that it was chosen by.
-        missed: why it is not what was asked for.
+    What was exported and measured of the size before goes to that one's folder. The report states
+    ``max_drop``, by which the size was chosen, and why it is ``missed`` what was asked for.
     """
     size = run.size(name)
     before = RunReport.read(run.report_json) if run.report_json.exists() else None

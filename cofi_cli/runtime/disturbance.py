@@ -89,9 +89,7 @@ def read_counters(pids: Sequence[int]) -> Counters | None:
     """Return what the kernel has counted so far, ``None`` where it says nothing (not Linux).
 
     Busy is what is not idle: idle time is exact, where the kernel only samples whose the rest is.
-
-    Args:
-        pids: processes of models.
+    ``pids`` are the processes of models.
     """
     try:
         at, times = time.perf_counter(), psutil.cpu_times(percpu=True)

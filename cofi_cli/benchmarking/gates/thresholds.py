@@ -86,10 +86,9 @@ def part_drop_gates(
     """Judge how many points each model has lost in parts of the rows.
 
     Args:
-        scores: of all models.
-        baseline: name of the one that they are held against.
+        scores: of the models to judge and of the baseline.
+        baseline, judged: their names.
         limits: name of the part, and the largest loss that passes.
-        judged: the models to judge.
 
     Returns:
         A gate a part and model; one that has failed where either has no such score.
