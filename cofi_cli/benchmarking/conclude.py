@@ -12,9 +12,10 @@ from cofi_cli.benchmarking.gates.regression import compare, few_runs, regression
 from cofi_cli.benchmarking.gates.thresholds import drop_gates, part_drop_gates, speedup_gates
 from cofi_cli.benchmarking.measure import Measured
 from cofi_cli.benchmarking.plan import BenchPlan
-from cofi_cli.benchmarking.rows import case_row, equal_rows, speedup_rows, unmeasured_rows
+from cofi_cli.benchmarking.rows import case_row, equal_rows, speedup_rows
 from cofi_cli.config.max_drop import Limits
-from cofi_cli.runs.records import BenchResult, CaseRow, Comparison, Gate
+from cofi_cli.runs.records import BenchResult, CaseRow, Comparison, Gate, UnmeasuredRow
+from cofi_cli.runtime.disturbance import BUSY
 from cofi_cli.runtime.timing import Case
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,11 @@ def conclude(plan: BenchPlan, measured: Measured, notes: Sequence[str]) -> Bench
         env=measured.env,
         models=measured.models,
         cases=_case_rows(plan, measured, cases),
-        unmeasured=unmeasured_rows(plan.cases, timed),
+        unmeasured=[
+            UnmeasuredRow(case=case.name, batch=case.batch, seq_len=case.seq_len, reason=BUSY)
+            for case in plan.cases
+            if not timed[case.name]
+        ],
         speedups=speedups,
         headline=headline,
         scores=measured.scores,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cofi_cli.architectures import adapter_for, load_config_dict, load_tokenizer, resolve
+from cofi_cli.architectures import load_config_dict, load_tokenizer, read_config, resolve
 from cofi_cli.benchmarking.latency_stacks import Stacks, Units, chosen_heads
 from cofi_cli.benchmarking.task_batches import rows_as_batches
 from cofi_cli.config import CaseConfig
@@ -61,13 +61,12 @@ def dense_config(name: str) -> CofiConfig:
     Raises:
         CofiError: not reachable, not supported, or compact already.
     """
-    theirs = load_config_dict(resolve(name))
-    if theirs["model_type"] == CofiConfig.model_type:
+    if load_config_dict(resolve(name))["model_type"] == CofiConfig.model_type:
         raise CofiError(
             f"'{name}' is a compact model, but a latency table describes a dense one.",
             hint="Name the model that it was pruned from, or its run.",
         )
-    return CofiConfig(**adapter_for(name, theirs).config_to_ours(theirs))
+    return read_config(name, "sequence")
 
 
 def request_table(

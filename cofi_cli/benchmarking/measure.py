@@ -10,14 +10,13 @@ from itertools import count
 
 from cofi_cli.benchmarking.gates.previous_result import differences
 from cofi_cli.benchmarking.plan import BenchPlan
-from cofi_cli.benchmarking.rows import AT_REST, Content, bench_env, content_of, model_row
+from cofi_cli.benchmarking.rows import AT_REST, bench_env, content_of, model_row
 from cofi_cli.benchmarking.task_batches import TaskBatches, task_batches
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import machine
 from cofi_cli.runs.records import BenchEnv, ModelRow, ScoreRow
 from cofi_cli.runtime.client import TIMEOUT, WorkerClient
 from cofi_cli.runtime.disturbance import BUSY, Watch
-from cofi_cli.runtime.model import Model
 from cofi_cli.runtime.scoring import DevSet, NotANumber, check_head, dev_sets, score_model
 from cofi_cli.runtime.timing import Case, Inputs, Progress, Schedule, Turns, time_case
 
@@ -104,18 +103,14 @@ def measure(plan: BenchPlan, report: Progress) -> Measured:
                 except NotANumber as error:  # the minutes of timing are not lost with it
                     logger.warning("It has no score: %s", error.message)
         for model, content in zip(models, contents, strict=True):
-            _check_unchanged(model, content)
+            if content_of(model) != content:
+                raise CofiError(
+                    f"{model.path} changed while {model.name} was measured: whose figures these "
+                    "are is not known.",
+                    hint=AT_REST,
+                    exit_code=UNREACHABLE,
+                )
         return Measured(env, rows, timed, batches, scores)
-
-
-def _check_unchanged(model: Model, before: Content) -> None:
-    if content_of(model) != before:
-        raise CofiError(
-            f"{model.path} changed while {model.name} was measured: whose figures these are is "
-            "not known.",
-            hint=AT_REST,
-            exit_code=UNREACHABLE,
-        )
 
 
 def _time(

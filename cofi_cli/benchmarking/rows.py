@@ -20,11 +20,9 @@ from cofi_cli.runs.records import (
     Machine,
     ModelRow,
     SpeedupRow,
-    UnmeasuredRow,
 )
 from cofi_cli.runtime import statistics
 from cofi_cli.runtime.client import THREAD_VARIABLES, WorkerClient
-from cofi_cli.runtime.disturbance import BUSY
 from cofi_cli.runtime.model import Model
 from cofi_cli.runtime.timing import Case, Schedule, Turns
 
@@ -140,15 +138,6 @@ def case_row(
         throughput=case.batch / summary.mean,
         samples_ms=[[run * 1e3 for run in turn] for turn in turns],
     )
-
-
-def unmeasured_rows(cases: Sequence[Case], timed: Timed) -> list[UnmeasuredRow]:
-    """Return a row for each case that has no latencies, with the reason."""
-    return [
-        UnmeasuredRow(case=case.name, batch=case.batch, seq_len=case.seq_len, reason=BUSY)
-        for case in cases
-        if not timed[case.name]
-    ]
 
 
 def content_of(model: Model) -> Content:

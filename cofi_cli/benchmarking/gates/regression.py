@@ -35,12 +35,8 @@ def compare(
 ) -> list[ChangeRow]:
     """Return a row for every figure that both results hold, for the same model and case.
 
-    A figure of other rows or other cases has no row; a warning says so.
-
-    Args:
-        earlier: the result to compare with.
-        now: the new one.
-        measures: of conditions; those of parts of the rows are compared where one asks for them.
+    A figure of other rows or other cases has no row; a warning says so. Parts of the rows are
+    compared where one of the ``measures``, those of conditions, asks for them.
     """
     rows, others = [], unlike(earlier.result, now)
     for note in others.values():
