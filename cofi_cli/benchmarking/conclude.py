@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from itertools import product
 
 from cofi_cli.benchmarking.curve import curve_of
 from cofi_cli.benchmarking.gates.previous_result import Earlier, differences, unlike
@@ -110,9 +111,8 @@ def _scored_before(before: BenchResult, now: BenchResult) -> dict[str, bool]:
 
 def _case_rows(plan: BenchPlan, measured: Measured, cases: Sequence[Case]) -> list[CaseRow]:
     rows = []
-    for case in cases:
-        for model in plan.found.models:
-            own = measured.batches[case.batch][model.name] if case.seq_len == "task" else None
-            turns = measured.timed[case.name][model.name]
-            rows.append(case_row(model, case, turns, plan.config.provider, own))
+    for case, model in product(cases, plan.found.models):
+        own = measured.batches[case.batch][model.name] if case.seq_len == "task" else None
+        turns = measured.timed[case.name][model.name]
+        rows.append(case_row(model, case, turns, plan.config.provider, own))
     return rows

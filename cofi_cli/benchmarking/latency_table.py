@@ -25,12 +25,11 @@ from cofi_cli.runs import RunDir, machine
 from cofi_cli.runs.find import is_run
 from cofi_cli.runtime.lengths import LENGTH, tokenizer_limit
 from cofi_cli.runtime.providers import BUILDS, provider_name, require_one_build, why_unserved
-from cofi_cli.runtime.timing import Case, Schedule
+from cofi_cli.runtime.timing import Case
 
 if TYPE_CHECKING:
     from cofi_cli.tasks import Task
 
-SCHEDULE = Schedule(runs=24, rounds=8, max_seconds=2.0, min_seconds=0.6)
 _STEP, _STEPS, _REGISTER = 0.6, 10, 8
 
 Report = Callable[[str, int, int], None]
@@ -87,57 +86,35 @@ def request_table(
     Raises:
         CofiError: the case does not fit the model or the machine, or no task is known.
     """
-    config = dense_config(model)
+    config, provider = dense_config(model), asked.provider or "cpu"
     usual = min(LENGTH, config.longest_input) if config.position == "learned" else LENGTH
     case = Case(asked.batch or 1, asked.seq_len or usual)
     batches = _task_rows(model, config, task, case) if case.seq_len == "task" else []
-    return measure_table(
-        config,
-        case,
-        provider=asked.provider or "cpu",
-        precision=asked.precision or "fp32",
-        threads=asked.threads,
-        task=task.name if task is not None and batches else None,
-        batches=batches,
-        report=report,
-    )
+    threads = asked.threads or machine.default_threads()
+    stacks = Stacks(config, case, provider, asked.precision or "fp32", threads, batches)
+    name = task.name if task is not None and batches else None
+    return measure_table(stacks, task=name, report=report)
 
 
 def measure_table(
-    config: CofiConfig,
-    case: Case,
-    *,
-    provider: str = "cpu",
-    precision: str = "fp32",
-    threads: int | None = None,
-    schedule: Schedule = SCHEDULE,
-    ffn_widths: Sequence[int] | None = None,
-    task: str | None = None,
-    batches: Sequence[Mapping[str, Any]] = (),
-    report: Report = lambda *_: None,
+    stacks: Stacks, *, task: str | None = None, report: Report = lambda *_: None
 ) -> LatencyTable:
     """Measure the table of a dense model's shape.
 
     Args:
-        config: of the dense model.
-        case: rows, and tokens a row.
-        provider, precision: as an export has them.
-        threads: of onnxruntime; ``None`` = one a core.
-        schedule: of each stack.
-        ffn_widths: to measure; ``None`` = steps of 0.6, the dense one first.
-        task, batches: name and rows, as batches, of the task whose lengths the case has.
+        stacks: of its sub-layers, in the setting of the table.
+        task: name of the task whose lengths the case has.
         report: told before each point.
 
     Raises:
         CofiError: the provider does not serve the precision or is not there, the rows are longer
             than the model takes, or onnxruntime fails.
     """
-    shape, threads = EncoderShape.of(config), threads or machine.default_threads()
-    stacks = Stacks(config, case, provider, precision, threads, schedule, batches)
     _check_setting(stacks)
+    shape, case, provider = EncoderShape.of(stacks.config), stacks.case, stacks.provider
     hidden = tuple(sorted({max(1, shape.hidden // 4), max(1, shape.hidden // 2), shape.hidden}))
     heads = tuple(chosen_heads(shape.n_heads))
-    widths = tuple(sorted({*(ffn_widths or _widths(shape.ffn)), shape.ffn}))
+    widths = tuple(sorted({*_widths(shape.ffn), shape.ffn}))
     points: list[Units] = [*((h, 0) for h in heads), *((0, w) for w in widths)]
     done = count()
 
@@ -154,11 +131,11 @@ def measure_table(
     ffn = rising(found[:, len(heads) :])
     return LatencyTable(
         provider=provider,
-        precision=precision,
+        precision=stacks.precision,
         batch=case.batch,
         seq_len=case.seq_len,
         task=task,
-        threads=threads if provider == "cpu" else None,
+        threads=stacks.threads if provider == "cpu" else None,
         shape=shape,
         environment=machine.describe_machine().model_dump() | machine.versions("onnxruntime"),
         fixed_seconds=max(0.0, calls - float(attention[-1, 0])),

@@ -18,7 +18,7 @@ from cofi_cli.runs.records import BenchEnv, ModelRow, ScoreRow
 from cofi_cli.runtime.client import TIMEOUT, WorkerClient
 from cofi_cli.runtime.disturbance import BUSY, Watch
 from cofi_cli.runtime.scoring import DevSet, NotANumber, check_head, dev_sets, score_model
-from cofi_cli.runtime.timing import Case, Inputs, Progress, Schedule, Turns, time_case
+from cofi_cli.runtime.timing import Case, Inputs, Progress, Turns, time_case
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def measure(plan: BenchPlan, report: Progress) -> Measured:
         CofiError: a file that does not open or answer, does not fit the task, or was changed
             meanwhile (exit code 6).
     """
-    models, cases, schedule = plan.found.models, plan.cases, plan.schedule
+    models, schedule = plan.found.models, plan.schedule
     dev: dict[str, DevSet] = {}  # a model that cannot be scored is refused before minutes of timing
     if plan.task is not None:
         limit, sizes = plan.config.score_rows, plan.config.batch
@@ -79,7 +79,7 @@ def measure(plan: BenchPlan, report: Progress) -> Measured:
                     timeout=TIMEOUT + schedule.max_seconds,
                 )
             )
-            inputs.feed(worker, cases[0])
+            inputs.feed(worker, plan.cases[0])
             first_runs += worker.time(1)
             contents.append(content_of(model))  # not sooner: a file that was read opens faster
             if model.name in dev:
@@ -91,8 +91,7 @@ def measure(plan: BenchPlan, report: Progress) -> Measured:
                 logger.warning(
                     "The environment differs, which alone can change latencies: %s.", difference
                 )
-        watch = Watch([worker.pid for worker in workers], threads=plan.threads)
-        timed = _time(workers, cases, schedule, inputs, watch, report)
+        timed = _time(plan, workers, inputs, report)
         rows = [model_row(*of) for of in zip(workers, models, first_runs, contents, strict=True)]
         scores: list[ScoreRow] = []
         for worker, model in zip(workers, models, strict=True):
@@ -114,23 +113,19 @@ def measure(plan: BenchPlan, report: Progress) -> Measured:
 
 
 def _time(
-    workers: Sequence[WorkerClient],
-    cases: Sequence[Case],
-    schedule: Schedule,
-    inputs: Inputs,
-    watch: Watch,
-    report: Progress,
+    plan: BenchPlan, workers: Sequence[WorkerClient], inputs: Inputs, report: Progress
 ) -> dict[str, dict[str, Turns]]:
-    total = len(cases) * len(workers) * len(schedule.turns())
+    watch = Watch([worker.pid for worker in workers], threads=plan.threads)
+    total = len(plan.cases) * len(workers) * len(plan.schedule.turns())
     done = count(1)
     timed = {}
-    for case in cases:
+    for case in plan.cases:
 
         def turn_over(name: str, case: Case = case) -> None:
             report(f"{name} {case.name}", next(done), total)
 
         timed[case.name] = time_case(
-            workers, case, schedule, inputs=inputs, watch=watch, progress=turn_over
+            workers, case, plan.schedule, inputs=inputs, watch=watch, progress=turn_over
         )
         if not timed[case.name]:
             logger.warning(

@@ -29,9 +29,6 @@ from cofi_cli.runtime.timing import Case, Schedule, Turns
 AT_REST = "Run the same command again while nothing writes there."
 """What to do where a file changes while it is measured."""
 
-Timed = Mapping[str, Mapping[str, Turns]]
-"""Case's name -> model's name -> its turns."""
-
 
 class Content(NamedTuple):
     """Sizes of a model, and the sha256 of its files or of a checkpoint's weights.
@@ -49,7 +46,7 @@ class Content(NamedTuple):
 
 
 def speedup_rows(
-    found: Targets, cases: Sequence[Case], timed: Timed
+    found: Targets, cases: Sequence[Case], timed: Mapping[str, Mapping[str, Turns]]
 ) -> tuple[list[SpeedupRow], list[HeadlineRow]]:
     """Return the speedup of each model over the baseline, and the headline of each pruned one.
 
@@ -63,7 +60,8 @@ def speedup_rows(
             continue
         turns = timed[case.name]
         over = statistics.speedup(turns[baseline.name], turns[model.name])
-        place = _place(model, case)
+        place: dict[str, Any] = {"model": model.name, "case": case.name}
+        place |= {"batch": case.batch, "seq_len": case.seq_len}
         row = SpeedupRow(
             **place,
             vs=baseline.name,
@@ -221,7 +219,3 @@ def bench_env(
         max_seconds=schedule.max_seconds,
         seed=schedule.seed,
     )
-
-
-def _place(model: Model, case: Case) -> dict[str, Any]:
-    return {"model": model.name, "case": case.name, "batch": case.batch, "seq_len": case.seq_len}

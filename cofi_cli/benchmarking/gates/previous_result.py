@@ -60,9 +60,9 @@ def unlike(before: BenchResult, now: BenchResult) -> dict[Place, str]:
     found: dict[Place, str] = {}
     olds = dict(_facts(before))
     for place, (what, facts) in _facts(now):
-        old = olds.get(place)
-        if old is not None and old[1] != facts:
-            found[place] = f"{what} not compared: {old[1]} before, {facts} now."
+        _, old = olds.get(place, (what, facts))
+        if old != facts:
+            found[place] = f"{what} not compared: {old} before, {facts} now."
     known = {row.name for row in before.models}
     for model in [row.name for row in now.models if row.name in known]:
         cases = [list(_cases(result, model)) for result in (before, now)]
