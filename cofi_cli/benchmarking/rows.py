@@ -97,16 +97,13 @@ def equal_rows(speedups: Sequence[SpeedupRow], headline: Sequence[HeadlineRow]) 
 
     Rows against a baseline of another precision say so with ``equal_precision``.
     """
-    equal = {(row.model, row.case): row for row in headline if row.vs is not None}
-    rows = []
-    for row in speedups:
-        own = equal.get((row.model, row.case))
-        if own is not None:
-            names = ("vs", "ratio", "interval", "verdict")
-            update = {name: getattr(own, name) for name in names} | {"equal_precision": True}
-            row = row.model_copy(update=update)
-        rows.append(row)
-    return rows
+    names = {"vs", "ratio", "interval", "verdict"}
+    equal = {
+        (row.model, row.case): row.model_dump(include=names) | {"equal_precision": True}
+        for row in headline
+        if row.vs is not None
+    }
+    return [row.model_copy(update=equal.get((row.model, row.case), {})) for row in speedups]
 
 
 def case_row(
