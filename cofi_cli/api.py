@@ -168,11 +168,13 @@ def bench(
     own = None if isinstance(task, str) else task
     name = task if isinstance(task, str) else None
     config = configured(BenchConfig, {**options, "task": name})
-    result = bench_as(targets, config, task=own, progress=progress)
-    try:
-        keep_bench(result, targets)
-    except CofiError as error:  # the minutes of timing are not lost with it
-        logger.warning("%s", error.message)
+    run = only_run(targets)
+    result = bench_as(targets, config, run=run, task=own, progress=progress)
+    if run is not None:
+        try:
+            keep_bench(result, run)
+        except CofiError as error:  # the minutes of timing are not lost with it
+            logger.warning("%s", error.message)
     return result
 
 
@@ -180,25 +182,32 @@ def bench_as(
     targets: Sequence[Path],
     config: BenchConfig,
     *,
+    run: RunDir | None = None,
     task: Task | None = None,
     progress: Progress | None = None,
 ) -> BenchResult:
-    """Benchmark as a configuration says; nothing is written but exports that are missing."""
+    """Benchmark as a configuration says; nothing is written but exports that are missing.
+
+    Args:
+        targets, task, progress: as of :func:`bench`.
+        config: what is measured and judged.
+        run: the finished run that is the only target, if it is one.
+    """
     return run_bench(
         targets,
         config,
+        run=run,
         exporter=export_as,
         task=task or named_task(config.task, config.data),
         progress=progress,
     )
 
 
-def keep_bench(result: BenchResult, targets: Sequence[Path]) -> None:
-    """Write bench.json of a single run, and draw its report again.
+def keep_bench(result: BenchResult, run: RunDir) -> None:
+    """Write bench.json of a run, and draw its report again.
 
     Raises:
         CofiError: bench.json cannot be written (exit code 6).
     """
-    if (run := only_run(targets)) is not None:
-        keep(result, run)
-        refresh(run)
+    keep(result, run)
+    refresh(run)

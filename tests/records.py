@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from cofi_cli.config import ExportConfig
+from cofi_cli.benchmarking.gates.fail_if import Condition
+from cofi_cli.benchmarking.plan import BenchPlan
+from cofi_cli.benchmarking.targets import Targets
+from cofi_cli.config import BenchConfig, ExportConfig
+from cofi_cli.config_errors import configured
 from cofi_cli.runs.records import (
     BenchEnv,
     BenchResult,
@@ -19,6 +25,9 @@ from cofi_cli.runs.records import (
     ScoreRow,
     SpeedupRow,
 )
+from cofi_cli.runtime.inspection import Graph
+from cofi_cli.runtime.model import Model
+from cofi_cli.runtime.timing import Case, Schedule
 
 MACHINE: dict[str, Any] = {
     "cpu": "Some CPU",
@@ -217,3 +226,31 @@ def bench_result(**changes: Any) -> BenchResult:
         ],
     }
     return BenchResult(**values | changes)
+
+
+def bench_plan(
+    *,
+    models: Sequence[str] = ("dense", "model"),
+    cases: Sequence[Case] = (Case(1, 128),),
+    baseline: str | None = "dense",
+    judged: tuple[str, ...] = ("model",),
+    scored: Sequence[str] = ("dense", "model"),
+    conditions: Sequence[Condition] = (),
+    task: Any = "some task",
+    **options: Any,
+) -> BenchPlan:
+    """A benchmark of files that are not there; ``options`` are of its configuration."""
+    graph = Graph(nodes={}, precision="fp32", vocab=None, opset=18)
+    named = {name: Model(name, Path(f"{name}.onnx"), graph) for name in {*models, *scored}}
+    return BenchPlan(
+        config=configured(BenchConfig, options),
+        found=Targets(tuple(named[name] for name in models), baseline, judged=judged),
+        run=None,
+        cases=list(cases),
+        schedule=Schedule(),
+        threads=1,
+        task=task,
+        scored=[named[name] for name in scored],
+        earlier=None,
+        conditions=list(conditions),
+    )

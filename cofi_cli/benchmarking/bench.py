@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from cofi_cli.benchmarking.conclude import conclude
 from cofi_cli.benchmarking.measure import measure
-from cofi_cli.benchmarking.plan import refuse, resolve
+from cofi_cli.benchmarking.plan import resolve
+from cofi_cli.benchmarking.refuse import refuse
 from cofi_cli.benchmarking.target_files import Exporter
 from cofi_cli.config import BenchConfig
 from cofi_cli.errors import CofiError
@@ -29,6 +30,7 @@ def run_bench(
     config: BenchConfig,
     *,
     exporter: Exporter,
+    run: RunDir | None = None,
     task: Task | None = None,
     progress: Progress | None = None,
 ) -> BenchResult:
@@ -39,6 +41,7 @@ def run_bench(
             for.
         config: what is measured and judged.
         exporter: exports what is missing or of other weights.
+        run: the finished run that is the only target, if it is one.
         task: to score on, in the place of that of the first run.
         progress: called after each turn.
 
@@ -46,7 +49,7 @@ def run_bench(
         CofiError: a wrong argument (2), a provider that is not there or two builds of
             onnxruntime (5), a file that is missing or does not open (6).
     """
-    plan = resolve(targets, config, task=task, exporter=exporter)
+    plan = resolve(targets, config, run=run, task=task, exporter=exporter)
     notes = refuse(plan)
     measured = measure(plan, progress or (lambda *_: None))
     return conclude(plan, measured, notes)
@@ -58,13 +61,12 @@ def keep(result: BenchResult, run: RunDir) -> None:
     Raises:
         CofiError: it cannot be written (exit code 6).
     """
-    before = None
+    known: list[str] = []
     try:
-        if result.unmeasured:
-            before = current_bench(run)
+        if result.unmeasured and (before := current_bench(run)) is not None:
+            known = before.case_names
     except CofiError as error:
         logger.warning("%s It is replaced.", error.message)
-    known = before.case_names if before is not None else []
     if kept := [row.case for row in result.unmeasured if row.case in known]:
         logger.warning("The run keeps its earlier benchmark, which has %s.", ", ".join(kept))
         return

@@ -5,23 +5,18 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from itertools import product
 
 from cofi_cli.benchmarking.curve import curve_of
-from cofi_cli.benchmarking.gates.compatibility import unlike
-from cofi_cli.benchmarking.gates.previous_result import Earlier, differences
+from cofi_cli.benchmarking.gates.previous_result import Earlier, differences, unlike
 from cofi_cli.benchmarking.gates.regression import compare, few_runs, regression_gates
 from cofi_cli.benchmarking.gates.thresholds import drop_gates, part_drop_gates, speedup_gates
 from cofi_cli.benchmarking.measure import Measured
 from cofi_cli.benchmarking.plan import BenchPlan
-from cofi_cli.benchmarking.rows import (
-    case_row,
-    equal_rows,
-    headline_rows,
-    speedup_rows,
-    unmeasured_rows,
-)
+from cofi_cli.benchmarking.rows import case_row, equal_rows, speedup_rows
 from cofi_cli.config.max_drop import Limits
-from cofi_cli.runs.records import BenchResult, CaseRow, Comparison, Gate
+from cofi_cli.runs.records import BenchResult, CaseRow, Comparison, Gate, UnmeasuredRow
+from cofi_cli.runtime.disturbance import BUSY
 from cofi_cli.runtime.timing import Case
 
 logger = logging.getLogger(__name__)
@@ -30,26 +25,27 @@ logger = logging.getLogger(__name__)
 def conclude(plan: BenchPlan, measured: Measured, notes: Sequence[str]) -> BenchResult:
     """Return the result; a failed gate is a row of it, not an error.
 
-    Args:
-        plan: what was to be measured, and the gates.
-        measured: what was.
-        notes: of :func:`cofi_cli.benchmarking.plan.refuse`.
+    ``notes`` are those of :func:`cofi_cli.benchmarking.refuse.refuse`.
     """
     found, timed = plan.found, measured.timed
     cases = [case for case in plan.cases if timed[case.name]]
-    speedups = speedup_rows(found, cases, timed)
+    speedups, headline = speedup_rows(found, cases, timed)
     result = BenchResult(
         env=measured.env,
         models=measured.models,
         cases=_case_rows(plan, measured, cases),
-        unmeasured=unmeasured_rows(plan.cases, timed),
+        unmeasured=[
+            UnmeasuredRow(case=case.name, batch=case.batch, seq_len=case.seq_len, reason=BUSY)
+            for case in plan.cases
+            if not timed[case.name]
+        ],
         speedups=speedups,
-        headline=headline_rows(found, cases, timed, speedups),
+        headline=headline,
         scores=measured.scores,
         left_out=list(found.left_out),
         baseline=found.baseline,
     )
-    update = {"gates": _gates(plan, result), "curve": curve_of(result, found.run)}
+    update = {"gates": _gates(plan, result), "curve": curve_of(result, plan.run)}
     result = result.model_copy(update=update)
     if plan.earlier is not None:
         result = _compared(plan, result, plan.earlier, notes)
@@ -77,7 +73,8 @@ def _gates(plan: BenchPlan, result: BenchResult) -> list[Gate]:
     if limits.whole is not None and baseline is not None:
         points = {model.name: math.nan for model in plan.scored}
         points |= {row.model: row.score for row in result.scores}
-        gates += drop_gates(points, baseline, limits.whole, judged=plan.judged)
+        held = {name: of for name, of in points.items() if name in (baseline, *plan.judged)}
+        gates += drop_gates(held, baseline, limits.whole)
     if limits.parts and baseline is not None:
         gates += part_drop_gates(result.scores, baseline, limits.parts, judged=plan.judged)
     return gates
@@ -94,7 +91,7 @@ def _compared(
         judged=plan.judged,
         baseline=result.baseline,
         case=plan.config.gate_case,
-        unmeasured=[row for row in result.unmeasured if row.case in earlier.cases],
+        unmeasured=[row for row in result.unmeasured if row.case in earlier.result.case_names],
         scored=_scored_before(earlier.result, result),
     )
     comparison = Comparison(
@@ -114,9 +111,8 @@ def _scored_before(before: BenchResult, now: BenchResult) -> dict[str, bool]:
 
 def _case_rows(plan: BenchPlan, measured: Measured, cases: Sequence[Case]) -> list[CaseRow]:
     rows = []
-    for case in cases:
-        for model in plan.found.models:
-            own = measured.batches[case.batch][model.name] if case.seq_len == "task" else None
-            turns = measured.timed[case.name][model.name]
-            rows.append(case_row(model, case, turns, plan.config.provider, own))
+    for case, model in product(cases, plan.found.models):
+        own = measured.batches[case.batch][model.name] if case.seq_len == "task" else None
+        turns = measured.timed[case.name][model.name]
+        rows.append(case_row(model, case, turns, plan.config.provider, own))
     return rows

@@ -17,6 +17,7 @@ from cofi_cli.runtime import statistics as stats
 from cofi_cli.runtime.client import open_workers
 from cofi_cli.runtime.timing import Case, Inputs, Schedule, time_case
 
+SCHEDULE = Schedule(runs=24, rounds=8, max_seconds=2.0, min_seconds=0.6)
 DEPTH = 6
 """Equal sub-layers of a stack."""
 FORMS = {"cpu": ("lean-fused", "fused", "packed"), "cuda": ("fused-skip", "fused", "packed")}
@@ -36,8 +37,8 @@ class Stacks:
         config: of the dense model.
         case: rows, and tokens a row.
         provider, precision, threads: of onnxruntime.
-        schedule: how often each runs.
         batches: the task's rows as batches, where the case has their lengths.
+        schedule: how often each runs.
     """
 
     config: CofiConfig
@@ -45,8 +46,8 @@ class Stacks:
     provider: str
     precision: str
     threads: int
-    schedule: Schedule
     batches: Sequence[Mapping[str, Any]] = ()
+    schedule: Schedule = SCHEDULE
 
     def sub_layers(
         self, units: Sequence[Units], hidden: int, progress: Callable[[Units], None]

@@ -1,4 +1,4 @@
-"""Measure a latency table of a model's shape in onnxruntime: what pruning to a speed goes by.
+"""Latency tables of a model's shape, measured in onnxruntime: what pruning to a speed goes by.
 
 Weights are random: latency does not depend on them.
 """
@@ -6,26 +6,52 @@ Weights are random: latency does not depend on them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cofi_cli.architectures import adapter_for, load_config_dict, resolve
+from cofi_cli.architectures import load_config_dict, load_tokenizer, read_config, resolve
 from cofi_cli.benchmarking.latency_stacks import Stacks, Units, chosen_heads
-from cofi_cli.errors import CofiError
+from cofi_cli.benchmarking.task_batches import rows_as_batches
+from cofi_cli.config import CaseConfig
+from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.modeling import CofiConfig
 from cofi_cli.pruning.cost import LatencyTable
 from cofi_cli.pruning.shape import EncoderShape
-from cofi_cli.runs import machine
-from cofi_cli.runtime.lengths import LENGTH
+from cofi_cli.runs import RunDir, machine
+from cofi_cli.runs.find import is_run
+from cofi_cli.runtime.lengths import LENGTH, tokenizer_limit
 from cofi_cli.runtime.providers import BUILDS, provider_name, require_one_build, why_unserved
-from cofi_cli.runtime.timing import Case, Schedule, cross
+from cofi_cli.runtime.timing import Case
 
-SCHEDULE = Schedule(runs=24, rounds=8, max_seconds=2.0, min_seconds=0.6)
+if TYPE_CHECKING:
+    from cofi_cli.tasks import Task
+
 _STEP, _STEPS, _REGISTER = 0.6, 10, 8
 
 Report = Callable[[str, int, int], None]
 """Called with the point that is measured next, how many are done, and of how many."""
+
+
+def dense_model(place: Path) -> str:
+    """Return the dense model that a run, a folder or a hub id stands for.
+
+    Raises:
+        CofiError: a run without its dense model (exit code 6).
+    """
+    run = RunDir(place)
+    if not is_run(run):
+        return str(place)
+    if not (run.teacher / "config.json").exists():
+        raise CofiError(
+            f"{place} holds a run without its dense model.",
+            hint="Name the model itself: cofi bench MODEL --table",
+            exit_code=UNREACHABLE,
+        )
+    return str(run.teacher)
 
 
 def dense_config(name: str) -> CofiConfig:
@@ -34,58 +60,67 @@ def dense_config(name: str) -> CofiConfig:
     Raises:
         CofiError: not reachable, not supported, or compact already.
     """
-    theirs = load_config_dict(resolve(name))
-    if theirs["model_type"] == CofiConfig.model_type:
+    if load_config_dict(resolve(name))["model_type"] == CofiConfig.model_type:
         raise CofiError(
             f"'{name}' is a compact model, but a latency table describes a dense one.",
             hint="Name the model that it was pruned from, or its run.",
         )
-    return CofiConfig(**adapter_for(name, theirs).config_to_ours(theirs))
+    return read_config(name, "sequence")
+
+
+def request_table(
+    model: str,
+    asked: CaseConfig,
+    *,
+    task: Task | None = None,
+    report: Report = lambda *_: None,
+) -> LatencyTable:
+    """Measure the table of a model in the case asked for.
+
+    Args:
+        model: a dense model's folder or hub id.
+        asked: the case; without a length 128 tokens, or the longest that the model takes.
+        task: whose rows are timed where the length is ``task``.
+        report: told before each point.
+
+    Raises:
+        CofiError: the case does not fit the model or the machine, or no task is known.
+    """
+    config, provider = dense_config(model), asked.provider or "cpu"
+    usual = min(LENGTH, config.longest_input) if config.position == "learned" else LENGTH
+    case = Case(asked.batch or 1, asked.seq_len or usual)
+    batches = _task_rows(model, config, task, case) if case.seq_len == "task" else []
+    threads = asked.threads or machine.default_threads()
+    stacks = Stacks(config, case, provider, asked.precision or "fp32", threads, batches)
+    name = task.name if task is not None and batches else None
+    return measure_table(stacks, task=name, report=report)
 
 
 def measure_table(
-    config: CofiConfig,
-    case: Case,
-    *,
-    provider: str = "cpu",
-    precision: str = "fp32",
-    threads: int | None = None,
-    schedule: Schedule = SCHEDULE,
-    ffn_widths: Sequence[int] | None = None,
-    task: str | None = None,
-    batches: Sequence[Mapping[str, Any]] = (),
-    report: Report = lambda *_: None,
+    stacks: Stacks, *, task: str | None = None, report: Report = lambda *_: None
 ) -> LatencyTable:
     """Measure the table of a dense model's shape.
 
     Args:
-        config: of the dense model.
-        case: rows, and tokens a row.
-        provider, precision: as an export has them.
-        threads: of onnxruntime; ``None`` = one a core.
-        schedule: of each stack.
-        ffn_widths: to measure; ``None`` = steps of 0.6, the dense one first.
-        task, batches: name and rows, as batches, of the task whose lengths the case has.
+        stacks: of its sub-layers, in the setting of the table.
+        task: name of the task whose lengths the case has.
         report: told before each point.
 
     Raises:
         CofiError: the provider does not serve the precision or is not there, the rows are longer
             than the model takes, or onnxruntime fails.
     """
-    shape, count = EncoderShape.of(config), threads or machine.default_threads()
-    check_setting(config, case, provider=provider, precision=precision, threads=count)
-    stacks = Stacks(config, case, provider, precision, count, schedule, batches)
+    _check_setting(stacks)
+    shape, case, provider = EncoderShape.of(stacks.config), stacks.case, stacks.provider
     hidden = tuple(sorted({max(1, shape.hidden // 4), max(1, shape.hidden // 2), shape.hidden}))
     heads = tuple(chosen_heads(shape.n_heads))
-    widths = tuple(sorted({*(ffn_widths or _widths(shape.ffn)), shape.ffn}))
+    widths = tuple(sorted({*_widths(shape.ffn), shape.ffn}))
     points: list[Units] = [*((h, 0) for h in heads), *((0, w) for w in widths)]
-    done = 0
+    done = count()
 
     def next_point(units: Units) -> None:
-        nonlocal done
         what = f"{units[0]} heads" if units[0] else f"FFN width {units[1]}"
-        report(f"{what}, hidden {width}", done, len(hidden) * len(points))
-        done += 1
+        report(f"{what}, hidden {width}", next(done), len(hidden) * len(points))
 
     found = np.zeros((len(hidden), len(points)))
     for row, width in enumerate(hidden):
@@ -96,11 +131,11 @@ def measure_table(
     ffn = rising(found[:, len(heads) :])
     return LatencyTable(
         provider=provider,
-        precision=precision,
+        precision=stacks.precision,
         batch=case.batch,
         seq_len=case.seq_len,
         task=task,
-        threads=count if provider == "cpu" else None,
+        threads=stacks.threads if provider == "cpu" else None,
         shape=shape,
         environment=machine.describe_machine().model_dump() | machine.versions("onnxruntime"),
         fixed_seconds=max(0.0, calls - float(attention[-1, 0])),
@@ -112,31 +147,42 @@ def measure_table(
     )
 
 
-def check_setting(
-    config: CofiConfig, case: Case, *, provider: str, precision: str, threads: int
-) -> None:
+def _task_rows(
+    model: str, config: CofiConfig, task: Task | None, case: Case
+) -> Sequence[Mapping[str, Any]]:
+    """Return validation rows of a task as batches, for a model's tokenizer.
+
+    Raises:
+        CofiError: no task is known, or it has fewer rows than a batch takes.
+    """
+    if task is None:
+        raise CofiError(
+            "seq_len is 'task', but there is no task whose rows give the lengths.",
+            hint="Name the task with --task, or give a length: --seq-len 128.",
+        )
+    most = config.longest_input if config.position == "learned" else task.max_length
+    task = replace(task, max_length=int(min(task.max_length, most, tokenizer_limit(model))))
+    return rows_as_batches(task, load_tokenizer(model), size=case.batch).batches
+
+
+def _check_setting(stacks: Stacks) -> None:
     """Refuse a setting that onnxruntime or the model does not serve, before anything is measured.
 
     Raises:
         CofiError: naming what does not fit.
     """
+    config, case, provider = stacks.config, stacks.case, stacks.provider
     provider_name(provider)
     require_one_build(machine.versions(*BUILDS), provider=provider)
-    machine.check_threads(threads)
-    cross([case.batch], [case.seq_len])
-    if (why := why_unserved(provider, precision)) is not None:
-        raise CofiError(f"Precision '{precision}' cannot be timed on '{provider}': {why}.")
+    machine.check_threads(stacks.threads)
+    if (why := why_unserved(provider, stacks.precision)) is not None:
+        raise CofiError(f"Precision '{stacks.precision}' cannot be timed on '{provider}': {why}.")
     longest = config.longest_input
     if config.position == "learned" and case.seq_len != "task" and case.seq_len > longest:
         raise CofiError(
             f"seq_len is {case.seq_len}; this model takes at most {longest} tokens.",
             hint=f"Use --seq-len {longest} or less.",
         )
-
-
-def usual_length(config: CofiConfig) -> int:
-    """Return the length that is timed by default: 128, or the model's longest."""
-    return min(LENGTH, config.longest_input) if config.position == "learned" else LENGTH
 
 
 def rising(seconds: np.ndarray) -> np.ndarray:

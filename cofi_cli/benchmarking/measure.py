@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import count
 
 from cofi_cli.benchmarking.gates.previous_result import differences
 from cofi_cli.benchmarking.plan import BenchPlan
-from cofi_cli.benchmarking.rows import Content, bench_env, content_of, model_row
+from cofi_cli.benchmarking.rows import AT_REST, bench_env, content_of, model_row
 from cofi_cli.benchmarking.task_batches import TaskBatches, task_batches
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import machine
 from cofi_cli.runs.records import BenchEnv, ModelRow, ScoreRow
 from cofi_cli.runtime.client import TIMEOUT, WorkerClient
 from cofi_cli.runtime.disturbance import BUSY, Watch
-from cofi_cli.runtime.model import Model
-from cofi_cli.runtime.scoring import DevSet, DevSets, NotANumber, check_head, score_model
-from cofi_cli.runtime.timing import Case, Inputs, Progress, Schedule, Turns, time_case
+from cofi_cli.runtime.scoring import DevSet, NotANumber, check_head, dev_sets, score_model
+from cofi_cli.runtime.timing import Case, Inputs, Progress, Turns, time_case
 
 logger = logging.getLogger(__name__)
-
-_AT_REST = "Run the same command again while nothing writes there."
 
 
 @dataclass(frozen=True)
@@ -47,23 +45,26 @@ class Measured:
 def measure(plan: BenchPlan, report: Progress) -> Measured:
     """Time models in turn, each in a process of its own, then score them there.
 
-    Args:
-        plan: models, cases and the schedule.
-        report: called after each turn.
-
     Raises:
         CofiError: a file that does not open or answer, does not fit the task, or was changed
             meanwhile (exit code 6).
     """
-    models, cases, schedule = plan.found.models, plan.cases, plan.schedule
+    models, schedule = plan.found.models, plan.schedule
     dev: dict[str, DevSet] = {}  # a model that cannot be scored is refused before minutes of timing
-    if plan.task is not None and plan.scored:
-        sets = DevSets(plan.task, limit=plan.config.score_rows, sizes=plan.config.batch)
-        dev = {model.name: sets.of(model) for model in plan.scored}
+    if plan.task is not None:
+        limit, sizes = plan.config.score_rows, plan.config.batch
+        dev = dev_sets(plan.scored, plan.task, limit=limit, sizes=sizes)
     batches: dict[int, dict[str, TaskBatches]] = {}
     if plan.needs_rows and plan.task is not None:
         batches = task_batches(models, plan.task, list(dict.fromkeys(plan.config.batch)))
-    inputs = _inputs(models, batches, schedule)
+    inputs = Inputs(
+        vocab={model.name: model.vocab for model in models},
+        batches={
+            size: {name: own.batches for name, own in made.items()}
+            for size, made in batches.items()
+        },
+        seed=schedule.seed,
+    )
     here = machine.describe_machine()
     with ExitStack() as stack:
         workers, first_runs, contents = [], [], []
@@ -78,9 +79,9 @@ def measure(plan: BenchPlan, report: Progress) -> Measured:
                     timeout=TIMEOUT + schedule.max_seconds,
                 )
             )
-            inputs.feed(worker, cases[0])
+            inputs.feed(worker, plan.cases[0])
             first_runs += worker.time(1)
-            contents.append(_content(model))  # not sooner: a file that was read opens faster
+            contents.append(content_of(model))  # not sooner: a file that was read opens faster
             if model.name in dev:
                 check_head(worker, model, dev[model.name])
             workers.append(worker)
@@ -90,8 +91,7 @@ def measure(plan: BenchPlan, report: Progress) -> Measured:
                 logger.warning(
                     "The environment differs, which alone can change latencies: %s.", difference
                 )
-        watch = Watch([worker.pid for worker in workers], threads=plan.threads)
-        timed = _time(workers, cases, schedule, inputs, watch, report)
+        timed = _time(plan, workers, inputs, report)
         rows = [model_row(*of) for of in zip(workers, models, first_runs, contents, strict=True)]
         scores: list[ScoreRow] = []
         for worker, model in zip(workers, models, strict=True):
@@ -102,63 +102,30 @@ def measure(plan: BenchPlan, report: Progress) -> Measured:
                 except NotANumber as error:  # the minutes of timing are not lost with it
                     logger.warning("It has no score: %s", error.message)
         for model, content in zip(models, contents, strict=True):
-            _check_unchanged(model, content)
+            if content_of(model) != content:
+                raise CofiError(
+                    f"{model.path} changed while {model.name} was measured: whose figures these "
+                    "are is not known.",
+                    hint=AT_REST,
+                    exit_code=UNREACHABLE,
+                )
         return Measured(env, rows, timed, batches, scores)
 
 
-def _inputs(
-    models: Sequence[Model], made: Mapping[int, Mapping[str, TaskBatches]], schedule: Schedule
-) -> Inputs:
-    return Inputs(
-        vocab={model.name: model.vocab for model in models},
-        batches={
-            size: {name: one.batches for name, one in of.items()} for size, of in made.items()
-        },
-        seed=schedule.seed,
-    )
-
-
-def _content(model: Model) -> Content:
-    try:
-        return content_of(model)
-    except OSError as error:
-        raise CofiError(
-            f"{model.path} was opened, and cannot be read now: {error.strerror or error}.",
-            hint=_AT_REST,
-            exit_code=UNREACHABLE,
-        ) from error
-
-
-def _check_unchanged(model: Model, before: Content) -> None:
-    if _content(model) != before:
-        raise CofiError(
-            f"{model.path} changed while {model.name} was measured: whose figures these are is "
-            "not known.",
-            hint=_AT_REST,
-            exit_code=UNREACHABLE,
-        )
-
-
 def _time(
-    workers: Sequence[WorkerClient],
-    cases: Sequence[Case],
-    schedule: Schedule,
-    inputs: Inputs,
-    watch: Watch,
-    report: Progress,
+    plan: BenchPlan, workers: Sequence[WorkerClient], inputs: Inputs, report: Progress
 ) -> dict[str, dict[str, Turns]]:
-    total = len(cases) * len(workers) * len(schedule.turns())
-    done = 0
+    watch = Watch([worker.pid for worker in workers], threads=plan.threads)
+    total = len(plan.cases) * len(workers) * len(plan.schedule.turns())
+    done = count(1)
     timed = {}
-    for case in cases:
+    for case in plan.cases:
 
         def turn_over(name: str, case: Case = case) -> None:
-            nonlocal done
-            done += 1
-            report(f"{name} {case.name}", done, total)
+            report(f"{name} {case.name}", next(done), total)
 
         timed[case.name] = time_case(
-            workers, case, schedule, inputs=inputs, watch=watch, progress=turn_over
+            workers, case, plan.schedule, inputs=inputs, watch=watch, progress=turn_over
         )
         if not timed[case.name]:
             logger.warning(

@@ -1,36 +1,26 @@
-"""What a benchmark is about to do: resolved and refused before anything is measured."""
+"""What a benchmark is about to do, resolved before anything is measured."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cofi_cli.benchmarking.gates.fail_if import Condition, parse_conditions
-from cofi_cli.benchmarking.gates.previous_result import (
-    Earlier,
-    check_comparison,
-    load_earlier,
-)
-from cofi_cli.benchmarking.gates.thresholds import check_gates
+from cofi_cli.benchmarking.gates.previous_result import Earlier, load_earlier
 from cofi_cli.benchmarking.scored_models import first_task, scored_models
 from cofi_cli.benchmarking.target_files import Exporter
 from cofi_cli.benchmarking.targets import Targets, resolve_targets
 from cofi_cli.config import BenchConfig
-from cofi_cli.config.max_drop import Limits
-from cofi_cli.errors import CofiError
-from cofi_cli.runs import machine
-from cofi_cli.runtime.lengths import check_lengths, cut_to_fit, usual_length
+from cofi_cli.runs import RunDir, machine
+from cofi_cli.runtime.lengths import cut_to_fit, usual_length
 from cofi_cli.runtime.model import Model
 from cofi_cli.runtime.providers import BUILDS, require_one_build, torch_serves
 from cofi_cli.runtime.timing import STEADY, Case, Schedule, cross
 
 if TYPE_CHECKING:
     from cofi_cli.tasks import Task
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,6 +30,7 @@ class BenchPlan:
     Attributes:
         config: what was asked for.
         found: the models.
+        run: the finished run that is the only target, if it is one.
         cases, schedule, threads: what each of them runs, how often, on what.
         task: whose rows give lengths and scores, cut to what all models take.
         scored: the models that are scored.
@@ -49,6 +40,7 @@ class BenchPlan:
 
     config: BenchConfig
     found: Targets
+    run: RunDir | None
     cases: list[Case]
     schedule: Schedule
     threads: int
@@ -63,6 +55,16 @@ class BenchPlan:
         return any(case.seq_len == "task" for case in self.cases)
 
     @property
+    def case_names(self) -> list[str]:
+        """Names of the cases."""
+        return [case.name for case in self.cases]
+
+    @property
+    def model_names(self) -> list[str]:
+        """Names of the models."""
+        return [model.name for model in self.found.models]
+
+    @property
     def judged(self) -> tuple[str, ...]:
         """Names of the models that thresholds apply to."""
         only = self.config.gate_model
@@ -70,15 +72,16 @@ class BenchPlan:
 
 
 def resolve(
-    targets: Sequence[Path], config: BenchConfig, *, task: Task | None, exporter: Exporter
+    targets: Sequence[Path],
+    config: BenchConfig,
+    *,
+    run: RunDir | None,
+    task: Task | None,
+    exporter: Exporter,
 ) -> BenchPlan:
     """Find models, cases and the task; what is missing is exported.
 
-    Args:
-        targets: runs, model folders, ONNX files.
-        config: what was asked for.
-        task: to score on, in the place of that of the first run.
-        exporter: exports a source as it was asked for before.
+    The arguments are those of :func:`cofi_cli.benchmarking.bench.run_bench`.
 
     Raises:
         CofiError: nothing to benchmark, two builds of onnxruntime, or what is named is missing
@@ -100,28 +103,23 @@ def resolve(
         all_sizes=config.all_sizes,
         torch=torch,
     )
-    if found.run is not None:
-        found.run.refuse_links()
-    lengths = config.seq_len
-    if lengths is None:
-        lengths = (usual_length(found.models),)
+    lengths = config.seq_len or (usual_length(found.models),)
     needs_rows, home = "task" in lengths, None
     if task is None and (config.score or needs_rows):
         needs_score = bool(config.max_drop) or any(
             condition.measure.section == "scores" for condition in conditions
         )
-        task, home = first_task(targets, is_needed=needs_rows or needs_score)
+        task, home = first_task(found.runs, is_needed=needs_rows or needs_score)
     scored: list[Model] = []
     if task is not None:
         task = cut_to_fit(task, found.models)
         if config.score:
             scored = scored_models(found.models, task, home=home, torch=bool(config.torch))
-    least = config.min_seconds
-    if least is None:
-        least = min(STEADY, config.max_seconds)
+    least = min(STEADY, config.max_seconds) if config.min_seconds is None else config.min_seconds
     return BenchPlan(
         config=config,
         found=found,
+        run=run,
         cases=cross(config.batch, lengths),
         schedule=Schedule(
             runs=config.runs,
@@ -135,57 +133,3 @@ def resolve(
         earlier=earlier,
         conditions=conditions,
     )
-
-
-def refuse(plan: BenchPlan) -> list[str]:
-    """Refuse what could not be measured or judged; return what will not be compared.
-
-    Raises:
-        CofiError: no task for the lengths asked for, a length beyond a model's, a gate or a
-            condition that has nothing to judge.
-    """
-    config, found, names = plan.config, plan.found, [case.name for case in plan.cases]
-    check_lengths(found.models, plan.cases)
-    if plan.needs_rows and plan.task is None:
-        raise CofiError(
-            "seq_len is 'task', but there is no task whose rows give the lengths.",
-            hint="Benchmark a run, name the task with --task, or give lengths: --seq-len 64,128.",
-        )
-    check_gates(
-        config,
-        cases=names,
-        has_task=config.score and plan.task is not None,
-        models=[model.name for model in found.models],
-        judged=[name for name in plan.judged if name != found.baseline],
-        baseline=found.baseline,
-        scored=[model.name for model in plan.scored],
-    )
-    if plan.task is not None:
-        _check_parts(plan, plan.task)
-    if plan.earlier is None:
-        return []
-    notes = check_comparison(
-        plan.earlier,
-        plan.conditions,
-        models=[model.name for model in found.models],
-        judged=plan.judged,
-        cases=names if config.gate_case is None else [config.gate_case],
-        all_cases=names,
-        has_scores=any(model.name in plan.judged for model in plan.scored),
-    )
-    for note in notes:
-        logger.warning("%s", note)
-    return notes
-
-
-def _check_parts(plan: BenchPlan, task: Task) -> None:
-    """Refuse gates on labels, columns or values that the task's rows do not have.
-
-    Raises:
-        CofiError: saying what there is.
-    """
-    asked = {part: f"--max-drop {part}" for part in Limits.of(plan.config.max_drop).parts}
-    asked |= {c.measure.name: f"--fail-if '{c.text}'" for c in plan.conditions if c.measure.is_part}
-    for part, flag in asked.items():
-        if (why := task.why_no_part(part)) is not None:
-            raise CofiError(f"{flag} cannot be judged: {why}.")

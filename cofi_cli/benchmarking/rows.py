@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from cofi_cli.benchmarking.targets import Targets
 from cofi_cli.benchmarking.task_batches import TaskBatches
+from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import machine
 from cofi_cli.runs.digests import files_digest, weights_digest
 from cofi_cli.runs.records import (
@@ -18,19 +20,14 @@ from cofi_cli.runs.records import (
     Machine,
     ModelRow,
     SpeedupRow,
-    UnmeasuredRow,
 )
 from cofi_cli.runtime import statistics
 from cofi_cli.runtime.client import THREAD_VARIABLES, WorkerClient
-from cofi_cli.runtime.disturbance import BUSY
 from cofi_cli.runtime.model import Model
 from cofi_cli.runtime.timing import Case, Schedule, Turns
 
-if TYPE_CHECKING:
-    from cofi_cli.runtime.statistics import Speedup
-
-Timed = Mapping[str, Mapping[str, Turns]]
-"""Case's name -> model's name -> its turns."""
+AT_REST = "Run the same command again while nothing writes there."
+"""What to do where a file changes while it is measured."""
 
 
 class Content(NamedTuple):
@@ -48,63 +45,51 @@ class Content(NamedTuple):
     sha256: str | None
 
 
-def speedup_rows(found: Targets, cases: Sequence[Case], timed: Timed) -> list[SpeedupRow]:
-    """Return the speedup of each model over the baseline, whatever their precisions."""
-    if found.baseline is None:
-        return []
-    baseline = next(m for m in found.models if m.name == found.baseline)
-    rows = []
-    for case in cases:
-        for model in found.models:
-            if model.name == baseline.name:
-                continue
-            of = _speedup(timed[case.name], baseline, model)
-            row = SpeedupRow(
-                **_place(model, case),
-                vs=baseline.name,
-                equal_precision=model.precision == baseline.precision,
-                ratio=of.ratio,
-                interval=(of.low, of.high),
-                verdict=of.verdict,
-            )
-            rows.append(row)
-    return rows
+def speedup_rows(
+    found: Targets, cases: Sequence[Case], timed: Mapping[str, Mapping[str, Turns]]
+) -> tuple[list[SpeedupRow], list[HeadlineRow]]:
+    """Return the speedup of each model over the baseline, and the headline of each pruned one.
 
-
-def headline_rows(
-    found: Targets, cases: Sequence[Case], timed: Timed, speedups: Sequence[SpeedupRow]
-) -> list[HeadlineRow]:
-    """Return the speedup of each pruned model at equal precision, and with it the product.
-
-    Args:
-        found: the models.
-        cases: what was timed.
-        timed: seconds.
-        speedups: of :func:`speedup_rows`, which hold the products.
+    The first is stated whatever the precisions; the headline at equal precision, and the first
+    with it as the product of pruning, precision and runtime.
     """
-    products = {(row.model, row.case): row for row in speedups}
-    rows = []
-    for case in cases:
-        for model in found.models:
-            product = products.get((model.name, case.name))
-            if model.is_dense or product is None:
-                continue
-            own = found.equal_baseline(model)
-            of = _speedup(timed[case.name], own, model) if own else None
-            row = HeadlineRow(
-                **_place(model, case),
+    speedups, headline = list[SpeedupRow](), list[HeadlineRow]()
+    baseline = next((model for model in found.models if model.name == found.baseline), None)
+    for case, model in product(cases, found.models):
+        if baseline is None or model.name == baseline.name:
+            continue
+        turns = timed[case.name]
+        over = statistics.speedup(turns[baseline.name], turns[model.name])
+        place: dict[str, Any] = {"model": model.name, "case": case.name}
+        place |= {"batch": case.batch, "seq_len": case.seq_len}
+        row = SpeedupRow(
+            **place,
+            vs=baseline.name,
+            equal_precision=model.precision == baseline.precision,
+            ratio=over.ratio,
+            interval=over.interval,
+            verdict=over.verdict,
+        )
+        speedups.append(row)
+        if model.is_dense:
+            continue
+        own = found.equal_baseline(model)
+        of = statistics.speedup(turns[own.name], turns[model.name]) if own else None
+        headline.append(
+            HeadlineRow(
+                **place,
                 precision=model.precision,
                 vs=own.name if own else None,
                 ratio=of.ratio if of else None,
-                interval=(of.low, of.high) if of else None,
+                interval=of.interval if of else None,
                 verdict=of.verdict if of else None,
-                product_vs=product.vs,
-                product=product.ratio,
-                product_interval=product.interval,
-                product_verdict=product.verdict,
+                product_vs=baseline.name,
+                product=over.ratio,
+                product_interval=over.interval,
+                product_verdict=over.verdict,
             )
-            rows.append(row)
-    return rows
+        )
+    return speedups, headline
 
 
 def equal_rows(speedups: Sequence[SpeedupRow], headline: Sequence[HeadlineRow]) -> list[SpeedupRow]:
@@ -112,16 +97,13 @@ def equal_rows(speedups: Sequence[SpeedupRow], headline: Sequence[HeadlineRow]) 
 
     Rows against a baseline of another precision say so with ``equal_precision``.
     """
-    equal = {(row.model, row.case): row for row in headline if row.vs is not None}
-    rows = []
-    for row in speedups:
-        own = equal.get((row.model, row.case))
-        if own is not None:
-            names = ("vs", "ratio", "interval", "verdict")
-            update = {name: getattr(own, name) for name in names} | {"equal_precision": True}
-            row = row.model_copy(update=update)
-        rows.append(row)
-    return rows
+    names = {"vs", "ratio", "interval", "verdict"}
+    equal = {
+        (row.model, row.case): row.model_dump(include=names) | {"equal_precision": True}
+        for row in headline
+        if row.vs is not None
+    }
+    return [row.model_copy(update=equal.get((row.model, row.case), {})) for row in speedups]
 
 
 def case_row(
@@ -153,26 +135,28 @@ def case_row(
     )
 
 
-def unmeasured_rows(cases: Sequence[Case], timed: Timed) -> list[UnmeasuredRow]:
-    """Return a row for each case that has no latencies, with the reason."""
-    return [
-        UnmeasuredRow(case=case.name, batch=case.batch, seq_len=case.seq_len, reason=BUSY)
-        for case in cases
-        if not timed[case.name]
-    ]
-
-
 def content_of(model: Model) -> Content:
-    """Return sizes of a model, and what its files hold as one digest."""
+    """Return sizes of a model, and what its files hold as one digest.
+
+    Raises:
+        CofiError: a file cannot be read (exit code 6).
+    """
     is_file = model.runtime == "onnxruntime"
-    digest = files_digest(model.files) if is_file else weights_digest(str(model.path))
-    shipped = [(file.stat().st_size, _compressed(file)) for file in model.shipped]
-    return Content(
-        bytes=model.bytes,
-        shipped_bytes=sum(size for size, _ in shipped),
-        download_bytes=sum(size for _, size in shipped),
-        sha256=digest,
-    )
+    try:
+        digest = files_digest(model.files) if is_file else weights_digest(str(model.path))
+        shipped = [(file.stat().st_size, _compressed(file)) for file in model.shipped]
+        return Content(
+            bytes=model.bytes,
+            shipped_bytes=sum(size for size, _ in shipped),
+            download_bytes=sum(size for _, size in shipped),
+            sha256=digest,
+        )
+    except OSError as error:
+        raise CofiError(
+            f"{model.path} was opened, and cannot be read now: {error.strerror or error}.",
+            hint=AT_REST,
+            exit_code=UNREACHABLE,
+        ) from error
 
 
 def _compressed(file: Path) -> int:
@@ -185,21 +169,14 @@ def _compressed(file: Path) -> int:
 
 
 def model_row(worker: WorkerClient, model: Model, first_run: float, content: Content) -> ModelRow:
-    """Return what there is to say of a file and of the process that ran it.
+    """Return what there is to say of a file, as a process opened it, and of that process.
 
-    Args:
-        worker: the process.
-        model: the file.
-        first_run: seconds of the very first run.
-        content: of :func:`content_of`, as the process opened it.
+    ``first_run`` are the seconds of its very first run.
     """
     return ModelRow(
         name=model.name,
         file=str(model.path),
-        bytes=content.bytes,
-        shipped_bytes=content.shipped_bytes,
-        download_bytes=content.download_bytes,
-        sha256=content.sha256,
+        **content._asdict(),
         precision=model.precision,
         form=model.form,
         size=model.size,
@@ -239,11 +216,3 @@ def bench_env(
         max_seconds=schedule.max_seconds,
         seed=schedule.seed,
     )
-
-
-def _place(model: Model, case: Case) -> dict[str, Any]:
-    return {"model": model.name, "case": case.name, "batch": case.batch, "seq_len": case.seq_len}
-
-
-def _speedup(timed: Mapping[str, Turns], baseline: Model, model: Model) -> Speedup:
-    return statistics.speedup(timed[baseline.name], timed[model.name])

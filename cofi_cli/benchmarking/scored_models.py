@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from cofi_cli.errors import UNREACHABLE, CofiError
@@ -19,13 +18,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def first_task(targets: Sequence[Path], *, is_needed: bool) -> tuple[Task | None, RunDir | None]:
-    """Return the task of the first target that is a run with one, or lies in it; and that run.
+def first_task(runs: Iterable[RunDir], *, is_needed: bool) -> tuple[Task | None, RunDir | None]:
+    """Return the task of the first run that has one; and that run.
 
     A task whose data is not reachable costs the scores, not the benchmark,
     unless they are needed for a gate.
     """
-    runs = [run for run in map(run_of, targets) if run is not None]
     run = next(filter(task_of, runs), None)
     if run is None:
         return None, None

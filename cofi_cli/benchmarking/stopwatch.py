@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cofi_cli.benchmarking.latency_table import Report
-from cofi_cli.benchmarking.table_request import request_table
-from cofi_cli.benchmarking.task_batches import MAX_ROWS, cut
+from cofi_cli.benchmarking.latency_table import Report, request_table
+from cofi_cli.benchmarking.task_batches import rows_as_batches
 from cofi_cli.errors import ENVIRONMENT, CofiError
 from cofi_cli.exporting.build import Build
 from cofi_cli.exporting.candidates import Conditions
@@ -25,7 +24,7 @@ from cofi_cli.runs.records import DENSE
 from cofi_cli.runtime import statistics
 from cofi_cli.runtime.client import open_workers
 from cofi_cli.runtime.disturbance import Watch, busy_note
-from cofi_cli.runtime.inputs import synthetic_rows, task_rows
+from cofi_cli.runtime.inputs import synthetic_rows
 from cofi_cli.runtime.timing import STEADY, Case, Inputs, Schedule, Turns, time_case
 from cofi_cli.tolerances import EXPORT
 
@@ -94,11 +93,10 @@ class Stopwatch:
             logger.warning("%s The speed is what the table expects.", why)
             return None
         threads = table.threads or machine.default_threads()
-        batches: list[Mapping[str, Any]] = []
+        batches: Sequence[Mapping[str, Any]] = []
         if table.seq_len == "task":
-            rows = task_rows(task, tokenizer, limit=MAX_ROWS)
-            own = cut(rows, int(tokenizer.pad_token_id or 0), size=table.batch)
-            batches, length = list(own.batches), math.ceil(own.mean_length)
+            own = rows_as_batches(task, tokenizer, size=table.batch)
+            batches, length = own.batches, math.ceil(own.mean_length)
         else:
             length = table.seq_len
         conditions = Conditions(table.provider, threads, (table.batch,), (length,))
@@ -123,7 +121,7 @@ class Stopwatch:
             seconds=statistics.summarize(timed["model"]).p50,
             dense_seconds=_dense_seconds(timed),
             speedup=found.ratio,
-            interval=(found.low, found.high),
+            interval=found.interval,
         )
 
     def _files(
@@ -135,7 +133,7 @@ class Stopwatch:
         conditions: Conditions,
     ) -> dict[str, Path]:
         """Write both models as an export does; return their files in the precision."""
-        models = {name: ("", _exportable(own)) for name, own in _named(model, dense)}
+        models = {"model": ("", _exportable(model)), "dense": ("", _exportable(dense))}
         wish = Wish(
             graph=self._graph,
             portable=False,
@@ -216,10 +214,6 @@ class Stopwatch:
 
 def _dense_seconds(timed: Mapping[str, Turns]) -> float:
     return statistics.summarize(timed["dense"]).p50
-
-
-def _named(model: CofiForTask, dense: CofiForTask) -> Sequence[tuple[str, CofiForTask]]:
-    return (("model", model), ("dense", dense))
 
 
 def _exportable(model: CofiForTask) -> CofiForTask:

@@ -9,7 +9,7 @@ from pathlib import Path
 from cofi_cli.benchmarking.target_files import Exporter, models_of, models_of_sizes, served
 from cofi_cli.errors import CofiError
 from cofi_cli.runs import RunDir
-from cofi_cli.runs.find import find_source, only_run, run_of
+from cofi_cli.runs.find import find_source, run_of
 from cofi_cli.runs.records import EXACT, LeftOut
 from cofi_cli.runtime.model import Model
 
@@ -21,7 +21,7 @@ class Targets:
     Attributes:
         models: the baseline first.
         baseline: its name, ``None`` for a model alone.
-        run: the run, when one run is the only target.
+        runs: those that the targets are, or lie in.
         judged: names of the models that thresholds apply to: neither dense nor torch
             nor the baseline that was asked for.
         left_out: files that were not measured.
@@ -29,7 +29,7 @@ class Targets:
 
     models: tuple[Model, ...]
     baseline: str | None
-    run: RunDir | None
+    runs: tuple[RunDir, ...] = ()
     judged: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
 
@@ -81,24 +81,20 @@ def resolve_targets(
 
     Raises:
         CofiError: nothing named, a path that does not exist, or nothing in it; no sizes where
-            all are asked for; no
-            checkpoint where ``torch`` asks for some.
+            all are asked for; no checkpoint where ``torch`` asks for some.
     """
     if not targets:
         raise CofiError("Nothing to benchmark.", hint="Name a run, a model folder or an ONNX file.")
     found: list[Model] = []
-    first: Model | None = None
     left_out: list[LeftOut] = []
-    if baseline is not None:
-        first = models_of(baseline, exporter)[0]
+    first = models_of(baseline, exporter)[0] if baseline is not None else None
     for target in targets:
         own = (models_of_sizes if all_sizes else models_of)(target, exporter)
         if not target.is_file():
             own = served(own, provider, left_out)
         found += own
-        dense = [model for model in own if model.is_dense and model.precision == "fp32"]
-        if first is None and dense:
-            first = dense[0]
+        if first is None:
+            first = next((m for m in own if m.is_dense and m.precision == EXACT), None)
     if first is None and len(found) > 1:
         first = found[0]
     unique = _once([*([first] if first else []), *found])
@@ -125,7 +121,7 @@ def resolve_targets(
     return Targets(
         models=tuple(models),
         baseline=compared,
-        run=only_run(targets),
+        runs=tuple(run for run in map(run_of, targets) if run is not None),
         judged=tuple(model.name for model in judged),
         left_out=tuple(left_out),
     )
@@ -188,19 +184,19 @@ def _checkpoints(
             continue
         assert source.output is not None  # a folder always has one
         family = source.output.resolve()
+        exact = [m for m in models if m.family == family and m.precision == EXACT]
         for size, checkpoint in source.models.items():
-            own = (m for m in models if m.family == family and m.precision == EXACT)
-            same = next((m for m in own if m.size == size), None)
-            if same is None or not (is_asked or Path(checkpoint).is_dir()):
-                continue
-            torch_model = replace(
-                same,
-                name=f"torch/{same.name}",
-                path=Path(checkpoint),
-                stated=EXACT,
-                form=None,
-                runtime="torch",
-            )
-            found.append(torch_model)
+            same = next((m for m in exact if m.size == size), None)
+            if same is not None and (is_asked or Path(checkpoint).is_dir()):
+                found.append(
+                    replace(
+                        same,
+                        name=f"torch/{same.name}",
+                        path=Path(checkpoint),
+                        stated=EXACT,
+                        form=None,
+                        runtime="torch",
+                    )
+                )
     once = {model.name: model for model in found}.values()
     return sorted(once, key=lambda model: not model.is_dense)

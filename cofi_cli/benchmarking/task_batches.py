@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,12 +38,7 @@ class TaskBatches:
 def task_batches(
     models: Sequence[Model], task: Task, sizes: Sequence[int]
 ) -> dict[int, dict[str, TaskBatches]]:
-    """Return batch size -> model's name -> its batches; the rows are the same for all.
-
-    Args:
-        models: their tokenizers lie beside them.
-        task: its validation split is the dev set.
-        sizes: rows of a batch.
+    """Return batch size -> model's name -> its batches of validation rows, the same for all.
 
     Raises:
         CofiError: a batch is larger than the dev set, or there is no tokenizer.
@@ -60,6 +55,16 @@ def task_batches(
         size: {model.name: cut(*known[model.tokenizer], size=size) for model in models}
         for size in sizes
     }
+
+
+def rows_as_batches(task: Task, tokenizer: Any, *, size: int) -> TaskBatches:
+    """Return validation rows of a task as batches of one size.
+
+    Raises:
+        CofiError: there are fewer rows than one batch takes.
+    """
+    rows = task_rows(task, tokenizer, limit=MAX_ROWS)
+    return cut(rows, int(tokenizer.pad_token_id or 0), size=size)
 
 
 def cut(rows: Rows, pad_id: int, *, size: int) -> TaskBatches:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -120,19 +119,21 @@ def bench(
     say(f"Benchmarking {', '.join(map(str, places))}", quiet=quiet)
     from cofi_cli.api import bench_as, keep_bench
 
+    run = only_run(places)
     with closing(make_progress(quiet=quiet)) as progress:
-        result = bench_as(places, config, progress=_shown_by(progress))
+        result = bench_as(places, config, run=run, progress=_shown_by(progress))
     if as_json:
         show_json(result.as_json())
     else:
-        _show(result, places)
+        _show(result, run)
     _write(result, output=output, ci_dir=ci_dir, title=title)  # last, for it may fail
-    keep_bench(result, places)
+    if run is not None:
+        keep_bench(result, run)
     if (failed := gate_error(result.gates)) is not None:
         raise failed
 
 
-def _show(result: BenchResult, targets: Sequence[Path]) -> None:
+def _show(result: BenchResult, run: RunDir | None) -> None:
     """Write the tables to stdout; of a single run also its summary, and where its files are."""
     from cofi_cli.format import threads
     from cofi_cli.report import tables as t
@@ -140,7 +141,7 @@ def _show(result: BenchResult, targets: Sequence[Path]) -> None:
     tables = [t.case_table(result), t.score_table(result), t.curve_table(result)]
     tables += [t.change_table(result), t.gate_table(result)]
     lines: list[str] = []
-    if (run := only_run(targets)) is not None:
+    if run is not None:
         with suppress(CofiError):  # the warning about a broken report was logged by then
             tables.append(t.summary_table(RunReport.read(run.report_json), result))
             lines = [f"report  {run.report_md}"]

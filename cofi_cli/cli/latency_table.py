@@ -14,6 +14,7 @@ from cofi_cli.config_errors import configured
 from cofi_cli.errors import CofiError
 from cofi_cli.format import Table, milliseconds
 from cofi_cli.runs import write_text
+from cofi_cli.runs.find import run_of
 
 if TYPE_CHECKING:
     from cofi_cli.benchmarking.latency_table import Report
@@ -41,8 +42,8 @@ def measure_and_show(
             hint="cofi bench MODEL --table -o FILE",
         )
     say(f"Measuring a latency table of {places[0]}", quiet=quiet)
+    from cofi_cli.benchmarking.latency_table import dense_model, request_table
     from cofi_cli.benchmarking.scored_models import first_task
-    from cofi_cli.benchmarking.table_request import dense_model, request_table
     from cofi_cli.runtime.disturbance import busy_note
     from cofi_cli.runtime.named_task import named_task
 
@@ -51,7 +52,8 @@ def measure_and_show(
     model = dense_model(places[0])
     known = named_task(config.task, config.data)
     if known is None and case.seq_len == "task":
-        known, _ = first_task(places, is_needed=True)
+        run = run_of(places[0])
+        known, _ = first_task([run] if run is not None else [], is_needed=True)
     with closing(make_progress(quiet=quiet)) as progress:
         table = request_table(model, case, task=known, report=table_report(progress))
     file = output or Path(default_name(table))

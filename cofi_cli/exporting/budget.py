@@ -128,7 +128,7 @@ def _best(order: Order, texts: Sequence[str], candidates: list[ExportConfig]) ->
     if len(candidates) == 1 or task is None or order.unscored is not None:
         return candidates[0]
     from cofi_cli.architectures import load_config_dict, load_tokenizer, resolve
-    from cofi_cli.runtime.task_labels import as_numbered
+    from cofi_cli.runtime.scoring import as_numbered
 
     task, scores = as_numbered(task, load_config_dict(resolve(place)), "the model"), []
     for own in candidates:

@@ -146,11 +146,11 @@ def _timed(
     return timed
 
 
-def _is_unclear(of: statistics.Speedup) -> bool:
+def _is_unclear(of: statistics.Ratio) -> bool:
     return of.verdict == "none" and of.high >= GAIN
 
 
-def _speedup(turns: Mapping[str, Turns], base: str, name: str) -> statistics.Speedup:
+def _speedup(turns: Mapping[str, Turns], base: str, name: str) -> statistics.Ratio:
     """Return the speedup over a file, by the turns that both have."""
     both = min(len(turns[base]), len(turns[name]))
     return statistics.speedup(turns[base][:both], turns[name][:both])

@@ -134,7 +134,7 @@ def make(order: Order, given: Models, shop: Path, texts: Sequence[str] = ()) -> 
         CofiError: no graph is the torch model, or a precision that was asked for cannot be had.
     """
     from cofi_cli.architectures import load_config_dict, load_tokenizer, resolve
-    from cofi_cli.runtime.task_labels import as_numbered
+    from cofi_cli.runtime.scoring import as_numbered
 
     started, here = time.perf_counter(), machine.describe_machine()
     task, source, one = order.task, order.source.models, order.config.one_file

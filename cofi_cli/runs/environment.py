@@ -12,15 +12,7 @@ import torch
 from cofi_cli.runs.machine import cpu_name, versions
 from cofi_cli.runs.records import Environment
 
-_PACKAGES = (
-    "cofi-cli",
-    "torch",
-    "transformers",
-    "accelerate",
-    "tokenizers",
-    "numpy",
-    "datasets",
-)
+_PACKAGES = ("cofi-cli", "torch", "transformers", "accelerate", "tokenizers", "numpy", "datasets")
 _OWN = ("python", "cpu", "threads", "device", "gpu", "processes")
 """What else a result depends on."""
 
@@ -53,31 +45,20 @@ def describe_environment(
     )
 
 
-def environment_changes(before: Environment, now: Environment) -> dict[str, str | int | None]:
-    """Return what changes a result and is another now: name -> today's value.
+def resumed_record(before: Environment, now: Environment) -> tuple[Environment, str | None]:
+    """Return env.json of a resumed run, and a line that names what differs, ``None`` if nothing.
 
     Args:
-        before: env.json as the run began; a package that it does not name is not compared.
-        now: of this call.
+        before: env.json as the run began, which stays; a package that it does not name is not
+            compared.
+        now: of this call; what is another than at the beginning is added.
     """
-    old, new = _flat(before), _flat(now)
-    return {name: new[name] for name in new if name in old and new[name] != old[name]}
-
-
-def resumed_record(before: Environment, now: Environment) -> Environment:
-    """Return env.json of a resumed run: as it began, and what was another when it went on."""
-    changed = environment_changes(before, now)
-    resumed = [*before.resumed, *([changed] if changed else [])]
-    return before.model_copy(update={"resumed": resumed})
-
-
-def changes_in_words(before: Environment, now: Environment) -> str | None:
-    """Return one line that names what differs from a run's beginning, ``None`` if nothing."""
-    changed, began = environment_changes(before, now), _flat(before)
+    began, new = _flat(before), _flat(now)
+    changed = {name: new[name] for name in new if name in began and new[name] != began[name]}
     if not changed:
-        return None
+        return before, None
     parts = "; ".join(f"{name} was {began[name]}, is {value}" for name, value in changed.items())
-    return (
+    return before.model_copy(update={"resumed": [*before.resumed, changed]}), (
         f"The run began in another environment: {parts}. "
         "Its weights may differ from those of a run that was not interrupted."
     )

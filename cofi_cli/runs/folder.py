@@ -66,12 +66,19 @@ class RunDir:
                 f"{self.root} is a file; a run needs a folder.", hint="Choose another -o."
             )
 
-    @property
-    def is_foreign(self) -> bool:
-        """Whether the folder holds something, and that is no run."""
+    def refuse_foreign(self) -> None:
+        """Refuse a folder that holds something, and that is no run.
+
+        Raises:
+            CofiError: naming it.
+        """
         if self.exists or not self.root.is_dir():
-            return False
-        return any(path != self.lock for path in self.root.iterdir())
+            return
+        if any(path != self.lock for path in self.root.iterdir()):
+            raise CofiError(
+                f"{self.root} holds something that is not a run; it is left as it is.",
+                hint="Choose an empty or a new folder with -o.",
+            )
 
     def refuse_links(self) -> None:
         """Refuse to write through a link of a run that somebody handed over.
@@ -108,14 +115,6 @@ class RunDir:
                 exit_code=UNREACHABLE,
             )
         return max(finished, key=lambda r: ((r.model / "config.json").stat().st_mtime, r.root.name))
-
-
-def foreign_folder(root: Path) -> CofiError:
-    """Build the error for a folder of something else."""
-    return CofiError(
-        f"{root} holds something that is not a run; it is left as it is.",
-        hint="Choose an empty or a new folder with -o.",
-    )
 
 
 def recorded(run: RunDir) -> Environment | None:

@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import subprocess
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ _USUAL_ARM = ("asimd", "asimddp")
 
 def describe_machine() -> Machine:
     """Return processor, cores, memory, load, system and GPU (``None`` where unknown)."""
+    gpu, driver = _gpu()
     return Machine(
         cpu=cpu_name(),
         flags=cpu_flags(),
@@ -52,8 +54,8 @@ def describe_machine() -> Machine:
         load_1min=round(psutil.getloadavg()[0], 2),
         os=platform.platform(),
         python=platform.python_version(),
-        gpu=_gpu("name"),
-        driver=_gpu("driver_version"),
+        gpu=gpu,
+        driver=driver,
     )
 
 
@@ -160,30 +162,27 @@ def check_threads(threads: int) -> None:
 
 def versions(*packages: str) -> dict[str, str | None]:
     """Return the installed version of each distribution, ``None`` when absent."""
-    return {package: _version(package) for package in packages}
+    found: dict[str, str | None] = dict.fromkeys(packages)
+    for package in packages:
+        with suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
 
 
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _gpu(field: str) -> str | None:
-    """Ask the driver's own tool; a machine without one has no GPU for us."""
+def _gpu() -> tuple[str | None, str | None]:
+    """Return name and driver, as the driver's own tool says; without it there is no GPU for us."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
-        return None
+        return None, None
     try:
         answer = subprocess.run(
-            [tool, f"--query-gpu={field}", "--format=csv,noheader"],
+            [tool, "--query-gpu=name,driver_version", "--format=csv,noheader"],
             capture_output=True,
             text=True,
             timeout=20,
             check=True,
         )
     except (OSError, subprocess.SubprocessError):
-        return None
-    lines = answer.stdout.strip().splitlines()
-    return lines[0].strip() if lines else None
+        return None, None
+    name, _, driver = answer.stdout.strip().partition("\n")[0].rpartition(",")
+    return name.strip() or None, driver.strip() or None

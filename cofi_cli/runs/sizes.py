@@ -10,9 +10,7 @@ from cofi_cli.errors import GATE, UNREACHABLE, CofiError
 from cofi_cli.runs.atomic import read_json, write_atomic, write_json
 from cofi_cli.runs.folder import RunDir
 from cofi_cli.runs.records import Chosen, RunReport, SizeRow
-
-_LEEWAY = 1e-9
-"""Points by which a drop may be above the allowed one: rounding."""
+from cofi_cli.tolerances import within
 
 
 def choose(rows: Sequence[SizeRow], max_drop: float | None) -> SizeRow:
@@ -27,7 +25,7 @@ def choose(rows: Sequence[SizeRow], max_drop: float | None) -> SizeRow:
     """
     if max_drop is None:
         return rows[-1]
-    fitting = [row for row in rows if row.drop <= max_drop + _LEEWAY]
+    fitting = [row for row in rows if within(row.drop, max_drop)]
     if fitting:
         return fitting[-1]
     near = nearest(rows)
@@ -82,13 +80,8 @@ def size_folders(run: RunDir) -> dict[str, RunDir]:
 def take(run: RunDir, name: str, *, max_drop: float | None, missed: str | None = None) -> None:
     """Make a size the run's model: ``model/``, ``plan.json`` and report.json become its own.
 
-    What was exported and measured of the size before goes to that one's folder.
-
-    Args:
-        run: with its sizes in their folders.
-        name: of the size.
-        max_drop: that it was chosen by.
-        missed: why it is not what was asked for.
+    What was exported and measured of the size before goes to that one's folder. The report states
+    ``max_drop``, by which the size was chosen, and why it is ``missed`` what was asked for.
     """
     size = run.size(name)
     before = RunReport.read(run.report_json) if run.report_json.exists() else None
@@ -97,10 +90,7 @@ def take(run: RunDir, name: str, *, max_drop: float | None, missed: str | None =
         for path in (run.onnx, run.bench):
             _move(path, run.size(former).root / path.name)
 
-    def copy(temporary: Path) -> None:
-        shutil.copytree(size.model, temporary)
-
-    write_atomic(run.model, copy)
+    write_atomic(run.model, lambda temporary: shutil.copytree(size.model, temporary))
     write_json(run.plan, read_json(size.plan))
     chosen = Chosen(name=name, max_drop=max_drop, missed=missed)
     report = RunReport.read(size.report_json)

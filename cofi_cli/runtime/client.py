@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
@@ -24,7 +23,6 @@ from cofi_cli.runtime.providers import provider_name, require_provider
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 TOO_LONG_HINT = "A length beyond the model's positions fails like this: try a smaller --seq-len."
-
 
 TIMEOUT = 1800.0
 """Seconds until an answer has to be there: half an hour, for no run of a model takes as long."""
@@ -152,12 +150,7 @@ class WorkerClient:
     def __enter__(self) -> WorkerClient:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _ask(self, do: str, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -89,9 +89,7 @@ def read_counters(pids: Sequence[int]) -> Counters | None:
     """Return what the kernel has counted so far, ``None`` where it says nothing (not Linux).
 
     Busy is what is not idle: idle time is exact, where the kernel only samples whose the rest is.
-
-    Args:
-        pids: processes of models.
+    ``pids`` are the processes of models.
     """
     try:
         at, times = time.perf_counter(), psutil.cpu_times(percpu=True)
@@ -102,15 +100,13 @@ def read_counters(pids: Sequence[int]) -> Counters | None:
         return None
 
 
-def busy_note(*, seconds: float = 0.5) -> str | None:
+def busy_note() -> str | None:
     """Return a warning where other work takes a quarter of the processors or more.
 
-    The load average would not do: after training it counts what has just ended.
-
-    Args:
-        seconds: how long to look; ask before anything of ours runs.
+    It looks for half a second: ask before anything of ours runs. The load average would not do:
+    after training it counts what has just ended.
     """
-    busy = psutil.cpu_percent(interval=seconds) / 100
+    busy = psutil.cpu_percent(interval=0.5) / 100
     if busy < 0.25:
         return None
     return (

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from cofi_cli.runs.records import DENSE
 from cofi_cli.runtime.inspection import Graph
-
-logger = logging.getLogger(__name__)
-
 
 _TOKENIZER = (
     "added_tokens.json",
@@ -29,7 +25,6 @@ _TOKENIZER = (
 """What transformers writes of a tokenizer."""
 FALLBACK_VOCAB = 100
 """Ids below this are valid in any real vocabulary."""
-
 
 Runtime = Literal["onnxruntime", "torch"]
 

@@ -18,12 +18,11 @@ DTYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 class ModelWorker(Worker):
     """Holds one session of onnxruntime."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._session: Any = None
-        self._ort: Any = None
-        self._on_gpu = self._replays = False
-        self._recorded = 0
+    _session: Any
+    _ort: Any
+    _on_gpu = False
+    _replays = False
+    _recorded = 0
 
     def open(self, *, model: str, provider: str, threads: int, replay: bool = False) -> Answer:
         """Create the session, as a user of plain onnxruntime would, with threads fixed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,13 @@ from cofi_cli.runs.records import PartScore, ScoreRow
 from cofi_cli.runtime.client import WorkerClient
 from cofi_cli.runtime.inputs import Batch, Rows, by_length, pad
 from cofi_cli.runtime.model import Model
-from cofi_cli.runtime.task_labels import as_numbered
 from cofi_cli.tasks import Ragged
+from cofi_cli.tasks.teacher.taught import label_names, renumbered, say_nothing
 
 if TYPE_CHECKING:
     from cofi_cli.tasks import Task
+
+logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 32
 """Rows at once where their number changes no answer."""
@@ -70,50 +73,61 @@ class DevSet:
         return cls(rows, encoded.reference, pad_id, count, task, tuple(sizes))
 
 
-class DevSets:
-    """The dev sets of models by the tokenizer that lies beside each, each read once.
+def dev_sets(
+    models: Sequence[Model], task: Task, *, limit: int | None, sizes: Sequence[int]
+) -> dict[str, DevSet]:
+    """Return the dev set of each model, by its name; tokenizers that lie beside several read once.
 
     Args:
+        models: to be scored.
         task: whose validation split it is.
-        limit: the first so many rows only.
+        limit: number of rows from its start; ``None`` = all.
         sizes: batch sizes that the models are used at.
+
+    Raises:
+        CofiError: no labels, or no tokenizer.
     """
+    from cofi_cli.architectures import load_tokenizer
 
-    def __init__(
-        self, task: Task, *, limit: int | None = None, sizes: Sequence[int] = (BATCH_SIZE,)
-    ) -> None:
-        self._task, self._limit, self._sizes = task, limit, sizes
-        self._known: dict[Path, DevSet] = {}
-
-    def of(self, model: Model) -> DevSet:
-        """Return a model's.
-
-        Raises:
-            CofiError: no labels, or no tokenizer.
-        """
-        from cofi_cli.architectures import load_tokenizer
-
+    known: dict[Path, DevSet] = {}
+    for model in models:
         place = model.tokenizer
-        if place not in self._known:
-            try:
-                tokenizer = load_tokenizer(str(place))
-            except CofiError as error:
-                raise CofiError(
-                    f"{model.name} cannot be scored, since its folder has no tokenizer: "
-                    f"{error.message}",
-                    hint="Copy the tokenizer's files there, or leave scores out with --no-score.",
-                    exit_code=error.exit_code,
-                ) from error
-            task = as_numbered(self._task, _config(place), model.name)
-            self._known[place] = DevSet.of(task, tokenizer, limit=self._limit, sizes=self._sizes)
-        return self._known[place]
+        if place in known:
+            continue
+        try:
+            tokenizer = load_tokenizer(str(place))
+        except CofiError as error:
+            raise CofiError(
+                f"{model.name} cannot be scored, since its folder has no tokenizer: "
+                f"{error.message}",
+                hint="Copy the tokenizer's files there, or leave scores out with --no-score.",
+                exit_code=error.exit_code,
+            ) from error
+        file = place / "config.json"
+        config = read_json(file) if file.is_file() else {}
+        own = as_numbered(task, config if isinstance(config, dict) else {}, model.name)
+        known[place] = DevSet.of(own, tokenizer, limit=limit, sizes=sizes)
+    return {model.name: known[model.tokenizer] for model in models}
 
 
-def _config(folder: Path) -> Mapping[str, Any]:
-    """Return what is known of the model in a folder."""
-    file = folder / "config.json"
-    known = read_json(file) if file.is_file() else {}
-    return known if isinstance(known, dict) else {}
+def as_numbered(task: Task, config: Mapping[str, Any], name: str) -> Task:
+    """Return a task whose labels are numbered as a model's are.
+
+    Labels of other names are taken by their numbers, and that is said, unless the names in the
+    configuration's ``id2label`` say nothing themselves, such as ``LABEL_0``.
+    """
+    labels = label_names(config)
+    if not task.labels or len(labels) != len(task.labels):  # as many outputs are asked elsewhere
+        return task
+    own = renumbered(task, labels)
+    if own is not None:
+        return own
+    if not say_nothing(labels) and not all(label.isdecimal() for label in task.labels):
+        pairs = ", ".join(f"{a} is {b}" for a, b in zip(labels, task.labels, strict=True))
+        logger.warning(
+            "Labels of %s are taken by their numbers for task %s: %s.", name, task.name, pairs
+        )
+    return task
 
 
 class NotANumber(CofiError):
@@ -137,11 +151,6 @@ def score_model(worker: WorkerClient, model: Model, dev: DevSet) -> ScoreRow:
     A file in 8 bits that scales its activations by what is in a batch answers a row
     otherwise beside other rows. It is scored at each batch size that it is used at, and
     its lowest score counts.
-
-    Args:
-        worker: runs it.
-        model: the file, or checkpoint.
-        dev: the task's dev set, in the model's tokens.
 
     Raises:
         CofiError: a head that does not fit the task (2), or answers that are no numbers (4).

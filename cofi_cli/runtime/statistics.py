@@ -13,6 +13,8 @@ Turns = Sequence[Sequence[float]]
 
 Statistic = Literal["p50", "p90", "p99", "mean"]
 
+SEED = 0
+"""Of the resampling: equal input gives an equal interval."""
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 _CELLS = 2_000_000
@@ -23,7 +25,7 @@ _PERCENT = {"p50": 50.0, "p90": 90.0, "p99": 99.0}
 
 @dataclass(frozen=True)
 class Summary:
-    """Percentiles, mean and throughput of a latency; seconds."""
+    """Percentiles and mean of a latency; seconds."""
 
     runs: int
     p50: float
@@ -33,33 +35,33 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Speedup:
-    """Ratio of medians, baseline over model: above 1 the model is the faster one."""
+class Ratio:
+    """Ratio of a statistic of two measurements, and the ends of its interval.
+
+    As a speedup it is baseline over model: above 1 the model is the faster one. As a change it is
+    after over before: 1.05 is 5 % more seconds.
+    """
 
     ratio: float
     low: float
     high: float
 
     @property
-    def verdict(self) -> Literal["faster", "slower", "none"]:
-        """``none`` when the interval holds 1: the two cannot be told apart."""
-        if self.low > 1:
-            return "faster"
-        return "slower" if self.high < 1 else "none"
-
-
-@dataclass(frozen=True)
-class Change:
-    """Ratio of a statistic, after over before: 1.05 is 5 % more seconds."""
-
-    ratio: float
-    low: float
-    high: float
+    def interval(self) -> tuple[float, float]:
+        """Both ends."""
+        return self.low, self.high
 
     @property
     def is_noise(self) -> bool:
         """Whether the interval holds 1: the two cannot be told apart."""
         return self.low <= 1 <= self.high
+
+    @property
+    def verdict(self) -> Literal["faster", "slower", "none"]:
+        """What a speedup says of the model; ``none`` where it is noise."""
+        if self.is_noise:
+            return "none"
+        return "faster" if self.low > 1 else "slower"
 
 
 def summarize(turns: Turns) -> Summary:
@@ -73,7 +75,7 @@ def summarize(turns: Turns) -> Summary:
     return Summary(len(samples), p50, p90, p99, float(samples.mean()))
 
 
-def speedup(baseline: Turns, model: Turns, *, seed: int = 0) -> Speedup:
+def speedup(baseline: Turns, model: Turns) -> Ratio:
     """Return the ratio of medians with a bootstrap percentile interval.
 
     Runs of one turn share the machine's mood (clock, neighbours), so single
@@ -84,19 +86,16 @@ def speedup(baseline: Turns, model: Turns, *, seed: int = 0) -> Speedup:
     Args:
         baseline: its turns; at least one run each.
         model: its turns, as many as the baseline's.
-        seed: of the resampling; equal input gives an equal interval.
     """
     if len(baseline) != len(model):
         raise ValueError(
             f"turns differ: {len(baseline)} of the baseline, {len(model)} of the model"
         )
-    ratio, ratios = _speedups(baseline, model, np.random.default_rng(seed))
-    return Speedup(ratio, *_interval(ratios, ratio))
+    ratio, ratios = _speedups(baseline, model, np.random.default_rng(SEED))
+    return Ratio(ratio, *_interval(ratios, ratio))
 
 
-def speedup_change(
-    before: tuple[Turns, Turns], after: tuple[Turns, Turns], *, seed: int = 0
-) -> Change:
+def speedup_change(before: tuple[Turns, Turns], after: tuple[Turns, Turns]) -> Ratio:
     """Return the ratio of two speedups, with its interval.
 
     Each was measured beside the baseline of its own session, so that what slowed both
@@ -105,11 +104,10 @@ def speedup_change(
     Args:
         before: turns of baseline and model in the earlier session.
         after: those in the later one.
-        seed: of the resampling; equal input gives an equal interval.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     (now, all_now), (then, all_then) = _speedups(*after, rng), _speedups(*before, rng)
-    return Change(now / then, *_interval(all_now / all_then, now / then))
+    return Ratio(now / then, *_interval(all_now / all_then, now / then))
 
 
 def _speedups(baseline: Turns, model: Turns, rng: np.random.Generator) -> tuple[float, np.ndarray]:
@@ -119,7 +117,7 @@ def _speedups(baseline: Turns, model: Turns, rng: np.random.Generator) -> tuple[
     return float(np.median(_flat(baseline)) / np.median(_flat(model))), ratios
 
 
-def change(before: Turns, after: Turns, statistic: Statistic, *, seed: int = 0) -> Change:
+def change(before: Turns, after: Turns, statistic: Statistic) -> Ratio:
     """Return the ratio of a statistic between two measurements, with its interval.
 
     Like :func:`speedup`, but the two were measured at different times: their
@@ -129,21 +127,14 @@ def change(before: Turns, after: Turns, statistic: Statistic, *, seed: int = 0) 
         before: turns of the earlier measurement; at least one run each.
         after: turns of the later one.
         statistic: of all runs of all turns.
-        seed: of the resampling; equal input gives an equal interval.
     """
-    rng = np.random.default_rng(seed)
-    ratio = _value(_flat(after), statistic) / _value(_flat(before), statistic)
+    rng = np.random.default_rng(SEED)
+    then, now = (getattr(summarize(turns), statistic) for turns in (before, after))
     both = []
     for turns in (after, before):
         drawn = rng.integers(len(turns), size=(RESAMPLES, len(turns)))
         both.append(_resampled(turns, drawn, statistic, rng))
-    return Change(ratio, *_interval(both[0] / both[1], ratio))
-
-
-def _value(samples: np.ndarray, statistic: Statistic) -> float:
-    if statistic == "mean":
-        return float(samples.mean())
-    return float(np.percentile(samples, _PERCENT[statistic]))
+    return Ratio(now / then, *_interval(both[0] / both[1], now / then))
 
 
 def _interval(ratios: np.ndarray, ratio: float) -> tuple[float, float]:

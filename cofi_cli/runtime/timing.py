@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Literal
+from statistics import fmean
+from typing import Any
 
+from cofi_cli.runs.records.bench import Length
 from cofi_cli.runtime.client import WorkerClient
 from cofi_cli.runtime.disturbance import Watch
 
@@ -18,9 +20,6 @@ Progress = Callable[[str, int, int], None]
 
 Turns = list[list[float]]
 """Seconds of each run, one inner list per turn."""
-
-Length = int | Literal["task"]
-"""Tokens of every row, or the lengths that the task's own rows have."""
 
 WARM_ENOUGH = 1.0
 """Seconds. A run longer than this does not notice what the caches held before it."""
@@ -190,13 +189,6 @@ def time_case(
     return {worker.name: [made[worker.name] for made in rounds] for worker in workers}
 
 
-def _rested(workers: Sequence[WorkerClient]) -> Iterator[WorkerClient]:
-    """Yield workers, each once the threads of another have come to rest."""
-    for worker in workers:
-        _rest(workers)
-        yield worker
-
-
 def _rest(workers: Sequence[WorkerClient]) -> None:
     """Wait until the threads of another model have come to rest, if there is another."""
     if len(workers) > 1:
@@ -210,8 +202,10 @@ def _affordable(workers: Sequence[WorkerClient], schedule: Schedule) -> int:
     lengths, than a fast one. The fastest decides what the least seconds need,
     the slowest what the most allow; each turn has one run at least.
     """
-    probes = [worker.time(PROBES) for worker in _rested(workers)]
-    means = [sum(probe) / len(probe) for probe in probes]
+    means = []
+    for worker in workers:
+        _rest(workers)
+        means.append(fmean(worker.time(PROBES)))
     needed = max(schedule.runs, math.ceil(schedule.min_seconds / min(means)))
     allowed = math.floor(schedule.max_seconds / max(means))
     return max(min(needed, allowed), len(schedule.turns()))

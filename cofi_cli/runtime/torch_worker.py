@@ -20,11 +20,9 @@ _CPU = "CPUExecutionProvider"
 class TorchWorker(Worker):
     """Holds one model of transformers' Auto class: fp32, inference mode, its default attention."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._model: Any = None
-        self._torch: Any = None
-        self._device = "cpu"
+    _model: Any
+    _torch: Any
+    _device = "cpu"
 
     def open(self, *, model: str, provider: str, threads: int) -> Answer:
         """Load a checkpoint folder; ``providers`` names the one that its device stands for."""

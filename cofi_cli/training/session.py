@@ -14,7 +14,7 @@ from accelerate.utils import set_seed
 
 from cofi_cli.config import RunConfig
 from cofi_cli.runs import RunDir, recorded, write_text
-from cofi_cli.runs.environment import changes_in_words, describe_environment, resumed_record
+from cofi_cli.runs.environment import describe_environment, resumed_record
 from cofi_cli.runs.records import Environment
 from cofi_cli.tasks import Encoded, Task
 from cofi_cli.training.mapped import mapped_arrays
@@ -175,9 +175,9 @@ def _record(config: RunConfig, run: RunDir, env: Environment, target: Target | N
     if target is not None and target.table is not None and config.prune.table is None:
         write_text(run.latency_table, target.table.model_dump_json(indent=1) + "\n")
     if (before := recorded(run)) is not None:
-        if note := changes_in_words(before, env):
+        env, note = resumed_record(before, env)
+        if note is not None:
             log.warning("%s", note)
-        env = resumed_record(before, env)
     env.write(run.env)
 
 

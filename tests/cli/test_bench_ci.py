@@ -18,7 +18,7 @@ import yaml
 from cofi_cli.cli.main import app
 from cofi_cli.errors import GATE, UNREACHABLE, USAGE
 from cofi_cli.runs import atomic, read_json, write_json
-from cofi_cli.runs.swap import put_in_place
+from cofi_cli.runs.atomic import put_in_place
 from cofi_cli.runtime.disturbance import BUSY, Watch
 from tests.cli.conftest import Cofi
 from tests.records import bench_result

@@ -8,24 +8,26 @@ from typing import Any
 
 import pytest
 
-from cofi_cli.benchmarking import table_request
+from cofi_cli.benchmarking import latency_table
+from cofi_cli.benchmarking.latency_stacks import Stacks
 from cofi_cli.errors import USAGE
 from cofi_cli.pruning.cost import LatencyTable
+from cofi_cli.runtime.timing import Case
 from tests.cli.conftest import Cofi
 from tests.latency_tables import made_up_table
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, dict[str, Any]]]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Stacks]:
     """Measure nothing; return what was asked for."""
-    calls: list[tuple[Any, dict[str, Any]]] = []
+    calls: list[Stacks] = []
 
-    def measure(config: Any, case: Any, *, report: Any, **values: Any) -> LatencyTable:
+    def measure(stacks: Stacks, *, task: str | None, report: Any) -> LatencyTable:
         report("1 heads, hidden 4", 0, 1)
-        calls.append((case, values))
-        return made_up_table(batch=case.batch, seq_len=case.seq_len, task=values["task"])
+        calls.append(stacks)
+        return made_up_table(batch=stacks.case.batch, seq_len=stacks.case.seq_len, task=task)
 
-    monkeypatch.setattr(table_request, "measure_table", measure)
+    monkeypatch.setattr(latency_table, "measure_table", measure)
     return calls
 
 
@@ -34,16 +36,15 @@ def test_a_table_is_measured_written_and_shown(
 ) -> None:
     done = cofi("bench", bert_folder, "--table", "--seq-len", "16", "--threads", "1")
     assert done.code == 0, done.err
-    case, values = asked[0]
-    assert (case.batch, case.seq_len) == (1, 16)
-    assert (values["precision"], values["threads"], values["provider"]) == ("fp32", 1, "cpu")
+    assert asked[0].case == Case(1, 16)
+    assert (asked[0].precision, asked[0].threads, asked[0].provider) == ("fp32", 1, "cpu")
     file = tmp_path / "latency-cpu-fp32-b1-s16.json"
     assert LatencyTable.model_validate_json(file.read_text()) == made_up_table(seq_len=16)
     assert "Attention, ms a layer" in done.out and f"--speedup 8 --table {file.name}" in done.out
     assert "latency table" in done.err
     again = cofi("bench", bert_folder, "--table", "-o", "t.json", "--precision", "int8", "--json")
     assert json.loads(again.out) == json.loads(Path("t.json").read_text())
-    assert (asked[1][0].batch, asked[1][0].seq_len, asked[1][1]["precision"]) == (1, 48, "int8")
+    assert (asked[1].case, asked[1].precision) == (Case(1, 48), "int8")
 
 
 def test_a_table_at_the_lengths_of_a_task(
@@ -52,9 +53,9 @@ def test_a_table_at_the_lengths_of_a_task(
     own = ("--task", "sst2", "--data", reviews, "--batch", "4", "--seq-len", "task")
     done = cofi("bench", bert_folder, "--table", *own, "-o", "t.json")
     assert done.code == 0, done.err
-    values = asked[0][1]
-    assert values["task"] == "sst2" and {len(b["input_ids"]) for b in values["batches"]} == {4}
-    assert len({len(b["input_ids"][0]) for b in values["batches"]}) > 1
+    assert LatencyTable.model_validate_json(Path("t.json").read_text()).task == "sst2"
+    assert {len(b["input_ids"]) for b in asked[0].batches} == {4}
+    assert len({len(b["input_ids"][0]) for b in asked[0].batches}) > 1
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,7 @@ from cofi_cli.runs.records import BenchResult, RunReport, ScoreRow
 from cofi_cli.runtime.client import WorkerClient
 from cofi_cli.runtime.lengths import longest_input
 from cofi_cli.runtime.recorded_task import load_run_task
-from cofi_cli.runtime.scoring import DevSet
-from cofi_cli.runtime.task_labels import as_numbered
+from cofi_cli.runtime.scoring import DevSet, as_numbered
 from cofi_cli.runtime.timing import STEADY
 from cofi_cli.runtime.worker import random_inputs
 from cofi_cli.tasks import Split, load_task

@@ -11,18 +11,15 @@ import numpy as np
 import pytest
 
 from cofi_cli.benchmarking.gates.fail_if import parse_conditions
-from cofi_cli.benchmarking.gates.previous_result import (
-    Earlier,
-    check_comparison,
-    differences,
-    load_earlier,
-)
+from cofi_cli.benchmarking.gates.previous_result import Earlier, differences, load_earlier
 from cofi_cli.benchmarking.gates.regression import compare, few_runs, regression_gates
+from cofi_cli.benchmarking.refuse import check_comparison
 from cofi_cli.errors import GATE, USAGE, CofiError
 from cofi_cli.report.tables import change_table, gate_table
 from cofi_cli.runs.records import BenchResult, CaseRow, ChangeGate, gate_error
 from cofi_cli.runtime.statistics import change, summarize
-from tests.records import bench_result, case_row, model_row, score_row, speedup_row
+from cofi_cli.runtime.timing import Case
+from tests.records import bench_plan, bench_result, case_row, model_row, score_row, speedup_row
 
 
 def case(model: str, name: str, turns: list[list[float]], **changes: Any) -> CaseRow:
@@ -289,19 +286,13 @@ def test_what_differs_in_the_environment_is_named() -> None:
 
 
 def check(*texts: str, **options: Any) -> list[str]:
-    defaults: dict[str, Any] = {
-        "models": ["dense", "model"],
-        "judged": ["model"],
-        "cases": ["b1-s128"],
-        "has_scores": True,
-    }
-    earlier = Earlier(Path("old.json"), result())
-    return check_comparison(earlier, parse_conditions(texts), **(defaults | options))
+    plan = bench_plan(conditions=parse_conditions(texts), **options)
+    return check_comparison(plan, Earlier(Path("old.json"), result()))
 
 
 def test_what_does_not_match_is_named() -> None:
     assert check() == []
-    assert check(models=["dense", "other"], cases=["b2-s8"]) == [
+    assert check(models=["dense", "other"], cases=[Case(2, 8)]) == [
         "Model other: not in old.json; not compared.",
         "Model model: only in old.json; not compared.",
         "Case b2-s8: not in old.json; not compared.",
@@ -314,7 +305,7 @@ def test_what_does_not_match_is_named() -> None:
     [
         (
             "p50>+5%",
-            {"cases": ["b2-s8"]},
+            {"cases": [Case(2, 8)]},
             "--fail-if 'p50>+5%' has nothing to compare with: old.json has p50 of dense, model in "
             "b1-s128; to be judged here are model in b2-s8.",
         ),
@@ -326,11 +317,11 @@ def test_what_does_not_match_is_named() -> None:
         ("score<-1", {"judged": ["dense"]}, "old.json has score of model; to be judged"),
         (
             "memory>+5%",
-            {"all_cases": ["b1-s128", "b32-s128"]},
+            {"cases": [Case(1, 128), Case(32, 128)], "gate_case": "b1-s128"},
             "'memory>+5%' has nothing to compare with: it is the peak over b1-s128 before, over "
             "b1-s128, b32-s128 now.",
         ),
-        ("score<-1", {"has_scores": False}, "'score<-1' needs scores, and there is no task"),
+        ("score<-1", {"scored": ()}, "'score<-1' needs scores, and there is no task"),
     ],
 )
 def test_what_could_not_be_judged_is_refused_beforehand(
@@ -353,7 +344,7 @@ def test_too_few_runs_are_named() -> None:
 def test_an_earlier_result_is_read_from_its_file_or_folder(tmp_path: Path) -> None:
     result(score=-3.5).write(tmp_path / "bench.json")  # a correlation
     assert load_earlier(tmp_path) == load_earlier(tmp_path / "bench.json")
-    assert load_earlier(tmp_path).models == ["dense", "model"]
+    assert [row.name for row in load_earlier(tmp_path).result.models] == ["dense", "model"]
     assert load_earlier(tmp_path).result.scores[0].score == -3.5
 
 

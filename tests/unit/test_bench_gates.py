@@ -1,12 +1,11 @@
 import pytest
 
-from cofi_cli.benchmarking.gates.thresholds import check_gates, drop_gates, speedup_gates
-from cofi_cli.config import BenchConfig
-from cofi_cli.config_errors import configured
+from cofi_cli.benchmarking.gates.thresholds import drop_gates, speedup_gates
+from cofi_cli.benchmarking.refuse import check_gates
 from cofi_cli.errors import GATE, CofiError
 from cofi_cli.report.tables import gate_table
 from cofi_cli.runs.records import SpeedupGate, gate_error
-from tests.records import bench_result, speedup_row
+from tests.records import bench_plan, bench_result, speedup_row
 
 
 def row(case, ratio, verdict="faster", model="model"):
@@ -100,24 +99,12 @@ def test_a_threshold_that_judged_nothing_has_failed(gates, name):
     assert cells[2:4] == ("-", "FAILED")
 
 
-def check(has_task=True, judged=("model",), baseline="dense", scored=("dense", "model"), **options):
-    check_gates(
-        configured(BenchConfig, options),
-        cases=["b1-s128"],
-        has_task=has_task,
-        models=["dense", "model"],
-        judged=judged,
-        baseline=baseline,
-        scored=scored,
-    )
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"min_speedup": 2, "baseline": None}, "min_speedup needs a baseline to compare with"),
         ({"max_drop": 2, "baseline": None}, "max_drop needs a baseline to compare with"),
-        ({"max_drop": 2, "has_task": False}, "max_drop needs scores, and there is no task"),
+        ({"max_drop": 2, "task": None}, "max_drop needs scores, and there is no task"),
         (
             {"min_speedup": 2, "gate_case": "b1-s12"},
             "Unknown gate case 'b1-s12'. Did you mean 'b1-s128'? Choices: b1-s128.",
@@ -127,15 +114,15 @@ def check(has_task=True, judged=("model",), baseline="dense", scored=("dense", "
             "Unknown gate model 'modle'. Did you mean 'model'? Choices: dense, model.",
         ),
         (
-            {"max_drop": 2, "gate_model": "dense", "judged": []},
+            {"max_drop": 2, "gate_model": "dense"},
             "max_drop has no model to judge: dense is the baseline.",
         ),
         (
-            {"max_drop": 0, "judged": ["torch/model"], "baseline": "dense", "scored": ["dense"]},
+            {"max_drop": 0, "judged": ("torch/model",), "scored": ["dense"]},
             "max_drop needs scores, and torch/model will have none.",
         ),
         (
-            {"max_drop": 0, "judged": ["model"], "baseline": "dense", "scored": ["model"]},
+            {"max_drop": 0, "scored": ["model"]},
             "max_drop needs scores, and dense will have none.",
         ),
         ({"min_speedup": float("nan")}, "min_speedup is nan; it should be a finite number"),
@@ -146,6 +133,6 @@ def check(has_task=True, judged=("model",), baseline="dense", scored=("dense", "
 )
 def test_a_gate_without_a_measure_is_refused_beforehand(arguments, message):
     with pytest.raises(CofiError) as caught:
-        check(**arguments)
+        check_gates(bench_plan(**arguments))
     assert message in caught.value.message
     assert caught.value.exit_code == 2

@@ -51,7 +51,7 @@ def resolve(targets, baseline=None):
 
 def test_a_file_alone_has_no_baseline(tmp_path):
     names, baseline, found = resolve([tiny_onnx(tmp_path / "a.onnx")])
-    assert (names, baseline, found.run) == (["a"], None, None)
+    assert (names, baseline, found.runs) == (["a"], None, ())
     graph = found.models[0].graph
     assert (graph.vocab, graph.precision, graph.opset) == (7, "fp32", 18)
     assert graph.nodes == {"Cast": 1, "Gather": 1}

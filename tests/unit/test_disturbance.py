@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from cofi_cli.benchmarking.gates.compatibility import unlike
 from cofi_cli.benchmarking.gates.fail_if import parse_conditions
+from cofi_cli.benchmarking.gates.previous_result import unlike
 from cofi_cli.benchmarking.gates.regression import regression_gates
 from cofi_cli.benchmarking.gates.thresholds import speedup_gates
 from cofi_cli.runs.records import ChangeRow, UnmeasuredRow, gate_error

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cofi_cli.benchmarking.latency_stacks import chosen_heads
+from cofi_cli.benchmarking import latency_table
+from cofi_cli.benchmarking.latency_stacks import Stacks, chosen_heads
 from cofi_cli.benchmarking.latency_table import measure_table, rising
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig
@@ -34,17 +35,13 @@ def test_times_are_made_to_rise() -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_a_measured_table_can_be_read(precision: str, tmp_path: Path) -> None:
+def test_a_measured_table_can_be_read(
+    precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latency_table, "_widths", lambda _: [4])
     said: list[tuple[str, int, int]] = []
-    table = measure_table(
-        SMALL,
-        Case(1, 8),
-        precision=precision,
-        threads=1,
-        schedule=SHORT,
-        ffn_widths=[4],
-        report=lambda *told: said.append(told),
-    )
+    stacks = Stacks(SMALL, Case(1, 8), "cpu", precision, threads=1, schedule=SHORT)
+    table = measure_table(stacks, report=lambda *told: said.append(told))
     assert table.ffn_widths == (4, 32) and table.hidden == (4, 8, 16) and table.heads == (1, 2)
     assert said[:2] == [("1 heads, hidden 4", 0, 12), ("2 heads, hidden 4", 1, 12)]
     assert said[-1] == ("FFN width 32, hidden 16", 11, 12)
@@ -69,5 +66,6 @@ def test_heads_between_measured_ones() -> None:
     ],
 )
 def test_settings_that_cannot_be_measured(case: Case, changes: dict[str, Any], text: str) -> None:
+    values: dict[str, Any] = {"provider": "cpu", "precision": "fp32", "threads": 1}
     with pytest.raises(CofiError, match=re.escape(text)):
-        measure_table(SMALL, case, **changes)
+        measure_table(Stacks(SMALL, case, **values | changes))

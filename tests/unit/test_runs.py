@@ -18,9 +18,9 @@ from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.report.report import refresh
 from cofi_cli.runs import (
     RunDir,
+    atomic,
     command_of,
     read_json,
-    swap,
     write_atomic,
     write_json,
     write_text,
@@ -151,16 +151,16 @@ def test_a_folder_that_cannot_be_put_in_place_is_undone(
             raise OSError(errno.EIO, "Input/output error")
         real(source, target)
 
-    monkeypatch.setattr(swap.os, "replace", second_fails)
+    monkeypatch.setattr(atomic.os, "replace", second_fails)
     with pytest.raises(CofiError, match="Input/output error"):
         write_atomic(tmp_path / "model", lambda temporary: temporary.mkdir())
     assert (tmp_path / "model" / "it.txt").read_text(encoding="utf-8") == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     # Killed between the steps: what may be the only version stays.
-    left = swap.temporary_beside(tmp_path / "model").name.replace(str(os.getpid()), "999999999")
-    (tmp_path / (left + swap.OLD)).mkdir()
+    left = atomic.temporary_beside(tmp_path / "model").name.replace(str(os.getpid()), "999999999")
+    (tmp_path / (left + atomic.OLD)).mkdir()
     write_atomic(tmp_path / "model", lambda temporary: temporary.mkdir())
-    assert (tmp_path / (left + swap.OLD)).exists()
+    assert (tmp_path / (left + atomic.OLD)).exists()
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:

@@ -1,16 +1,18 @@
-"""An earlier result: read, and held against what is about to be measured."""
+"""An earlier result: read, and what one name stands for in it and for something else now."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cofi_cli.benchmarking.gates.compatibility import peaks
-from cofi_cli.benchmarking.gates.fail_if import Condition
 from cofi_cli.benchmarking.gates.metrics import Measure
-from cofi_cli.errors import CofiError
 from cofi_cli.runs.records import BenchEnv, BenchResult
+
+Place = tuple[str, str, str | None]
+"""What is meant (a list of bench.json, or ``peak``), model, and case if it has one."""
+
+_PEAK = "peak"
 
 SAME = {
     "cpu": "processor",
@@ -33,16 +35,6 @@ class Earlier:
     path: Path
     result: BenchResult
 
-    @property
-    def models(self) -> list[str]:
-        """Names of its models."""
-        return [row.name for row in self.result.models]
-
-    @property
-    def cases(self) -> list[str]:
-        """Names of its cases."""
-        return self.result.case_names
-
 
 def load_earlier(path: Path) -> Earlier:
     """Read an earlier result: bench.json, or the folder that it lies in.
@@ -54,66 +46,6 @@ def load_earlier(path: Path) -> Earlier:
     return Earlier(file, BenchResult.read(file))
 
 
-def check_comparison(
-    earlier: Earlier,
-    conditions: Sequence[Condition],
-    *,
-    models: Sequence[str],
-    judged: Sequence[str],
-    cases: Sequence[str],
-    all_cases: Sequence[str] | None = None,
-    has_scores: bool,
-) -> list[str]:
-    """Refuse before measuring what could not be judged after it; return what does not match.
-
-    Args:
-        earlier: the result to compare with.
-        conditions: what may not happen.
-        models: names that will be measured.
-        judged: those of them that thresholds apply to.
-        cases: names of the cases that will be judged.
-        all_cases: names of those that will be measured; by default the same.
-        has_scores: whether there will be scores.
-
-    Raises:
-        CofiError: a condition has nothing to be held against.
-    """
-    notes = []
-    measured = cases if all_cases is None else all_cases
-    for what, now, before in (("Model", models, earlier.models), ("Case", measured, earlier.cases)):
-        if new := [name for name in now if name not in before]:
-            notes.append(f"{what} {', '.join(new)}: not in {earlier.path}; not compared.")
-        if gone := [name for name in before if name not in now]:
-            notes.append(f"{what} {', '.join(gone)}: only in {earlier.path}; not compared.")
-    for condition in conditions:
-        measure = condition.measure
-        theirs = {
-            model
-            for model, case, _ in measure.values(earlier.result)
-            if case is None or case in cases
-        }
-        if not theirs & set(judged):
-            raise CofiError(
-                f"--fail-if '{condition.text}' has nothing to compare with: {earlier.path} has "
-                f"{measure.name} of {_places(earlier, measure)}; to be judged here are "
-                f"{_named(judged, cases if measure.per_case else ())}.",
-                hint="Measure the same models and cases: --batch, --seq-len, --gate-case.",
-            )
-        if measure.over_cases and set(measured) != set(earlier.cases):
-            raise CofiError(
-                f"--fail-if '{condition.text}' has nothing to compare with: "
-                f"{peaks(earlier.cases, measured)}.",
-                hint="Measure the same cases: --batch, --seq-len.",
-            )
-        if measure.section == "scores" and not has_scores:
-            raise CofiError(
-                f"--fail-if '{condition.text}' needs scores, and there is no task to score on.",
-                hint="Benchmark a run, or name the task with --task; PyTorch models are scored "
-                "with --torch.",
-            )
-    return notes
-
-
 def differences(before: BenchEnv, now: BenchEnv) -> list[str]:
     """Say what is not the same in two environments; latencies may differ by that alone."""
     return [
@@ -123,16 +55,50 @@ def differences(before: BenchEnv, now: BenchEnv) -> list[str]:
     ]
 
 
-def _places(earlier: Earlier, measure: Measure) -> str:
-    found = list(measure.values(earlier.result))
-    cases = dict.fromkeys(case for _, case, _ in found if case is not None)
-    return _named(list(dict.fromkeys(model for model, _, _ in found)), list(cases))
+def unlike(before: BenchResult, now: BenchResult) -> dict[Place, str]:
+    """Return what is not the same in two results, and for each why it is not compared."""
+    found: dict[Place, str] = {}
+    olds = dict(_facts(before))
+    for place, (what, facts) in _facts(now):
+        _, old = olds.get(place, (what, facts))
+        if old != facts:
+            found[place] = f"{what} not compared: {old} before, {facts} now."
+    known = {row.name for row in before.models}
+    for model in [row.name for row in now.models if row.name in known]:
+        cases = [list(_cases(result, model)) for result in (before, now)]
+        if set(cases[0]) != set(cases[1]):
+            found[_PEAK, model, None] = f"The memory of {model} is not compared: {peaks(*cases)}."
+    return found
 
 
-def _named(models: Sequence[str], cases: Sequence[str]) -> str:
-    if not models:
-        return "no model"
-    return ", ".join(models) + (f" in {', '.join(cases)}" if cases else "")
+def place_of(measure: Measure, model: str, case: str | None) -> Place:
+    """Return where :func:`unlike` says of a figure that it is not to be compared."""
+    return (_PEAK if measure.over_cases else measure.section), model, case
+
+
+def peaks(before: Sequence[str], now: Sequence[str]) -> str:
+    """Say which cases two peaks are of."""
+    return f"it is the peak over {', '.join(before)} before, over {', '.join(now)} now"
+
+
+def _facts(result: BenchResult) -> Iterator[tuple[Place, tuple[str, str]]]:
+    """Yield what has to agree: place, what it is called, and the facts in words."""
+    for score in result.scores:
+        facts = f"task {score.task}, metric {score.metric}, rows {score.rows}"
+        yield ("scores", score.model, None), (f"The scores of {score.model} are", facts)
+    for row in result.cases:
+        if row.rows is not None:
+            facts = f"rows {row.rows}, mean_length {row.mean_length}"
+            yield ("cases", row.model, row.case), (f"{row.case} of {row.model} is", facts)
+    for speedup in result.speedups:
+        what = f"The speedup of {speedup.model} in {speedup.case} is"
+        yield ("speedups", speedup.model, speedup.case), (what, f"vs {speedup.vs}")
+
+
+def _cases(result: BenchResult, model: str) -> Iterator[str]:
+    """Return the cases that a model ran, those too whose latencies were dropped."""
+    yield from (row.case for row in result.cases if row.model == model)
+    yield from (row.case for row in result.unmeasured)
 
 
 def _flat(value: object) -> str:

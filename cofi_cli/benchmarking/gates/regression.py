@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from cofi_cli.benchmarking.gates.compatibility import place_of, unlike
 from cofi_cli.benchmarking.gates.fail_if import Condition
 from cofi_cli.benchmarking.gates.metrics import MEASURES, Measure
-from cofi_cli.benchmarking.gates.previous_result import Earlier
+from cofi_cli.benchmarking.gates.previous_result import Earlier, place_of, unlike
 from cofi_cli.benchmarking.gates.thresholds import missing_part
 from cofi_cli.runs.records import (
     BenchResult,
@@ -35,12 +35,8 @@ def compare(
 ) -> list[ChangeRow]:
     """Return a row for every figure that both results hold, for the same model and case.
 
-    A figure of other rows or other cases has no row; a warning says so.
-
-    Args:
-        earlier: the result to compare with.
-        now: the new one.
-        measures: of conditions; those of parts of the rows are compared where one asks for them.
+    A figure of other rows or other cases has no row; a warning says so. Parts of the rows are
+    compared where one of the ``measures``, those of conditions, asks for them.
     """
     rows, others = [], unlike(earlier.result, now)
     for note in others.values():
@@ -63,7 +59,7 @@ def compare(
                     before=before,
                     after=after,
                     ratio=ratio if math.isfinite(ratio) else None,
-                    interval=None if change is None else (change.low, change.high),
+                    interval=None if change is None else change.interval,
                     noise=change is not None and change.is_noise,
                 )
             )
@@ -108,7 +104,7 @@ def regression_gates(
                 found.append(_judged(condition, row, baseline_ratio=beside))
         if measure.per_case:
             missing = [row for row in unmeasured if case in (None, row.case)]
-            found += [_in_vain(condition, case=row.case, reason=row.reason) for row in missing]
+            found += [_gate(condition, case=row.case, reason=row.reason) for row in missing]
         if scored is not None and measure.section == "scores":
             with_figure = {row.model for row in own}
             for model in sorted(scored.keys() & set(judged)):
@@ -118,50 +114,37 @@ def regression_gates(
                     why = missing_part(model, measure.name)
                 else:
                     continue
-                found.append(_in_vain(condition, model=model, reason=why))
+                found.append(_gate(condition, model=model, reason=why))
         # Told apart from the models that were not known before: they are notes.
-        gates += found or [_in_vain(condition)]
+        gates += found or [_gate(condition)]
     return gates
 
 
 def _judged(condition: Condition, row: ChangeRow, *, baseline_ratio: float | None) -> ChangeGate:
     value = condition.change(row.before, row.after)
-    outcome = _outcome(condition, row.before, value, row.interval)
-    return ChangeGate(
-        expression=condition.text,
-        threshold=condition.amount,
-        unit=condition.unit,
+    return _gate(
+        condition,
+        _outcome(condition, row.before, value, row.interval),
         value=value if math.isfinite(value) else None,
         model=row.model,
         case=row.case,
-        metric=row.metric,
         before=row.before,
         after=row.after,
         interval=row.interval,
-        outcome=outcome,
         baseline_ratio=baseline_ratio,
-        passed=outcome == "passed",
     )
 
 
-def _in_vain(
-    condition: Condition,
-    *,
-    model: str | None = None,
-    case: str | None = None,
-    reason: str | None = None,
-) -> ChangeGate:
-    """Return a gate without figures, which has failed: it was asked for in vain."""
+def _gate(condition: Condition, outcome: Outcome = "failed", **found: Any) -> ChangeGate:
+    """Return a gate; one without figures has failed, for it was asked for in vain."""
     return ChangeGate(
         expression=condition.text,
         threshold=condition.amount,
         unit=condition.unit,
         metric=condition.measure.name,
-        model=model,
-        case=case,
-        reason=reason,
-        outcome="failed",
-        passed=False,
+        outcome=outcome,
+        passed=outcome == "passed",
+        **found,
     )
 
 
@@ -179,33 +162,21 @@ def _outcome(
 
 def _change(
     measure: Measure, model: str, case: str | None, before: BenchResult, now: BenchResult
-) -> statistics.Change | None:
+) -> statistics.Ratio | None:
     """Return how a latency or speedup changed, with its interval; ``None`` without raw samples."""
+    then, own = (_samples(result, model, case) for result in (before, now))
     if measure.section == "speedups":
-        return _speedup_change(model, case, before, now)
-    if measure.statistic is None:
+        vs = next(row.vs for row in now.speedups if (row.model, row.case) == (model, case))
+        sessions = (_samples(before, vs, case), then), (_samples(now, vs, case), own)
+        if not all(turns and len(base) == len(turns) for base, turns in sessions):
+            return None
+        return statistics.speedup_change(*sessions)
+    if measure.statistic is None or not then or not own:
         return None
-    turns = [_samples(values, model, case) for values in (before, now)]
-    if not all(turns):
-        return None
-    change = statistics.change(turns[0], turns[1], measure.statistic)
+    change = statistics.change(then, own, measure.statistic)
     if measure.name != "throughput":
         return change
-    return statistics.Change(1 / change.ratio, 1 / change.high, 1 / change.low)
-
-
-def _speedup_change(
-    model: str, case: str | None, before: BenchResult, now: BenchResult
-) -> statistics.Change | None:
-    place = model, case
-    baseline = next(row.vs for row in now.speedups if (row.model, row.case) == place)
-    sessions = [
-        (_samples(values, baseline, case), _samples(values, model, case))
-        for values in (before, now)
-    ]
-    if not all(own and len(base) == len(own) for base, own in sessions):
-        return None
-    return statistics.speedup_change(*sessions)
+    return statistics.Ratio(1 / change.ratio, 1 / change.high, 1 / change.low)
 
 
 def _samples(result: BenchResult, model: str, case: str | None) -> list[list[float]]:

@@ -5,75 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from cofi_cli.config import BenchConfig
-from cofi_cli.errors import CofiError, unknown
-from cofi_cli.runs.records import (
-    DropGate,
-    ScoreRow,
-    SpeedupGate,
-    SpeedupRow,
-    UnmeasuredRow,
-)
+from cofi_cli.runs.records import DropGate, ScoreRow, SpeedupGate, SpeedupRow, UnmeasuredRow
 from cofi_cli.tolerances import within
-
-
-def check_gates(
-    config: BenchConfig,
-    *,
-    cases: Sequence[str],
-    has_task: bool,
-    models: Sequence[str],
-    judged: Sequence[str],
-    baseline: str | None,
-    scored: Sequence[str],
-) -> None:
-    """Refuse before minutes of measuring what could not be judged after them.
-
-    Args:
-        config: holds the thresholds, and the only case and model to judge.
-        cases: names of all.
-        has_task: whether there will be scores.
-        models: names of all.
-        judged: names of those that will be held against the baseline.
-        baseline: its name, ``None`` where nothing is compared.
-        scored: names of those that will have scores.
-
-    Raises:
-        CofiError: a threshold has nothing to be held against.
-    """
-    model, case = config.gate_model, config.gate_case
-    if model is not None and model not in models:
-        raise unknown("gate model", model, models)
-    for name in ("min_speedup", "max_drop"):
-        if getattr(config, name) in (None, ()):
-            continue
-        if baseline is None:
-            raise CofiError(
-                f"{name} needs a baseline to compare with.",
-                hint="Add --baseline FILE.onnx.",
-            )
-        if not judged:
-            raise CofiError(
-                f"{name} has no model to judge: {model or 'the only one left'} is the baseline.",
-                hint="Name another --gate-model, or another --baseline.",
-            )
-    if case is not None and case not in cases:
-        raise unknown("gate case", case, cases)
-    if not config.max_drop:
-        return
-    if not has_task:
-        raise CofiError(
-            "max_drop needs scores, and there is no task to score on.",
-            hint="Benchmark a run, or name the task with --task.",
-        )
-    if baseline is not None:
-        without = [baseline] if baseline not in scored else judged
-        if not set(without) & set(scored):
-            raise CofiError(
-                f"max_drop needs scores, and {', '.join(without)} will have none.",
-                hint="PyTorch models are scored with --torch, models of runs with other tasks with "
-                "--task.",
-            )
 
 
 def speedup_gates(
@@ -98,10 +31,10 @@ def speedup_gates(
         A gate a model, and one that has failed for each case without latencies; without any,
         one that has failed, for it was asked for in vain.
     """
+    rows = [row for row in speedups if case in (None, row.case)]
     gates = []
-    judged = [row for row in speedups if case in (None, row.case)]
-    for model in dict.fromkeys(row.model for row in judged):
-        worst = min((row for row in judged if row.model == model), key=_counted)
+    for model in dict.fromkeys(row.model for row in rows):
+        worst = min((row for row in rows if row.model == model), key=_counted)
         value = _counted(worst)
         gates.append(
             SpeedupGate(
@@ -114,49 +47,32 @@ def speedup_gates(
                 passed=within(threshold, value),
             )
         )
-    for row in unmeasured:
-        if case in (None, row.case):
-            failed = SpeedupGate(
-                case=row.case, threshold=threshold, reason=row.reason, passed=False
-            )
-            gates.append(failed)
+    gates += [
+        SpeedupGate(case=row.case, threshold=threshold, reason=row.reason, passed=False)
+        for row in unmeasured
+        if case in (None, row.case)
+    ]
     return gates or [SpeedupGate(threshold=threshold, passed=False)]
 
 
-def drop_gates(
-    scores: Mapping[str, float],
-    baseline: str,
-    threshold: float,
-    *,
-    judged: Sequence[str] | None = None,
-) -> list[DropGate]:
+def drop_gates(scores: Mapping[str, float], baseline: str, threshold: float) -> list[DropGate]:
     """Judge how many points of score each model has lost against the baseline.
 
     Args:
-        scores: headline score by model's name, in points; of one that answers with no
-            numbers not a number, which fails.
+        scores: headline score by name of the models to judge and of the baseline, in points; of
+            one that answers with no numbers not a number, which fails.
         baseline: one of the names.
         threshold: the largest loss that passes, in points.
-        judged: the models to judge; by default all but the baseline.
 
     Returns:
         A gate a model; without any, one that has failed, for it was asked for in vain.
     """
-    gates = []
-    for model, score in scores.items():
-        if model == baseline or baseline not in scores:
-            continue
-        if judged is not None and model not in judged:
-            continue
-        drop = scores[baseline] - score
-        gates.append(
-            DropGate(
-                model=model,
-                threshold=threshold,
-                value=None if math.isnan(drop) else drop,
-                passed=within(drop, threshold),
-            )
-        )
+    before = scores.get(baseline)
+    gates = [
+        _drop_gate(model, before - score, threshold)
+        for model, score in scores.items()
+        if before is not None and model != baseline
+    ]
     return gates or [DropGate(threshold=threshold, passed=False)]
 
 
@@ -170,10 +86,9 @@ def part_drop_gates(
     """Judge how many points each model has lost in parts of the rows.
 
     Args:
-        scores: of all models.
-        baseline: name of the one that they are held against.
+        scores: of the models to judge and of the baseline.
+        baseline, judged: their names.
         limits: name of the part, and the largest loss that passes.
-        judged: the models to judge.
 
     Returns:
         A gate a part and model; one that has failed where either has no such score.
@@ -182,17 +97,23 @@ def part_drop_gates(
     gates = []
     for part, threshold in limits.items():
         for model in (name for name in judged if name != baseline):
-            before, after = (parts.get(name, {}).get(part) for name in (baseline, model))
-            gate = DropGate(model=model, part=part, threshold=threshold, passed=False)
-            if before is None or after is None:
-                without = baseline if before is None else model
-                gate = gate.model_copy(update={"reason": missing_part(without, part)})
+            without = [own for own in (baseline, model) if part not in parts.get(own, {})]
+            if without:
+                why = missing_part(without[0], part)
+                gate = DropGate(
+                    model=model, part=part, threshold=threshold, reason=why, passed=False
+                )
             else:
-                drop = before.score - after.score
-                update = {"value": drop, "passed": within(drop, threshold)}
-                gate = gate.model_copy(update=update)
+                drop = parts[baseline][part].score - parts[model][part].score
+                gate = _drop_gate(model, drop, threshold, part)
             gates.append(gate)
     return gates
+
+
+def _drop_gate(model: str, drop: float, threshold: float, part: str | None = None) -> DropGate:
+    value = None if math.isnan(drop) else drop
+    passed = within(drop, threshold)
+    return DropGate(model=model, part=part, threshold=threshold, value=value, passed=passed)
 
 
 def missing_part(model: str, part: str) -> str:

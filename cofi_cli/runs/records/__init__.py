@@ -63,4 +63,4 @@ from cofi_cli.runs.records.run import (
     Widths,
     WordVectors,
 )
-from cofi_cli.runs.records.store import Part, Record
+from cofi_cli.runs.records.store import Record

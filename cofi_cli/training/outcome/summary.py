@@ -14,6 +14,7 @@ from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.sparsity import count_encoder, count_prunable
 from cofi_cli.runs import RunDir
+from cofi_cli.runs.atomic import remove
 from cofi_cli.runs.records import (
     MaskedParity,
     MeasuredPlan,
@@ -25,7 +26,6 @@ from cofi_cli.runs.records import (
     Structure,
     WordVectors,
 )
-from cofi_cli.runs.swap import remove
 from cofi_cli.training.baselines.constant import constant_score, not_learned
 from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.processes import Processes

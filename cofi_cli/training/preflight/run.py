@@ -10,7 +10,7 @@ from typing import Any
 from cofi_cli.architectures import load_config_dict, resolve
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import UNREACHABLE, CofiError
-from cofi_cli.runs import RunDir, command_of, foreign_folder, recorded
+from cofi_cli.runs import RunDir, command_of, recorded
 from cofi_cli.tasks import Encoded, Task
 from cofi_cli.yaml_files import read_yaml
 
@@ -26,8 +26,7 @@ def guard_folder(run: RunDir, config: RunConfig, *, command: str, resume: bool) 
             something else.
     """
     run.check_folder()
-    if run.is_foreign:
-        raise foreign_folder(run.root)
+    run.refuse_foreign()
     if not run.exists:
         return
     own = command_of(run)
