@@ -11,7 +11,7 @@ from cofi_cli.tasks.files.file import TEACHERS, Ask, Labels
 from cofi_cli.tasks.files.labels import class_name, class_names, filled, to_classes
 from cofi_cli.tasks.files.tables import Table
 from cofi_cli.tasks.kind import Fitted, Kind
-from cofi_cli.tasks.metrics.parts import Counts, class_counts
+from cofi_cli.tasks.metrics.parts import Counts, label_counts
 
 
 class Classification(Kind):
@@ -50,7 +50,8 @@ class Classification(Kind):
     def counts(self, outputs: Any, reference: Any, labels: Sequence[str]) -> dict[str, Counts]:
         """Return the counts of each class."""
         predicted = np.asarray(outputs).reshape(-1, len(labels)).argmax(-1)
-        return class_counts(np.asarray(reference).reshape(-1), predicted, labels)
+        one_hot = np.eye(len(labels), dtype=np.bool_)
+        return label_counts(one_hot[np.ravel(reference)], one_hot[predicted], labels)
 
     def fits(self, teacher: Fitted) -> int:
         """Return 2 for a pooled head with several outputs that is not for several labels."""

@@ -52,20 +52,12 @@ def matthews(labels: NDArray[Any], predictions: NDArray[Any]) -> float:
 
 def pearson(labels: NDArray[Any], predictions: NDArray[Any]) -> float:
     """Return the linear correlation; 0 where it is undefined (a constant side)."""
-    if _constant(labels) or _constant(predictions):
-        return 0.0
-    from scipy.stats import pearsonr
-
-    return float(pearsonr(labels, predictions)[0])
+    return _correlation("pearsonr", labels, predictions)
 
 
 def spearman(labels: NDArray[Any], predictions: NDArray[Any]) -> float:
     """Return the rank correlation; 0 where it is undefined (a constant side)."""
-    if _constant(labels) or _constant(predictions):
-        return 0.0
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(labels, predictions)[0])
+    return _correlation("spearmanr", labels, predictions)
 
 
 def cosines(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
@@ -73,6 +65,15 @@ def cosines(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
     lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
     found: NDArray[Any] = (one * other).sum(1) / np.maximum(lengths, 1e-12)
     return found
+
+
+def _correlation(name: str, labels: NDArray[Any], predictions: NDArray[Any]) -> float:
+    """Return what scipy's function of this name finds; 0 where a side is constant."""
+    from scipy import stats
+
+    if _constant(labels) or _constant(predictions):
+        return 0.0
+    return float(getattr(stats, name)(labels, predictions)[0])
 
 
 def _constant(values: NDArray[Any]) -> bool:

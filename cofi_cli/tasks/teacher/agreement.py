@@ -17,6 +17,7 @@ from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import write_atomic
 from cofi_cli.tasks.encoded import Ragged
 from cofi_cli.tasks.kind import Kind
+from cofi_cli.tasks.metrics.basic import finite
 
 AGREEMENT = "agreement"
 """The metric's name."""
@@ -67,9 +68,7 @@ def agreement(kind: Kind, outputs: Any, answers: TeacherAnswers) -> dict[str, fl
             f"The outputs have shape {ours.shape} in {len(outputs)} rows; "
             f"the teacher's have {theirs.shape} in {len(answers.outputs)}."
         )
-    if not np.isfinite(ours).all():
-        bad = int((~np.isfinite(ours).reshape(len(ours), -1).all(axis=1)).sum())
-        raise ValueError(f"The model's output is not finite in {bad} of {len(ours)} rows.")
+    finite(ours, len(ours))
     if not isinstance(outputs, Ragged):
         return {AGREEMENT: 100.0 * kind.agree(ours.astype(np.float64), theirs.astype(np.float64))}
     return {AGREEMENT: 100.0 * kind.agree(outputs, answers.outputs)}
