@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError, unknown
+from cofi_cli.tasks.builtin.demo import demo_task
 from cofi_cli.tasks.builtin.embedding import STSB, stsb_embedding
-from cofi_cli.tasks.builtin.glue import GLUE, glue_from_folder
+from cofi_cli.tasks.builtin.glue import GLUE, glue_task
 from cofi_cli.tasks.builtin.squad import SQUAD, squad_task
 from cofi_cli.tasks.builtin.tokens import TOKEN_TASKS, load_builtin
 from cofi_cli.tasks.files.file import Ask, File
@@ -107,30 +107,14 @@ def with_extra(task: Task, config: TaskConfig) -> Task:
     return replace(task, splits={**task.splits, EXTRA: extra}, fingerprint={})
 
 
-def _glue(config: TaskConfig) -> Task:
-    assert config.name is not None
-    if config.data:
-        return glue_from_folder(
-            config.name,
-            Path(config.data),
-            max_length=config.max_length,
-            unlabelled=config.unlabelled,
-        )
-    from cofi_cli.tasks.builtin.hub import glue_from_hub
-
-    return glue_from_hub(config.name, max_length=config.max_length)
-
-
 def _demo(config: TaskConfig) -> Task:
     if config.data:
         raise CofiError("The task 'demo' takes no --data: it reads this Python's own library.")
-    from cofi_cli.tasks.builtin.demo import demo_task
-
     return demo_task(max_length=config.max_length)
 
 
 BUILTIN: dict[str, Callable[[TaskConfig], Task]] = {
-    **dict.fromkeys(GLUE, _glue),
+    **dict.fromkeys(GLUE, glue_task),
     **dict.fromkeys(SQUAD, squad_task),
     **dict.fromkeys(TOKEN_TASKS, load_builtin),
     STSB: stsb_embedding,

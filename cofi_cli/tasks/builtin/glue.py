@@ -1,4 +1,4 @@
-"""The GLUE tasks as a table, read from a local folder of TSV files.
+"""The GLUE tasks as a table, read from a local folder of TSV files or from the hub.
 
 Wang et al. (2019), *GLUE: A Multi-Task Benchmark and Analysis Platform for Natural
 Language Understanding*. Label names and their order are those of the hub's
@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.builtin.folder import split_files
+from cofi_cli.tasks.builtin.hub import load_splits
 from cofi_cli.tasks.files.tables import read_text, tsv_lines
 from cofi_cli.tasks.kind import Kind
 from cofi_cli.tasks.kinds import KINDS
@@ -56,6 +60,16 @@ _MATCHED = (
     ("validation_mismatched", ("dev_mismatched",)),
 )
 
+DATASET = "nyu-mll/glue"
+_HINT = "name a folder with train.tsv and dev.tsv: --data DIR"
+_HUB_SPLITS = {
+    "train": ("train",),
+    "validation": ("validation", "validation_matched"),
+    "validation_mismatched": ("validation_mismatched",),
+    "test": ("test", "test_matched"),
+}
+"""Our name of a split -> the hub's."""
+
 HIDDEN = ("-1", "-1.0")
 """What the hub writes where a test set's labels are not published."""
 
@@ -95,8 +109,41 @@ GLUE: dict[str, GlueTask] = {
 }
 
 
-def glue_from_folder(name: str, folder: Path, *, max_length: int, unlabelled: bool = False) -> Task:
-    """Load a GLUE task from ``train.tsv``, ``dev.tsv`` and, if there, ``test.tsv``.
+def glue_task(config: TaskConfig) -> Task:
+    """Load a GLUE task from ``data`` or the hub.
+
+    Raises:
+        CofiError: not reachable (exit code 6), or a fault in the data.
+    """
+    name = config.name
+    assert name is not None
+    spec = GLUE[name]
+    if config.data:
+        splits = splits_from_folder(name, Path(config.data), unlabelled=config.unlabelled)
+    else:
+        splits = splits_from_hub(name, load_splits(name, DATASET, subset=name, hint=_HINT))
+    return Task(name, spec.kind, spec.labels, spec.metrics, splits, config.max_length)
+
+
+def splits_from_hub(name: str, found: Mapping[str, Any]) -> dict[str, Split]:
+    """Turn the hub's splits into ours; a label of -1 means unknown."""
+    spec = GLUE[name]
+    splits: dict[str, Split] = {}
+    for split, aliases in _HUB_SPLITS.items():
+        source = next((found[alias] for alias in aliases if alias in found), None)
+        if source is None:
+            continue
+        columns: dict[str, list[Any]] = source[:]
+        *texts, labels = (
+            next(columns[n] for n in names if n in columns) for names in (*spec.texts, spec.label)
+        )
+        unknown = all(label == -1 for label in labels)
+        splits[split] = Split(list(zip(*texts, strict=True)), None if unknown else labels)
+    return splits
+
+
+def splits_from_folder(name: str, folder: Path, *, unlabelled: bool = False) -> dict[str, Split]:
+    """Read ``train.tsv``, ``dev.tsv`` and, if there, ``test.tsv``.
 
     The files may have GLUE's official headers or the hub's column names; labels may be
     indices or names. They are read without quoting. Unlabelled, the label column of
@@ -117,8 +164,8 @@ def glue_from_folder(name: str, folder: Path, *, max_length: int, unlabelled: bo
     splits: dict[str, Split] = {}
     for split, path in paths:
         is_labelled = None if unlabelled and split == "train" else split != "test"
-        splits[split] = _read_split(path, name, spec, labelled=is_labelled)
-    return Task(name, spec.kind, spec.labels, spec.metrics, splits, max_length)
+        splits[split] = _read_split(path, spec, labelled=is_labelled)
+    return splits
 
 
 def _layout(spec: GlueTask) -> str:
@@ -127,7 +174,7 @@ def _layout(spec: GlueTask) -> str:
     return f"--data DIR needs train.tsv and {dev}.tsv with a header line: {columns}."
 
 
-def _read_split(path: Path, name: str, spec: GlueTask, *, labelled: bool | None) -> Split:
+def _read_split(path: Path, spec: GlueTask, *, labelled: bool | None) -> Split:
     """Read a file; ``labelled`` ones need labels, ``False`` takes them if there, ``None`` never."""
     rows = list(tsv_lines(read_text(path)))
     header: list[str] = []

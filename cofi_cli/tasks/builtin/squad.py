@@ -10,6 +10,7 @@ from typing import Any
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.builtin.folder import split_files
+from cofi_cli.tasks.builtin.hub import load_splits
 from cofi_cli.tasks.files.squad_json import read_questions, table_rows, to_split
 from cofi_cli.tasks.files.tables import Table
 from cofi_cli.tasks.kinds.span import ANSWERED, KIND, NONE_NOTE, WITH_NONE, lacks_answers
@@ -57,8 +58,6 @@ def squad_task(config: TaskConfig) -> Task:
     if config.data is not None:
         splits = _from_folder(config.name, spec, Path(config.data))
     else:
-        from cofi_cli.tasks.builtin.hub import load_splits
-
         found = load_splits(config.name, spec.dataset, hint=f"name a folder: {_layout(spec)}")
         splits = splits_from_hub(spec.dataset, found)
     if spec.metrics == ANSWERED and lacks_answers(splits):
@@ -92,8 +91,7 @@ def splits_from_hub(dataset: str, found: Mapping[str, Any]) -> dict[str, Split]:
         columns: dict[str, list[Any]] = found[name][:]
         origin = f"{dataset}, {name}"
         table = Table(Path(origin), columns, list(range(1, len(columns["question"]) + 1)), "row")
-        rows = table_rows(columns, len(table), table.place)
-        splits[name] = to_split(rows, origin=origin)
+        splits[name] = to_split(table_rows(table), origin=origin)
     return splits
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.tasks.builtin.folder import split_files
+from cofi_cli.tasks.builtin.hub import load_splits
 from cofi_cli.tasks.files.columns import one_label
 from cofi_cli.tasks.files.conll import Sentences, read_sentences
 from cofi_cli.tasks.files.tagged import tagged
@@ -60,8 +61,6 @@ def load_builtin(config: TaskConfig) -> Task:
     assert config.name is not None
     spec = TOKEN_TASKS[config.name]
     if config.data is None:
-        from cofi_cli.tasks.builtin.hub import load_splits
-
         found = load_splits(config.name, spec.dataset, revision=spec.revision, hint=_LAYOUT)
         files = {name: _from_hub(spec, config.name, name, rows) for name, rows in found.items()}
     else:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.encoded import Encoded, Ragged
+from cofi_cli.tasks.encoding.texts import calls
 from cofi_cli.tasks.rows import Split
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ QUESTION_TOKENS = 64
 """A longer question is cut, as BERT's run_squad does (max_query_length)."""
 NO_ANSWER = (0, 0)
 """Where the answer is not in a feature, both labels point at its first token, [CLS]."""
-_TEXTS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,11 @@ def encode_spans(
             hint="Add --max-length 384",
         )
     questions, _ = _tokenise([text[0] for text in split.texts], tokenizer)
-    distinct = {text[1]: 0 for text in split.texts}
-    distinct = {context: i for i, context in enumerate(distinct)}
+    distinct: dict[str, int] = {}
+    context_of = np.array(
+        [distinct.setdefault(text[1], len(distinct)) for text in split.texts], dtype=np.int64
+    )
     contexts, offsets = _tokenise(list(distinct), tokenizer)
-    context_of = np.array([distinct[text[1]] for text in split.texts], dtype=np.int64)
     ids: list[NDArray[np.int32]] = []
     types: list[NDArray[np.int8]] = []
     question_of: list[int] = []
@@ -100,7 +101,9 @@ def encode_spans(
         room = max_length - template.special - len(question)
         head = [template.before, question, template.between]
         lead = sum(map(len, head))
-        for first in _starts(len(text), room, min(doc_stride, room // 2)):
+        stride = min(doc_stride, room // 2)
+        # The last window is the first to reach the end.
+        for first in range(0, max(1, len(text) - stride), room - stride):
             part = text[first : first + room]
             pieces = [*head, part, template.after]
             ids.append(np.concatenate(pieces).astype(np.int32))
@@ -108,7 +111,6 @@ def encode_spans(
             question_of.append(row)
             windows.append((lead, first, len(part)))
     made = Ragged(ids)
-    known = split.labels is not None
     gold = SpanGold(
         contexts=list(distinct),
         offsets=offsets,
@@ -117,26 +119,16 @@ def encode_spans(
         question_of=np.array(question_of, dtype=np.int64),
         windows=np.array(windows, dtype=np.int64).reshape(-1, 3),
     )
-    return Encoded(
-        made,
-        Ragged(types, dtype=np.int8),
-        _labels(split, gold) if known else None,
-        np.diff(made.ends).astype(np.int64),
-        gold if known else None,
-    )
+    made_types = Ragged(types, dtype=np.int8)
+    if split.labels is None:
+        return Encoded(made, made_types, None, made.lengths)
+    return Encoded(made, made_types, _labels(split.labels, gold), made.lengths, gold)
 
 
-def _starts(tokens: int, room: int, stride: int) -> range:
-    """Return the first token of each window; the last window is the first to reach the end."""
-    step = room - stride
-    return range(0, max(1, tokens - stride), step)
-
-
-def _labels(split: Split, gold: SpanGold) -> NDArray[np.int64]:
+def _labels(labels: Sequence[Any], gold: SpanGold) -> NDArray[np.int64]:
     """Return first and last token of the first answer in each feature, (F, 2)."""
-    assert split.labels is not None
-    found = np.full((len(split), 2), -1, dtype=np.int64)  # in tokens of the context
-    for row, answers in enumerate(split.labels):
+    found = np.full((len(labels), 2), -1, dtype=np.int64)  # in tokens of the context
+    for row, answers in enumerate(labels):
         if answers:
             text, start = answers[0]
             offsets = gold.offsets[gold.context_of[row]]
@@ -168,15 +160,14 @@ def _tokenise(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> tuple[Rag
     """Return texts' token ids and offsets, without special tokens."""
     ids: list[Any] = []
     offsets: list[Any] = []
-    for start in range(0, len(texts), _TEXTS_AT_ONCE):
-        call = tokenizer(
-            texts[start : start + _TEXTS_AT_ONCE],
-            add_special_tokens=False,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            return_offsets_mapping=True,
-            verbose=False,  # of lengths: windows see to them
-        )
+    for _, call in calls(
+        tokenizer,
+        [texts],
+        add_special_tokens=False,
+        return_token_type_ids=False,
+        return_offsets_mapping=True,
+        verbose=False,  # of lengths: windows see to them
+    ):
         ids += [np.asarray(row, dtype=np.int32) for row in call["input_ids"]]
         offsets += [np.asarray(o, dtype=np.int32).reshape(-1, 2) for o in call["offset_mapping"]]
     return Ragged(ids), Ragged(offsets)

@@ -38,7 +38,7 @@ class TeacherAnswers:
         """Return outputs in the precision in which a kind's are kept."""
         if isinstance(outputs, Ragged):
             flat = outputs.flat.astype(kind.kept_as, copy=False)
-            return cls(Ragged.over(flat, np.diff(outputs.ends)))
+            return cls(Ragged.over(flat, outputs.lengths))
         return cls(outputs.astype(kind.kept_as, copy=False))
 
     def first(self, rows: int) -> TeacherAnswers:
@@ -46,7 +46,7 @@ class TeacherAnswers:
         outputs = self.outputs
         if isinstance(outputs, Ragged):
             kept = outputs.flat[: outputs.ends[rows]]
-            return TeacherAnswers(Ragged.over(kept, np.diff(outputs.ends[: rows + 1])))
+            return TeacherAnswers(Ragged.over(kept, outputs.lengths[:rows]))
         return TeacherAnswers(outputs[:rows])
 
 
@@ -83,10 +83,9 @@ def save_answers(
         outputs = own.outputs
         arrays[f"{split}.fingerprint"] = np.array(fingerprint[split])
         if isinstance(outputs, Ragged):
-            arrays[f"{split}.outputs"] = outputs.flat
-            arrays[f"{split}.lengths"] = np.diff(outputs.ends)
-        else:
-            arrays[f"{split}.outputs"] = outputs
+            arrays[f"{split}.lengths"] = outputs.lengths
+            outputs = outputs.flat
+        arrays[f"{split}.outputs"] = outputs
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as stream:
