@@ -168,10 +168,15 @@ def _renumbered(part: Any, ids: dict[str, int]) -> Any:
 
 def uses_of(tokenizer: Any, texts: Sequence[str]) -> np.ndarray:
     """Return how often texts use each id of a fast tokenizer of transformers, (V,) int64."""
-    whole = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    whole.no_truncation()
-    whole.no_padding()
-    return count(whole, texts, max(tokenizer.get_vocab().values()) + 1)
+    return count(whole(tokenizer), texts, max(tokenizer.get_vocab().values()) + 1)
+
+
+def whole(tokenizer: Any) -> Tokenizer:
+    """Return what a fast tokenizer of transformers splits texts with, whatever their length."""
+    found = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    found.no_truncation()
+    found.no_padding()
+    return found
 
 
 def count(tokenizer: Tokenizer, texts: Sequence[str], size: int) -> np.ndarray:
