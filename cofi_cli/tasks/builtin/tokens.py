@@ -79,7 +79,7 @@ def load_builtin(config: TaskConfig) -> Task:
             for name, path in paths
         }
     origin = f"the task '{config.name}'"
-    splits = {name: tagged(file, spec.kinds, origin) for name, file in files.items()}
+    splits = {name: tagged(file, spec.kinds, origin)[0] for name, file in files.items()}
     labels = iob2_tags(spec.kinds)
     return Task(config.name, KIND, labels, KIND.metrics, splits, config.max_length)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from cofi_cli.errors import CofiError
@@ -35,10 +36,6 @@ class Sentences:
     tags: list[list[str]] | None
     lines: list[list[int]]
     unit: str = "line"
-
-    def place(self, sentence: int, word: int) -> str:
-        """Return ``FILE, line N`` of a word, both counted from 0."""
-        return f"{self.path}, {self.unit} {self.lines[sentence][word]}"
 
 
 def read_sentences(
@@ -72,38 +69,27 @@ def read_sentences(
 def _from_columns(
     path: Path, text: tuple[str, ...], label: str | None, *, needs_tags: bool
 ) -> Sentences:
-    made = Sentences(path, [], [], [])
-    first: tuple[int, int] | None = None
-    for block in _blocks(read_text(path)):
-        words, tags, lines = [], [], []
-        for line, fields in block:
-            if first is None:
-                first = line, len(fields)
-                word_at = _column("text", text[0] if text else "1", path, first)
-                tag_at = _column("label", label or "-1", path, first)
-                is_tagged = word_at != tag_at
-                if needs_tags and not is_tagged:
-                    raise CofiError(
-                        f"{path}, line {line}: no column of tags beside the words.", hint=_LAYOUT
-                    )
-            if len(fields) != first[1]:
-                raise CofiError(
-                    f"{path}, line {line}: {_count(len(fields))}, but line {first[0]} "
-                    f"has {first[1]}.",
-                    hint=_LAYOUT,
-                )
-            if not fields[word_at]:
-                raise CofiError(f"{path}, line {line}: the word is empty.", hint=_LAYOUT)
-            words.append(fields[word_at])
-            tags.append(fields[tag_at])
-            lines.append(line)
-        made.words.append(tuple(words))
-        made.lines.append(lines)
-        assert made.tags is not None
-        made.tags.append(tags)
-    if first is None:
+    blocks = list(_blocks(read_text(path)))
+    if not blocks:
         raise CofiError(f"{path} has no rows.", hint=_LAYOUT)
-    return made if is_tagged else Sentences(path, made.words, None, made.lines)
+    start, fields = blocks[0][0]
+    count = len(fields)
+    word_at = _column("text", text[0] if text else "1", path, start, count)
+    tag_at = _column("label", label or "-1", path, start, count)
+    is_tagged = word_at != tag_at
+    if needs_tags and not is_tagged:
+        raise CofiError(f"{path}, line {start}: no column of tags beside the words.", hint=_LAYOUT)
+    for line, fields in chain.from_iterable(blocks):
+        if len(fields) != count:
+            raise CofiError(
+                f"{path}, line {line}: {_count(len(fields))}, but line {start} has {count}.",
+                hint=_LAYOUT,
+            )
+        if not fields[word_at]:
+            raise CofiError(f"{path}, line {line}: the word is empty.", hint=_LAYOUT)
+    words = [tuple(fields[word_at] for _, fields in block) for block in blocks]
+    tags = [[fields[tag_at] for _, fields in block] for block in blocks] if is_tagged else None
+    return Sentences(path, words, tags, [[line for line, _ in block] for block in blocks])
 
 
 def _blocks(text: str) -> Iterator[list[tuple[int, list[str]]]]:
@@ -132,9 +118,8 @@ def _spaced(line: str) -> list[str]:
     return [field for field in line.replace("\t", " ").split(" ") if field]
 
 
-def _column(what: str, value: str, path: Path, first: tuple[int, int]) -> int:
+def _column(what: str, value: str, path: Path, line: int, count: int) -> int:
     """Return the index of a column, given by its number from 1 or, negative, from the last."""
-    line, count = first
     try:
         number = int(value)
     except ValueError:

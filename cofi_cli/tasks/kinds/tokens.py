@@ -14,7 +14,7 @@ from cofi_cli.tasks.files.columns import one_label, text_columns
 from cofi_cli.tasks.files.conll import WORDS, read_sentences
 from cofi_cli.tasks.files.file import Ask, File, FileRows, Labels
 from cofi_cli.tasks.files.tables import Table
-from cofi_cli.tasks.files.tagged import tagged, types_of
+from cofi_cli.tasks.files.tagged import tagged
 from cofi_cli.tasks.kind import Kind
 from cofi_cli.tasks.metrics.basic import finite
 from cofi_cli.tasks.metrics.parts import Counts
@@ -49,7 +49,7 @@ class Tokens(Kind):
         Of texts without tags, words are also what stands between spaces. A teacher's ``labels``
         are not looked at: the types of entities are those of the file.
         """
-        if file.is_plain and (ask.takes_plain):
+        if file.is_plain and ask.takes_plain:
             return FileRows(Split([tuple(line.split()) for line in file.lines], None))
         if ask.is_bare and file.suffix not in self.suffixes:
             return FileRows(Split(_word_rows(file.table, ask.config), None))
@@ -62,8 +62,7 @@ class Tokens(Kind):
         if ask.is_bare or sentences.tags is None:
             return FileRows(Split([*sentences.words], None))
         origin = ask.like.origin if ask.like else str(file.path)
-        types = ask.like.labels.how if ask.like else types_of(sentences)
-        split = tagged(sentences, types, origin)
+        split, types = tagged(sentences, ask.like.labels.how if ask.like else None, origin)
         return FileRows(split, origin, labels=Labels(split.labels, iob2_tags(types), how=types))
 
     def prepared(self, tokenizer: Any) -> Any:
