@@ -26,6 +26,8 @@ from cofi_cli.tasks.metrics.basic import METRICS, finite
 from cofi_cli.tasks.metrics.parts import Counts
 from cofi_cli.tasks.rows import Split
 
+Names = Sequence[str]
+Scores = dict[str, float]
 Shape = tuple[int, ...]
 
 
@@ -75,6 +77,7 @@ class Kind:
         metrics: of own files, the headline first.
         agreement: the measure of agreement with a teacher; completes "It is ...".
         group_name: what hold-out keeps on one side.
+        group_at: place of that text in a row; ``None`` = the whole row.
         pipeline: transformers' pipeline and the hub's tag.
         auto: the Auto class that opens such a model.
         library: what opens a model's folder.
@@ -100,6 +103,7 @@ class Kind:
     metrics: tuple[str, ...]
     agreement: str
     group_name = "texts"
+    group_at: int | None = None
     pipeline = "text-classification"
     auto = "AutoModelForSequenceClassification"
     library = "transformers"
@@ -207,9 +211,7 @@ class Kind:
         """Tokenise a split for :meth:`encode`."""
         return encode_rows(split, tokenizer, max_length)
 
-    def score(
-        self, outputs: Any, reference: Any, labels: Sequence[str], metrics: Sequence[str]
-    ) -> dict[str, float]:
+    def score(self, outputs: Any, reference: Any, labels: Names, metrics: Names) -> Scores:
         """Score outputs, in points.
 
         Args:
@@ -227,11 +229,11 @@ class Kind:
         predicted = self._predicted(answers)
         return {name: 100.0 * METRICS[name](gold, predicted) for name in metrics}
 
-    def judged_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
+    def judged_labels(self, labels: Names) -> tuple[str, ...]:
         """Return the names that :meth:`counts` has, of the names of the outputs."""
         return ()
 
-    def counts(self, outputs: Any, reference: Any, labels: Sequence[str]) -> dict[str, Counts]:
+    def counts(self, outputs: Any, reference: Any, labels: Names) -> dict[str, Counts]:
         """Return how often each label was given and meant; of kinds without labels nothing.
 
         The arguments are those of :meth:`score`.
@@ -248,11 +250,9 @@ class Kind:
 
     def group(self, row: tuple[str, ...]) -> str:
         """Return what of a row hold-out keeps on one side."""
-        return "\x1f".join(row)
+        return "\x1f".join(row) if self.group_at is None else row[self.group_at]
 
-    def constant_score(
-        self, encoded: Encoded, labels: Sequence[str], metrics: Sequence[str]
-    ) -> float | None:
+    def constant_score(self, encoded: Encoded, labels: Names, metrics: Names) -> float | None:
         """Return the headline metric of the best constant answer; ``None`` = there is none."""
         gold = np.asarray(encoded.labels)
         outputs = np.tile(self._constant(gold, len(labels)), (len(encoded), 1))
@@ -277,22 +277,3 @@ class Kind:
     def fits(self, teacher: Fitted) -> int:
         """Return whether a teacher's outputs are of this kind: 0 no, 1 perhaps, 2 likely."""
         return 2 if teacher.head == self.head else 0
-
-
-def of_teacher(teacher: Fitted, kinds: Mapping[str, Kind], name: str | None = None) -> Kind:
-    """Return the kind that a teacher's outputs are of; ``name`` decides what they leave open.
-
-    Raises:
-        CofiError: they are of another kind.
-    """
-    found = {own.name: own.fits(teacher) for own in kinds.values()}
-    told = sorted((own for own in found if found[own]), key=lambda own: -found[own])
-    if name is not None and name not in told:
-        raise CofiError(
-            f"The teacher '{teacher.name}' is for --kind {' or '.join(told)} "
-            f"({len(teacher.labels)} outputs, problem_type {teacher.problem_type}), "
-            f"not for {name}.",
-            hint=f"Leave --kind out, or: fine-tune it first: cofi finetune {teacher.name} "
-            "--task TASK",
-        )
-    return kinds[name or told[0]]

@@ -10,9 +10,7 @@ from typing import Any
 from cofi_cli.config import TaskConfig
 from cofi_cli.tasks.builtin.folder import split_files
 from cofi_cli.tasks.builtin.hub import load_splits
-from cofi_cli.tasks.files.columns import one_label
-from cofi_cli.tasks.files.conll import Sentences, read_sentences
-from cofi_cli.tasks.files.tagged import tagged
+from cofi_cli.tasks.files.conll import Sentences, read_sentences, tagged
 from cofi_cli.tasks.kinds.tokens import KIND
 from cofi_cli.tasks.metrics.tags import iob2_tags
 from cofi_cli.tasks.task import Task
@@ -70,13 +68,7 @@ def load_builtin(config: TaskConfig) -> Task:
         }
         paths = split_files(Path(config.data), wanted, task=config.name, layout=_LAYOUT)
         files = {
-            name: read_sentences(
-                path,
-                text=config.text,
-                label=one_label(config, KIND.name),
-                needs_tags=name != "test",
-            )
-            for name, path in paths
+            name: read_sentences(path, config, needs_tags=name != "test") for name, path in paths
         }
     origin = f"the task '{config.name}'"
     splits = {name: tagged(file, spec.kinds, origin)[0] for name, file in files.items()}

@@ -10,12 +10,11 @@ from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.encoded import Encoded, Ragged
 from cofi_cli.tasks.encoding.words import encode_words, for_words
-from cofi_cli.tasks.files.columns import one_label, text_columns
-from cofi_cli.tasks.files.conll import WORDS, read_sentences
+from cofi_cli.tasks.files.columns import text_columns
+from cofi_cli.tasks.files.conll import WORDS, read_sentences, tagged
 from cofi_cli.tasks.files.file import Ask, File, FileRows, Labels
 from cofi_cli.tasks.files.tables import Table
-from cofi_cli.tasks.files.tagged import tagged
-from cofi_cli.tasks.kind import Kind
+from cofi_cli.tasks.kind import Kind, Names, Scores
 from cofi_cli.tasks.metrics.basic import finite
 from cofi_cli.tasks.metrics.parts import Counts
 from cofi_cli.tasks.metrics.tags import (
@@ -23,7 +22,7 @@ from cofi_cli.tasks.metrics.tags import (
     entity_counts,
     entity_scores,
     iob2_tags,
-    kinds_of,
+    kind_of,
 )
 from cofi_cli.tasks.rows import Split
 
@@ -53,12 +52,7 @@ class Tokens(Kind):
             return FileRows(Split([tuple(line.split()) for line in file.lines], None))
         if ask.is_bare and file.suffix not in self.suffixes:
             return FileRows(Split(_word_rows(file.table, ask.config), None))
-        sentences = read_sentences(
-            file.path,
-            text=ask.config.text,
-            label=one_label(ask.config, self.name),
-            needs_tags=not ask.takes_plain,
-        )
+        sentences = read_sentences(file.path, ask.config, needs_tags=not ask.takes_plain)
         if ask.is_bare or sentences.tags is None:
             return FileRows(Split([*sentences.words], None))
         origin = ask.like.origin if ask.like else str(file.path)
@@ -73,18 +67,16 @@ class Tokens(Kind):
         """Tokenise words; a long row becomes several."""
         return encode_words(split, tokenizer, max_length)
 
-    def score(
-        self, outputs: Any, reference: Any, labels: Sequence[str], metrics: Sequence[str]
-    ) -> dict[str, float]:
+    def score(self, outputs: Any, reference: Any, labels: Names, metrics: Names) -> Scores:
         """Score a tag a word; a word that the tokenizer makes nothing of counts as O."""
         scores = entity_scores(*_tags(outputs, reference, labels))
         return {name: 100.0 * scores[name] for name in metrics}
 
-    def judged_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
+    def judged_labels(self, labels: Names) -> tuple[str, ...]:
         """Return the types of entities."""
-        return kinds_of(labels)
+        return tuple(dict.fromkeys(kind for label in labels if (kind := kind_of(label))))
 
-    def counts(self, outputs: Any, reference: Any, labels: Sequence[str]) -> dict[str, Counts]:
+    def counts(self, outputs: Any, reference: Any, labels: Names) -> dict[str, Counts]:
         """Return the counts of each type of entities."""
         return entity_counts(*_tags(outputs, reference, labels), self.judged_labels(labels))
 
@@ -93,9 +85,7 @@ class Tokens(Kind):
         same = ours.flat.argmax(-1) == theirs.flat.argmax(-1)
         return float(np.mean(same[_inner(ours)]))
 
-    def constant_score(
-        self, encoded: Encoded, labels: Sequence[str], metrics: Sequence[str]
-    ) -> float | None:
+    def constant_score(self, encoded: Encoded, labels: Names, metrics: Names) -> float | None:
         """Return what the commonest tag gets."""
         gold = np.asarray(encoded.labels.flat)  # type: ignore[union-attr]
         answer = self._constant(gold[gold >= 0], len(labels))
