@@ -115,11 +115,8 @@ def tsv_lines(text: str) -> Iterator[tuple[int, list[str]]]:
             yield number, line.removesuffix("\r").split("\t")
 
 
-class _BadRow(ValueError):
-    """A row of a CSV that cannot be read: the line where it starts, and why."""
-
-
-def _csv_lines(text: str) -> Iterator[tuple[int, list[str]]]:
+def _csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    text = read_text(path)
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # long texts are fine
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     start = 1
@@ -129,48 +126,41 @@ def _csv_lines(text: str) -> Iterator[tuple[int, list[str]]]:
                 yield start, fields
             start = reader.line_num + 1
     except csv.Error as error:
-        raise _BadRow(start, str(error)) from error
-
-
-def _delimited(path: Path, lines: Callable[[str], Iterator[tuple[int, list[str]]]]) -> Table:
-    rows = lines(read_text(path))
-    try:
-        first = next(rows, None)
-        if first is None:
-            return Table(path, {}, [])
-        header = [name.strip() for name in first[1]]
-        if len(set(header)) < len(header):
-            twice = next(name for name in header if header.count(name) > 1)
-            raise CofiError(f"{path}, line {first[0]}: the column '{twice}' is there twice.")
-        values: list[list[object]] = [[] for _ in header]
-        numbers: list[int] = []
-        for number, fields in rows:
-            if len(fields) != len(header):
-                raise CofiError(
-                    f"{path}, line {number}: {len(fields)} fields, but the header has "
-                    f"{len(header)}: {', '.join(header)}."
-                )
-            numbers.append(number)
-            for column, value in zip(values, fields, strict=True):
-                column.append(value)
-    except _BadRow as error:
-        line, why = error.args
         raise CofiError(
-            f"{path}, line {line}: not valid CSV: {why}.",
+            f"{path}, line {start}: not valid CSV: {error}.",
             hint="A field with quotes needs them doubled, and is closed by one; a file without "
             "quoting is better named .tsv, with tabs.",
         ) from error
-    return Table(path, dict(zip(header, values, strict=True)), numbers)
+
+
+def _delimited(path: Path, rows: Iterator[tuple[int, list[str]]]) -> Table:
+    first, names = next(rows, (0, []))
+    header = [name.strip() for name in names]
+    if len(set(header)) < len(header):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise CofiError(f"{path}, line {first}: the column '{twice}' is there twice.")
+    columns: dict[str, list[object]] = {name: [] for name in header}
+    numbers: list[int] = []
+    for number, fields in rows:
+        if len(fields) != len(header):
+            raise CofiError(
+                f"{path}, line {number}: {len(fields)} fields, but the header has "
+                f"{len(header)}: {', '.join(header)}."
+            )
+        numbers.append(number)
+        for values, value in zip(columns.values(), fields, strict=True):
+            values.append(value)
+    return Table(path, columns, numbers)
 
 
 def read_csv(path: Path) -> Table:
     """Read a comma-separated file with a header; fields may be quoted."""
-    return _delimited(path, _csv_lines)
+    return _delimited(path, _csv_lines(path))
 
 
 def read_tsv(path: Path) -> Table:
     """Read a tab-separated file with a header, without quoting."""
-    return _delimited(path, tsv_lines)
+    return _delimited(path, tsv_lines(read_text(path)))
 
 
 def read_jsonl(path: Path) -> Table:
