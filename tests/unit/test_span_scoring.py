@@ -8,8 +8,14 @@ import pytest
 from cofi_cli.tasks import KINDS, Ragged, Split, Task
 from cofi_cli.tasks.encoding.questions import SpanGold
 from cofi_cli.tasks.kinds.span import ANSWERED, WITH_NONE
-from cofi_cli.tasks.metrics.answers import MAX_ANSWER_TOKENS, best_span, find_answers
-from cofi_cli.tasks.metrics.span import best_score, score_answer, words
+from cofi_cli.tasks.metrics.answers import (
+    MAX_ANSWER_TOKENS,
+    best_score,
+    best_span,
+    find_answers,
+    score_answer,
+    words,
+)
 
 
 @pytest.mark.parametrize(
