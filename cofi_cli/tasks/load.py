@@ -17,7 +17,7 @@ from cofi_cli.tasks.files.own import task_from_own_files
 from cofi_cli.tasks.kinds import KINDS
 from cofi_cli.tasks.task import Task
 from cofi_cli.tasks.teacher.taught import Taught
-from cofi_cli.tasks.teacher.unlabelled import forget_labels, no_teacher
+from cofi_cli.tasks.teacher.unlabelled import forget_labels
 
 EXTRA = "extra"
 """Name of the split of texts that the teacher alone answers for."""
@@ -48,7 +48,11 @@ def check_named(config: TaskConfig, *, has_teacher: bool) -> None:
         hint = "For your own files: --train, --validation."
         raise unknown("task", config.name, task_names(), hint=hint)
     if asks_teacher(config) and not has_teacher:
-        raise no_teacher()
+        raise CofiError(
+            "--unlabelled needs a teacher: without labels there is nothing else to learn from.",
+            hint="Name a fine-tuned model with --teacher DIR, or fine-tune one on labelled rows: "
+            "cofi finetune MODEL --train FILE --validation FILE",
+        )
 
 
 def load_task(config: TaskConfig, taught: Taught | None = None) -> Task:
@@ -104,7 +108,7 @@ def with_extra(task: Task, config: TaskConfig) -> Task:
             f"{wanted}.",
             hint="Name the columns: --text COLUMN, twice for pairs.",
         )
-    return replace(task, splits={**task.splits, EXTRA: extra}, fingerprint={})
+    return replace(task, splits={**task.splits, EXTRA: extra})
 
 
 def _demo(config: TaskConfig) -> Task:

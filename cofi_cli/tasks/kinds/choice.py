@@ -31,6 +31,7 @@ class Choice(Kind):
     metrics = ("accuracy",)
     agreement = "the share of rows where both choose the same text"
     group_name = "contexts"
+    group_at = 0
     pipeline = "multiple-choice"
     auto = "AutoModelForMultipleChoice"
     keeps_order = True
@@ -80,10 +81,6 @@ class Choice(Kind):
             lengths=lengths,
             parts=parts,
         )
-
-    def group(self, row: tuple[str, ...]) -> str:
-        """Return the context."""
-        return row[0]
 
 
 KIND = Choice()

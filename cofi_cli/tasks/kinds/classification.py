@@ -1,6 +1,5 @@
 """One class a row."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from cofi_cli.tasks.files.columns import one_label
 from cofi_cli.tasks.files.file import TEACHERS, Ask, Labels
 from cofi_cli.tasks.files.labels import class_name, class_names, filled, to_classes
 from cofi_cli.tasks.files.tables import Table
-from cofi_cli.tasks.kind import Fitted, Kind
+from cofi_cli.tasks.kind import Fitted, Kind, Names
 from cofi_cli.tasks.metrics.parts import Counts, label_counts
 
 
@@ -43,11 +42,11 @@ class Classification(Kind):
         values = to_classes(table, column, shown, origin, any_case=is_taught)
         return Labels(values, names)
 
-    def judged_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
+    def judged_labels(self, labels: Names) -> tuple[str, ...]:
         """Return all of them."""
         return tuple(labels)
 
-    def counts(self, outputs: Any, reference: Any, labels: Sequence[str]) -> dict[str, Counts]:
+    def counts(self, outputs: Any, reference: Any, labels: Names) -> dict[str, Counts]:
         """Return the counts of each class."""
         predicted = np.asarray(outputs).reshape(-1, len(labels)).argmax(-1)
         one_hot = np.eye(len(labels), dtype=np.bool_)

@@ -10,7 +10,7 @@ from cofi_cli.errors import CofiError
 from cofi_cli.tasks.encoded import Ragged
 from cofi_cli.tasks.files.columns import read_texts, text_columns
 from cofi_cli.tasks.files.file import Ask, File, FileRows
-from cofi_cli.tasks.kind import Fitted, Kind, Shape
+from cofi_cli.tasks.kind import Kind, Shape
 from cofi_cli.tasks.kinds.embedding import bare_texts
 from cofi_cli.tasks.metrics.basic import cosines
 from cofi_cli.tasks.rows import Split
@@ -60,10 +60,6 @@ class Encoder(Kind):
     def answer_shape(self, batch: Shape, answer: Shape, labels: int) -> Shape:
         """Return a vector a token, of any width."""
         return (*batch, answer[-1])
-
-    def fits(self, teacher: Fitted) -> int:
-        """Return 0: every checkpoint has states, and no labels name them."""
-        return 0
 
 
 KIND = Encoder()

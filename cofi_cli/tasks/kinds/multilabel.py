@@ -14,7 +14,7 @@ from cofi_cli.errors import CofiError
 from cofi_cli.tasks.files.file import Ask, Labels
 from cofi_cli.tasks.files.labels import class_name, class_names, is_empty, unknown_label
 from cofi_cli.tasks.files.tables import Table
-from cofi_cli.tasks.kind import Fitted, Kind
+from cofi_cli.tasks.kind import Fitted, Kind, Names, Scores
 from cofi_cli.tasks.metrics.basic import finite
 from cofi_cli.tasks.metrics.parts import Counts, label_counts
 
@@ -61,9 +61,7 @@ class Multilabel(Kind):
                     raise unknown_label(name, names, table.place(row), origin)
         return Labels([[float(name in own) for name in names] for own in sets], names, how)
 
-    def score(
-        self, outputs: Any, reference: Any, labels: Sequence[str], metrics: Sequence[str]
-    ) -> dict[str, float]:
+    def score(self, outputs: Any, reference: Any, labels: Names, metrics: Names) -> Scores:
         """Score a yes or no for each label, (rows, C); yes is a probability of at least 0.5.
 
         Macro F1 is the mean over the labels that occur on either side. A score is 0 where there
@@ -80,11 +78,11 @@ class Multilabel(Kind):
         }
         return {name: float(100.0 * found[name]) for name in metrics}
 
-    def judged_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
+    def judged_labels(self, labels: Names) -> tuple[str, ...]:
         """Return all of them."""
         return tuple(labels)
 
-    def counts(self, outputs: Any, reference: Any, labels: Sequence[str]) -> dict[str, Counts]:
+    def counts(self, outputs: Any, reference: Any, labels: Names) -> dict[str, Counts]:
         """Return the counts of each label."""
         predicted = np.asarray(outputs).reshape(-1, len(labels)) >= 0
         return label_counts(np.asarray(reference) > 0.5, predicted, labels)

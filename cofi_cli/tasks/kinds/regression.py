@@ -10,7 +10,7 @@ from cofi_cli.tasks.files.columns import one_label
 from cofi_cli.tasks.files.file import Ask, Labels
 from cofi_cli.tasks.files.labels import has_fraction, to_numbers
 from cofi_cli.tasks.files.tables import Table
-from cofi_cli.tasks.kind import Fitted, Kind
+from cofi_cli.tasks.kind import Fitted, Kind, Names
 from cofi_cli.tasks.metrics.basic import pearson
 
 
@@ -42,9 +42,7 @@ class Regression(Kind):
         ours, theirs = ours.reshape(-1), theirs.reshape(-1)
         return 1.0 if np.array_equal(ours, theirs) else pearson(theirs, ours)
 
-    def constant_score(
-        self, encoded: Encoded, labels: Sequence[str], metrics: Sequence[str]
-    ) -> float | None:
+    def constant_score(self, encoded: Encoded, labels: Names, metrics: Names) -> float | None:
         """Return 0: a constant does not correlate, and it ranks nothing."""
         return 0.0
 

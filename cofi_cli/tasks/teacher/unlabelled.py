@@ -13,15 +13,6 @@ from cofi_cli.tasks.teacher.hold_out import hold_out
 from cofi_cli.tasks.teacher.taught import Taught, in_order_of
 
 
-def no_teacher() -> CofiError:
-    """Build the error for texts without anybody to learn from."""
-    return CofiError(
-        "--unlabelled needs a teacher: without labels there is nothing else to learn from.",
-        hint="Name a fine-tuned model with --teacher DIR, or fine-tune one on labelled rows: "
-        "cofi finetune MODEL --train FILE --validation FILE",
-    )
-
-
 def no_labels(task: Task) -> CofiError:
     """Build the error for training rows that neither labels nor a teacher explain."""
     return CofiError(
@@ -44,9 +35,8 @@ def forget_labels(task: Task, taught: Taught) -> Task:
         kept, held = hold_out(splits["train"].texts, task.kind, Path(task.name))
         splits |= {"train": Split(kept, None), "validation": Split(held, None)}
         origin = "held-out training rows"
-    task = replace(task, splits=splits, fingerprint={})
     if splits["validation"].labels is not None:
-        return learned(task, taught.name)
+        return learned(replace(task, splits=splits), taught.name)
     bare = {name: Split(split.texts, None) for name, split in splits.items()}
     return agreeing(replace(task, metrics=(AGREEMENT,), splits=bare), taught.name, origin)
 
@@ -55,7 +45,7 @@ def learned(task: Task, teacher: str) -> Task:
     """Return a task that says that its training rows are answered by a teacher."""
     count = len(task.splits["train"])
     note = f"Learned from the answers of {_short(teacher)} on {count:,} texts; no label was read."
-    return replace(task, note=" ".join(filter(None, [note, task.note])), fingerprint={})
+    return replace(task, note=" ".join(filter(None, [note, task.note])))
 
 
 def agreeing(task: Task, teacher: str | None, origin: str) -> Task:
@@ -71,7 +61,7 @@ def agreeing(task: Task, teacher: str | None, origin: str) -> Task:
         f"Agreement is not accuracy: no label was read. It is {task.kind.agreement}, in points, on "
         f"{count:,} {origin.removeprefix('the ')}; 100 is the teacher{name} itself, right or wrong."
     )
-    return replace(task, note=" ".join(filter(None, [note, task.note])), fingerprint={})
+    return replace(task, note=" ".join(filter(None, [note, task.note])))
 
 
 def _short(teacher: str) -> str:
