@@ -18,27 +18,22 @@ from cofi_cli.modeling import CofiConfig
 from cofi_cli.vocabulary.pieces import Trimmed
 
 WORDS = "model.encoder.embeddings.word.weight"
-_TOKENIZER = "tokenizer.json"
 _OLD = ("vocab.txt", "vocab.json", "merges.txt", "added_tokens.json", "*.model")
 """Vocabularies that transformers writes next to tokenizer.json; they hold all pieces."""
+_BY_PADDING = ("mpnet", "roberta", "xlm-roberta", "camembert")
+"""Model types whose positions begin after the padding id, so that none before it may go."""
 _BESIDE = ("plan.json", "*.py")
 """Of a compact model."""
 
 
 def needed_ids(name: str) -> list[int]:
-    """Return ids that a checkpoint's configuration relies on.
-
-    Positions of RoBERTa begin after the padding id, so that none before it may go.
-    """
+    """Return ids that a checkpoint's configuration relies on."""
     config = load_config_dict(resolve(name))
     found = [value for key, value in config.items() if _is_id(key, value)]
     padding = config.get("pad_token_id")
-    if isinstance(padding, int) and config["model_type"] in ("mpnet", *_BY_PADDING):
+    if isinstance(padding, int) and config["model_type"] in _BY_PADDING:
         found += range(padding + 1)
     return found
-
-
-_BY_PADDING = ("roberta", "xlm-roberta", "camembert")
 
 
 def write_trimmed(name: str, folder: Path, trimmed: Trimmed) -> None:
@@ -87,7 +82,7 @@ def _write_tokenizer(name: str, folder: Path, trimmed: Trimmed) -> None:
     for pattern in _OLD:
         for file in folder.glob(pattern):
             file.unlink()
-    own = folder / _TOKENIZER
+    own = folder / "tokenizer.json"
     written = json.loads(own.read_text(encoding="utf-8"))
     layout = trimmed.layout | {"truncation": written["truncation"]}
     own.write_text(json.dumps(layout, ensure_ascii=False) + "\n", encoding="utf-8")

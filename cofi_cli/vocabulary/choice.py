@@ -9,7 +9,7 @@ from typing import Any, Literal
 from tokenizers import Tokenizer
 
 from cofi_cli.errors import CofiError
-from cofi_cli.runs.records.export import HeldOut
+from cofi_cli.runs.records.export import HeldOut, Vocabulary
 from cofi_cli.vocabulary.pieces import Pieces, Trimmed, count, whole
 
 AUTO: Literal["auto"] = "auto"
@@ -24,17 +24,14 @@ _STEP = 64
 
 @dataclass(frozen=True)
 class Choice:
-    """A trimmed tokenizer, and what is known of it."""
+    """A trimmed tokenizer, and what export.json says of it."""
 
     trimmed: Trimmed
-    before: int
-    smallest: int
-    difference: HeldOut
+    facts: Vocabulary
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for export.json."""
-        sizes = {"pieces": len(self.trimmed.rows), "before": self.before}
-        return sizes | {"smallest": self.smallest, "held_out": self.difference.model_dump()}
+        return self.facts.model_dump()
 
 
 def choose(
@@ -71,7 +68,13 @@ def choose(
     def tried(number: int) -> Choice:
         trimmed = pieces.trimmed(number, counts)
         found = compare(before, trimmed.tokenizer(), held_out, unknown=pieces.model.unknown)
-        return Choice(trimmed, pieces.size, pieces.smallest, found)
+        facts = Vocabulary(
+            pieces=len(trimmed.rows),
+            before=pieces.size,
+            smallest=pieces.smallest,
+            held_out=found,
+        )
+        return Choice(trimmed, facts)
 
     if size != AUTO:
         return tried(min(size, pieces.size + len(pieces.new)))
@@ -80,7 +83,7 @@ def choose(
     while high - low > _STEP:
         middle = (low + high) // 2
         own = tried(middle)
-        if own.difference.growth < MOST_GROWTH:
+        if own.facts.held_out.growth < MOST_GROWTH:
             best, high = own, middle
         else:
             low = middle

@@ -101,13 +101,10 @@ class Pieces:
         """Return the tokenizer of the most used pieces.
 
         Args:
-            size: number of pieces; those that any text needs stay, and unused ones fill up.
+            size: number of pieces, which passes :meth:`check`; those that any text needs stay,
+                and unused ones fill up.
             counts: id -> how often texts use the piece.
-
-        Raises:
-            CofiError: too few.
         """
-        self.check(size)
         chosen, room = set(self._must), size - len(self.new) - len(self.outside)
         # Of equally used pieces the first: all three kinds of trainers put frequent ones first.
         for piece in sorted(self.pieces, key=lambda p: (-counts[self.pieces[p]], self.pieces[p])):
@@ -133,9 +130,11 @@ class Pieces:
         names = sorted(chosen, key=self.pieces.__getitem__)
         ids = {piece: i for i, piece in enumerate([*names, *self.new])}
         model = self.model.rebuilt(ids)
-        ids |= {piece: len(ids) + i for i, piece in enumerate(sorted(self.outside, key=self._id))}
-        rows = [self._id(self.atoms.get(piece, piece)) for piece in ids]
-        kept = {self._id(p): i for p, i in ids.items() if p in self.pieces or p in self.outside}
+        old = self.outside | self.pieces
+        outside = sorted(self.outside, key=old.__getitem__)
+        ids |= {piece: len(ids) + i for i, piece in enumerate(outside)}
+        rows = [old[self.atoms.get(piece, piece)] for piece in ids]
+        kept = {old[piece]: i for piece, i in ids.items() if piece in old}
         added = [t | {"id": ids[t["content"]]} for t in self.layout["added_tokens"]]
         return Trimmed(
             {
@@ -147,9 +146,6 @@ class Pieces:
             rows,
             kept,
         )
-
-    def _id(self, piece: str) -> int:
-        return self.pieces[piece] if piece in self.pieces else self.outside[piece]
 
 
 def _renumbered(part: Any, ids: dict[str, int]) -> Any:
