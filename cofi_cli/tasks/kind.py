@@ -32,35 +32,27 @@ Shape = tuple[int, ...]
 
 
 class Fitted(Protocol):
-    """What a fine-tuned checkpoint's configuration says of its head.
-
-    Attributes:
-        name: its folder or hub id.
-        head: kind of head, as :data:`cofi_cli.modeling.HEADS` names it.
-        labels: names of the outputs, in their order.
-        problem_type: as transformers' configurations have it.
-        is_ranker: whether sentence-transformers calls it a cross-encoder.
-    """
+    """What a fine-tuned checkpoint's configuration says of its head."""
 
     @property
     def name(self) -> str:
-        """See the class."""
+        """Its folder or hub id."""
 
     @property
     def head(self) -> str:
-        """See the class."""
+        """Kind of head, as :data:`cofi_cli.modeling.HEADS` names it."""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """See the class."""
+        """Names of the outputs, in their order."""
 
     @property
     def problem_type(self) -> str | None:
-        """See the class."""
+        """As transformers' configurations have it."""
 
     @property
     def is_ranker(self) -> bool:
-        """See the class."""
+        """Whether sentence-transformers calls it a cross-encoder."""
 
 
 class Kind:

@@ -72,10 +72,9 @@ class Task:
             CofiError: the tokenizer does not serve this kind, or takes fewer tokens.
         """
         rows = self.splits[split]
-        if limit is not None:
-            labels = None if rows.labels is None else rows.labels[:limit]
-            rows = Split(rows.texts[:limit], labels)
-        encoded = self.kind.encode(rows, tokenizer, self.max_length, **self.encoding)
+        labels = None if rows.labels is None else rows.labels[:limit]
+        some = Split(rows.texts[:limit], labels)
+        encoded = self.kind.encode(some, tokenizer, self.max_length, **self.encoding)
         if split not in self.answers:
             return encoded
         return replace(encoded, gold=self.answers[split].first(len(encoded)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,6 @@ from cofi_cli.errors import CofiError
 from cofi_cli.tasks.encoded import Encoded, Ragged
 from cofi_cli.tasks.encoding.texts import calls
 from cofi_cli.tasks.rows import Split
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 QUESTION_TOKENS = 64
 """A longer question is cut, as BERT's run_squad does (max_query_length)."""
@@ -62,9 +59,7 @@ class _Template:
         return len(self.before) + len(self.between) + len(self.after)
 
 
-def encode_spans(
-    split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int, *, doc_stride: int
-) -> Encoded:
+def encode_spans(split: Split, tokenizer: Any, max_length: int, *, doc_stride: int) -> Encoded:
     """Tokenise questions and contexts into features.
 
     Neighbouring windows share ``doc_stride`` tokens of the context, half a window at most.
@@ -143,9 +138,9 @@ def _labels(labels: Sequence[Any], gold: SpanGold) -> NDArray[np.int64]:
     return np.where(inside[:, None], places, np.array(NO_ANSWER))
 
 
-def _template(tokenizer: PreTrainedTokenizerBase) -> _Template:
+def _template(tokenizer: Any) -> _Template:
     """Read off an encoded pair what stands around its texts; the tokenizer may give no types."""
-    call: Any = tokenizer("a", "b")
+    call = tokenizer("a", "b")
     ids = list(call["input_ids"])
     types = list(call.get("token_type_ids") or [0] * len(ids))
     parts = call.sequence_ids()
@@ -156,7 +151,7 @@ def _template(tokenizer: PreTrainedTokenizerBase) -> _Template:
     return _Template(ids[:first], ids[between:second], ids[end:], own)
 
 
-def _tokenise(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> tuple[Ragged, Ragged]:
+def _tokenise(texts: list[str], tokenizer: Any) -> tuple[Ragged, Ragged]:
     """Return texts' token ids and offsets, without special tokens."""
     ids: list[Any] = []
     offsets: list[Any] = []

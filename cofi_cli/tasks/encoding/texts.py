@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cofi_cli.tasks.encoded import Encoded, Ragged
 from cofi_cli.tasks.rows import Split
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 _ROWS_AT_ONCE = 1000
 """Rows a call to the tokenizer: enough for its threads, little memory for Python's lists."""
@@ -33,7 +30,7 @@ def calls(
         yield start, tokenizer(*some, return_attention_mask=False, **options)
 
 
-def encode_rows(split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
+def encode_rows(split: Split, tokenizer: Any, max_length: int) -> Encoded:
     """Tokenise texts and pairs; rows longer than ``max_length`` are cut, the longer text first."""
     parts: list[Ragged] = []
     part_types: list[Ragged] = []

@@ -111,16 +111,11 @@ def _blocks(text: str) -> Iterator[list[tuple[int, list[str]]]]:
             continue
         if is_tabbed is None:
             is_tabbed = "\t" in line
-        block.append(
-            (number, [f.strip(" ") for f in line.split("\t")] if is_tabbed else _spaced(line))
-        )
+        # Other characters that count as space can be words.
+        fields = line.split("\t") if is_tabbed else line.replace("\t", " ").split(" ")
+        block.append((number, [field.strip(" ") for field in fields if is_tabbed or field]))
     if block:
         yield block
-
-
-def _spaced(line: str) -> list[str]:
-    """Split at spaces and tabs alone: other characters that count as space can be words."""
-    return [field for field in line.replace("\t", " ").split(" ") if field]
 
 
 def _column(what: str, value: str, path: Path, line: int, count: int) -> int:

@@ -153,17 +153,7 @@ def _delimited(path: Path, rows: Iterator[tuple[int, list[str]]]) -> Table:
     return Table(path, columns, numbers)
 
 
-def read_csv(path: Path) -> Table:
-    """Read a comma-separated file with a header; fields may be quoted."""
-    return _delimited(path, _csv_lines(path))
-
-
-def read_tsv(path: Path) -> Table:
-    """Read a tab-separated file with a header, without quoting."""
-    return _delimited(path, tsv_lines(read_text(path)))
-
-
-def read_jsonl(path: Path) -> Table:
+def _jsonl(path: Path) -> Table:
     """Read one JSON object a line; a key that a line lacks is ``None`` there."""
     records: list[dict[str, object]] = []
     numbers: list[int] = []
@@ -182,7 +172,7 @@ def read_jsonl(path: Path) -> Table:
     return Table(path, {name: [r.get(name) for r in records] for name in names}, numbers)
 
 
-def read_parquet(path: Path) -> Table:
+def _parquet(path: Path) -> Table:
     """Read a parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -250,10 +240,10 @@ def _decoded(values: list[Any], path: Path, column: str) -> list[Any]:
 
 
 READERS: dict[str, Callable[[Path], Table]] = {
-    ".csv": read_csv,
-    ".tsv": read_tsv,
-    ".jsonl": read_jsonl,
-    ".parquet": read_parquet,
+    ".csv": lambda path: _delimited(path, _csv_lines(path)),
+    ".tsv": lambda path: _delimited(path, tsv_lines(read_text(path))),
+    ".jsonl": _jsonl,
+    ".parquet": _parquet,
 }
 
 
