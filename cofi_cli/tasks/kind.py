@@ -110,7 +110,6 @@ class Kind:
     kept_as = "float32"
 
     def __str__(self) -> str:
-        """Return the name."""
         return self.name
 
     def shown_by(self, values: Sequence[object]) -> bool:
@@ -257,14 +256,15 @@ class Kind:
         return answer
 
     def answer_shape(self, batch: Shape, answer: Shape, labels: int) -> Shape:
-        """Return the shape that answers have to have.
+        """Return the shape that answers have to have; without labels they are of any width.
 
         Args:
             batch: of the token ids.
             answer: what was answered.
             labels: width of the head.
         """
-        return (*batch, labels) if self.per_token else (batch[0], labels)
+        width = labels if self.has_labels else answer[-1]
+        return (*batch, width) if self.per_token else (batch[0], width)
 
     def fits(self, teacher: Fitted) -> int:
         """Return whether a teacher's outputs are of this kind: 0 no, 1 perhaps, 2 likely."""

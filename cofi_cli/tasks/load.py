@@ -8,8 +8,7 @@ from dataclasses import replace
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError, unknown
 from cofi_cli.tasks.builtin.demo import demo_task
-from cofi_cli.tasks.builtin.embedding import STSB, stsb_embedding
-from cofi_cli.tasks.builtin.glue import GLUE, glue_task
+from cofi_cli.tasks.builtin.glue import GLUE, STSB, glue_task, stsb_embedding
 from cofi_cli.tasks.builtin.squad import SQUAD, squad_task
 from cofi_cli.tasks.builtin.tokens import TOKEN_TASKS, load_builtin
 from cofi_cli.tasks.files.file import Ask, File

@@ -19,8 +19,9 @@ from cofi_cli.errors import CofiError
 from cofi_cli.tasks.builtin.folder import split_files
 from cofi_cli.tasks.builtin.hub import load_splits
 from cofi_cli.tasks.files.tables import read_text, tsv_lines
-from cofi_cli.tasks.kind import Kind
 from cofi_cli.tasks.kinds import KINDS
+from cofi_cli.tasks.kinds.embedding import KIND as EMBEDDING
+from cofi_cli.tasks.kinds.embedding import distinct
 from cofi_cli.tasks.rows import Split
 from cofi_cli.tasks.task import Task
 
@@ -47,11 +48,6 @@ class GlueTask:
     headerless: tuple[str, ...] = ()
     validations: tuple[tuple[str, tuple[str, ...]], ...] = (("validation", ("dev",)),)
 
-    @property
-    def kind(self) -> Kind:
-        """Regression where there are no label names."""
-        return KINDS["classification" if self.labels else "regression"]
-
 
 _ONE = (("sentence",),)
 _TWO = (("sentence1",), ("sentence2",))
@@ -61,6 +57,10 @@ _MATCHED = (
 )
 
 DATASET = "nyu-mll/glue"
+STSB = "stsb-embedding"
+"""STS-B as a task for embedders: its sentences to learn from, its rated pairs to score on."""
+RATED = "sentence-transformers/stsb"
+"""STS-B on the hub with the scores of its test split; GLUE's own copy lacks them."""
 _HINT = "name a folder with train.tsv and dev.tsv: --data DIR"
 _HUB_SPLITS = {
     "train": ("train",),
@@ -122,7 +122,25 @@ def glue_task(config: TaskConfig) -> Task:
         splits = splits_from_folder(name, Path(config.data), unlabelled=config.unlabelled)
     else:
         splits = splits_from_hub(name, load_splits(name, DATASET, subset=name, hint=_HINT))
-    return Task(name, spec.kind, spec.labels, spec.metrics, splits, config.max_length)
+    kind = KINDS["classification" if spec.labels else "regression"]
+    return Task(name, kind, spec.labels, spec.metrics, splits, config.max_length)
+
+
+def stsb_embedding(config: TaskConfig) -> Task:
+    """Load STS-B: the training sentences without their scores, dev and test with them.
+
+    Raises:
+        CofiError: not reachable (exit code 6), or a fault in the data.
+    """
+    if config.data is not None:
+        splits = splits_from_folder("stsb", Path(config.data))
+    else:
+        hint = "name a folder with train.tsv and dev.tsv (sentence1, sentence2, score): --data DIR"
+        splits = splits_from_hub("stsb", load_splits(STSB, RATED, hint=hint))
+    rated = {name: split for name, split in splits.items() if name != "train" and split.labels}
+    texts = distinct([text for pair in splits["train"].texts for text in pair])
+    train = {"train": Split([(text,) for text in texts], None)}
+    return Task(STSB, EMBEDDING, (), EMBEDDING.metrics, {**train, **rated}, config.max_length)
 
 
 def splits_from_hub(name: str, found: Mapping[str, Any]) -> dict[str, Split]:
@@ -177,11 +195,11 @@ def _layout(spec: GlueTask) -> str:
 def _read_split(path: Path, spec: GlueTask, *, labelled: bool | None) -> Split:
     """Read a file; ``labelled`` ones need labels, ``False`` takes them if there, ``None`` never."""
     rows = list(tsv_lines(read_text(path)))
-    header: list[str] = []
-    if rows and spec.headerless and _is_headerless(rows[0][1], spec):
+    first = rows[0][1] if rows else []
+    if spec.headerless and len(first) == len(spec.headerless) and first[1] in ("0", "1"):
         header = list(spec.headerless)
-    elif rows:
-        header = [column.strip() for column in rows.pop(0)[1]]
+    else:
+        header, rows = [column.strip() for column in first], rows[1:]
     if not rows:
         raise CofiError(f"{path} has no rows.", hint=_layout(spec))
     where = [_find(path, header, names) for names in spec.texts]
@@ -189,32 +207,22 @@ def _read_split(path: Path, spec: GlueTask, *, labelled: bool | None) -> Split:
     if labelled or (labelled is not None and set(spec.label) & set(header)):
         labels_at = _find(path, header, spec.label)
     last = max([*where, labels_at or 0])
-    texts: list[tuple[str, ...]] = []
-    given: list[tuple[int, str]] = []
-    skipped: list[int] = []
-    for line, fields in rows:
-        if len(fields) <= last:  # GLUE's own qqp has some such lines
-            skipped.append(line)
-            continue
-        texts.append(tuple(fields[i] for i in where))
-        if labels_at is not None:
-            given.append((line, fields[labels_at].strip()))
-    if len(skipped) > len(rows) // 100:
+    short = [line for line, fields in rows if len(fields) <= last]
+    if len(short) > len(rows) // 100:  # GLUE's own qqp has some such lines
         raise CofiError(
-            f"{path}, line {skipped[0]}: too few fields, and so in {len(skipped)} of {len(rows)} "
+            f"{path}, line {short[0]}: too few fields, and so in {len(short)} of {len(rows)} "
             f"lines. The header has {len(header)}: {', '.join(header)}."
         )
-    if skipped:
-        logger.warning("%s: left out %d lines with too few fields.", path, len(skipped))
-    is_hidden = not labelled and all(value in HIDDEN for _, value in given)
-    if labels_at is None or is_hidden:
+    if short:
+        logger.warning("%s: left out %d lines with too few fields.", path, len(short))
+    rows = [(line, fields) for line, fields in rows if len(fields) > last]
+    texts: list[tuple[str, ...]] = [tuple(fields[i] for i in where) for _, fields in rows]
+    if labels_at is None:
         return Split(texts, None)
-    labels = [_label(value, spec, path, line) for line, value in given]
-    return Split(texts, [int(x) for x in labels] if spec.labels else labels)
-
-
-def _is_headerless(first: list[str], spec: GlueTask) -> bool:
-    return len(first) == len(spec.headerless) and first[1] in ("0", "1")
+    given = [(line, fields[labels_at].strip()) for line, fields in rows]
+    if not labelled and all(value in HIDDEN for _, value in given):
+        return Split(texts, None)
+    return Split(texts, [_label(value, spec, path, line) for line, value in given])
 
 
 def _find(path: Path, header: list[str], names: tuple[str, ...]) -> int:

@@ -15,7 +15,7 @@ from cofi_cli.config import TaskConfig
 from cofi_cli.tasks.encoded import Encoded
 from cofi_cli.tasks.files.columns import read_cells, text_columns
 from cofi_cli.tasks.files.file import Ask, File, FileRows
-from cofi_cli.tasks.kind import Names, Scores, Shape
+from cofi_cli.tasks.kind import Names, Scores
 from cofi_cli.tasks.kinds.regression import Regression
 from cofi_cli.tasks.metrics.basic import METRICS, cosines, finite
 from cofi_cli.tasks.rows import Split
@@ -68,10 +68,6 @@ class Embedding(Regression):
     def agree(self, ours: Any, theirs: Any) -> float:
         """Return the mean cosine."""
         return float(cosines(ours, theirs).mean())
-
-    def answer_shape(self, batch: Shape, answer: Shape, labels: int) -> Shape:
-        """Return a vector a row, of any width."""
-        return (batch[0], answer[-1])
 
 
 def bare_texts(file: File, config: TaskConfig) -> FileRows:
