@@ -55,7 +55,6 @@ class Ragged(Sequence[Any]):
         return np.diff(self.ends)
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return len(self.ends) - 1
 
     def __getitem__(self, row: Any) -> Any:
@@ -97,7 +96,6 @@ class Encoded:
         return self.labels if self.gold is None else self.gold
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return len(self.lengths)
 
     def inputs(self, rows: Sequence[int]) -> Encoded:

@@ -11,9 +11,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from cofi_cli.errors import CofiError
-from cofi_cli.vocabulary.models import KINDS, SubwordModel
-
-Json = dict[str, Any]
+from cofi_cli.vocabulary.models import KINDS, Json, SubwordModel
 
 
 @dataclass(frozen=True)

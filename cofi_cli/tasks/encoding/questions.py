@@ -54,10 +54,6 @@ class _Template:
     after: list[int]
     types: list[int]
 
-    @property
-    def special(self) -> int:
-        return len(self.before) + len(self.between) + len(self.after)
-
 
 def encode_spans(split: Split, tokenizer: Any, max_length: int, *, doc_stride: int) -> Encoded:
     """Tokenise questions and contexts into features.
@@ -75,7 +71,8 @@ def encode_spans(split: Split, tokenizer: Any, max_length: int, *, doc_stride: i
             hint="Use a model with a tokenizer.json.",
         )
     template = _template(tokenizer)
-    longest = min(QUESTION_TOKENS, (max_length - template.special) // 2)
+    free = max_length - len([*template.before, *template.between, *template.after])
+    longest = min(QUESTION_TOKENS, free // 2)
     if longest < 1:
         raise CofiError(
             f"task.max_length is {max_length}, which leaves no room for question and context.",
@@ -93,7 +90,7 @@ def encode_spans(split: Split, tokenizer: Any, max_length: int, *, doc_stride: i
     windows: list[tuple[int, int, int]] = []
     for row, context in enumerate(context_of):
         question, text = questions[row][:longest], contexts[context]
-        room = max_length - template.special - len(question)
+        room = free - len(question)
         head = [template.before, question, template.between]
         lead = sum(map(len, head))
         stride = min(doc_stride, room // 2)

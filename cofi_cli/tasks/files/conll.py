@@ -222,7 +222,7 @@ def tagged(
             hint="Is the tag in another column? Name it: --label 2",
         )
     for line, tag in _tags(file):
-        if (kind := kind_of(tag)) not in ("", *types):
+        if (kind := kind_of(tag)) and kind not in types:
             raise CofiError(
                 f"{file.path}, {file.unit} {line}: {origin} has no entity of type '{kind}' "
                 f"(tag '{tag}').{did_you_mean(kind, types)} Types there: {', '.join(types)}.",

@@ -38,8 +38,7 @@ class _Answer(_Part):
     answer_start: int
 
 
-class _Answers(RootModel[list[_Answer]]):
-    model_config = ConfigDict(strict=True)
+_Answers = RootModel[list[_Answer]]
 
 
 class _Columns(_Part):

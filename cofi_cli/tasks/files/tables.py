@@ -31,7 +31,6 @@ class Table:
     unit: str = "line"
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return len(self.lines)
 
     def place(self, row: int) -> str:

@@ -35,10 +35,10 @@ def forget_labels(task: Task, taught: Taught) -> Task:
         kept, held = hold_out(splits["train"].texts, task.kind, Path(task.name))
         splits |= {"train": Split(kept, None), "validation": Split(held, None)}
         origin = "held-out training rows"
-    if splits["validation"].labels is not None:
-        return learned(replace(task, splits=splits), taught.name)
-    bare = {name: Split(split.texts, None) for name, split in splits.items()}
-    return agreeing(replace(task, metrics=(AGREEMENT,), splits=bare), taught.name, origin)
+    task = replace(task, splits=splits)
+    if task.can_score("validation"):
+        return learned(task, taught.name)
+    return agreeing(task, taught.name, origin)
 
 
 def learned(task: Task, teacher: str) -> Task:
@@ -49,19 +49,21 @@ def learned(task: Task, teacher: str) -> Task:
 
 
 def agreeing(task: Task, teacher: str | None, origin: str) -> Task:
-    """Return a task that says what its agreement is.
+    """Return a task without labels that is scored by agreement, and says what that is.
 
     Args:
-        task: scored by agreement.
+        task: its labels are left out.
         teacher: its name; ``None`` = the model itself.
         origin: of the validation rows.
     """
-    count, name = len(task.splits["validation"]), f" {_short(teacher)}" if teacher else ""
+    splits = {name: Split(split.texts, None) for name, split in task.splits.items()}
+    count, name = len(splits["validation"]), f" {_short(teacher)}" if teacher else ""
     note = (
         f"Agreement is not accuracy: no label was read. It is {task.kind.agreement}, in points, on "
         f"{count:,} {origin.removeprefix('the ')}; 100 is the teacher{name} itself, right or wrong."
     )
-    return replace(task, note=" ".join(filter(None, [note, task.note])))
+    note = " ".join(filter(None, [note, task.note]))
+    return replace(task, metrics=(AGREEMENT,), splits=splits, note=note)
 
 
 def _short(teacher: str) -> str:
