@@ -56,7 +56,10 @@ def squad_task(config: TaskConfig) -> Task:
     assert config.name is not None
     spec = SQUAD[config.name]
     if config.data is not None:
-        splits = _from_folder(config.name, spec, Path(config.data))
+        stems = {"train": "train", "validation": "dev"}
+        wanted = {split: (*spec.files(stem), f"{stem}*.json") for split, stem in stems.items()}
+        paths = split_files(Path(config.data), wanted, task=config.name, layout=_layout(spec))
+        splits = {split: read_questions(path) for split, path in paths}
     else:
         found = load_splits(config.name, spec.dataset, hint=f"name a folder: {_layout(spec)}")
         splits = splits_from_hub(spec.dataset, found)
@@ -93,13 +96,6 @@ def splits_from_hub(dataset: str, found: Mapping[str, Any]) -> dict[str, Split]:
         table = Table(Path(origin), columns, list(range(1, len(columns["question"]) + 1)), "row")
         splits[name] = to_split(table_rows(table), origin=origin)
     return splits
-
-
-def _from_folder(name: str, spec: Squad, folder: Path) -> dict[str, Split]:
-    stems = {"train": "train", "validation": "dev"}
-    wanted = {split: (*spec.files(stem), f"{stem}*.json") for split, stem in stems.items()}
-    found = split_files(folder, wanted, task=name, layout=_layout(spec))
-    return {split: read_questions(path) for split, path in found}
 
 
 def _layout(spec: Squad) -> str:

@@ -45,16 +45,6 @@ class SpanGold:
     windows: NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class _Template:
-    """Special tokens before, between and after question and context; types of all five."""
-
-    before: list[int]
-    between: list[int]
-    after: list[int]
-    types: list[int]
-
-
 def encode_spans(split: Split, tokenizer: Any, max_length: int, *, doc_stride: int) -> Encoded:
     """Tokenise questions and contexts into features.
 
@@ -70,8 +60,8 @@ def encode_spans(split: Split, tokenizer: Any, max_length: int, *, doc_stride: i
             "Spans need a fast tokenizer, which gives the place of each token in the text.",
             hint="Use a model with a tokenizer.json.",
         )
-    template = _template(tokenizer)
-    free = max_length - len([*template.before, *template.between, *template.after])
+    before, between, after, part_types = _template(tokenizer)
+    free = max_length - len([*before, *between, *after])
     longest = min(QUESTION_TOKENS, free // 2)
     if longest < 1:
         raise CofiError(
@@ -91,15 +81,15 @@ def encode_spans(split: Split, tokenizer: Any, max_length: int, *, doc_stride: i
     for row, context in enumerate(context_of):
         question, text = questions[row][:longest], contexts[context]
         room = free - len(question)
-        head = [template.before, question, template.between]
+        head = [before, question, between]
         lead = sum(map(len, head))
         stride = min(doc_stride, room // 2)
         # The last window is the first to reach the end.
         for first in range(0, max(1, len(text) - stride), room - stride):
             part = text[first : first + room]
-            pieces = [*head, part, template.after]
+            pieces = [*head, part, after]
             ids.append(np.concatenate(pieces).astype(np.int32))
-            types.append(np.repeat(template.types, [len(p) for p in pieces]).astype(np.int8))
+            types.append(np.repeat(part_types, [len(p) for p in pieces]).astype(np.int8))
             question_of.append(row)
             windows.append((lead, first, len(part)))
     made = Ragged(ids)
@@ -135,8 +125,12 @@ def _labels(labels: Sequence[Any], gold: SpanGold) -> NDArray[np.int64]:
     return np.where(inside[:, None], places, np.array(NO_ANSWER))
 
 
-def _template(tokenizer: Any) -> _Template:
-    """Read off an encoded pair what stands around its texts; the tokenizer may give no types."""
+def _template(tokenizer: Any) -> tuple[list[int], list[int], list[int], list[int]]:
+    """Read off an encoded pair what stands around its texts; the tokenizer may give no types.
+
+    Returns:
+        Special tokens before, between and after question and context; types of all five.
+    """
     call = tokenizer("a", "b")
     ids = list(call["input_ids"])
     types = list(call.get("token_type_ids") or [0] * len(ids))
@@ -145,7 +139,7 @@ def _template(tokenizer: Any) -> _Template:
     end = len(parts) - parts[::-1].index(1)
     between = len(parts) - parts[::-1].index(0)
     own = [types[i] if i < len(types) else 0 for i in (0, first, between, second, end)]
-    return _Template(ids[:first], ids[between:second], ids[end:], own)
+    return ids[:first], ids[between:second], ids[end:], own
 
 
 def _tokenise(texts: list[str], tokenizer: Any) -> tuple[Ragged, Ragged]:

@@ -33,16 +33,6 @@ class WordTags:
     places: NDArray[np.int64]
     tokens: int
 
-    def predicted(self, outputs: NDArray[Any], *, missing: int) -> Ragged:
-        """Return a row the indices of the likeliest tags.
-
-        Args:
-            outputs: of all tokens, (tokens, labels).
-            missing: the index for words without a sub-word.
-        """
-        best = np.where(self.places == NOWHERE, missing, outputs.argmax(-1)[self.places])
-        return Ragged.over(best, self.tags.lengths)
-
 
 def for_words(tokenizer: Any) -> Any:
     """Return the tokenizer, or a copy of it, that takes one word like another.

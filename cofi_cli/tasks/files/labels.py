@@ -12,8 +12,6 @@ from cofi_cli.tasks.files.tables import Table
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _LARGEST = 3.4e38
 """What training computes in holds no larger number."""
-FLAGS = ("false", "true")
-"""Names of the classes of a column of booleans."""
 _WHOLE = re.compile(r"[+-]?\d+")
 _WHOLE_OR_ZEROS = re.compile(r"([+-]?)(\d+)(?:\.0*)?")
 
@@ -79,7 +77,7 @@ def class_name(value: object) -> str:
     And for true and false, which dataframes write as ``True`` and ``False``. Zeros in front stay.
     """
     text = str(value).strip()
-    if text.lower() in FLAGS:
+    if text.lower() in ("true", "false"):
         return text.lower()
     if (whole := _WHOLE_OR_ZEROS.fullmatch(text)) is None:
         return text

@@ -70,8 +70,10 @@ def task_from_own_files(config: TaskConfig, taught: Taught | None = None) -> Tas
     if is_scored and lead is not None:
         metrics, notes = kind.measured(splits)
         labels, note = lead.labels.names, " ".join(filter(None, [lead.labels.note, *notes]))
-    options = kind.options(config)
-    task = Task(train.name, kind, labels, metrics, splits, config.max_length, note, options)
+    name, options = train.path.stem, kind.options(config)
+    if name.lower() == "train":
+        name = train.path.resolve().parent.name
+    task = Task(name, kind, labels, metrics, splits, config.max_length, note, options)
     if not is_scored:
         return agreeing(task, taught.name if taught else None, origin)
     return learned(in_order_of(task, taught), taught.name) if taught else task

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.encoded import Encoded, Ragged
-from cofi_cli.tasks.encoding.words import encode_words, for_words
+from cofi_cli.tasks.encoding.words import NOWHERE, encode_words, for_words
 from cofi_cli.tasks.files.columns import text_columns
 from cofi_cli.tasks.files.conll import WORDS, read_sentences, tagged
 from cofi_cli.tasks.files.file import Ask, File, FileRows, Labels
@@ -96,9 +96,14 @@ class Tokens(Kind):
 def _tags(
     outputs: Any, reference: Any, labels: Sequence[str]
 ) -> tuple[list[Sequence[str]], list[Sequence[str]]]:
-    """Return the tags of each sentence by name, as they are and as they are answered."""
+    """Return the tags of each sentence by name, as they are and as they are answered.
+
+    Answered is the likeliest tag of a word's first sub-word, and O where it has none.
+    """
     logits = finite(np.asarray(outputs.flat, dtype=np.float64), reference.tokens)
-    predicted = reference.predicted(logits, missing=list(labels).index(OUTSIDE))
+    outside = list(labels).index(OUTSIDE)
+    best = np.where(reference.places == NOWHERE, outside, logits.argmax(-1)[reference.places])
+    predicted = Ragged.over(best, reference.tags.lengths)
     names = np.asarray(labels, dtype=object)
     return [names[row] for row in reference.tags], [names[row] for row in predicted]
 

@@ -11,10 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Metric = Callable[[NDArray[Any], NDArray[Any]], float]
-"""(labels, predictions), both of shape (rows,), to one number."""
-
-
 SHARES = ("accuracy", "exact_match")
 """Metrics that are shares of rows, whose standard error follows from their number."""
 
@@ -83,7 +79,7 @@ def _constant(values: NDArray[Any]) -> bool:
     return len(values) < 2 or bool(spread <= 1e-12 * max(1.0, np.abs(values).max()))
 
 
-METRICS: dict[str, Metric] = {
+METRICS: dict[str, Callable[[NDArray[Any], NDArray[Any]], float]] = {
     "accuracy": accuracy,
     "f1": f1,
     "macro_f1": macro_f1,
@@ -91,6 +87,7 @@ METRICS: dict[str, Metric] = {
     "pearson": pearson,
     "spearman": spearman,
 }
+"""Name -> (labels, predictions), both of shape (rows,), to one number."""
 
 
 def finite(logits: NDArray[Any], rows: int) -> NDArray[Any]:
