@@ -17,6 +17,7 @@ from cofi_cli.tasks.encoding.texts import encode_rows
 from cofi_cli.tasks.files.columns import (
     is_unlabelled,
     label_columns,
+    one_label,
     read_texts,
     text_columns,
 )
@@ -76,6 +77,7 @@ class Kind:
         is_cross_encoder: whether sentence-transformers opens it as a cross-encoder.
         preset: for own files; ``None`` = by their number of rows.
         suffixes: extensions of own files that show the kind.
+        has_many_columns: whether labels may stand in several columns.
         has_labels: whether it can be learned from labels; if not, from a teacher alone.
         per_token, has_windows: whether each token is answered; whether a long row becomes several.
         keeps_order: whether the answer depends on the place of words in the text.
@@ -102,6 +104,7 @@ class Kind:
     is_cross_encoder = False
     preset: str | None = None
     suffixes: tuple[str, ...] = ()
+    has_many_columns = False
     has_labels = True
     per_token = has_windows = False
     keeps_order = False
@@ -135,6 +138,8 @@ class Kind:
             return bare
         for column in label:
             table.column(column, hint=f"The training file's label column is '{column}'.")
+        if not self.has_many_columns:
+            one_label(ask.config, self.name)
         found = self.labels_of(table, label, ask)
         return FileRows(Split(texts, found.values), ask.origin(file.path), text, label, found)
 

@@ -40,6 +40,11 @@ class Pieces:
         tokenizer: of WordPiece, BPE or Unigram.
         needed: further ids that stay, such as those that a configuration names.
 
+    Attributes:
+        pieces: piece -> id, of the subword model.
+        size: number of pieces, added tokens among them.
+        smallest: the fewest pieces that split any text.
+
     Raises:
         CofiError: its kind cannot be trimmed.
     """
@@ -55,6 +60,7 @@ class Pieces:
                 hint="Leave --vocab out.",
             )
         self.model: SubwordModel = KINDS[kind](self.layout["model"])
+        self.pieces = self.model.pieces
         added: list[Json] = self.layout["added_tokens"]
         self.outside = {t["content"]: t["id"] for t in added if t["content"] not in self.pieces}
         special = {*tokenizer.all_special_tokens, *(t["content"] for t in added)}
@@ -65,21 +71,8 @@ class Pieces:
         self.atoms = self.model.atoms(special)
         self._must = self._closed({*self.special, *self.atoms} & self.pieces.keys(), set())
         self.new = [piece for piece in self.atoms if piece not in self.pieces]
-
-    @property
-    def pieces(self) -> dict[str, int]:
-        """Piece -> id, of the subword model."""
-        return self.model.pieces
-
-    @property
-    def size(self) -> int:
-        """Number of pieces, added tokens among them."""
-        return len(self.pieces) + len(self.outside)
-
-    @property
-    def smallest(self) -> int:
-        """The fewest pieces that split any text."""
-        return len(self._must) + len(self.new) + len(self.outside)
+        self.size = len(self.pieces) + len(self.outside)
+        self.smallest = len(self._must) + len(self.new) + len(self.outside)
 
     def check(self, size: int) -> None:
         """Refuse a size that is too small.

@@ -51,10 +51,6 @@ class GlueTask:
 
 _ONE = (("sentence",),)
 _TWO = (("sentence1",), ("sentence2",))
-_MATCHED = (
-    ("validation", ("dev_matched", "dev")),
-    ("validation_mismatched", ("dev_mismatched",)),
-)
 
 DATASET = "nyu-mll/glue"
 STSB = "stsb-embedding"
@@ -99,7 +95,10 @@ GLUE: dict[str, GlueTask] = {
         ("entailment", "neutral", "contradiction"),
         ("accuracy",),
         label=("gold_label", "label"),
-        validations=_MATCHED,
+        validations=(
+            ("validation", ("dev_matched", "dev")),
+            ("validation_mismatched", ("dev_mismatched",)),
+        ),
     ),
     "qnli": GlueTask(
         (("question",), ("sentence",)), ("entailment", "not_entailment"), ("accuracy",)

@@ -10,7 +10,6 @@ from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.encoded import Encoded, Ragged
 from cofi_cli.tasks.encoding.texts import encode_rows
-from cofi_cli.tasks.files.columns import one_label
 from cofi_cli.tasks.files.file import Ask, Labels
 from cofi_cli.tasks.files.labels import to_classes
 from cofi_cli.tasks.files.tables import Table
@@ -57,7 +56,6 @@ class Choice(Kind):
 
     def labels_of(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
         """Read the number of the right choice, from 0."""
-        one_label(ask.config, self.name)
         texts = ask.like.text if ask.like else self.texts_of(table, ask.config)
         numbers = tuple(map(str, range(len(texts) - 1)))
         origin = f"the {len(numbers)} choices"

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from cofi_cli.errors import CofiError
-from cofi_cli.tasks.files.columns import one_label
 from cofi_cli.tasks.files.file import TEACHERS, Ask, Labels
 from cofi_cli.tasks.files.labels import class_name, class_names, filled, to_classes
 from cofi_cli.tasks.files.tables import Table
@@ -24,7 +23,6 @@ class Classification(Kind):
 
     def labels_of(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
         """Read names of classes; a file may count the teacher's instead."""
-        one_label(ask.config, self.name)
         known, origin = ask.known, ask.origin(table.path)
         (column,) = columns
         names = known.names if known else class_names(filled(table, column))

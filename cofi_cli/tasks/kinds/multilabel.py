@@ -34,6 +34,7 @@ class Multilabel(Kind):
     summary = "any number of classes a row"
     problem_type = "multi_label_classification"
     soft_loss = "sets"
+    has_many_columns = True
     metrics = ("micro_f1", "macro_f1", "subset_accuracy")
     agreement = "micro F1 of its labels against the teacher's"
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.encoded import Encoded
-from cofi_cli.tasks.files.columns import one_label
 from cofi_cli.tasks.files.file import Ask, Labels
 from cofi_cli.tasks.files.labels import to_numbers
 from cofi_cli.tasks.files.tables import Table
@@ -49,7 +48,6 @@ class Ranking(Regression):
 
     def labels_of(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
         """Read grades, divided so that none in training is above 1."""
-        one_label(ask.config, self.name)
         grades = _grades(table, columns[0])
         if (known := ask.known) is not None and known.how is not None:
             return Labels([grade / known.how for grade in grades], how=known.how)

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from cofi_cli.tasks.encoded import Encoded
-from cofi_cli.tasks.files.columns import one_label
 from cofi_cli.tasks.files.file import Ask, Labels
 from cofi_cli.tasks.files.labels import has_fraction, to_numbers
 from cofi_cli.tasks.files.tables import Table
@@ -31,7 +30,6 @@ class Regression(Kind):
 
     def labels_of(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
         """Read numbers."""
-        one_label(ask.config, self.name)
         return Labels(to_numbers(table, columns[0]))
 
     def _predicted(self, answers: Any) -> Any:

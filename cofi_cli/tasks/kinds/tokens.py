@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
@@ -82,8 +81,9 @@ class Tokens(Kind):
 
     def agree(self, ours: Any, theirs: Any) -> float:
         """Return the share of equal tags among the tokens between a row's special ones."""
-        same = ours.flat.argmax(-1) == theirs.flat.argmax(-1)
-        return float(np.mean(same[_inner(ours)]))
+        inner = np.ones(len(ours.flat), dtype=np.bool_)
+        inner[ours.ends[:-1]] = inner[ours.ends[1:] - 1] = False
+        return float(np.mean((ours.flat.argmax(-1) == theirs.flat.argmax(-1))[inner]))
 
     def constant_score(self, encoded: Encoded, labels: Names, metrics: Names) -> float | None:
         """Return what the commonest tag gets."""
@@ -123,13 +123,6 @@ def _word_rows(table: Table, config: TaskConfig) -> list[tuple[str, ...]]:
         if words:
             rows.append(tuple(words))
     return rows
-
-
-def _inner(rows: Ragged) -> NDArray[np.bool_]:
-    """Return which tokens stand between the special ones at the ends of their row, (tokens,)."""
-    inner = np.ones(len(rows.flat), dtype=np.bool_)
-    inner[rows.ends[:-1]] = inner[rows.ends[1:] - 1] = False
-    return inner
 
 
 KIND = Tokens()

@@ -9,7 +9,6 @@ import re
 import string
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -24,21 +23,6 @@ MAX_ANSWER_TOKENS = 30
 """BERT's run_squad (max_answer_length)."""
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
-
-
-@dataclass(frozen=True)
-class Answers:
-    """One a question.
-
-    Attributes:
-        texts: the best spans; ``""`` where the context has no token.
-        scores: (Q,) of them, start plus end.
-        none_scores: (Q,) of no answer.
-    """
-
-    texts: list[str]
-    scores: NDArray[np.float64]
-    none_scores: NDArray[np.float64]
 
 
 def best_span(start: NDArray[Any], end: NDArray[Any]) -> tuple[int, int, float]:
@@ -58,10 +42,14 @@ def best_span(start: NDArray[Any], end: NDArray[Any]) -> tuple[int, int, float]:
     return first, first + more, float(totals[first, more])
 
 
-def find_answers(outputs: Ragged, gold: SpanGold) -> Answers:
+def find_answers(outputs: Ragged, gold: SpanGold) -> tuple[list[str], NDArray[np.float64]]:
     """Return the best answer over all features of each question.
 
     No answer scores what start and end say of [CLS], in the feature that says least.
+
+    Returns:
+        The best spans, ``""`` where the context has no token; and how much more no answer scores
+        than they do, start plus end, (Q,).
     """
     count = len(gold.context_of)
     texts, scores = [""] * count, np.full(count, -np.inf)
@@ -78,7 +66,7 @@ def find_answers(outputs: Ragged, gold: SpanGold) -> Answers:
             offsets = gold.offsets[context]
             chars = slice(offsets[first + begin, 0], offsets[first + end, 1])
             texts[question], scores[question] = gold.contexts[context][chars], score
-    return Answers(texts, scores, none_scores)
+    return texts, none_scores - scores
 
 
 def span_scores(outputs: Any, reference: SpanGold, *, has_none: bool) -> dict[str, float]:
@@ -96,10 +84,9 @@ def span_scores(outputs: Any, reference: SpanGold, *, has_none: bool) -> dict[st
     bad = sum(not np.isfinite(outputs[row]).all() for row in range(rows))
     if bad:
         raise ValueError(f"The model's output is not finite in {bad} of {rows} rows.")
-    found = find_answers(outputs, reference)
+    texts, margin = find_answers(outputs, reference)
     has_answer = np.array([bool(answers) for answers in reference.answers])
-    whole = np.array([score_answer(*pair) for pair in zip(reference.answers, found.texts)])
-    margin = found.none_scores - found.scores
+    whole = np.array([score_answer(*pair) for pair in zip(reference.answers, texts)])
     given = whole
     if has_none:
         given = np.where((margin > 0)[:, None], ~has_answer[:, None], whole)
