@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 IGNORE = -100
 """Label of a token that no loss looks at, as torch's cross-entropy has it."""
-
-
 GROUP_BATCHES = 50
 """Batches that are sorted by length together. More pads less, but mixes rows less."""
 

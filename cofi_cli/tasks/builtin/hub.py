@@ -45,6 +45,7 @@ def load_splits(
     try:
         with _offline(not _reachable(dataset)):
             found: Mapping[str, Any] = datasets.load_dataset(dataset, subset, revision=revision)
+            return found
     except Exception as error:  # the hub's clients raise a dozen unrelated types
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise CofiError(
@@ -53,7 +54,6 @@ def load_splits(
             hint=_HINT.format(layout=hint),
             exit_code=UNREACHABLE,
         ) from error
-    return found
 
 
 def _reachable(dataset: str) -> bool:

@@ -22,12 +22,11 @@ class TokenTask:
 
     Attributes:
         kinds: types of entities in the order of the hub's tags.
-        dataset, revision: on the hub; this branch has the data without a loading script.
+        dataset: on the hub.
     """
 
     kinds: tuple[str, ...]
     dataset: str
-    revision: str = "refs/convert/parquet"
 
 
 TOKEN_TASKS: Mapping[str, TokenTask] = {
@@ -43,6 +42,8 @@ STEMS: Mapping[str, tuple[str, ...]] = {
     "test": ("test", "testb", "eng.testb", "emerging.test"),
 }
 """Split -> names of files, extension aside, the preferred first."""
+_REVISION = "refs/convert/parquet"
+"""The branch of a data set on the hub that needs no loading script."""
 _EXTENSIONS = ("", ".txt", ".tsv", *KIND.suffixes, ".annotated", ".jsonl", ".parquet")
 _LAYOUT = (
     "--data DIR needs train and dev (or valid) files, and may have test: .txt, .tsv, "
@@ -59,7 +60,7 @@ def load_builtin(config: TaskConfig) -> Task:
     assert config.name is not None
     spec = TOKEN_TASKS[config.name]
     if config.data is None:
-        found = load_splits(config.name, spec.dataset, revision=spec.revision, hint=_LAYOUT)
+        found = load_splits(config.name, spec.dataset, revision=_REVISION, hint=_LAYOUT)
         files = {name: _from_hub(spec, config.name, name, rows) for name, rows in found.items()}
     else:
         wanted = {
