@@ -30,7 +30,7 @@ class Ragged(Sequence[Any]):
     def __init__(self, rows: Iterable[Any], dtype: Any = np.int32) -> None:
         kept = [np.asarray(row, dtype=dtype) for row in rows]
         self.flat = np.concatenate(kept) if kept else np.empty(0, dtype)
-        self.ends = np.cumsum([0, *map(len, kept)])
+        self.ends = np.cumsum([0, *map(len, kept)], dtype=np.int64)
 
     @classmethod
     def over(cls, flat: NDArray[Any], lengths: NDArray[np.int64]) -> Ragged:

@@ -117,7 +117,9 @@ class Unigram(SubwordModel):
         single = (f"<0x{byte:02X}>" for byte in range(256) if self.model.get("byte_fallback"))
         found = {piece: piece for piece in single if piece in self.pieces}
         for piece in self.pieces:
-            for character in () if piece in special else piece:
+            if piece in special:
+                continue
+            for character in piece:
                 found.setdefault(character, character if character in self.pieces else piece)
         return found
 

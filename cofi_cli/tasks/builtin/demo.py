@@ -133,8 +133,7 @@ def _distinct(library: Path) -> dict[str, str]:
 def _docstrings(library: Path, module: str) -> Iterator[str]:
     """Yield the texts of one module or package, in the order of its files and lines."""
     single = library / f"{module}.py"
-    folder = library / module
-    for path in [single] if single.is_file() else sorted(folder.rglob("*.py")):
+    for path in [single] if single.is_file() else sorted((library / module).rglob("*.py")):
         if _NOT_LIBRARY.intersection(path.relative_to(library).parts):
             continue
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from cofi_cli.errors import CofiError, did_you_mean
 from cofi_cli.tasks.files.tables import Table
@@ -85,7 +85,7 @@ def class_name(value: object) -> str:
     return digits if digits == "0" else sign + digits
 
 
-def class_names(values: Sequence[object]) -> tuple[str, ...]:
+def class_names(values: Iterable[object]) -> tuple[str, ...]:
     """Return the sorted names of the classes, as numbers if all are whole numbers."""
     names = {class_name(value) for value in values}
     if all(_WHOLE.fullmatch(name) for name in names):

@@ -115,6 +115,7 @@ def tsv_lines(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Read a CSV, whose fields may be quoted, as :func:`tsv_lines` splits a TSV."""
     text = read_text(path)
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # long texts are fine
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)

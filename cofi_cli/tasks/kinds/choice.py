@@ -58,8 +58,7 @@ class Choice(Kind):
         """Read the number of the right choice, from 0."""
         texts = ask.like.text if ask.like else self.texts_of(table, ask.config)
         numbers = tuple(map(str, range(len(texts) - 1)))
-        origin = f"the {len(numbers)} choices"
-        values = to_classes(table, columns[0], numbers, origin)
+        values = to_classes(table, columns[0], numbers, f"the {len(numbers)} choices")
         return Labels(values, ask.known.names if ask.known else numbers)
 
     def rows_of(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:

@@ -25,18 +25,17 @@ class Classification(Kind):
         """Read names of classes; a file may count the teacher's instead."""
         known, origin = ask.known, ask.origin(table.path)
         (column,) = columns
-        names = known.names if known else class_names(filled(table, column))
+        own = {class_name(value) for value in filled(table, column)}
+        names = known.names if known else class_names(own)
         if known is None and len(names) == 1:
             raise CofiError(
                 f"{table.path} has only one label, '{names[0]}' (column '{column}').",
                 hint="A classification needs rows of at least two classes.",
             )
         is_taught = origin == TEACHERS
-        shown = names
-        if is_taught:
-            own = {class_name(value) for value in filled(table, column)}
-            counted = tuple(map(str, range(len(names))))
-            shown = counted if own <= set(counted) and not own <= set(names) else names
+        counted = tuple(map(str, range(len(names))))
+        is_counted = is_taught and own <= set(counted) and not own <= set(names)
+        shown = counted if is_counted else names
         values = to_classes(table, column, shown, origin, any_case=is_taught)
         return Labels(values, names)
 

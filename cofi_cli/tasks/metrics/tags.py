@@ -41,8 +41,7 @@ def entities(tags: Sequence[str]) -> list[Entity]:
     found: list[Entity] = []
     start, before = 0, OUTSIDE
     for place, tag in enumerate([*tags, OUTSIDE]):
-        is_break = tag[0] in "BSO" or before[0] in "ESO" or kind_of(tag) != kind_of(before)
-        if is_break:
+        if tag[0] in "BSO" or before[0] in "ESO" or kind_of(tag) != kind_of(before):
             if before != OUTSIDE:
                 found.append((kind_of(before), start, place))
             start = place

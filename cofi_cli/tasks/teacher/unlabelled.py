@@ -56,7 +56,7 @@ def agreeing(task: Task, teacher: str | None, origin: str) -> Task:
         teacher: its name; ``None`` = the model itself.
         origin: of the validation rows.
     """
-    splits = {name: Split(split.texts, None) for name, split in task.splits.items()}
+    splits = {name: replace(split, labels=None) for name, split in task.splits.items()}
     count, name = len(splits["validation"]), f" {_short(teacher)}" if teacher else ""
     note = (
         f"Agreement is not accuracy: no label was read. It is {task.kind.agreement}, in points, on "
