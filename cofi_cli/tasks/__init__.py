@@ -7,4 +7,4 @@ from cofi_cli.tasks.load import EXTRA, asks_teacher, check_named, load_task, tas
 from cofi_cli.tasks.rows import Split
 from cofi_cli.tasks.task import Task
 from cofi_cli.tasks.teacher.taught import Taught
-from cofi_cli.tasks.teacher.unlabelled import no_labels, no_teacher
+from cofi_cli.tasks.teacher.unlabelled import no_labels

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
 
 IGNORE = -100
 """Label of a token that no loss looks at, as torch's cross-entropy has it."""
-
-
 GROUP_BATCHES = 50
 """Batches that are sorted by length together. More pads less, but mixes rows less."""
 
@@ -33,7 +30,7 @@ class Ragged(Sequence[Any]):
     def __init__(self, rows: Iterable[Any], dtype: Any = np.int32) -> None:
         kept = [np.asarray(row, dtype=dtype) for row in rows]
         self.flat = np.concatenate(kept) if kept else np.empty(0, dtype)
-        self.ends = np.cumsum([0, *map(len, kept)])
+        self.ends = np.cumsum([0, *map(len, kept)], dtype=np.int64)
 
     @classmethod
     def over(cls, flat: NDArray[Any], lengths: NDArray[np.int64]) -> Ragged:
@@ -47,11 +44,15 @@ class Ragged(Sequence[Any]):
         """Put the rows of several behind each other."""
         if not parts:
             return cls(())
-        lengths = np.concatenate([np.diff(part.ends) for part in parts])
+        lengths = np.concatenate([part.lengths for part in parts])
         return cls.over(np.concatenate([part.flat for part in parts]), lengths)
 
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Length of each row."""
+        return np.diff(self.ends)
+
     def __len__(self) -> int:
-        """Return the number of rows."""
         return len(self.ends) - 1
 
     def __getitem__(self, row: Any) -> Any:
@@ -93,7 +94,6 @@ class Encoded:
         return self.labels if self.gold is None else self.gold
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return len(self.lengths)
 
     def inputs(self, rows: Sequence[int]) -> Encoded:
@@ -227,9 +227,8 @@ def batches(
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(lengths))
     if group_by_length:
-        chunk = GROUP_BATCHES * batch_size
-        parts = [order[start : start + chunk] for start in range(0, len(order), chunk)]
-        order = np.concatenate([p[np.argsort(lengths[p], kind="stable")] for p in parts] or [order])
+        chunk = np.arange(len(lengths)) // (GROUP_BATCHES * batch_size)
+        order = order[np.lexsort((lengths[order], chunk))]
     cut = _cut(order, batch_size)
     return [cut[i] for i in rng.permutation(len(cut))] if group_by_length else cut
 
@@ -239,6 +238,5 @@ def eval_batches(lengths: NDArray[np.int64], *, batch_size: int) -> list[list[in
     return _cut(np.argsort(-np.asarray(lengths), kind="stable"), batch_size)
 
 
-def _cut(order: NDArray[np.int64], batch_size: int) -> list[list[int]]:
-    edges = [*range(0, len(order), batch_size), len(order)]
-    return [order[start:end].tolist() for start, end in pairwise(edges)]
+def _cut(order: NDArray[np.int64], size: int) -> list[list[int]]:
+    return [order[start : start + size].tolist() for start in range(0, len(order), size)]

@@ -17,6 +17,7 @@ from cofi_cli.tasks.encoding.texts import encode_rows
 from cofi_cli.tasks.files.columns import (
     is_unlabelled,
     label_columns,
+    one_label,
     read_texts,
     text_columns,
 )
@@ -26,39 +27,33 @@ from cofi_cli.tasks.metrics.basic import METRICS, finite
 from cofi_cli.tasks.metrics.parts import Counts
 from cofi_cli.tasks.rows import Split
 
+Names = Sequence[str]
+Scores = dict[str, float]
 Shape = tuple[int, ...]
 
 
 class Fitted(Protocol):
-    """What a fine-tuned checkpoint's configuration says of its head.
-
-    Attributes:
-        name: its folder or hub id.
-        head: kind of head, as :data:`cofi_cli.modeling.HEADS` names it.
-        labels: names of the outputs, in their order.
-        problem_type: as transformers' configurations have it.
-        is_ranker: whether sentence-transformers calls it a cross-encoder.
-    """
+    """What a fine-tuned checkpoint's configuration says of its head."""
 
     @property
     def name(self) -> str:
-        """See the class."""
+        """Its folder or hub id."""
 
     @property
     def head(self) -> str:
-        """See the class."""
+        """Kind of head, as :data:`cofi_cli.modeling.HEADS` names it."""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """See the class."""
+        """Names of the outputs, in their order."""
 
     @property
     def problem_type(self) -> str | None:
-        """See the class."""
+        """As transformers' configurations have it."""
 
     @property
     def is_ranker(self) -> bool:
-        """See the class."""
+        """Whether sentence-transformers calls it a cross-encoder."""
 
 
 class Kind:
@@ -75,12 +70,14 @@ class Kind:
         metrics: of own files, the headline first.
         agreement: the measure of agreement with a teacher; completes "It is ...".
         group_name: what hold-out keeps on one side.
+        group_at: place of that text in a row; ``None`` = the whole row.
         pipeline: transformers' pipeline and the hub's tag.
         auto: the Auto class that opens such a model.
         library: what opens a model's folder.
         is_cross_encoder: whether sentence-transformers opens it as a cross-encoder.
         preset: for own files; ``None`` = by their number of rows.
         suffixes: extensions of own files that show the kind.
+        has_many_columns: whether labels may stand in several columns.
         has_labels: whether it can be learned from labels; if not, from a teacher alone.
         per_token, has_windows: whether each token is answered; whether a long row becomes several.
         keeps_order: whether the answer depends on the place of words in the text.
@@ -100,12 +97,14 @@ class Kind:
     metrics: tuple[str, ...]
     agreement: str
     group_name = "texts"
+    group_at: int | None = None
     pipeline = "text-classification"
     auto = "AutoModelForSequenceClassification"
     library = "transformers"
     is_cross_encoder = False
     preset: str | None = None
     suffixes: tuple[str, ...] = ()
+    has_many_columns = False
     has_labels = True
     per_token = has_windows = False
     keeps_order = False
@@ -114,7 +113,6 @@ class Kind:
     kept_as = "float32"
 
     def __str__(self) -> str:
-        """Return the name."""
         return self.name
 
     def shown_by(self, values: Sequence[object]) -> bool:
@@ -140,6 +138,8 @@ class Kind:
             return bare
         for column in label:
             table.column(column, hint=f"The training file's label column is '{column}'.")
+        if not self.has_many_columns:
+            one_label(ask.config, self.name)
         found = self.labels_of(table, label, ask)
         return FileRows(Split(texts, found.values), ask.origin(file.path), text, label, found)
 
@@ -207,9 +207,7 @@ class Kind:
         """Tokenise a split for :meth:`encode`."""
         return encode_rows(split, tokenizer, max_length)
 
-    def score(
-        self, outputs: Any, reference: Any, labels: Sequence[str], metrics: Sequence[str]
-    ) -> dict[str, float]:
+    def score(self, outputs: Any, reference: Any, labels: Names, metrics: Names) -> Scores:
         """Score outputs, in points.
 
         Args:
@@ -227,11 +225,11 @@ class Kind:
         predicted = self._predicted(answers)
         return {name: 100.0 * METRICS[name](gold, predicted) for name in metrics}
 
-    def judged_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
+    def judged_labels(self, labels: Names) -> tuple[str, ...]:
         """Return the names that :meth:`counts` has, of the names of the outputs."""
         return ()
 
-    def counts(self, outputs: Any, reference: Any, labels: Sequence[str]) -> dict[str, Counts]:
+    def counts(self, outputs: Any, reference: Any, labels: Names) -> dict[str, Counts]:
         """Return how often each label was given and meant; of kinds without labels nothing.
 
         The arguments are those of :meth:`score`.
@@ -248,11 +246,9 @@ class Kind:
 
     def group(self, row: tuple[str, ...]) -> str:
         """Return what of a row hold-out keeps on one side."""
-        return "\x1f".join(row)
+        return "\x1f".join(row) if self.group_at is None else row[self.group_at]
 
-    def constant_score(
-        self, encoded: Encoded, labels: Sequence[str], metrics: Sequence[str]
-    ) -> float | None:
+    def constant_score(self, encoded: Encoded, labels: Names, metrics: Names) -> float | None:
         """Return the headline metric of the best constant answer; ``None`` = there is none."""
         gold = np.asarray(encoded.labels)
         outputs = np.tile(self._constant(gold, len(labels)), (len(encoded), 1))
@@ -265,34 +261,16 @@ class Kind:
         return answer
 
     def answer_shape(self, batch: Shape, answer: Shape, labels: int) -> Shape:
-        """Return the shape that answers have to have.
+        """Return the shape that answers have to have; without labels they are of any width.
 
         Args:
             batch: of the token ids.
             answer: what was answered.
             labels: width of the head.
         """
-        return (*batch, labels) if self.per_token else (batch[0], labels)
+        width = labels if self.has_labels else answer[-1]
+        return (*batch, width) if self.per_token else (batch[0], width)
 
     def fits(self, teacher: Fitted) -> int:
         """Return whether a teacher's outputs are of this kind: 0 no, 1 perhaps, 2 likely."""
         return 2 if teacher.head == self.head else 0
-
-
-def of_teacher(teacher: Fitted, kinds: Mapping[str, Kind], name: str | None = None) -> Kind:
-    """Return the kind that a teacher's outputs are of; ``name`` decides what they leave open.
-
-    Raises:
-        CofiError: they are of another kind.
-    """
-    found = {own.name: own.fits(teacher) for own in kinds.values()}
-    told = sorted((own for own in found if found[own]), key=lambda own: -found[own])
-    if name is not None and name not in told:
-        raise CofiError(
-            f"The teacher '{teacher.name}' is for --kind {' or '.join(told)} "
-            f"({len(teacher.labels)} outputs, problem_type {teacher.problem_type}), "
-            f"not for {name}.",
-            hint=f"Leave --kind out, or: fine-tune it first: cofi finetune {teacher.name} "
-            "--task TASK",
-        )
-    return kinds[name or told[0]]

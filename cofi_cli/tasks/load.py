@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError, unknown
-from cofi_cli.tasks.builtin.embedding import STSB, stsb_embedding
-from cofi_cli.tasks.builtin.glue import GLUE, glue_from_folder
+from cofi_cli.tasks.builtin.demo import demo_task
+from cofi_cli.tasks.builtin.glue import GLUE, STSB, glue_task, stsb_embedding
 from cofi_cli.tasks.builtin.squad import SQUAD, squad_task
 from cofi_cli.tasks.builtin.tokens import TOKEN_TASKS, load_builtin
 from cofi_cli.tasks.files.file import Ask, File
@@ -17,7 +16,7 @@ from cofi_cli.tasks.files.own import task_from_own_files
 from cofi_cli.tasks.kinds import KINDS
 from cofi_cli.tasks.task import Task
 from cofi_cli.tasks.teacher.taught import Taught
-from cofi_cli.tasks.teacher.unlabelled import forget_labels, no_teacher
+from cofi_cli.tasks.teacher.unlabelled import forget_labels
 
 EXTRA = "extra"
 """Name of the split of texts that the teacher alone answers for."""
@@ -48,7 +47,11 @@ def check_named(config: TaskConfig, *, has_teacher: bool) -> None:
         hint = "For your own files: --train, --validation."
         raise unknown("task", config.name, task_names(), hint=hint)
     if asks_teacher(config) and not has_teacher:
-        raise no_teacher()
+        raise CofiError(
+            "--unlabelled needs a teacher: without labels there is nothing else to learn from.",
+            hint="Name a fine-tuned model with --teacher DIR, or fine-tune one on labelled rows: "
+            "cofi finetune MODEL --train FILE --validation FILE",
+        )
 
 
 def load_task(config: TaskConfig, taught: Taught | None = None) -> Task:
@@ -104,33 +107,17 @@ def with_extra(task: Task, config: TaskConfig) -> Task:
             f"{wanted}.",
             hint="Name the columns: --text COLUMN, twice for pairs.",
         )
-    return replace(task, splits={**task.splits, EXTRA: extra}, fingerprint={})
-
-
-def _glue(config: TaskConfig) -> Task:
-    assert config.name is not None
-    if config.data:
-        return glue_from_folder(
-            config.name,
-            Path(config.data),
-            max_length=config.max_length,
-            unlabelled=config.unlabelled,
-        )
-    from cofi_cli.tasks.builtin.hub import glue_from_hub
-
-    return glue_from_hub(config.name, max_length=config.max_length)
+    return replace(task, splits={**task.splits, EXTRA: extra})
 
 
 def _demo(config: TaskConfig) -> Task:
     if config.data:
         raise CofiError("The task 'demo' takes no --data: it reads this Python's own library.")
-    from cofi_cli.tasks.builtin.demo import demo_task
-
     return demo_task(max_length=config.max_length)
 
 
 BUILTIN: dict[str, Callable[[TaskConfig], Task]] = {
-    **dict.fromkeys(GLUE, _glue),
+    **dict.fromkeys(GLUE, glue_task),
     **dict.fromkeys(SQUAD, squad_task),
     **dict.fromkeys(TOKEN_TASKS, load_builtin),
     STSB: stsb_embedding,

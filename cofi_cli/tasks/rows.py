@@ -27,7 +27,6 @@ class Split:
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return len(self.texts)
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from cofi_cli.errors import did_you_mean
+from cofi_cli.tasks.encoded import Encoded
 from cofi_cli.tasks.files.columns import MOST_GROUPS
 from cofi_cli.tasks.kind import Kind
 from cofi_cli.tasks.metrics.parts import OF_LABELS, PartScore, groups_of, label_scores
 from cofi_cli.tasks.rows import Split, fingerprint
-
-if TYPE_CHECKING:
-    from cofi_cli.tasks.encoded import Encoded
-    from cofi_cli.tasks.teacher.agreement import TeacherAnswers
+from cofi_cli.tasks.teacher.agreement import TeacherAnswers, agreement
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,6 @@ class Task:
         encoding: what its kind's encoding takes beside ``max_length``.
         answers: split -> what the teacher answers there, where that is what scores are held
             against.
-        fingerprint: split -> SHA-256 of its rows; filled in when left out.
     """
 
     name: str
@@ -47,13 +45,11 @@ class Task:
     note: str = ""
     encoding: Mapping[str, Any] = field(default_factory=dict)
     answers: Mapping[str, TeacherAnswers] = field(default_factory=dict)
-    fingerprint: dict[str, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        """Fill in the fingerprints."""
-        if not self.fingerprint:
-            found = {name: fingerprint(split) for name, split in self.splits.items()}
-            object.__setattr__(self, "fingerprint", found)
+    @cached_property
+    def fingerprint(self) -> dict[str, str]:
+        """Split -> SHA-256 of its rows."""
+        return {name: fingerprint(split) for name, split in self.splits.items()}
 
     @property
     def num_labels(self) -> int:
@@ -76,10 +72,9 @@ class Task:
             CofiError: the tokenizer does not serve this kind, or takes fewer tokens.
         """
         rows = self.splits[split]
-        if limit is not None:
-            labels = None if rows.labels is None else rows.labels[:limit]
-            rows = Split(rows.texts[:limit], labels)
-        encoded = self.kind.encode(rows, tokenizer, self.max_length, **self.encoding)
+        labels = None if rows.labels is None else rows.labels[:limit]
+        some = Split(rows.texts[:limit], labels)
+        encoded = self.kind.encode(some, tokenizer, self.max_length, **self.encoding)
         if split not in self.answers:
             return encoded
         return replace(encoded, gold=self.answers[split].first(len(encoded)))
@@ -102,8 +97,6 @@ class Task:
         Raises:
             ValueError: the shapes do not fit, or a logit is not finite.
         """
-        from cofi_cli.tasks.teacher.agreement import TeacherAnswers, agreement
-
         if isinstance(reference, TeacherAnswers):
             return agreement(self.kind, outputs, reference)
         return self.kind.score(outputs, reference, self.labels, self.metrics)
@@ -114,8 +107,6 @@ class Task:
         The arguments are those of :meth:`score`, of the validation split. Scores against a teacher
         have no parts. What is not defined is left out.
         """
-        from cofi_cli.tasks.teacher.agreement import TeacherAnswers
-
         if isinstance(reference, TeacherAnswers):
             return {}
         found: dict[str, PartScore] = {}

@@ -18,27 +18,22 @@ from cofi_cli.modeling import CofiConfig
 from cofi_cli.vocabulary.pieces import Trimmed
 
 WORDS = "model.encoder.embeddings.word.weight"
-_TOKENIZER = "tokenizer.json"
 _OLD = ("vocab.txt", "vocab.json", "merges.txt", "added_tokens.json", "*.model")
 """Vocabularies that transformers writes next to tokenizer.json; they hold all pieces."""
+_BY_PADDING = ("mpnet", "roberta", "xlm-roberta", "camembert")
+"""Model types whose positions begin after the padding id, so that none before it may go."""
 _BESIDE = ("plan.json", "*.py")
 """Of a compact model."""
 
 
 def needed_ids(name: str) -> list[int]:
-    """Return ids that a checkpoint's configuration relies on.
-
-    Positions of RoBERTa begin after the padding id, so that none before it may go.
-    """
+    """Return ids that a checkpoint's configuration relies on."""
     config = load_config_dict(resolve(name))
     found = [value for key, value in config.items() if _is_id(key, value)]
     padding = config.get("pad_token_id")
-    if isinstance(padding, int) and config["model_type"] in ("mpnet", *_BY_PADDING):
+    if isinstance(padding, int) and config["model_type"] in _BY_PADDING:
         found += range(padding + 1)
     return found
-
-
-_BY_PADDING = ("roberta", "xlm-roberta", "camembert")
 
 
 def write_trimmed(name: str, folder: Path, trimmed: Trimmed) -> None:
@@ -55,7 +50,8 @@ def write_trimmed(name: str, folder: Path, trimmed: Trimmed) -> None:
     source = resolve(name)
     config = load_config_dict(source)
     state = load_weights(source)
-    table = _table(state, config)
+    ours = _our_names(state, config)
+    table = next((key for key, names in ours.items() if WORDS in names), None)
     if table is None or len(state[table]) <= max(trimmed.rows):
         rows = "no" if table is None else len(state[table])
         raise CofiError(
@@ -64,10 +60,9 @@ def write_trimmed(name: str, folder: Path, trimmed: Trimmed) -> None:
             hint="Is it the tokenizer of this model?",
         )
     count = len(state[table])
-    read = _read(state, config)
     # A language model's head, which no task reads, has a row for each piece as well.
     sliced = {key for key in state if len(state[key].shape) and len(state[key]) == count}
-    sliced -= read - {table}
+    sliced -= ours.keys() - {table}
     state = {k: v[trimmed.rows].contiguous() if k in sliced else v for k, v in state.items()}
     ids = {k: trimmed.kept[v] for k, v in config.items() if _is_id(k, v) and v in trimmed.kept}
     folder.mkdir(parents=True, exist_ok=True)
@@ -87,7 +82,7 @@ def _write_tokenizer(name: str, folder: Path, trimmed: Trimmed) -> None:
     for pattern in _OLD:
         for file in folder.glob(pattern):
             file.unlink()
-    own = folder / _TOKENIZER
+    own = folder / "tokenizer.json"
     written = json.loads(own.read_text(encoding="utf-8"))
     layout = trimmed.layout | {"truncation": written["truncation"]}
     own.write_text(json.dumps(layout, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -110,21 +105,13 @@ def _is_id(key: str, value: Any) -> bool:
     return key.endswith("_token_id") and isinstance(value, int)
 
 
-def _read(state: Tensors, config: dict[str, Any]) -> set[str]:
-    """Return the checkpoint's own names of the tensors that a model of ours reads."""
+def _our_names(state: Tensors, config: dict[str, Any]) -> dict[str, set[str]]:
+    """Return what we call each tensor that a model of ours reads, by its name in the checkpoint."""
     if config["model_type"] == CofiConfig.model_type:
-        return set(state)
+        return {key: {key} for key in state}
     adapter = ADAPTERS[config["model_type"]]
-    read: set[str] = set()
-    for head in adapter.heads:
-        read |= {key for key in state if adapter.to_ours({key: state[key]}, head)}
-    return read
-
-
-def _table(state: Tensors, config: dict[str, Any]) -> str | None:
-    """Return the checkpoint's own name of the table of word vectors."""
-    if config["model_type"] == CofiConfig.model_type:
-        return WORDS if WORDS in state else None
-    adapter = ADAPTERS[config["model_type"]]
-    head = next(iter(adapter.heads))
-    return next((key for key in state if WORDS in adapter.to_ours({key: state[key]}, head)), None)
+    found = {
+        key: {name for head in adapter.heads for name in adapter.to_ours({key: tensor}, head)}
+        for key, tensor in state.items()
+    }
+    return {key: names for key, names in found.items() if names}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from tokenizers import Tokenizer
 
 from cofi_cli.errors import CofiError
-from cofi_cli.vocabulary.pieces import Pieces, Trimmed, count
+from cofi_cli.runs.records.export import HeldOut, Vocabulary
+from cofi_cli.vocabulary.pieces import Pieces, Trimmed, count, whole
 
 AUTO: Literal["auto"] = "auto"
 MOST_GROWTH = 0.02
@@ -22,36 +23,15 @@ _STEP = 64
 
 
 @dataclass(frozen=True)
-class Difference:
-    """What a trimmed tokenizer does to texts that its pieces were not chosen by.
-
-    Attributes:
-        texts: number of held-out texts.
-        changed: share of them that splits otherwise.
-        unknown, unknown_before: tokens for what cannot be split.
-        growth: tokens more, as a share of those before.
-    """
-
-    texts: int
-    changed: float
-    unknown: int
-    unknown_before: int
-    growth: float
-
-
-@dataclass(frozen=True)
 class Choice:
-    """A trimmed tokenizer, and what is known of it."""
+    """A trimmed tokenizer, and what export.json says of it."""
 
     trimmed: Trimmed
-    before: int
-    smallest: int
-    difference: Difference
+    facts: Vocabulary
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for export.json."""
-        sizes = {"pieces": len(self.trimmed.rows), "before": self.before}
-        return sizes | {"smallest": self.smallest, "held_out": asdict(self.difference)}
+        return self.facts.model_dump()
 
 
 def choose(
@@ -79,9 +59,7 @@ def choose(
             f"at least {FEWEST_TEXTS} are needed.",
             hint="Add a file with more texts: --text FILE",
         )
-    before = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    before.no_truncation()
-    before.no_padding()
+    before = whole(tokenizer)
     held_out = texts[::HELD_OUT]
     counted = [text for i, text in enumerate(texts) if i % HELD_OUT]
     highest = max([*pieces.pieces.values(), *pieces.outside.values()]) + 1
@@ -90,7 +68,13 @@ def choose(
     def tried(number: int) -> Choice:
         trimmed = pieces.trimmed(number, counts)
         found = compare(before, trimmed.tokenizer(), held_out, unknown=pieces.model.unknown)
-        return Choice(trimmed, pieces.size, pieces.smallest, found)
+        facts = Vocabulary(
+            pieces=len(trimmed.rows),
+            before=pieces.size,
+            smallest=pieces.smallest,
+            held_out=found,
+        )
+        return Choice(trimmed, facts)
 
     if size != AUTO:
         return tried(min(size, pieces.size + len(pieces.new)))
@@ -99,7 +83,7 @@ def choose(
     while high - low > _STEP:
         middle = (low + high) // 2
         own = tried(middle)
-        if own.difference.growth < MOST_GROWTH:
+        if own.facts.held_out.growth < MOST_GROWTH:
             best, high = own, middle
         else:
             low = middle
@@ -108,7 +92,7 @@ def choose(
 
 def compare(
     before: Tokenizer, after: Tokenizer, texts: Sequence[str], *, unknown: str | None
-) -> Difference:
+) -> HeldOut:
     """Split texts with both."""
     old, new = (
         [split.tokens for split in own.encode_batch(texts, add_special_tokens=False)]
@@ -117,7 +101,7 @@ def compare(
     tokens, more = (sum(map(len, splits)) for splits in (old, new))
     lost, had = (sum(s.count(unknown) for s in splits) if unknown else 0 for splits in (new, old))
     changed = sum(int(a != b) for a, b in zip(old, new, strict=True))
-    return Difference(
+    return HeldOut(
         texts=len(texts),
         changed=changed / len(texts),
         unknown=lost,

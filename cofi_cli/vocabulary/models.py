@@ -13,15 +13,14 @@ Where a piece is gone its characters are not: a character in any piece is a piec
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence, Set
+from typing import Any
 
 Json = dict[str, Any]
 Ids = Mapping[str, int]
 
 
-class SubwordModel(Protocol):
+class SubwordModel:
     """The ``model`` of a tokenizer.json.
 
     Attributes:
@@ -29,8 +28,10 @@ class SubwordModel(Protocol):
         unknown: the piece for what cannot be split, if there is one.
     """
 
-    pieces: dict[str, int]
-    unknown: str | None
+    def __init__(self, model: Json) -> None:
+        self.model = model
+        self.pieces: dict[str, int] = dict(model["vocab"])
+        self.unknown: str | None = model.get("unk_token")
 
     def atoms(self, special: Set[str]) -> dict[str, str]:
         """Return pieces that any text may need -> the piece whose vector each has.
@@ -40,25 +41,19 @@ class SubwordModel(Protocol):
         Args:
             special: pieces that no text is split into.
         """
+        raise NotImplementedError
 
-    def parts(self, piece: str) -> list[str]:
-        """Return what has to be kept for a piece to come about."""
+    def parts(self, piece: str) -> Sequence[str]:
+        """Return what has to be kept for a piece to come about, beside itself."""
+        return ()
 
     def rebuilt(self, ids: Ids) -> Json:
         """Return the model with these pieces only, under these ids: 0, 1 and so on."""
+        return self.model | {"vocab": dict(ids)}
 
 
-@dataclass
-class WordPiece:
+class WordPiece(SubwordModel):
     """Longest match first; inside a word pieces begin with a prefix."""
-
-    model: Json
-    pieces: dict[str, int] = field(init=False)
-    unknown: str | None = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Read the vocabulary."""
-        self.pieces, self.unknown = dict(self.model["vocab"]), self.model["unk_token"]
 
     def atoms(self, special: Set[str]) -> dict[str, str]:
         """Return single characters, at the start of a word and inside, as pieces use them."""
@@ -76,29 +71,14 @@ class WordPiece:
                 found.setdefault(own, own if own in self.pieces else other)
         return found
 
-    def parts(self, piece: str) -> list[str]:
-        """Return nothing: a piece stands for itself."""
-        return []
 
-    def rebuilt(self, ids: Ids) -> Json:
-        """Return the model of these pieces."""
-        return self.model | {"vocab": dict(ids)}
-
-
-@dataclass
-class Bpe:
+class Bpe(SubwordModel):
     """Merges by rank, of bytes or of characters."""
 
-    model: Json
-    pieces: dict[str, int] = field(init=False)
-    unknown: str | None = field(init=False)
-    merges: list[tuple[str, str, str]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Read vocabulary and merges."""
-        self.pieces, self.unknown = dict(self.model["vocab"]), self.model.get("unk_token")
-        prefix = self.model.get("continuing_subword_prefix") or ""
-        pairs = (tuple(m.split(" ") if isinstance(m, str) else m) for m in self.model["merges"])
+    def __init__(self, model: Json) -> None:
+        super().__init__(model)
+        prefix = model.get("continuing_subword_prefix") or ""
+        pairs = (tuple(m.split(" ") if isinstance(m, str) else m) for m in model["merges"])
         self.merges = [(a, b, a + b[len(prefix) :]) for a, b in pairs]
         self._parts: dict[str, list[str]] = {}
         for a, b, both in self.merges:
@@ -109,50 +89,39 @@ class Bpe:
         made = self._parts.keys() | special
         return {piece: piece for piece in self.pieces if piece not in made}
 
-    def parts(self, piece: str) -> list[str]:
+    def parts(self, piece: str) -> Sequence[str]:
         """Return both sides of every merge that makes the piece."""
-        return self._parts.get(piece, [])
+        return self._parts.get(piece, ())
 
     def rebuilt(self, ids: Ids) -> Json:
         """Return the model of these pieces, its merges in their order."""
         merges = [[a, b] for a, b, both in self.merges if a in ids and b in ids and both in ids]
-        return self.model | {"vocab": dict(ids), "merges": merges}
+        return super().rebuilt(ids) | {"merges": merges}
 
 
-@dataclass
-class Unigram:
+class Unigram(SubwordModel):
     """The likeliest split by a score for each piece."""
 
-    model: Json
-    pieces: dict[str, int] = field(init=False)
-    unknown: str | None = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Read pieces and scores."""
-        self.scores = dict(self.model["vocab"])
-        self.pieces = {piece: i for i, (piece, _) in enumerate(self.model["vocab"])}
-        place = self.model["unk_id"]
-        self.unknown = None if place is None else self.model["vocab"][place][0]
+    def __init__(self, model: Json) -> None:
+        super().__init__(model)
+        self.scores: dict[str, float] = dict(model["vocab"])
+        self.pieces = {piece: i for i, (piece, _) in enumerate(model["vocab"])}
+        place = model["unk_id"]
+        self.unknown = None if place is None else model["vocab"][place][0]
 
     def atoms(self, special: Set[str]) -> dict[str, str]:
         """Return the characters that pieces use, and single bytes where they stand in for others.
 
         A character without a piece of its own gets one, less likely than any other.
         """
-        falls_back = self.model.get("byte_fallback", False)
-        found = {f"<0x{byte:02X}>": f"<0x{byte:02X}>" for byte in range(256) if falls_back}
-        found = {piece: piece for piece in found if piece in self.pieces}
+        single = (f"<0x{byte:02X}>" for byte in range(256) if self.model.get("byte_fallback"))
+        found = {piece: piece for piece in single if piece in self.pieces}
         for piece in self.pieces:
             if piece in special:
                 continue
             for character in piece:
-                own = character if character in self.pieces else piece
-                found.setdefault(character, own)
+                found.setdefault(character, character if character in self.pieces else piece)
         return found
-
-    def parts(self, piece: str) -> list[str]:
-        """Return nothing: a piece stands for itself."""
-        return []
 
     def rebuilt(self, ids: Ids) -> Json:
         """Return the model of these pieces with their scores."""
@@ -162,7 +131,7 @@ class Unigram:
         return self.model | {"vocab": vocab, "unk_id": unknown}
 
 
-KINDS: Mapping[str, type[WordPiece] | type[Bpe] | type[Unigram]] = {
+KINDS: Mapping[str, type[SubwordModel]] = {
     "WordPiece": WordPiece,
     "BPE": Bpe,
     "Unigram": Unigram,

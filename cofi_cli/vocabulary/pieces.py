@@ -11,9 +11,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from cofi_cli.errors import CofiError
-from cofi_cli.vocabulary.models import KINDS, SubwordModel
-
-Json = dict[str, Any]
+from cofi_cli.vocabulary.models import KINDS, Json, SubwordModel
 
 
 @dataclass(frozen=True)
@@ -42,6 +40,11 @@ class Pieces:
         tokenizer: of WordPiece, BPE or Unigram.
         needed: further ids that stay, such as those that a configuration names.
 
+    Attributes:
+        pieces: piece -> id, of the subword model.
+        size: number of pieces, added tokens among them.
+        smallest: the fewest pieces that split any text.
+
     Raises:
         CofiError: its kind cannot be trimmed.
     """
@@ -57,6 +60,7 @@ class Pieces:
                 hint="Leave --vocab out.",
             )
         self.model: SubwordModel = KINDS[kind](self.layout["model"])
+        self.pieces = self.model.pieces
         added: list[Json] = self.layout["added_tokens"]
         self.outside = {t["content"]: t["id"] for t in added if t["content"] not in self.pieces}
         special = {*tokenizer.all_special_tokens, *(t["content"] for t in added)}
@@ -67,21 +71,8 @@ class Pieces:
         self.atoms = self.model.atoms(special)
         self._must = self._closed({*self.special, *self.atoms} & self.pieces.keys(), set())
         self.new = [piece for piece in self.atoms if piece not in self.pieces]
-
-    @property
-    def pieces(self) -> dict[str, int]:
-        """Piece -> id, of the subword model."""
-        return self.model.pieces
-
-    @property
-    def size(self) -> int:
-        """Number of pieces, added tokens among them."""
-        return len(self.pieces) + len(self.outside)
-
-    @property
-    def smallest(self) -> int:
-        """The fewest pieces that split any text."""
-        return len(self._must) + len(self.new) + len(self.outside)
+        self.size = len(self.pieces) + len(self.outside)
+        self.smallest = len(self._must) + len(self.new) + len(self.outside)
 
     def check(self, size: int) -> None:
         """Refuse a size that is too small.
@@ -101,13 +92,10 @@ class Pieces:
         """Return the tokenizer of the most used pieces.
 
         Args:
-            size: number of pieces; those that any text needs stay, and unused ones fill up.
+            size: number of pieces, which passes :meth:`check`; those that any text needs stay,
+                and unused ones fill up.
             counts: id -> how often texts use the piece.
-
-        Raises:
-            CofiError: too few.
         """
-        self.check(size)
         chosen, room = set(self._must), size - len(self.new) - len(self.outside)
         # Of equally used pieces the first: all three kinds of trainers put frequent ones first.
         for piece in sorted(self.pieces, key=lambda p: (-counts[self.pieces[p]], self.pieces[p])):
@@ -133,9 +121,11 @@ class Pieces:
         names = sorted(chosen, key=self.pieces.__getitem__)
         ids = {piece: i for i, piece in enumerate([*names, *self.new])}
         model = self.model.rebuilt(ids)
-        ids |= {piece: len(ids) + i for i, piece in enumerate(sorted(self.outside, key=self._id))}
-        rows = [self._id(self.atoms.get(piece, piece)) for piece in ids]
-        kept = {self._id(p): i for p, i in ids.items() if p in self.pieces or p in self.outside}
+        old = self.outside | self.pieces
+        outside = sorted(self.outside, key=old.__getitem__)
+        ids |= {piece: len(ids) + i for i, piece in enumerate(outside)}
+        rows = [old[self.atoms.get(piece, piece)] for piece in ids]
+        kept = {old[piece]: i for piece, i in ids.items() if piece in old}
         added = [t | {"id": ids[t["content"]]} for t in self.layout["added_tokens"]]
         return Trimmed(
             {
@@ -147,9 +137,6 @@ class Pieces:
             rows,
             kept,
         )
-
-    def _id(self, piece: str) -> int:
-        return self.pieces[piece] if piece in self.pieces else self.outside[piece]
 
 
 def _renumbered(part: Any, ids: dict[str, int]) -> Any:
@@ -168,10 +155,15 @@ def _renumbered(part: Any, ids: dict[str, int]) -> Any:
 
 def uses_of(tokenizer: Any, texts: Sequence[str]) -> np.ndarray:
     """Return how often texts use each id of a fast tokenizer of transformers, (V,) int64."""
-    whole = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    whole.no_truncation()
-    whole.no_padding()
-    return count(whole, texts, max(tokenizer.get_vocab().values()) + 1)
+    return count(whole(tokenizer), texts, max(tokenizer.get_vocab().values()) + 1)
+
+
+def whole(tokenizer: Any) -> Tokenizer:
+    """Return what a fast tokenizer of transformers splits texts with, whatever their length."""
+    found = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    found.no_truncation()
+    found.no_padding()
+    return found
 
 
 def count(tokenizer: Tokenizer, texts: Sequence[str], size: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import torch
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
 from cofi_cli import bench, export
-from cofi_cli.config import RunConfig
+from cofi_cli.config import RunConfig, TaskConfig
 from cofi_cli.runs import RunDir
 from cofi_cli.runs.records import ExportRecord, RunReport
 from cofi_cli.tasks.files.conll import read_sentences
@@ -71,7 +71,7 @@ def test_transformers_alone_gets_the_reported_score(
     tokenizer = AutoTokenizer.from_pretrained(run.root / part)
     assert [model.config.id2label[i] for i in range(5)] == LABELS
     assert config.task.validation is not None
-    dev = read_sentences(Path(config.task.validation))
+    dev = read_sentences(Path(config.task.validation), TaskConfig())
     assert dev.tags is not None
     right = both = 0
     for words, tags in zip(dev.words, dev.tags):

@@ -110,7 +110,7 @@ def test_what_stays_and_what_it_costs(tmp_path: Path, kind: str) -> None:
                 assert a.tokens == b.tokens, "a text of kept pieces splits as before"
     assert growths[0] > growths[1] > growths[2] == 0 == found.changed
     auto = choose(tokenizer, TEXTS, AUTO)
-    assert auto.difference.growth < MOST_GROWTH
+    assert auto.facts.held_out.growth < MOST_GROWTH
     assert pieces.smallest < len(auto.trimmed.rows) < pieces.size
 
 

@@ -8,8 +8,14 @@ import pytest
 from cofi_cli.tasks import KINDS, Ragged, Split, Task
 from cofi_cli.tasks.encoding.questions import SpanGold
 from cofi_cli.tasks.kinds.span import ANSWERED, WITH_NONE
-from cofi_cli.tasks.metrics.answers import MAX_ANSWER_TOKENS, best_span, find_answers
-from cofi_cli.tasks.metrics.span import best_score, score_answer, words
+from cofi_cli.tasks.metrics.answers import (
+    MAX_ANSWER_TOKENS,
+    best_score,
+    best_span,
+    find_answers,
+    score_answer,
+    words,
+)
 
 
 @pytest.mark.parametrize(
@@ -108,9 +114,9 @@ def test_features_of_a_question_are_one() -> None:
     """The best span of its windows, the no-answer score of the window that says least."""
     reference = gold([["London"]], [[(0, 3), (2, 3)]])
     rows = [feature(3, none=9.0, t0=(2, 2)), feature(3, none=-2.0, t1=(3, 0), t2=(0, 4))]
-    found = find_answers(Ragged(rows, np.float32), reference)
-    assert found.texts == ["in London"]
-    assert found.scores.tolist() == [7.0] and found.none_scores.tolist() == [-2.0]
+    texts, margin = find_answers(Ragged(rows, np.float32), reference)
+    assert texts == ["in London"]
+    assert margin.tolist() == [-2.0 - 7.0]
 
 
 def test_question_and_special_tokens_are_no_answer() -> None:
@@ -118,7 +124,7 @@ def test_question_and_special_tokens_are_no_answer() -> None:
     row = feature(5, none=50.0, t0=(1, 1))
     row[1] = 40.0  # the question
     row[2] = row[-1] = 30.0  # [SEP]
-    assert find_answers(Ragged([row], np.float32), reference).texts == ["Ada"]
+    assert find_answers(Ragged([row], np.float32), reference)[0] == ["Ada"]
 
 
 def task(metrics: tuple[str, ...]) -> Task:

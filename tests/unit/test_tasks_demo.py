@@ -12,9 +12,12 @@ from itertools import combinations
 import pytest
 
 from cofi_cli.errors import CofiError
-from cofi_cli.tasks.builtin.demo import CLASSES, LARGEST_CLASS, SMALLEST_CLASS, demo_task
-from cofi_cli.tasks.builtin.near_duplicates import (
+from cofi_cli.tasks.builtin.demo import (
+    CLASSES,
+    LARGEST_CLASS,
+    SMALLEST_CLASS,
     THRESHOLD,
+    demo_task,
     group_near_duplicates,
     jaccard,
     normalise,

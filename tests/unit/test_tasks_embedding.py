@@ -13,7 +13,7 @@ from cofi_cli.architectures import load_tokenizer
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks import load_task
-from cofi_cli.tasks.builtin.embedding import splits_from_hub
+from cofi_cli.tasks.builtin.glue import splits_from_hub
 from cofi_cli.tasks.teacher.agreement import TeacherAnswers
 from tests.tiny_embedder import save_embedder
 
@@ -115,7 +115,7 @@ def test_the_hubs_splits_become_ours() -> None:
     datasets = pytest.importorskip("datasets")
     rows = {"sentence1": ["a"], "sentence2": ["b"], "score": [0.9]}
     found = {s: datasets.Dataset.from_dict(rows) for s in ("train", "validation", "test")}
-    splits = splits_from_hub(found)
+    splits = splits_from_hub("stsb", found)
     assert splits["test"].texts == [("a", "b")] and splits["validation"].labels == [0.9]
 
 

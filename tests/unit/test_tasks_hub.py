@@ -10,6 +10,7 @@ from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks import load_task
 from cofi_cli.tasks.builtin import hub
+from cofi_cli.tasks.builtin.glue import splits_from_hub
 
 datasets = pytest.importorskip("datasets")
 
@@ -22,14 +23,14 @@ def test_the_hubs_splits_become_ours():
         "validation_mismatched": datasets.Dataset.from_dict({**row, "label": [0]}),
         "test_matched": datasets.Dataset.from_dict({**row, "label": [-1]}),
     }
-    task = hub.task_from_hub_splits("mnli", found, max_length=8)
-    assert {name: split.labels for name, split in task.splits.items()} == {
+    splits = splits_from_hub("mnli", found)
+    assert {name: split.labels for name, split in splits.items()} == {
         "train": [2],
         "validation": [1],
         "validation_mismatched": [0],
         "test": None,
     }
-    assert task.splits["train"].texts == [("a", "b")]
+    assert splits["train"].texts == [("a", "b")]
 
 
 def test_without_a_network_it_ends_at_once_and_says_what_to_do(monkeypatch, tmp_path):
@@ -63,4 +64,4 @@ def test_hf_hub_offline_asks_nobody(monkeypatch):
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", asked)
-    assert hub._reachable() is False
+    assert hub._reachable("nyu-mll/glue") is False

@@ -12,8 +12,9 @@ from sklearn.metrics import f1_score
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
-from cofi_cli.tasks import load_task
-from cofi_cli.tasks.metrics.sets import multilabel_scores
+from cofi_cli.tasks import KINDS, load_task
+
+METRICS = KINDS["multilabel"].metrics
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +26,11 @@ def load(train, validation=None, *, suffix="csv", **options):
     for name, content in (("train", train), ("dev", validation or train)):
         Path(f"{name}.{suffix}").write_text(content, encoding="utf-8")
     return load_task(TaskConfig(train=f"train.{suffix}", validation=f"dev.{suffix}", **options))
+
+
+def scores(labels, predicted):
+    names = [str(i) for i in range(labels.shape[1])]
+    return list(KINDS["multilabel"].score(predicted - 0.5, labels, names, METRICS).values())
 
 
 def fault(*args, **options) -> CofiError:
@@ -137,13 +143,12 @@ def test_scores_are_sklearns():
     rng = np.random.default_rng(0)
     labels, predicted = rng.random((40, 5)) < 0.4, rng.random((40, 5)) < 0.4
     labels[:, 3] = predicted[:, 3] = False  # occurs nowhere: not part of the macro mean
-    found = multilabel_scores(labels, predicted)
+    found = scores(labels, predicted)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         macro = f1_score(labels, predicted, average="macro", zero_division=np.nan)
-    assert found["micro_f1"] == pytest.approx(f1_score(labels, predicted, average="micro"))
-    assert found["macro_f1"] == pytest.approx(macro)
-    assert found["subset_accuracy"] == pytest.approx((labels == predicted).all(1).mean())
+    micro, subset = f1_score(labels, predicted, average="micro"), (labels == predicted).all(1)
+    assert found == pytest.approx([100 * micro, 100 * macro, 100 * subset.mean()])
 
 
 def test_a_task_scores_logits_at_one_half():
@@ -159,11 +164,7 @@ def test_a_task_scores_logits_at_one_half():
 
 def test_nothing_to_find_and_nothing_found_earns_nothing():
     none = np.zeros((3, 2), dtype=bool)
-    assert multilabel_scores(none, none) == {
-        "micro_f1": 0.0,
-        "macro_f1": 0.0,
-        "subset_accuracy": 1.0,
-    }
+    assert scores(none, none) == [0.0, 0.0, 100.0]
 
 
 def test_one_column_of_0_and_1_is_one_label():

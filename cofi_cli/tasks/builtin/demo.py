@@ -9,13 +9,15 @@ import ast
 import hashlib
 import logging
 import platform
+import re
 import sysconfig
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from math import ceil
 from pathlib import Path
 
 from cofi_cli.errors import ENVIRONMENT, CofiError
-from cofi_cli.tasks.builtin.near_duplicates import group_near_duplicates, normalise
 from cofi_cli.tasks.kinds import KINDS
 from cofi_cli.tasks.rows import Split
 from cofi_cli.tasks.task import Task
@@ -49,6 +51,9 @@ LARGEST_CLASS = 1200
 SMALLEST_CLASS = 100
 """A class with fewer rows is left out: some systems install Python without tkinter and IDLE."""
 
+THRESHOLD = 0.5
+"""Jaccard similarity of two texts' shingles from which they count as near-duplicates."""
+_WORD = re.compile(r"[^\W_]+")
 _NOT_LIBRARY = {"test", "tests", "idle_test"}
 _SPLITS = ("train",) * 8 + ("validation", "test")
 """The split of each of ten equal shares of the hashes."""
@@ -128,8 +133,7 @@ def _distinct(library: Path) -> dict[str, str]:
 def _docstrings(library: Path, module: str) -> Iterator[str]:
     """Yield the texts of one module or package, in the order of its files and lines."""
     single = library / f"{module}.py"
-    folder = library / module
-    for path in [single] if single.is_file() else sorted(folder.rglob("*.py")):
+    for path in [single] if single.is_file() else sorted((library / module).rglob("*.py")):
         if _NOT_LIBRARY.intersection(path.relative_to(library).parts):
             continue
         try:
@@ -165,3 +169,56 @@ def _excerpt(docstring: str) -> str:
 def _hash(text: str) -> int:
     """Return a number that depends on the text alone, on every machine."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def normalise(text: str) -> str:
+    """Return the text's words in lower case, one space apart."""
+    return " ".join(_WORD.findall(text.lower()))
+
+
+def shingles(normalised: str) -> frozenset[str]:
+    """Return the pairs of neighbouring words, and for a lone word that word."""
+    words = normalised.split()
+    return frozenset(map(" ".join, pairwise(words))) or frozenset(words)
+
+
+def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
+    """Return ``|a & b| / |a | b|``."""
+    shared = len(a & b)
+    return shared / (len(a) + len(b) - shared) if a or b else 1.0
+
+
+def group_near_duplicates(texts: Sequence[str]) -> list[int]:
+    """Give each text the number of its group.
+
+    Two texts are in one group if their similarity reaches :data:`THRESHOLD`, or if a chain of
+    such texts joins them. The search is exact: sets with a Jaccard similarity of at least t
+    share an element among the ``|a| - ceil(t |a|) + 1`` rarest of each (Chaudhuri et al. 2006,
+    *A Primitive Operator for Similarity Joins*), so only those are indexed.
+
+    Args:
+        texts: normalised texts.
+
+    Returns:
+        For each text the index of the first text of its group.
+    """
+    sets = [shingles(text) for text in texts]
+    count = Counter(shingle for found in sets for shingle in found)
+    parent = list(range(len(texts)))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = i = parent[parent[i]]
+        return i
+
+    index: dict[str, list[int]] = defaultdict(list)
+    for i, found in enumerate(sets):
+        rarest = sorted(found, key=lambda shingle: (count[shingle], shingle))
+        prefix = rarest[: len(found) - ceil(THRESHOLD * len(found)) + 1]
+        for j in {j for shingle in prefix for j in index[shingle]}:
+            a, b = root(i), root(j)
+            if a != b and jaccard(found, sets[j]) >= THRESHOLD:
+                parent[max(a, b)] = min(a, b)
+        for shingle in prefix:
+            index[shingle].append(i)
+    return [root(i) for i in range(len(texts))]

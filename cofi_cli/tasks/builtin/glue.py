@@ -1,4 +1,4 @@
-"""The GLUE tasks as a table, read from a local folder of TSV files.
+"""The GLUE tasks as a table, read from a local folder of TSV files or from the hub.
 
 Wang et al. (2019), *GLUE: A Multi-Task Benchmark and Analysis Platform for Natural
 Language Understanding*. Label names and their order are those of the hub's
@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.builtin.folder import split_files
+from cofi_cli.tasks.builtin.hub import load_splits
 from cofi_cli.tasks.files.tables import read_text, tsv_lines
-from cofi_cli.tasks.kind import Kind
 from cofi_cli.tasks.kinds import KINDS
+from cofi_cli.tasks.kinds.embedding import KIND as EMBEDDING
+from cofi_cli.tasks.kinds.embedding import distinct
 from cofi_cli.tasks.rows import Split
 from cofi_cli.tasks.task import Task
 
@@ -43,18 +48,23 @@ class GlueTask:
     headerless: tuple[str, ...] = ()
     validations: tuple[tuple[str, tuple[str, ...]], ...] = (("validation", ("dev",)),)
 
-    @property
-    def kind(self) -> Kind:
-        """Regression where there are no label names."""
-        return KINDS["classification" if self.labels else "regression"]
-
 
 _ONE = (("sentence",),)
 _TWO = (("sentence1",), ("sentence2",))
-_MATCHED = (
-    ("validation", ("dev_matched", "dev")),
-    ("validation_mismatched", ("dev_mismatched",)),
-)
+
+DATASET = "nyu-mll/glue"
+STSB = "stsb-embedding"
+"""STS-B as a task for embedders: its sentences to learn from, its rated pairs to score on."""
+RATED = "sentence-transformers/stsb"
+"""STS-B on the hub with the scores of its test split; GLUE's own copy lacks them."""
+_HINT = "name a folder with train.tsv and dev.tsv: --data DIR"
+_HUB_SPLITS = {
+    "train": ("train",),
+    "validation": ("validation", "validation_matched"),
+    "validation_mismatched": ("validation_mismatched",),
+    "test": ("test", "test_matched"),
+}
+"""Our name of a split -> the hub's."""
 
 HIDDEN = ("-1", "-1.0")
 """What the hub writes where a test set's labels are not published."""
@@ -85,7 +95,10 @@ GLUE: dict[str, GlueTask] = {
         ("entailment", "neutral", "contradiction"),
         ("accuracy",),
         label=("gold_label", "label"),
-        validations=_MATCHED,
+        validations=(
+            ("validation", ("dev_matched", "dev")),
+            ("validation_mismatched", ("dev_mismatched",)),
+        ),
     ),
     "qnli": GlueTask(
         (("question",), ("sentence",)), ("entailment", "not_entailment"), ("accuracy",)
@@ -95,8 +108,59 @@ GLUE: dict[str, GlueTask] = {
 }
 
 
-def glue_from_folder(name: str, folder: Path, *, max_length: int, unlabelled: bool = False) -> Task:
-    """Load a GLUE task from ``train.tsv``, ``dev.tsv`` and, if there, ``test.tsv``.
+def glue_task(config: TaskConfig) -> Task:
+    """Load a GLUE task from ``data`` or the hub.
+
+    Raises:
+        CofiError: not reachable (exit code 6), or a fault in the data.
+    """
+    name = config.name
+    assert name is not None
+    spec = GLUE[name]
+    if config.data:
+        splits = splits_from_folder(name, Path(config.data), unlabelled=config.unlabelled)
+    else:
+        splits = splits_from_hub(name, load_splits(name, DATASET, subset=name, hint=_HINT))
+    kind = KINDS["classification" if spec.labels else "regression"]
+    return Task(name, kind, spec.labels, spec.metrics, splits, config.max_length)
+
+
+def stsb_embedding(config: TaskConfig) -> Task:
+    """Load STS-B: the training sentences without their scores, dev and test with them.
+
+    Raises:
+        CofiError: not reachable (exit code 6), or a fault in the data.
+    """
+    if config.data is not None:
+        splits = splits_from_folder("stsb", Path(config.data))
+    else:
+        hint = "name a folder with train.tsv and dev.tsv (sentence1, sentence2, score): --data DIR"
+        splits = splits_from_hub("stsb", load_splits(STSB, RATED, hint=hint))
+    rated = {name: split for name, split in splits.items() if name != "train" and split.labels}
+    texts = distinct([text for pair in splits["train"].texts for text in pair])
+    train = {"train": Split([(text,) for text in texts], None)}
+    return Task(STSB, EMBEDDING, (), EMBEDDING.metrics, {**train, **rated}, config.max_length)
+
+
+def splits_from_hub(name: str, found: Mapping[str, Any]) -> dict[str, Split]:
+    """Turn the hub's splits into ours; a label of -1 means unknown."""
+    spec = GLUE[name]
+    splits: dict[str, Split] = {}
+    for split, aliases in _HUB_SPLITS.items():
+        source = next((found[alias] for alias in aliases if alias in found), None)
+        if source is None:
+            continue
+        columns: dict[str, list[Any]] = source[:]
+        *texts, labels = (
+            next(columns[n] for n in names if n in columns) for names in (*spec.texts, spec.label)
+        )
+        unknown = all(label == -1 for label in labels)
+        splits[split] = Split(list(zip(*texts, strict=True)), None if unknown else labels)
+    return splits
+
+
+def splits_from_folder(name: str, folder: Path, *, unlabelled: bool = False) -> dict[str, Split]:
+    """Read ``train.tsv``, ``dev.tsv`` and, if there, ``test.tsv``.
 
     The files may have GLUE's official headers or the hub's column names; labels may be
     indices or names. They are read without quoting. Unlabelled, the label column of
@@ -117,8 +181,8 @@ def glue_from_folder(name: str, folder: Path, *, max_length: int, unlabelled: bo
     splits: dict[str, Split] = {}
     for split, path in paths:
         is_labelled = None if unlabelled and split == "train" else split != "test"
-        splits[split] = _read_split(path, name, spec, labelled=is_labelled)
-    return Task(name, spec.kind, spec.labels, spec.metrics, splits, max_length)
+        splits[split] = _read_split(path, spec, labelled=is_labelled)
+    return splits
 
 
 def _layout(spec: GlueTask) -> str:
@@ -127,14 +191,14 @@ def _layout(spec: GlueTask) -> str:
     return f"--data DIR needs train.tsv and {dev}.tsv with a header line: {columns}."
 
 
-def _read_split(path: Path, name: str, spec: GlueTask, *, labelled: bool | None) -> Split:
+def _read_split(path: Path, spec: GlueTask, *, labelled: bool | None) -> Split:
     """Read a file; ``labelled`` ones need labels, ``False`` takes them if there, ``None`` never."""
     rows = list(tsv_lines(read_text(path)))
-    header: list[str] = []
-    if rows and spec.headerless and _is_headerless(rows[0][1], spec):
+    first = rows[0][1] if rows else []
+    if spec.headerless and len(first) == len(spec.headerless) and first[1] in ("0", "1"):
         header = list(spec.headerless)
-    elif rows:
-        header = [column.strip() for column in rows.pop(0)[1]]
+    else:
+        header, rows = [column.strip() for column in first], rows[1:]
     if not rows:
         raise CofiError(f"{path} has no rows.", hint=_layout(spec))
     where = [_find(path, header, names) for names in spec.texts]
@@ -142,32 +206,22 @@ def _read_split(path: Path, name: str, spec: GlueTask, *, labelled: bool | None)
     if labelled or (labelled is not None and set(spec.label) & set(header)):
         labels_at = _find(path, header, spec.label)
     last = max([*where, labels_at or 0])
-    texts: list[tuple[str, ...]] = []
-    given: list[tuple[int, str]] = []
-    skipped: list[int] = []
-    for line, fields in rows:
-        if len(fields) <= last:  # GLUE's own qqp has some such lines
-            skipped.append(line)
-            continue
-        texts.append(tuple(fields[i] for i in where))
-        if labels_at is not None:
-            given.append((line, fields[labels_at].strip()))
-    if len(skipped) > len(rows) // 100:
+    short = [line for line, fields in rows if len(fields) <= last]
+    if len(short) > len(rows) // 100:  # GLUE's own qqp has some such lines
         raise CofiError(
-            f"{path}, line {skipped[0]}: too few fields, and so in {len(skipped)} of {len(rows)} "
+            f"{path}, line {short[0]}: too few fields, and so in {len(short)} of {len(rows)} "
             f"lines. The header has {len(header)}: {', '.join(header)}."
         )
-    if skipped:
-        logger.warning("%s: left out %d lines with too few fields.", path, len(skipped))
-    is_hidden = not labelled and all(value in HIDDEN for _, value in given)
-    if labels_at is None or is_hidden:
+    if short:
+        logger.warning("%s: left out %d lines with too few fields.", path, len(short))
+    rows = [(line, fields) for line, fields in rows if len(fields) > last]
+    texts: list[tuple[str, ...]] = [tuple(fields[i] for i in where) for _, fields in rows]
+    if labels_at is None:
         return Split(texts, None)
-    labels = [_label(value, spec, path, line) for line, value in given]
-    return Split(texts, [int(x) for x in labels] if spec.labels else labels)
-
-
-def _is_headerless(first: list[str], spec: GlueTask) -> bool:
-    return len(first) == len(spec.headerless) and first[1] in ("0", "1")
+    given = [(line, fields[labels_at].strip()) for line, fields in rows]
+    if not labelled and all(value in HIDDEN for _, value in given):
+        return Split(texts, None)
+    return Split(texts, [_label(value, spec, path, line) for line, value in given])
 
 
 def _find(path: Path, header: list[str], names: tuple[str, ...]) -> int:

@@ -8,42 +8,18 @@ from contextlib import contextmanager
 from typing import Any
 
 from cofi_cli.errors import UNREACHABLE, CofiError
-from cofi_cli.tasks.builtin.glue import GLUE
-from cofi_cli.tasks.rows import Split
-from cofi_cli.tasks.task import Task
 
 logger = logging.getLogger(__name__)
-
-DATASET = "nyu-mll/glue"
 
 _PROBE_SECONDS = 5.0
 """How long the hub may take to answer before only the cache is tried. Without this probe
 ``datasets`` retries for half a minute when there is no network."""
 
-_GLUE_LAYOUT = "name a folder with train.tsv and dev.tsv: --data DIR"
 _HINT = """Without a network:
   - {layout}
   - or fetch it once where the hub is reachable, copy the datasets cache here
     (HF_DATASETS_CACHE; ~/.cache/huggingface/datasets), and set HF_HUB_OFFLINE=1
   - or try --task demo, which needs no data."""
-
-_SPLITS = {
-    "train": ("train",),
-    "validation": ("validation", "validation_matched"),
-    "validation_mismatched": ("validation_mismatched",),
-    "test": ("test", "test_matched"),
-}
-"""Our name of a split -> the hub's."""
-
-
-def glue_from_hub(name: str, *, max_length: int) -> Task:
-    """Load a GLUE task through ``datasets.load_dataset``.
-
-    Raises:
-        CofiError: neither the hub nor the cache has it (exit code 6).
-    """
-    found = load_splits(name, DATASET, subset=name, hint=_GLUE_LAYOUT)
-    return task_from_hub_splits(name, found, max_length=max_length)
 
 
 def load_splits(
@@ -69,6 +45,7 @@ def load_splits(
     try:
         with _offline(not _reachable(dataset)):
             found: Mapping[str, Any] = datasets.load_dataset(dataset, subset, revision=revision)
+            return found
     except Exception as error:  # the hub's clients raise a dozen unrelated types
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise CofiError(
@@ -77,26 +54,9 @@ def load_splits(
             hint=_HINT.format(layout=hint),
             exit_code=UNREACHABLE,
         ) from error
-    return found
 
 
-def task_from_hub_splits(name: str, found: Mapping[str, Any], *, max_length: int) -> Task:
-    """Turn the hub's splits of a GLUE task into a :class:`Task`; a label of -1 means unknown."""
-    spec = GLUE[name]
-    splits: dict[str, Split] = {}
-    for split, aliases in _SPLITS.items():
-        source = next((found[alias] for alias in aliases if alias in found), None)
-        if source is None:
-            continue
-        columns: dict[str, list[Any]] = source[:]
-        texts = [next(columns[n] for n in names if n in columns) for names in spec.texts]
-        labels = columns["label"]
-        unknown = all(label == -1 for label in labels)
-        splits[split] = Split(list(zip(*texts, strict=True)), None if unknown else labels)
-    return Task(name, spec.kind, spec.labels, spec.metrics, splits, max_length)
-
-
-def _reachable(dataset: str = DATASET) -> bool:
+def _reachable(dataset: str) -> bool:
     """Whether the hub answers at once; ``False`` if the user asked to stay offline."""
     import huggingface_hub
     from huggingface_hub import constants

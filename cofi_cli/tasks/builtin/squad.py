@@ -10,6 +10,7 @@ from typing import Any
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.builtin.folder import split_files
+from cofi_cli.tasks.builtin.hub import load_splits
 from cofi_cli.tasks.files.squad_json import read_questions, table_rows, to_split
 from cofi_cli.tasks.files.tables import Table
 from cofi_cli.tasks.kinds.span import ANSWERED, KIND, NONE_NOTE, WITH_NONE, lacks_answers
@@ -55,10 +56,11 @@ def squad_task(config: TaskConfig) -> Task:
     assert config.name is not None
     spec = SQUAD[config.name]
     if config.data is not None:
-        splits = _from_folder(config.name, spec, Path(config.data))
+        stems = {"train": "train", "validation": "dev"}
+        wanted = {split: (*spec.files(stem), f"{stem}*.json") for split, stem in stems.items()}
+        paths = split_files(Path(config.data), wanted, task=config.name, layout=_layout(spec))
+        splits = {split: read_questions(path) for split, path in paths}
     else:
-        from cofi_cli.tasks.builtin.hub import load_splits
-
         found = load_splits(config.name, spec.dataset, hint=f"name a folder: {_layout(spec)}")
         splits = splits_from_hub(spec.dataset, found)
     if spec.metrics == ANSWERED and lacks_answers(splits):
@@ -92,16 +94,8 @@ def splits_from_hub(dataset: str, found: Mapping[str, Any]) -> dict[str, Split]:
         columns: dict[str, list[Any]] = found[name][:]
         origin = f"{dataset}, {name}"
         table = Table(Path(origin), columns, list(range(1, len(columns["question"]) + 1)), "row")
-        rows = table_rows(columns, len(table), table.place)
-        splits[name] = to_split(rows, origin=origin)
+        splits[name] = to_split(table_rows(table), origin=origin)
     return splits
-
-
-def _from_folder(name: str, spec: Squad, folder: Path) -> dict[str, Split]:
-    stems = {"train": "train", "validation": "dev"}
-    wanted = {split: (*spec.files(stem), f"{stem}*.json") for split, stem in stems.items()}
-    found = split_files(folder, wanted, task=name, layout=_layout(spec))
-    return {split: read_questions(path) for split, path in found}
 
 
 def _layout(spec: Squad) -> str:

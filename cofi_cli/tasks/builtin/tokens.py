@@ -9,9 +9,8 @@ from typing import Any
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.tasks.builtin.folder import split_files
-from cofi_cli.tasks.files.columns import one_label
-from cofi_cli.tasks.files.conll import Sentences, read_sentences
-from cofi_cli.tasks.files.tagged import tagged
+from cofi_cli.tasks.builtin.hub import load_splits
+from cofi_cli.tasks.files.conll import Sentences, read_sentences, tagged
 from cofi_cli.tasks.kinds.tokens import KIND
 from cofi_cli.tasks.metrics.tags import iob2_tags
 from cofi_cli.tasks.task import Task
@@ -23,12 +22,11 @@ class TokenTask:
 
     Attributes:
         kinds: types of entities in the order of the hub's tags.
-        dataset, revision: on the hub; this branch has the data without a loading script.
+        dataset: on the hub.
     """
 
     kinds: tuple[str, ...]
     dataset: str
-    revision: str = "refs/convert/parquet"
 
 
 TOKEN_TASKS: Mapping[str, TokenTask] = {
@@ -44,6 +42,8 @@ STEMS: Mapping[str, tuple[str, ...]] = {
     "test": ("test", "testb", "eng.testb", "emerging.test"),
 }
 """Split -> names of files, extension aside, the preferred first."""
+_REVISION = "refs/convert/parquet"
+"""The branch of a data set on the hub that needs no loading script."""
 _EXTENSIONS = ("", ".txt", ".tsv", *KIND.suffixes, ".annotated", ".jsonl", ".parquet")
 _LAYOUT = (
     "--data DIR needs train and dev (or valid) files, and may have test: .txt, .tsv, "
@@ -60,9 +60,7 @@ def load_builtin(config: TaskConfig) -> Task:
     assert config.name is not None
     spec = TOKEN_TASKS[config.name]
     if config.data is None:
-        from cofi_cli.tasks.builtin.hub import load_splits
-
-        found = load_splits(config.name, spec.dataset, revision=spec.revision, hint=_LAYOUT)
+        found = load_splits(config.name, spec.dataset, revision=_REVISION, hint=_LAYOUT)
         files = {name: _from_hub(spec, config.name, name, rows) for name, rows in found.items()}
     else:
         wanted = {
@@ -71,16 +69,10 @@ def load_builtin(config: TaskConfig) -> Task:
         }
         paths = split_files(Path(config.data), wanted, task=config.name, layout=_LAYOUT)
         files = {
-            name: read_sentences(
-                path,
-                text=config.text,
-                label=one_label(config, KIND.name),
-                needs_tags=name != "test",
-            )
-            for name, path in paths
+            name: read_sentences(path, config, needs_tags=name != "test") for name, path in paths
         }
     origin = f"the task '{config.name}'"
-    splits = {name: tagged(file, spec.kinds, origin) for name, file in files.items()}
+    splits = {name: tagged(file, spec.kinds, origin)[0] for name, file in files.items()}
     labels = iob2_tags(spec.kinds)
     return Task(config.name, KIND, labels, KIND.metrics, splits, config.max_length)
 

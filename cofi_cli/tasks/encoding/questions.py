@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.encoded import Encoded, Ragged
+from cofi_cli.tasks.encoding.texts import calls
 from cofi_cli.tasks.rows import Split
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 QUESTION_TOKENS = 64
 """A longer question is cut, as BERT's run_squad does (max_query_length)."""
 NO_ANSWER = (0, 0)
 """Where the answer is not in a feature, both labels point at its first token, [CLS]."""
-_TEXTS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -48,23 +45,7 @@ class SpanGold:
     windows: NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class _Template:
-    """Special tokens before, between and after question and context; types of all five."""
-
-    before: list[int]
-    between: list[int]
-    after: list[int]
-    types: list[int]
-
-    @property
-    def special(self) -> int:
-        return len(self.before) + len(self.between) + len(self.after)
-
-
-def encode_spans(
-    split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int, *, doc_stride: int
-) -> Encoded:
+def encode_spans(split: Split, tokenizer: Any, max_length: int, *, doc_stride: int) -> Encoded:
     """Tokenise questions and contexts into features.
 
     Neighbouring windows share ``doc_stride`` tokens of the context, half a window at most.
@@ -79,36 +60,39 @@ def encode_spans(
             "Spans need a fast tokenizer, which gives the place of each token in the text.",
             hint="Use a model with a tokenizer.json.",
         )
-    template = _template(tokenizer)
-    longest = min(QUESTION_TOKENS, (max_length - template.special) // 2)
+    before, between, after, part_types = _template(tokenizer)
+    free = max_length - len([*before, *between, *after])
+    longest = min(QUESTION_TOKENS, free // 2)
     if longest < 1:
         raise CofiError(
             f"task.max_length is {max_length}, which leaves no room for question and context.",
             hint="Add --max-length 384",
         )
     questions, _ = _tokenise([text[0] for text in split.texts], tokenizer)
-    distinct = {text[1]: 0 for text in split.texts}
-    distinct = {context: i for i, context in enumerate(distinct)}
+    distinct: dict[str, int] = {}
+    context_of = np.array(
+        [distinct.setdefault(text[1], len(distinct)) for text in split.texts], dtype=np.int64
+    )
     contexts, offsets = _tokenise(list(distinct), tokenizer)
-    context_of = np.array([distinct[text[1]] for text in split.texts], dtype=np.int64)
     ids: list[NDArray[np.int32]] = []
     types: list[NDArray[np.int8]] = []
     question_of: list[int] = []
     windows: list[tuple[int, int, int]] = []
     for row, context in enumerate(context_of):
         question, text = questions[row][:longest], contexts[context]
-        room = max_length - template.special - len(question)
-        head = [template.before, question, template.between]
+        room = free - len(question)
+        head = [before, question, between]
         lead = sum(map(len, head))
-        for first in _starts(len(text), room, min(doc_stride, room // 2)):
+        stride = min(doc_stride, room // 2)
+        # The last window is the first to reach the end.
+        for first in range(0, max(1, len(text) - stride), room - stride):
             part = text[first : first + room]
-            pieces = [*head, part, template.after]
+            pieces = [*head, part, after]
             ids.append(np.concatenate(pieces).astype(np.int32))
-            types.append(np.repeat(template.types, [len(p) for p in pieces]).astype(np.int8))
+            types.append(np.repeat(part_types, [len(p) for p in pieces]).astype(np.int8))
             question_of.append(row)
             windows.append((lead, first, len(part)))
     made = Ragged(ids)
-    known = split.labels is not None
     gold = SpanGold(
         contexts=list(distinct),
         offsets=offsets,
@@ -117,26 +101,16 @@ def encode_spans(
         question_of=np.array(question_of, dtype=np.int64),
         windows=np.array(windows, dtype=np.int64).reshape(-1, 3),
     )
-    return Encoded(
-        made,
-        Ragged(types, dtype=np.int8),
-        _labels(split, gold) if known else None,
-        np.diff(made.ends).astype(np.int64),
-        gold if known else None,
-    )
+    made_types = Ragged(types, dtype=np.int8)
+    if split.labels is None:
+        return Encoded(made, made_types, None, made.lengths)
+    return Encoded(made, made_types, _labels(split.labels, gold), made.lengths, gold)
 
 
-def _starts(tokens: int, room: int, stride: int) -> range:
-    """Return the first token of each window; the last window is the first to reach the end."""
-    step = room - stride
-    return range(0, max(1, tokens - stride), step)
-
-
-def _labels(split: Split, gold: SpanGold) -> NDArray[np.int64]:
+def _labels(labels: Sequence[Any], gold: SpanGold) -> NDArray[np.int64]:
     """Return first and last token of the first answer in each feature, (F, 2)."""
-    assert split.labels is not None
-    found = np.full((len(split), 2), -1, dtype=np.int64)  # in tokens of the context
-    for row, answers in enumerate(split.labels):
+    found = np.full((len(labels), 2), -1, dtype=np.int64)  # in tokens of the context
+    for row, answers in enumerate(labels):
         if answers:
             text, start = answers[0]
             offsets = gold.offsets[gold.context_of[row]]
@@ -151,9 +125,13 @@ def _labels(split: Split, gold: SpanGold) -> NDArray[np.int64]:
     return np.where(inside[:, None], places, np.array(NO_ANSWER))
 
 
-def _template(tokenizer: PreTrainedTokenizerBase) -> _Template:
-    """Read off an encoded pair what stands around its texts; the tokenizer may give no types."""
-    call: Any = tokenizer("a", "b")
+def _template(tokenizer: Any) -> tuple[list[int], list[int], list[int], list[int]]:
+    """Read off an encoded pair what stands around its texts; the tokenizer may give no types.
+
+    Returns:
+        Special tokens before, between and after question and context; types of all five.
+    """
+    call = tokenizer("a", "b")
     ids = list(call["input_ids"])
     types = list(call.get("token_type_ids") or [0] * len(ids))
     parts = call.sequence_ids()
@@ -161,22 +139,21 @@ def _template(tokenizer: PreTrainedTokenizerBase) -> _Template:
     end = len(parts) - parts[::-1].index(1)
     between = len(parts) - parts[::-1].index(0)
     own = [types[i] if i < len(types) else 0 for i in (0, first, between, second, end)]
-    return _Template(ids[:first], ids[between:second], ids[end:], own)
+    return ids[:first], ids[between:second], ids[end:], own
 
 
-def _tokenise(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> tuple[Ragged, Ragged]:
+def _tokenise(texts: list[str], tokenizer: Any) -> tuple[Ragged, Ragged]:
     """Return texts' token ids and offsets, without special tokens."""
     ids: list[Any] = []
     offsets: list[Any] = []
-    for start in range(0, len(texts), _TEXTS_AT_ONCE):
-        call = tokenizer(
-            texts[start : start + _TEXTS_AT_ONCE],
-            add_special_tokens=False,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            return_offsets_mapping=True,
-            verbose=False,  # of lengths: windows see to them
-        )
+    for _, call in calls(
+        tokenizer,
+        [texts],
+        add_special_tokens=False,
+        return_token_type_ids=False,
+        return_offsets_mapping=True,
+        verbose=False,  # of lengths: windows see to them
+    ):
         ids += [np.asarray(row, dtype=np.int32) for row in call["input_ids"]]
         offsets += [np.asarray(o, dtype=np.int32).reshape(-1, 2) for o in call["offset_mapping"]]
     return Ragged(ids), Ragged(offsets)

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cofi_cli.tasks.encoded import IGNORE, Encoded, Ragged
+from cofi_cli.tasks.encoding.texts import calls
 from cofi_cli.tasks.rows import Split
-
-_ROWS_AT_ONCE = 1000
 
 NOWHERE = -1
 """Place of a word that the tokenizer makes nothing of, such as a lone control character."""
@@ -33,16 +32,6 @@ class WordTags:
     tags: Ragged
     places: NDArray[np.int64]
     tokens: int
-
-    def predicted(self, outputs: NDArray[Any], *, missing: int) -> Ragged:
-        """Return a row the indices of the likeliest tags.
-
-        Args:
-            outputs: of all tokens, (tokens, labels).
-            missing: the index for words without a sub-word.
-        """
-        best = np.where(self.places == NOWHERE, missing, outputs.argmax(-1)[self.places])
-        return Ragged.over(best, np.diff(self.tags.ends))
 
 
 def for_words(tokenizer: Any) -> Any:
@@ -73,8 +62,7 @@ def encode_words(split: Split, tokenizer: Any, max_length: int) -> Encoded:
         Encoded rows, at least one a raw row. A word is labelled in the one that holds its first
         sub-word. ``gold`` is a :class:`WordTags` of the raw rows, ``None`` without labels.
     """
-    sizes = np.array([len(words) for words in split.texts], dtype=np.int64)
-    starts = np.concatenate([[0], np.cumsum(sizes)])
+    starts = np.cumsum([0, *map(len, split.texts)])
     places = np.full(starts[-1], NOWHERE, dtype=np.int64)
     ids: list[NDArray[np.int32]] = []
     types: list[list[int]] = []
@@ -88,35 +76,29 @@ def encode_words(split: Split, tokenizer: Any, max_length: int) -> Encoded:
         done += len(tokens)
         ids.append(np.asarray(tokens, dtype=np.int32))
         types.append(token_types)
-    lengths = np.array([len(row) for row in ids], dtype=np.int64)
+    made, made_types = Ragged(ids), Ragged(types)
     if split.labels is None:
-        return Encoded(Ragged(ids), Ragged(types), None, lengths)
+        return Encoded(made, made_types, None, made.lengths)
     tags = Ragged(split.labels, dtype=np.int64)
     labels = np.full(done, IGNORE, dtype=np.int64)
     is_somewhere = places != NOWHERE
     labels[places[is_somewhere]] = tags.flat[is_somewhere]
-    return Encoded(
-        Ragged(ids),
-        Ragged(types),
-        Ragged.over(labels, lengths),
-        lengths,
-        gold=WordTags(tags, places, done),
-    )
+    own_labels, gold = Ragged.over(labels, made.lengths), WordTags(tags, places, done)
+    return Encoded(made, made_types, own_labels, made.lengths, gold)
 
 
 def _windows(
     split: Split, tokenizer: Any, max_length: int
 ) -> Iterator[tuple[int, list[int], list[int], NDArray[np.int64]]]:
     """Yield raw row, ids, token types, and each token's word in its row, piece by piece."""
-    for start in range(0, len(split), _ROWS_AT_ONCE):
-        call = tokenizer(
-            [list(words) for words in split.texts[start : start + _ROWS_AT_ONCE]],
-            is_split_into_words=True,
-            truncation=True,
-            max_length=max_length,
-            return_overflowing_tokens=True,
-            return_attention_mask=False,
-        )
+    for start, call in calls(
+        tokenizer,
+        [[list(words) for words in split.texts]],
+        is_split_into_words=True,
+        truncation=True,
+        max_length=max_length,
+        return_overflowing_tokens=True,
+    ):
         for piece, tokens in enumerate(call["input_ids"]):
             words = [NOWHERE if word is None else word for word in call.word_ids(piece)]
             types = call["token_type_ids"][piece] if "token_type_ids" in call else [0] * len(tokens)

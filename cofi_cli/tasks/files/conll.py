@@ -1,13 +1,21 @@
-"""Read tagged sentences: column files (CoNLL), or jsonl and parquet with lists."""
+"""Tagged sentences from column files (CoNLL), or jsonl and parquet with lists; kept as IOB2."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
-from cofi_cli.errors import CofiError
+from cofi_cli.config import TaskConfig
+from cofi_cli.errors import CofiError, did_you_mean
+from cofi_cli.tasks.files.columns import one_label
 from cofi_cli.tasks.files.tables import READERS, Table, read_table, read_text
+from cofi_cli.tasks.metrics.tags import PREFIXES, iob2_tags, is_tag, kind_of, to_iob2
+from cofi_cli.tasks.rows import Split
+
+logger = logging.getLogger(__name__)
 
 WORDS, TAGS = ("tokens", "words"), ("ner_tags", "tags", "labels")
 """Columns of words and of tags in files with lists, the preferred first."""
@@ -36,29 +44,23 @@ class Sentences:
     lines: list[list[int]]
     unit: str = "line"
 
-    def place(self, sentence: int, word: int) -> str:
-        """Return ``FILE, line N`` of a word, both counted from 0."""
-        return f"{self.path}, {self.unit} {self.lines[sentence][word]}"
 
-
-def read_sentences(
-    path: Path, *, text: tuple[str, ...] = (), label: str | None = None, needs_tags: bool = True
-) -> Sentences:
+def read_sentences(path: Path, config: TaskConfig, *, needs_tags: bool = True) -> Sentences:
     """Read a file of tagged words by its extension.
 
     Args:
         path: jsonl or parquet with lists; anything else, csv aside, is a column file.
-        text: the words' column: a name, or in column files a number from 1, by default the
-            first; negative ones count from the last.
-        label: likewise the tags' column, by default the last.
+        config: may name the columns of words and tags; in column files by numbers from 1, or
+            negative ones from the last; by default the first and the last.
         needs_tags: whether a file without tags is a fault.
 
     Raises:
         CofiError: not there (exit code 6), empty, or a faulty line, which is named.
     """
-    suffix = path.suffix.lower()
-    if len(text) > 1:
-        raise CofiError(f"task.text names {len(text)} columns; tagged words are in one.")
+    suffix, label = path.suffix.lower(), one_label(config, "tokens")
+    if len(config.text) > 1:
+        raise CofiError(f"task.text names {len(config.text)} columns; tagged words are in one.")
+    text = next(iter(config.text), None)
     if suffix == ".csv":
         raise CofiError(
             f"{path}: tagged words are not read from csv.",
@@ -70,40 +72,29 @@ def read_sentences(
 
 
 def _from_columns(
-    path: Path, text: tuple[str, ...], label: str | None, *, needs_tags: bool
+    path: Path, text: str | None, label: str | None, *, needs_tags: bool
 ) -> Sentences:
-    made = Sentences(path, [], [], [])
-    first: tuple[int, int] | None = None
-    for block in _blocks(read_text(path)):
-        words, tags, lines = [], [], []
-        for line, fields in block:
-            if first is None:
-                first = line, len(fields)
-                word_at = _column("text", text[0] if text else "1", path, first)
-                tag_at = _column("label", label or "-1", path, first)
-                is_tagged = word_at != tag_at
-                if needs_tags and not is_tagged:
-                    raise CofiError(
-                        f"{path}, line {line}: no column of tags beside the words.", hint=_LAYOUT
-                    )
-            if len(fields) != first[1]:
-                raise CofiError(
-                    f"{path}, line {line}: {_count(len(fields))}, but line {first[0]} "
-                    f"has {first[1]}.",
-                    hint=_LAYOUT,
-                )
-            if not fields[word_at]:
-                raise CofiError(f"{path}, line {line}: the word is empty.", hint=_LAYOUT)
-            words.append(fields[word_at])
-            tags.append(fields[tag_at])
-            lines.append(line)
-        made.words.append(tuple(words))
-        made.lines.append(lines)
-        assert made.tags is not None
-        made.tags.append(tags)
-    if first is None:
+    blocks = list(_blocks(read_text(path)))
+    if not blocks:
         raise CofiError(f"{path} has no rows.", hint=_LAYOUT)
-    return made if is_tagged else Sentences(path, made.words, None, made.lines)
+    start, fields = blocks[0][0]
+    count = len(fields)
+    word_at = _column("text", text or "1", path, start, count)
+    tag_at = _column("label", label or "-1", path, start, count)
+    is_tagged = word_at != tag_at
+    if needs_tags and not is_tagged:
+        raise CofiError(f"{path}, line {start}: no column of tags beside the words.", hint=_LAYOUT)
+    for line, fields in chain.from_iterable(blocks):
+        if len(fields) != count:
+            raise CofiError(
+                f"{path}, line {line}: {_count(len(fields))}, but line {start} has {count}.",
+                hint=_LAYOUT,
+            )
+        if not fields[word_at]:
+            raise CofiError(f"{path}, line {line}: the word is empty.", hint=_LAYOUT)
+    words = [tuple(fields[word_at] for _, fields in block) for block in blocks]
+    tags = [[fields[tag_at] for _, fields in block] for block in blocks] if is_tagged else None
+    return Sentences(path, words, tags, [[line for line, _ in block] for block in blocks])
 
 
 def _blocks(text: str) -> Iterator[list[tuple[int, list[str]]]]:
@@ -120,21 +111,15 @@ def _blocks(text: str) -> Iterator[list[tuple[int, list[str]]]]:
             continue
         if is_tabbed is None:
             is_tabbed = "\t" in line
-        block.append(
-            (number, [f.strip(" ") for f in line.split("\t")] if is_tabbed else _spaced(line))
-        )
+        # Other characters that count as space can be words.
+        fields = line.split("\t") if is_tabbed else line.replace("\t", " ").split(" ")
+        block.append((number, [field.strip(" ") for field in fields if is_tabbed or field]))
     if block:
         yield block
 
 
-def _spaced(line: str) -> list[str]:
-    """Split at spaces and tabs alone: other characters that count as space can be words."""
-    return [field for field in line.replace("\t", " ").split(" ") if field]
-
-
-def _column(what: str, value: str, path: Path, first: tuple[int, int]) -> int:
+def _column(what: str, value: str, path: Path, line: int, count: int) -> int:
     """Return the index of a column, given by its number from 1 or, negative, from the last."""
-    line, count = first
     try:
         number = int(value)
     except ValueError:
@@ -153,12 +138,12 @@ def _count(columns: int) -> str:
 
 
 def _from_lists(
-    table: Table, text: tuple[str, ...], label: str | None, *, needs_tags: bool
+    table: Table, text: str | None, label: str | None, *, needs_tags: bool
 ) -> Sentences:
     path = table.path
     if not len(table):
         raise CofiError(f"{path} has no rows.")
-    words_in = _pick(table, WORDS, text[0] if text else None, what="text")
+    words_in = _pick(table, WORDS, text, what="text")
     tags_in: str | None = None
     if needs_tags or label in table.columns or any(name in table.columns for name in TAGS):
         tags_in = _pick(table, TAGS, label, what="label")
@@ -199,3 +184,58 @@ def _strings(table: Table, column: str, row: int) -> list[str]:
                 hint="Tags are needed by name, such as B-person; words must not be empty.",
             )
     return list(value)
+
+
+def tagged(
+    file: Sentences, types: tuple[str, ...] | None, origin: str
+) -> tuple[Split, tuple[str, ...]]:
+    """Return sentences with the indices of their tags among :func:`iob2_tags` of the types.
+
+    Tags of any scheme are read as entities and kept as IOB2.
+
+    Args:
+        file: the sentences.
+        types: of entities; ``None`` takes those of the file, sorted.
+        origin: where the types come from, for messages.
+
+    Returns:
+        The rows, and the types.
+
+    Raises:
+        CofiError: a tag that is none, or of a type that ``origin`` lacks (which line), or no
+            entity at all to learn the types from.
+    """
+    if file.tags is None:
+        return Split([*file.words], None), types or ()
+    for line, tag in _tags(file):
+        if not is_tag(tag):
+            forms = ", ".join(f"{prefix}-TYPE" for prefix in PREFIXES)
+            raise CofiError(
+                f"{file.path}, {file.unit} {line}: '{tag}' is not a tag: O, {forms}.",
+                hint="The tag is taken from the last column; --label N names another. "
+                "Column files have no header.",
+            )
+    types = types or tuple(sorted({kind_of(tag) for _, tag in _tags(file)} - {""}))
+    if not types:
+        raise CofiError(
+            f"{file.path} has no entity: every tag is O.",
+            hint="Is the tag in another column? Name it: --label 2",
+        )
+    for line, tag in _tags(file):
+        if (kind := kind_of(tag)) and kind not in types:
+            raise CofiError(
+                f"{file.path}, {file.unit} {line}: {origin} has no entity of type '{kind}' "
+                f"(tag '{tag}').{did_you_mean(kind, types)} Types there: {', '.join(types)}.",
+                hint="Correct the tag, or add sentences with it to the training file.",
+            )
+    index = {label: i for i, label in enumerate(iob2_tags(types))}
+    written = [to_iob2(tags) for tags in file.tags]
+    changed = sum(new != old for new, old in zip(written, file.tags, strict=True))
+    if changed:
+        logger.info("%s: the tags of %d sentences are rewritten as IOB2.", file.path, changed)
+    return Split([*file.words], [[index[tag] for tag in tags] for tags in written]), types
+
+
+def _tags(file: Sentences) -> Iterator[tuple[int, str]]:
+    """Yield the line of each tag, and the tag."""
+    return zip(chain.from_iterable(file.lines), chain.from_iterable(file.tags or ()))

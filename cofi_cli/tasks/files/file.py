@@ -50,12 +50,6 @@ class File:
             raise CofiError(f"{self.path} has no texts.", hint="It needs one text a line.")
         return found
 
-    @property
-    def name(self) -> str:
-        """Its name without extension, or its folder's where that only says *train*."""
-        stem = self.path.stem
-        return self.path.resolve().parent.name if stem.lower() == "train" else stem
-
 
 @dataclass(frozen=True)
 class Labels:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from cofi_cli.errors import CofiError, did_you_mean
 from cofi_cli.tasks.files.tables import Table
@@ -12,8 +12,6 @@ from cofi_cli.tasks.files.tables import Table
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _LARGEST = 3.4e38
 """What training computes in holds no larger number."""
-FLAGS = ("false", "true")
-"""Names of the classes of a column of booleans."""
 _WHOLE = re.compile(r"[+-]?\d+")
 _WHOLE_OR_ZEROS = re.compile(r"([+-]?)(\d+)(?:\.0*)?")
 
@@ -79,7 +77,7 @@ def class_name(value: object) -> str:
     And for true and false, which dataframes write as ``True`` and ``False``. Zeros in front stay.
     """
     text = str(value).strip()
-    if text.lower() in FLAGS:
+    if text.lower() in ("true", "false"):
         return text.lower()
     if (whole := _WHOLE_OR_ZEROS.fullmatch(text)) is None:
         return text
@@ -87,7 +85,7 @@ def class_name(value: object) -> str:
     return digits if digits == "0" else sign + digits
 
 
-def class_names(values: Sequence[object]) -> tuple[str, ...]:
+def class_names(values: Iterable[object]) -> tuple[str, ...]:
     """Return the sorted names of the classes, as numbers if all are whole numbers."""
     names = {class_name(value) for value in values}
     if all(_WHOLE.fullmatch(name) for name in names):

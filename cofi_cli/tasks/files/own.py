@@ -12,7 +12,6 @@ from cofi_cli.tasks.kind import Kind
 from cofi_cli.tasks.kinds import KINDS
 from cofi_cli.tasks.rows import Split
 from cofi_cli.tasks.task import Task
-from cofi_cli.tasks.teacher.agreement import AGREEMENT
 from cofi_cli.tasks.teacher.hold_out import hold_out
 from cofi_cli.tasks.teacher.taught import Taught, in_order_of
 from cofi_cli.tasks.teacher.unlabelled import agreeing, learned
@@ -67,13 +66,14 @@ def task_from_own_files(config: TaskConfig, taught: Taught | None = None) -> Tas
         ask = Ask(config, like=lead, may_lack=True) if is_scored else Ask(config, labels=())
         splits["test"] = kind.read(File(config.test), ask).split
 
-    metrics: tuple[str, ...] = (AGREEMENT,)
-    labels, note = taught.labels if taught else (), ""
+    metrics, labels, note = kind.metrics, taught.labels if taught else (), ""
     if is_scored and lead is not None:
         metrics, notes = kind.measured(splits)
         labels, note = lead.labels.names, " ".join(filter(None, [lead.labels.note, *notes]))
-    options = kind.options(config)
-    task = Task(train.name, kind, labels, metrics, splits, config.max_length, note, options)
+    name, options = train.path.stem, kind.options(config)
+    if name.lower() == "train":
+        name = train.path.resolve().parent.name
+    task = Task(name, kind, labels, metrics, splits, config.max_length, note, options)
     if not is_scored:
         return agreeing(task, taught.name if taught else None, origin)
     return learned(in_order_of(task, taught), taught.name) if taught else task

@@ -7,17 +7,17 @@ context does not answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from cofi_cli.errors import CofiError, fault_in
-from cofi_cli.tasks.files.tables import parse_json, read_table, read_text
+from cofi_cli.tasks.files.tables import Table, parse_json, read_table, read_text
 from cofi_cli.tasks.rows import Split
 
-T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 Answers = list[tuple[str, int]]
 """Each answer's text, and the character of the context where it starts."""
 Row = tuple[str, str, Answers | None, str]
@@ -36,6 +36,9 @@ class _Part(BaseModel):
 class _Answer(_Part):
     text: Annotated[str, Field(min_length=1)]
     answer_start: int
+
+
+_Answers = RootModel[list[_Answer]]
 
 
 class _Columns(_Part):
@@ -71,9 +74,6 @@ class _TableRow(_Part):
     context: str
 
 
-_ANSWERS = TypeAdapter(list[_Answer])
-
-
 def read_questions(path: Path, *, unread: bool = False, may_lack: bool = False) -> Split:
     """Read SQuAD JSON, or a table with the columns of the hub's copy, by the file's extension.
 
@@ -92,10 +92,7 @@ def read_questions(path: Path, *, unread: bool = False, may_lack: bool = False) 
         table = read_table(path)
         for column in COLUMNS[: 2 if unread or may_lack else 3]:
             table.column(column, hint=f"Questions come as columns {', '.join(COLUMNS)}.")
-        columns = {name: table.columns[name] for name in COLUMNS if name in table.columns}
-        if unread:
-            columns.pop("answers", None)
-        rows = table_rows(columns, len(table), table.place)
+        rows = table_rows(table, unread=unread)
     return to_split(rows, origin=str(path), may_lack=unread or may_lack)
 
 
@@ -125,26 +122,29 @@ def to_split(rows: Iterator[Row], *, origin: str, may_lack: bool = False) -> Spl
     )
 
 
-def table_rows(
-    columns: Mapping[str, Sequence[Any]], count: int, place: Callable[[int], str]
-) -> Iterator[Row]:
+def table_rows(table: Table, *, unread: bool = False) -> Iterator[Row]:
     """Yield the rows of a table with the columns :data:`COLUMNS`, as the hub has them.
 
     Its answers are an object of two lists, ``text`` and ``answer_start``.
 
+    Args:
+        table: its answers may be missing.
+        unread: whether they are not looked at.
+
     Raises:
         CofiError: a cell of another kind, or an answer that does not stand in its context.
     """
-    given = columns.get("answers") or [None] * count
-    for row in range(count):
-        here = place(row)
-        texts = {name: columns[name][row] for name in COLUMNS[:2]}
-        own = _read(_TableRow.model_validate, texts, here)
-        yield own.question, own.context, _answers(given[row], own.context, here), here
+    given = None if unread else table.columns.get("answers")
+    for row in range(len(table)):
+        here = table.place(row)
+        texts = {name: table.columns[name][row] for name in COLUMNS[:2]}
+        own = _read(_TableRow, texts, here)
+        answers = _answers(given[row], own.context, here) if given else None
+        yield own.question, own.context, answers, here
 
 
 def _squad_rows(path: Path, *, unread: bool) -> Iterator[Row]:
-    whole = _read(_Whole.model_validate, parse_json(read_text(path), str(path)), str(path))
+    whole = _read(_Whole, parse_json(read_text(path), str(path)), str(path))
     for a, article in enumerate(whole.data, start=1):
         place = f"{path}, article {a}" + (f" ({article.title})" if article.title else "")
         for p, paragraph in enumerate(article.paragraphs, start=1):
@@ -152,28 +152,26 @@ def _squad_rows(path: Path, *, unread: bool) -> Iterator[Row]:
                 name = q if entry.id is None else f"'{entry.id}'"
                 here = f"{place}, paragraph {p}, question {name}"
                 answers = None if unread else _answers(entry.answers, paragraph.context, here)
-                _check_impossible(entry.is_impossible, answers, here)
+                flag = entry.is_impossible
+                if answers is not None and flag is not None and bool(flag) == bool(answers):
+                    raise CofiError(
+                        f"{here}: is_impossible is {str(flag).lower()}, but there are "
+                        f"{len(answers)} answers.",
+                        hint="A question is impossible if and only if it has no answers.",
+                    )
                 yield entry.question, paragraph.context, answers, here
 
 
-def _read(validate: Callable[[Any], T], value: Any, place: str) -> T:
+def _read(kind: type[M], value: Any, place: str) -> M:
     """Return what a type makes of a value.
 
     Raises:
         CofiError: with the place and what is there instead.
     """
     try:
-        return validate(value)
+        return kind.model_validate(value)
     except ValidationError as error:
         raise CofiError(f"{place}: {fault_in(error)}.", hint=f"Expected is {_JSON}.") from None
-
-
-def _check_impossible(flag: Any, answers: Answers | None, place: str) -> None:
-    if answers is not None and flag is not None and bool(flag) == bool(answers):
-        raise CofiError(
-            f"{place}: is_impossible is {str(flag).lower()}, but there are {len(answers)} answers.",
-            hint="A question is impossible if and only if it has no answers.",
-        )
 
 
 def _answers(given: Any, context: str, place: str) -> Answers | None:
@@ -181,14 +179,14 @@ def _answers(given: Any, context: str, place: str) -> Answers | None:
     if given is None:
         return None
     if isinstance(given, Mapping):
-        both = _read(_Columns.model_validate, given, f"{place}, answers")
+        both = _read(_Columns, given, f"{place}, answers")
         texts, starts = both.text, both.answer_start
         if len(texts) != len(starts):
             raise CofiError(
                 f"{place}: {len(texts)} answers, but {len(starts)} values of answer_start."
             )
         given = [{"text": text, "answer_start": at} for text, at in zip(texts, starts)]
-    found = _read(_ANSWERS.validate_python, given, f"{place}, answers")
+    found = _read(_Answers, given, f"{place}, answers").root
     return [_checked(own.text, own.answer_start, context, place) for own in found]
 
 

@@ -31,7 +31,6 @@ class Table:
     unit: str = "line"
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return len(self.lines)
 
     def place(self, row: int) -> str:
@@ -115,11 +114,9 @@ def tsv_lines(text: str) -> Iterator[tuple[int, list[str]]]:
             yield number, line.removesuffix("\r").split("\t")
 
 
-class _BadRow(ValueError):
-    """A row of a CSV that cannot be read: the line where it starts, and why."""
-
-
-def _csv_lines(text: str) -> Iterator[tuple[int, list[str]]]:
+def _csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Read a CSV, whose fields may be quoted, as :func:`tsv_lines` splits a TSV."""
+    text = read_text(path)
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # long texts are fine
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     start = 1
@@ -129,51 +126,34 @@ def _csv_lines(text: str) -> Iterator[tuple[int, list[str]]]:
                 yield start, fields
             start = reader.line_num + 1
     except csv.Error as error:
-        raise _BadRow(start, str(error)) from error
-
-
-def _delimited(path: Path, lines: Callable[[str], Iterator[tuple[int, list[str]]]]) -> Table:
-    rows = lines(read_text(path))
-    try:
-        first = next(rows, None)
-        if first is None:
-            return Table(path, {}, [])
-        header = [name.strip() for name in first[1]]
-        if len(set(header)) < len(header):
-            twice = next(name for name in header if header.count(name) > 1)
-            raise CofiError(f"{path}, line {first[0]}: the column '{twice}' is there twice.")
-        values: list[list[object]] = [[] for _ in header]
-        numbers: list[int] = []
-        for number, fields in rows:
-            if len(fields) != len(header):
-                raise CofiError(
-                    f"{path}, line {number}: {len(fields)} fields, but the header has "
-                    f"{len(header)}: {', '.join(header)}."
-                )
-            numbers.append(number)
-            for column, value in zip(values, fields, strict=True):
-                column.append(value)
-    except _BadRow as error:
-        line, why = error.args
         raise CofiError(
-            f"{path}, line {line}: not valid CSV: {why}.",
+            f"{path}, line {start}: not valid CSV: {error}.",
             hint="A field with quotes needs them doubled, and is closed by one; a file without "
             "quoting is better named .tsv, with tabs.",
         ) from error
-    return Table(path, dict(zip(header, values, strict=True)), numbers)
 
 
-def read_csv(path: Path) -> Table:
-    """Read a comma-separated file with a header; fields may be quoted."""
-    return _delimited(path, _csv_lines)
+def _delimited(path: Path, rows: Iterator[tuple[int, list[str]]]) -> Table:
+    first, names = next(rows, (0, []))
+    header = [name.strip() for name in names]
+    if len(set(header)) < len(header):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise CofiError(f"{path}, line {first}: the column '{twice}' is there twice.")
+    columns: dict[str, list[object]] = {name: [] for name in header}
+    numbers: list[int] = []
+    for number, fields in rows:
+        if len(fields) != len(header):
+            raise CofiError(
+                f"{path}, line {number}: {len(fields)} fields, but the header has "
+                f"{len(header)}: {', '.join(header)}."
+            )
+        numbers.append(number)
+        for values, value in zip(columns.values(), fields, strict=True):
+            values.append(value)
+    return Table(path, columns, numbers)
 
 
-def read_tsv(path: Path) -> Table:
-    """Read a tab-separated file with a header, without quoting."""
-    return _delimited(path, tsv_lines)
-
-
-def read_jsonl(path: Path) -> Table:
+def _jsonl(path: Path) -> Table:
     """Read one JSON object a line; a key that a line lacks is ``None`` there."""
     records: list[dict[str, object]] = []
     numbers: list[int] = []
@@ -192,7 +172,7 @@ def read_jsonl(path: Path) -> Table:
     return Table(path, {name: [r.get(name) for r in records] for name in names}, numbers)
 
 
-def read_parquet(path: Path) -> Table:
+def _parquet(path: Path) -> Table:
     """Read a parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -260,10 +240,10 @@ def _decoded(values: list[Any], path: Path, column: str) -> list[Any]:
 
 
 READERS: dict[str, Callable[[Path], Table]] = {
-    ".csv": read_csv,
-    ".tsv": read_tsv,
-    ".jsonl": read_jsonl,
-    ".parquet": read_parquet,
+    ".csv": lambda path: _delimited(path, _csv_lines(path)),
+    ".tsv": lambda path: _delimited(path, tsv_lines(read_text(path))),
+    ".jsonl": _jsonl,
+    ".parquet": _parquet,
 }
 
 

@@ -10,7 +10,6 @@ from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.encoded import Encoded, Ragged
 from cofi_cli.tasks.encoding.texts import encode_rows
-from cofi_cli.tasks.files.columns import one_label
 from cofi_cli.tasks.files.file import Ask, Labels
 from cofi_cli.tasks.files.labels import to_classes
 from cofi_cli.tasks.files.tables import Table
@@ -31,6 +30,7 @@ class Choice(Kind):
     metrics = ("accuracy",)
     agreement = "the share of rows where both choose the same text"
     group_name = "contexts"
+    group_at = 0
     pipeline = "multiple-choice"
     auto = "AutoModelForMultipleChoice"
     keeps_order = True
@@ -56,11 +56,9 @@ class Choice(Kind):
 
     def labels_of(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
         """Read the number of the right choice, from 0."""
-        one_label(ask.config, self.name)
         texts = ask.like.text if ask.like else self.texts_of(table, ask.config)
         numbers = tuple(map(str, range(len(texts) - 1)))
-        origin = f"the {len(numbers)} choices"
-        values = to_classes(table, columns[0], numbers, origin)
+        values = to_classes(table, columns[0], numbers, f"the {len(numbers)} choices")
         return Labels(values, ask.known.names if ask.known else numbers)
 
     def rows_of(self, split: Split, tokenizer: Any, max_length: int, **options: Any) -> Encoded:
@@ -80,10 +78,6 @@ class Choice(Kind):
             lengths=lengths,
             parts=parts,
         )
-
-    def group(self, row: tuple[str, ...]) -> str:
-        """Return the context."""
-        return row[0]
 
 
 KIND = Choice()

@@ -1,17 +1,15 @@
 """One class a row."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from cofi_cli.errors import CofiError
-from cofi_cli.tasks.files.columns import one_label
 from cofi_cli.tasks.files.file import TEACHERS, Ask, Labels
 from cofi_cli.tasks.files.labels import class_name, class_names, filled, to_classes
 from cofi_cli.tasks.files.tables import Table
-from cofi_cli.tasks.kind import Fitted, Kind
-from cofi_cli.tasks.metrics.parts import Counts, class_counts
+from cofi_cli.tasks.kind import Fitted, Kind, Names
+from cofi_cli.tasks.metrics.parts import Counts, label_counts
 
 
 class Classification(Kind):
@@ -25,32 +23,31 @@ class Classification(Kind):
 
     def labels_of(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
         """Read names of classes; a file may count the teacher's instead."""
-        one_label(ask.config, self.name)
         known, origin = ask.known, ask.origin(table.path)
         (column,) = columns
-        names = known.names if known else class_names(filled(table, column))
+        own = {class_name(value) for value in filled(table, column)}
+        names = known.names if known else class_names(own)
         if known is None and len(names) == 1:
             raise CofiError(
                 f"{table.path} has only one label, '{names[0]}' (column '{column}').",
                 hint="A classification needs rows of at least two classes.",
             )
         is_taught = origin == TEACHERS
-        shown = names
-        if is_taught:
-            own = {class_name(value) for value in filled(table, column)}
-            counted = tuple(map(str, range(len(names))))
-            shown = counted if own <= set(counted) and not own <= set(names) else names
+        counted = tuple(map(str, range(len(names))))
+        is_counted = is_taught and own <= set(counted) and not own <= set(names)
+        shown = counted if is_counted else names
         values = to_classes(table, column, shown, origin, any_case=is_taught)
         return Labels(values, names)
 
-    def judged_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
+    def judged_labels(self, labels: Names) -> tuple[str, ...]:
         """Return all of them."""
         return tuple(labels)
 
-    def counts(self, outputs: Any, reference: Any, labels: Sequence[str]) -> dict[str, Counts]:
+    def counts(self, outputs: Any, reference: Any, labels: Names) -> dict[str, Counts]:
         """Return the counts of each class."""
         predicted = np.asarray(outputs).reshape(-1, len(labels)).argmax(-1)
-        return class_counts(np.asarray(reference).reshape(-1), predicted, labels)
+        one_hot = np.eye(len(labels), dtype=np.bool_)
+        return label_counts(one_hot[np.ravel(reference)], one_hot[predicted], labels)
 
     def fits(self, teacher: Fitted) -> int:
         """Return 2 for a pooled head with several outputs that is not for several labels."""

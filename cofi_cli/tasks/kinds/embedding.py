@@ -15,7 +15,7 @@ from cofi_cli.config import TaskConfig
 from cofi_cli.tasks.encoded import Encoded
 from cofi_cli.tasks.files.columns import read_cells, text_columns
 from cofi_cli.tasks.files.file import Ask, File, FileRows
-from cofi_cli.tasks.kind import Shape
+from cofi_cli.tasks.kind import Names, Scores
 from cofi_cli.tasks.kinds.regression import Regression
 from cofi_cli.tasks.metrics.basic import METRICS, cosines, finite
 from cofi_cli.tasks.rows import Split
@@ -58,9 +58,7 @@ class Embedding(Regression):
         gold = None if split.labels is None else np.asarray(split.labels, dtype=np.float64)
         return replace(encoded, gold=gold)
 
-    def score(
-        self, outputs: Any, reference: Any, labels: Sequence[str], metrics: Sequence[str]
-    ) -> dict[str, float]:
+    def score(self, outputs: Any, reference: Any, labels: Names, metrics: Names) -> Scores:
         """Score embeddings, (rows, e), by ratings of the pairs, (rows / 2,)."""
         gold = np.asarray(reference, dtype=np.float64)
         vectors = finite(np.asarray(outputs, dtype=np.float64), 2 * len(gold))
@@ -71,14 +69,6 @@ class Embedding(Regression):
         """Return the mean cosine."""
         return float(cosines(ours, theirs).mean())
 
-    def answer_shape(self, batch: Shape, answer: Shape, labels: int) -> Shape:
-        """Return a vector a row, of any width."""
-        return (batch[0], answer[-1])
-
-    def fits(self, teacher: Any) -> int:
-        """Return 0: an embedder has no labels to name."""
-        return 0
-
 
 def bare_texts(file: File, config: TaskConfig) -> FileRows:
     """Return texts, each once: the lines of a .txt, or the cells of a table's text columns.
@@ -86,14 +76,13 @@ def bare_texts(file: File, config: TaskConfig) -> FileRows:
     Raises:
         CofiError: no such file (exit code 6), a fault in it, or no text column.
     """
-    texts = file.lines if file.is_plain else _cells(file, config)
+    if file.is_plain:
+        texts: Iterable[str] = file.lines
+    else:
+        columns = text_columns(file.table, config)
+        rows = zip(*(read_cells(file.table, column) for column in columns), strict=True)
+        texts = chain.from_iterable(rows)
     return FileRows(Split([(text,) for text in distinct(texts)], None))
-
-
-def _cells(file: File, config: TaskConfig) -> list[str]:
-    columns = text_columns(file.table, config)
-    rows = zip(*(read_cells(file.table, column) for column in columns), strict=True)
-    return [text for row in rows for text in row]
 
 
 def distinct(texts: Iterable[str]) -> list[str]:

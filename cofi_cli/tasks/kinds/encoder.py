@@ -10,7 +10,7 @@ from cofi_cli.errors import CofiError
 from cofi_cli.tasks.encoded import Ragged
 from cofi_cli.tasks.files.columns import read_texts, text_columns
 from cofi_cli.tasks.files.file import Ask, File, FileRows
-from cofi_cli.tasks.kind import Fitted, Kind, Shape
+from cofi_cli.tasks.kind import Kind
 from cofi_cli.tasks.kinds.embedding import bare_texts
 from cofi_cli.tasks.metrics.basic import cosines
 from cofi_cli.tasks.rows import Split
@@ -56,14 +56,6 @@ class Encoder(Kind):
         pairs = zip(ours, theirs, strict=True)  # row by row: in float64 all are large
         found = [cosines(*(np.asarray(x, dtype=np.float64) for x in pair)) for pair in pairs]
         return float(np.concatenate(found).mean())
-
-    def answer_shape(self, batch: Shape, answer: Shape, labels: int) -> Shape:
-        """Return a vector a token, of any width."""
-        return (*batch, answer[-1])
-
-    def fits(self, teacher: Fitted) -> int:
-        """Return 0: every checkpoint has states, and no labels name them."""
-        return 0
 
 
 KIND = Encoder()

@@ -14,10 +14,9 @@ from cofi_cli.errors import CofiError
 from cofi_cli.tasks.files.file import Ask, Labels
 from cofi_cli.tasks.files.labels import class_name, class_names, is_empty, unknown_label
 from cofi_cli.tasks.files.tables import Table
-from cofi_cli.tasks.kind import Fitted, Kind
+from cofi_cli.tasks.kind import Fitted, Kind, Names, Scores
 from cofi_cli.tasks.metrics.basic import finite
-from cofi_cli.tasks.metrics.parts import Counts, set_counts
-from cofi_cli.tasks.metrics.sets import f1_of, multilabel_scores
+from cofi_cli.tasks.metrics.parts import Counts, label_counts
 
 SEPARATORS = ("|", ";")
 """The first of them that stands in any label cell of the training file is the separator."""
@@ -35,6 +34,7 @@ class Multilabel(Kind):
     summary = "any number of classes a row"
     problem_type = "multi_label_classification"
     soft_loss = "sets"
+    has_many_columns = True
     metrics = ("micro_f1", "macro_f1", "subset_accuracy")
     agreement = "micro F1 of its labels against the teacher's"
 
@@ -62,29 +62,35 @@ class Multilabel(Kind):
                     raise unknown_label(name, names, table.place(row), origin)
         return Labels([[float(name in own) for name in names] for own in sets], names, how)
 
-    def score(
-        self, outputs: Any, reference: Any, labels: Sequence[str], metrics: Sequence[str]
-    ) -> dict[str, float]:
-        """Score a yes or no for each label, (rows, C); yes is a probability of at least 0.5."""
+    def score(self, outputs: Any, reference: Any, labels: Names, metrics: Names) -> Scores:
+        """Score a yes or no for each label, (rows, C); yes is a probability of at least 0.5.
+
+        Macro F1 is the mean over the labels that occur on either side. A score is 0 where there
+        is nothing to find and nothing found.
+        """
         gold = np.asarray(reference) > 0.5
         logits = np.asarray(outputs, dtype=np.float64).reshape(-1, len(labels))
-        found = multilabel_scores(gold, finite(logits, len(gold)) >= 0)
-        return {name: 100.0 * found[name] for name in metrics}
+        yes = finite(logits, len(gold)) >= 0
+        each = _f1(gold, yes, axis=0)
+        found = {
+            "micro_f1": np.nan_to_num(_f1(gold, yes)),
+            "macro_f1": each[~np.isnan(each)].mean() if (gold | yes).any() else 0.0,
+            "subset_accuracy": (gold == yes).all(axis=1).mean(),
+        }
+        return {name: float(100.0 * found[name]) for name in metrics}
 
-    def judged_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
+    def judged_labels(self, labels: Names) -> tuple[str, ...]:
         """Return all of them."""
         return tuple(labels)
 
-    def counts(self, outputs: Any, reference: Any, labels: Sequence[str]) -> dict[str, Counts]:
+    def counts(self, outputs: Any, reference: Any, labels: Names) -> dict[str, Counts]:
         """Return the counts of each label."""
         predicted = np.asarray(outputs).reshape(-1, len(labels)) >= 0
-        return set_counts(np.asarray(reference) > 0.5, predicted, labels)
+        return label_counts(np.asarray(reference) > 0.5, predicted, labels)
 
     def agree(self, ours: Any, theirs: Any) -> float:
         """Return micro F1, 1.0 where neither ever says yes."""
-        yes, gold = ours >= 0, theirs >= 0
-        same = f1_of(np.asarray((yes & gold).sum()), np.asarray((yes ^ gold).sum()))
-        return float(np.nan_to_num(same, nan=1.0))
+        return float(np.nan_to_num(_f1(theirs >= 0, ours >= 0), nan=1.0))
 
     def _constant(self, gold: Any, classes: int) -> Any:
         """Return the set of the labels that most rows have."""
@@ -97,6 +103,17 @@ class Multilabel(Kind):
         if teacher.problem_type == self.problem_type:
             return 2
         return int(len(teacher.labels) > 1 and not teacher.problem_type)
+
+
+def _f1(gold: Any, yes: Any, axis: int | None = None) -> Any:
+    """Return F1 = 2·tp / (2·tp + fp + fn); NaN where there is nothing to find and nothing found.
+
+    Args:
+        gold, yes: (rows, C) of bool.
+        axis: 0 for that of each label; ``None`` counts all of them together.
+    """
+    with np.errstate(invalid="ignore"):
+        return 2.0 * (gold & yes).sum(axis) / (gold.sum(axis) + yes.sum(axis))
 
 
 def _how(table: Table, columns: tuple[str, ...], config: TaskConfig) -> str:

@@ -12,11 +12,10 @@ import numpy as np
 
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.encoded import Encoded
-from cofi_cli.tasks.files.columns import one_label
 from cofi_cli.tasks.files.file import Ask, Labels
 from cofi_cli.tasks.files.labels import to_numbers
 from cofi_cli.tasks.files.tables import Table
-from cofi_cli.tasks.kind import Fitted
+from cofi_cli.tasks.kind import Fitted, Names, Scores
 from cofi_cli.tasks.kinds.regression import Regression
 from cofi_cli.tasks.metrics.basic import finite
 from cofi_cli.tasks.metrics.ranking import (
@@ -38,6 +37,7 @@ class Ranking(Regression):
     metrics = RANKING_METRICS
     agreement = "Pearson correlation with the teacher's scores"
     group_name = "queries"
+    group_at = 0
     pipeline = "text-ranking"
     is_cross_encoder = True
     pair = ("query", "passage")
@@ -48,7 +48,6 @@ class Ranking(Regression):
 
     def labels_of(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
         """Read grades, divided so that none in training is above 1."""
-        one_label(ask.config, self.name)
         grades = _grades(table, columns[0])
         if (known := ask.known) is not None and known.how is not None:
             return Labels([grade / known.how for grade in grades], how=known.how)
@@ -77,17 +76,11 @@ class Ranking(Regression):
         labels = grades.astype(np.float32)
         return replace(encoded, labels=labels, gold=RankingGold(queries_of(split), grades))
 
-    def score(
-        self, outputs: Any, reference: Any, labels: Sequence[str], metrics: Sequence[str]
-    ) -> dict[str, float]:
+    def score(self, outputs: Any, reference: Any, labels: Names, metrics: Names) -> Scores:
         """Score one logit a pair, by query."""
         logits = np.asarray(outputs, dtype=np.float64).reshape(-1)
         found = ranking_scores(finite(logits, len(reference.query)), reference)
         return {name: 100.0 * found[name] for name in metrics}
-
-    def group(self, row: tuple[str, ...]) -> str:
-        """Return the query."""
-        return row[0]
 
     def fits(self, teacher: Fitted) -> int:
         """Return 2 for a cross-encoder, 1 for another pooled head with one output."""

@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 
 from cofi_cli.tasks.encoded import Encoded
-from cofi_cli.tasks.files.columns import one_label
 from cofi_cli.tasks.files.file import Ask, Labels
 from cofi_cli.tasks.files.labels import has_fraction, to_numbers
 from cofi_cli.tasks.files.tables import Table
-from cofi_cli.tasks.kind import Fitted, Kind
+from cofi_cli.tasks.kind import Fitted, Kind, Names
 from cofi_cli.tasks.metrics.basic import pearson
 
 
@@ -31,7 +30,6 @@ class Regression(Kind):
 
     def labels_of(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:
         """Read numbers."""
-        one_label(ask.config, self.name)
         return Labels(to_numbers(table, columns[0]))
 
     def _predicted(self, answers: Any) -> Any:
@@ -42,9 +40,7 @@ class Regression(Kind):
         ours, theirs = ours.reshape(-1), theirs.reshape(-1)
         return 1.0 if np.array_equal(ours, theirs) else pearson(theirs, ours)
 
-    def constant_score(
-        self, encoded: Encoded, labels: Sequence[str], metrics: Sequence[str]
-    ) -> float | None:
+    def constant_score(self, encoded: Encoded, labels: Names, metrics: Names) -> float | None:
         """Return 0: a constant does not correlate, and it ranks nothing."""
         return 0.0
 

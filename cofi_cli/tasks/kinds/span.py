@@ -1,6 +1,6 @@
 """Where in a context the answer to a question lies."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from cofi_cli.tasks.encoded import Encoded
 from cofi_cli.tasks.encoding.questions import encode_spans
 from cofi_cli.tasks.files.file import Ask, File, FileRows
 from cofi_cli.tasks.files.squad_json import read_questions
-from cofi_cli.tasks.kind import Kind
+from cofi_cli.tasks.kind import Kind, Names, Scores
 from cofi_cli.tasks.metrics.answers import span_scores
 from cofi_cli.tasks.rows import Split
 
@@ -37,6 +37,7 @@ class Span(Kind):
     metrics = ANSWERED
     agreement = "F1 of its spans, in tokens, against the teacher's"
     group_name = "contexts"
+    group_at = 1
     pipeline = "question-answering"
     auto = "AutoModelForQuestionAnswering"
     preset = "squad"
@@ -70,9 +71,7 @@ class Span(Kind):
         """Tokenise questions and contexts; a long context becomes several rows."""
         return encode_spans(split, tokenizer, max_length, **options)
 
-    def score(
-        self, outputs: Any, reference: Any, labels: Sequence[str], metrics: Sequence[str]
-    ) -> dict[str, float]:
+    def score(self, outputs: Any, reference: Any, labels: Names, metrics: Names) -> Scores:
         """Score start and end, a row of (length, 2) a feature."""
         found = span_scores(outputs, reference, has_none="best_f1" in metrics)
         return {name: 100.0 * found[name] for name in metrics}
@@ -82,13 +81,7 @@ class Span(Kind):
         pairs = zip(ours, theirs, strict=True)
         return float(np.mean([_span_f1(_best_span(a), _best_span(b)) for a, b in pairs]))
 
-    def group(self, row: tuple[str, ...]) -> str:
-        """Return the context."""
-        return row[1]
-
-    def constant_score(
-        self, encoded: Encoded, labels: Sequence[str], metrics: Sequence[str]
-    ) -> float | None:
+    def constant_score(self, encoded: Encoded, labels: Names, metrics: Names) -> float | None:
         """Return ``None``: no place is right in all contexts."""
         return None
 

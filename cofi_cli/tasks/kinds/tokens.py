@@ -4,18 +4,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.encoded import Encoded, Ragged
-from cofi_cli.tasks.encoding.words import encode_words, for_words
-from cofi_cli.tasks.files.columns import one_label, text_columns
-from cofi_cli.tasks.files.conll import WORDS, read_sentences
+from cofi_cli.tasks.encoding.words import NOWHERE, encode_words, for_words
+from cofi_cli.tasks.files.columns import text_columns
+from cofi_cli.tasks.files.conll import WORDS, read_sentences, tagged
 from cofi_cli.tasks.files.file import Ask, File, FileRows, Labels
 from cofi_cli.tasks.files.tables import Table
-from cofi_cli.tasks.files.tagged import tagged, types_of
-from cofi_cli.tasks.kind import Kind
+from cofi_cli.tasks.kind import Kind, Names, Scores
 from cofi_cli.tasks.metrics.basic import finite
 from cofi_cli.tasks.metrics.parts import Counts
 from cofi_cli.tasks.metrics.tags import (
@@ -23,7 +21,7 @@ from cofi_cli.tasks.metrics.tags import (
     entity_counts,
     entity_scores,
     iob2_tags,
-    kinds_of,
+    kind_of,
 )
 from cofi_cli.tasks.rows import Split
 
@@ -49,21 +47,15 @@ class Tokens(Kind):
         Of texts without tags, words are also what stands between spaces. A teacher's ``labels``
         are not looked at: the types of entities are those of the file.
         """
-        if file.is_plain and (ask.takes_plain):
+        if file.is_plain and ask.takes_plain:
             return FileRows(Split([tuple(line.split()) for line in file.lines], None))
         if ask.is_bare and file.suffix not in self.suffixes:
             return FileRows(Split(_word_rows(file.table, ask.config), None))
-        sentences = read_sentences(
-            file.path,
-            text=ask.config.text,
-            label=one_label(ask.config, self.name),
-            needs_tags=not ask.takes_plain,
-        )
+        sentences = read_sentences(file.path, ask.config, needs_tags=not ask.takes_plain)
         if ask.is_bare or sentences.tags is None:
             return FileRows(Split([*sentences.words], None))
         origin = ask.like.origin if ask.like else str(file.path)
-        types = ask.like.labels.how if ask.like else types_of(sentences)
-        split = tagged(sentences, types, origin)
+        split, types = tagged(sentences, ask.like.labels.how if ask.like else None, origin)
         return FileRows(split, origin, labels=Labels(split.labels, iob2_tags(types), how=types))
 
     def prepared(self, tokenizer: Any) -> Any:
@@ -74,29 +66,26 @@ class Tokens(Kind):
         """Tokenise words; a long row becomes several."""
         return encode_words(split, tokenizer, max_length)
 
-    def score(
-        self, outputs: Any, reference: Any, labels: Sequence[str], metrics: Sequence[str]
-    ) -> dict[str, float]:
+    def score(self, outputs: Any, reference: Any, labels: Names, metrics: Names) -> Scores:
         """Score a tag a word; a word that the tokenizer makes nothing of counts as O."""
         scores = entity_scores(*_tags(outputs, reference, labels))
         return {name: 100.0 * scores[name] for name in metrics}
 
-    def judged_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
+    def judged_labels(self, labels: Names) -> tuple[str, ...]:
         """Return the types of entities."""
-        return kinds_of(labels)
+        return tuple(dict.fromkeys(kind for label in labels if (kind := kind_of(label))))
 
-    def counts(self, outputs: Any, reference: Any, labels: Sequence[str]) -> dict[str, Counts]:
+    def counts(self, outputs: Any, reference: Any, labels: Names) -> dict[str, Counts]:
         """Return the counts of each type of entities."""
         return entity_counts(*_tags(outputs, reference, labels), self.judged_labels(labels))
 
     def agree(self, ours: Any, theirs: Any) -> float:
         """Return the share of equal tags among the tokens between a row's special ones."""
-        same = ours.flat.argmax(-1) == theirs.flat.argmax(-1)
-        return float(np.mean(same[_inner(ours)]))
+        inner = np.ones(len(ours.flat), dtype=np.bool_)
+        inner[ours.ends[:-1]] = inner[ours.ends[1:] - 1] = False
+        return float(np.mean((ours.flat.argmax(-1) == theirs.flat.argmax(-1))[inner]))
 
-    def constant_score(
-        self, encoded: Encoded, labels: Sequence[str], metrics: Sequence[str]
-    ) -> float | None:
+    def constant_score(self, encoded: Encoded, labels: Names, metrics: Names) -> float | None:
         """Return what the commonest tag gets."""
         gold = np.asarray(encoded.labels.flat)  # type: ignore[union-attr]
         answer = self._constant(gold[gold >= 0], len(labels))
@@ -107,9 +96,14 @@ class Tokens(Kind):
 def _tags(
     outputs: Any, reference: Any, labels: Sequence[str]
 ) -> tuple[list[Sequence[str]], list[Sequence[str]]]:
-    """Return the tags of each sentence by name, as they are and as they are answered."""
+    """Return the tags of each sentence by name, as they are and as they are answered.
+
+    Answered is the likeliest tag of a word's first sub-word, and O where it has none.
+    """
     logits = finite(np.asarray(outputs.flat, dtype=np.float64), reference.tokens)
-    predicted = reference.predicted(logits, missing=list(labels).index(OUTSIDE))
+    outside = list(labels).index(OUTSIDE)
+    best = np.where(reference.places == NOWHERE, outside, logits.argmax(-1)[reference.places])
+    predicted = Ragged.over(best, reference.tags.lengths)
     names = np.asarray(labels, dtype=object)
     return [names[row] for row in reference.tags], [names[row] for row in predicted]
 
@@ -129,13 +123,6 @@ def _word_rows(table: Table, config: TaskConfig) -> list[tuple[str, ...]]:
         if words:
             rows.append(tuple(words))
     return rows
-
-
-def _inner(rows: Ragged) -> NDArray[np.bool_]:
-    """Return which tokens stand between the special ones at the ends of their row, (tokens,)."""
-    inner = np.ones(len(rows.flat), dtype=np.bool_)
-    inner[rows.ends[:-1]] = inner[rows.ends[1:] - 1] = False
-    return inner
 
 
 KIND = Tokens()

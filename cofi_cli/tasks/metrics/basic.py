@@ -11,10 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Metric = Callable[[NDArray[Any], NDArray[Any]], float]
-"""(labels, predictions), both of shape (rows,), to one number."""
-
-
 SHARES = ("accuracy", "exact_match")
 """Metrics that are shares of rows, whose standard error follows from their number."""
 
@@ -52,20 +48,12 @@ def matthews(labels: NDArray[Any], predictions: NDArray[Any]) -> float:
 
 def pearson(labels: NDArray[Any], predictions: NDArray[Any]) -> float:
     """Return the linear correlation; 0 where it is undefined (a constant side)."""
-    if _constant(labels) or _constant(predictions):
-        return 0.0
-    from scipy.stats import pearsonr
-
-    return float(pearsonr(labels, predictions)[0])
+    return _correlation("pearsonr", labels, predictions)
 
 
 def spearman(labels: NDArray[Any], predictions: NDArray[Any]) -> float:
     """Return the rank correlation; 0 where it is undefined (a constant side)."""
-    if _constant(labels) or _constant(predictions):
-        return 0.0
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(labels, predictions)[0])
+    return _correlation("spearmanr", labels, predictions)
 
 
 def cosines(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
@@ -75,6 +63,15 @@ def cosines(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
     return found
 
 
+def _correlation(name: str, labels: NDArray[Any], predictions: NDArray[Any]) -> float:
+    """Return what scipy's function of this name finds; 0 where a side is constant."""
+    from scipy import stats
+
+    if _constant(labels) or _constant(predictions):
+        return 0.0
+    return float(getattr(stats, name)(labels, predictions)[0])
+
+
 def _constant(values: NDArray[Any]) -> bool:
     """Whether a correlation with these values is noise: all equal up to rounding."""
     values = np.asarray(values, dtype=np.float64)
@@ -82,7 +79,7 @@ def _constant(values: NDArray[Any]) -> bool:
     return len(values) < 2 or bool(spread <= 1e-12 * max(1.0, np.abs(values).max()))
 
 
-METRICS: dict[str, Metric] = {
+METRICS: dict[str, Callable[[NDArray[Any], NDArray[Any]], float]] = {
     "accuracy": accuracy,
     "f1": f1,
     "macro_f1": macro_f1,
@@ -90,6 +87,7 @@ METRICS: dict[str, Metric] = {
     "pearson": pearson,
     "spearman": spearman,
 }
+"""Name -> (labels, predictions), both of shape (rows,), to one number."""
 
 
 def finite(logits: NDArray[Any], rows: int) -> NDArray[Any]:

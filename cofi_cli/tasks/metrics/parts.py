@@ -31,22 +31,11 @@ class Counts(NamedTuple):
     wanted: int
 
 
-def class_counts(
-    gold: NDArray[Any], predicted: NDArray[Any], labels: Sequence[str]
-) -> dict[str, Counts]:
-    """Return the counts of each class; both are class indices, (rows,)."""
-    width = len(labels)
-    right, found, wanted = (
-        np.bincount(own, minlength=width) for own in (gold[gold == predicted], predicted, gold)
-    )
-    return {label: Counts(*map(int, of)) for label, *of in zip(labels, right, found, wanted)}
-
-
-def set_counts(
+def label_counts(
     gold: NDArray[Any], predicted: NDArray[Any], labels: Sequence[str]
 ) -> dict[str, Counts]:
     """Return the counts of each label; both are of bool, (rows, C)."""
-    right, found, wanted = ((own).sum(0) for own in (gold & predicted, predicted, gold))
+    right, found, wanted = (own.sum(0) for own in (gold & predicted, predicted, gold))
     return {label: Counts(*map(int, of)) for label, *of in zip(labels, right, found, wanted)}
 
 
@@ -56,14 +45,9 @@ def label_scores(counts: Mapping[str, Counts]) -> Iterator[tuple[str, PartScore]
     There are none of a label that no row has, and no precision where a model gives it to none.
     """
     for label, (right, found, wanted) in counts.items():
-        if not wanted:
-            continue
-        shares = {"recall": (right, wanted), "f1": (2 * right, found + wanted)}
-        if found:
-            shares["precision"] = (right, found)
-        for metric in OF_LABELS:
-            if metric in shares:
-                part, whole = shares[metric]
+        shares = zip(OF_LABELS, (right, right, 2 * right), (found, wanted, found + wanted))
+        for metric, part, whole in shares:
+            if wanted and whole:
                 yield f"{metric}[{label}]", PartScore(100.0 * part / whole, wanted)
 
 

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from cofi_cli.tasks.metrics.parts import Counts
 
 OUTSIDE = "O"
 PREFIXES = ("B", "I", "E", "S")
 
+Tagging = Sequence[Sequence[str]]
+"""The tags of each sentence."""
 Entity = tuple[str, int, int]
 """Type, first word, one past the last word."""
 
@@ -38,8 +41,7 @@ def entities(tags: Sequence[str]) -> list[Entity]:
     found: list[Entity] = []
     start, before = 0, OUTSIDE
     for place, tag in enumerate([*tags, OUTSIDE]):
-        is_break = tag[0] in "BSO" or before[0] in "ESO" or kind_of(tag) != kind_of(before)
-        if is_break:
+        if tag[0] in "BSO" or before[0] in "ESO" or kind_of(tag) != kind_of(before):
             if before != OUTSIDE:
                 found.append((kind_of(before), start, place))
             start = place
@@ -60,9 +62,7 @@ def iob2_tags(kinds: Iterable[str]) -> tuple[str, ...]:
     return (OUTSIDE, *(f"{prefix}-{kind}" for kind in kinds for prefix in "BI"))
 
 
-def entity_scores(
-    gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]
-) -> dict[str, float]:
+def entity_scores(gold: Tagging, predicted: Tagging) -> dict[str, float]:
     """Score taggings of the same sentences, as fractions of 1.
 
     An entity is right when its type and both its ends are. Counts are summed over types and
@@ -72,29 +72,20 @@ def entity_scores(
         ``entity_f1``, ``precision`` and ``recall`` of entities, 0 where undefined; ``accuracy``
         of words.
     """
-    pairs = list(zip(gold, predicted, strict=True))
-    kinds = {kind_of(tag) for pair in pairs for tags in pair for tag in tags} - {""}
-    golds, answers = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    counts = entity_counts(golds, answers, kinds)
+    kinds = {kind_of(tag) for tags in (*gold, *predicted) for tag in tags} - {""}
+    counts = entity_counts(gold, predicted, kinds)
     right, found, wanted = (sum(own) for own in zip(Counts(0, 0, 0), *counts.values()))
-    same = sum(a == b for ours, theirs in pairs for a, b in zip(ours, theirs, strict=True))
-    words = sum(len(ours) for ours, _ in pairs)
+    pairs = (zip(*tags, strict=True) for tags in zip(gold, predicted, strict=True))
+    same = [ours == theirs for ours, theirs in chain.from_iterable(pairs)]
     return {
         "entity_f1": _share(2 * right, wanted + found),
         "precision": _share(right, found),
         "recall": _share(right, wanted),
-        "accuracy": _share(same, words),
+        "accuracy": _share(sum(same), len(same)),
     }
 
 
-def kinds_of(labels: Iterable[str]) -> tuple[str, ...]:
-    """Return the types of entities that a set of tags has, in its order."""
-    return tuple(dict.fromkeys(kind for label in labels if (kind := kind_of(label))))
-
-
-def entity_counts(
-    gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]], kinds: Iterable[str]
-) -> dict[str, Counts]:
+def entity_counts(gold: Tagging, predicted: Tagging, kinds: Iterable[str]) -> dict[str, Counts]:
     """Return for each type its entities that are right, those found and those there are."""
     right: Counter[str] = Counter()
     found: Counter[str] = Counter()

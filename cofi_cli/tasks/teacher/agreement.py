@@ -17,6 +17,7 @@ from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.runs import write_atomic
 from cofi_cli.tasks.encoded import Ragged
 from cofi_cli.tasks.kind import Kind
+from cofi_cli.tasks.metrics.basic import finite
 
 AGREEMENT = "agreement"
 """The metric's name."""
@@ -37,7 +38,7 @@ class TeacherAnswers:
         """Return outputs in the precision in which a kind's are kept."""
         if isinstance(outputs, Ragged):
             flat = outputs.flat.astype(kind.kept_as, copy=False)
-            return cls(Ragged.over(flat, np.diff(outputs.ends)))
+            return cls(Ragged.over(flat, outputs.lengths))
         return cls(outputs.astype(kind.kept_as, copy=False))
 
     def first(self, rows: int) -> TeacherAnswers:
@@ -45,7 +46,7 @@ class TeacherAnswers:
         outputs = self.outputs
         if isinstance(outputs, Ragged):
             kept = outputs.flat[: outputs.ends[rows]]
-            return TeacherAnswers(Ragged.over(kept, np.diff(outputs.ends[: rows + 1])))
+            return TeacherAnswers(Ragged.over(kept, outputs.lengths[:rows]))
         return TeacherAnswers(outputs[:rows])
 
 
@@ -67,9 +68,7 @@ def agreement(kind: Kind, outputs: Any, answers: TeacherAnswers) -> dict[str, fl
             f"The outputs have shape {ours.shape} in {len(outputs)} rows; "
             f"the teacher's have {theirs.shape} in {len(answers.outputs)}."
         )
-    if not np.isfinite(ours).all():
-        bad = int((~np.isfinite(ours).reshape(len(ours), -1).all(axis=1)).sum())
-        raise ValueError(f"The model's output is not finite in {bad} of {len(ours)} rows.")
+    finite(ours, len(ours))
     if not isinstance(outputs, Ragged):
         return {AGREEMENT: 100.0 * kind.agree(ours.astype(np.float64), theirs.astype(np.float64))}
     return {AGREEMENT: 100.0 * kind.agree(outputs, answers.outputs)}
@@ -84,10 +83,9 @@ def save_answers(
         outputs = own.outputs
         arrays[f"{split}.fingerprint"] = np.array(fingerprint[split])
         if isinstance(outputs, Ragged):
-            arrays[f"{split}.outputs"] = outputs.flat
-            arrays[f"{split}.lengths"] = np.diff(outputs.ends)
-        else:
-            arrays[f"{split}.outputs"] = outputs
+            arrays[f"{split}.lengths"] = outputs.lengths
+            outputs = outputs.flat
+        arrays[f"{split}.outputs"] = outputs
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as stream:

@@ -8,7 +8,7 @@ from typing import Any
 
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.files.labels import find_name
-from cofi_cli.tasks.kind import Fitted, Kind, of_teacher
+from cofi_cli.tasks.kind import Fitted, Kind
 from cofi_cli.tasks.kinds import KINDS
 from cofi_cli.tasks.task import Task
 
@@ -34,7 +34,18 @@ class Taught:
         Raises:
             CofiError: it is of another kind.
         """
-        own = of_teacher(teacher, KINDS, kind)
+        # An embedder or encoder has no labels to name.
+        fits = {k: own.fits(teacher) for k, own in KINDS.items() if own.has_labels}
+        told = sorted((name for name in fits if fits[name]), key=lambda name: -fits[name])
+        if kind is not None and kind not in told:
+            raise CofiError(
+                f"The teacher '{teacher.name}' is for --kind {' or '.join(told)} "
+                f"({len(teacher.labels)} outputs, problem_type {teacher.problem_type}), "
+                f"not for {kind}.",
+                hint=f"Leave --kind out, or: fine-tune it first: cofi finetune {teacher.name} "
+                "--task TASK",
+            )
+        own = KINDS[kind or told[0]]
         return cls(teacher.name, own, teacher.labels if own.outputs is None else ())
 
 
@@ -70,7 +81,7 @@ def renumbered(task: Task, names: tuple[str, ...]) -> Task | None:
         else replace(split, labels=[_moved(label, place, len(names)) for label in split.labels])
         for name, split in task.splits.items()
     }
-    return replace(task, labels=names, splits=splits, fingerprint={})
+    return replace(task, labels=names, splits=splits)
 
 
 def places(labels: Sequence[str], names: Sequence[str]) -> list[int] | None:

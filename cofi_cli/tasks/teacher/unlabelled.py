@@ -13,15 +13,6 @@ from cofi_cli.tasks.teacher.hold_out import hold_out
 from cofi_cli.tasks.teacher.taught import Taught, in_order_of
 
 
-def no_teacher() -> CofiError:
-    """Build the error for texts without anybody to learn from."""
-    return CofiError(
-        "--unlabelled needs a teacher: without labels there is nothing else to learn from.",
-        hint="Name a fine-tuned model with --teacher DIR, or fine-tune one on labelled rows: "
-        "cofi finetune MODEL --train FILE --validation FILE",
-    )
-
-
 def no_labels(task: Task) -> CofiError:
     """Build the error for training rows that neither labels nor a teacher explain."""
     return CofiError(
@@ -44,34 +35,35 @@ def forget_labels(task: Task, taught: Taught) -> Task:
         kept, held = hold_out(splits["train"].texts, task.kind, Path(task.name))
         splits |= {"train": Split(kept, None), "validation": Split(held, None)}
         origin = "held-out training rows"
-    task = replace(task, splits=splits, fingerprint={})
-    if splits["validation"].labels is not None:
+    task = replace(task, splits=splits)
+    if task.can_score("validation"):
         return learned(task, taught.name)
-    bare = {name: Split(split.texts, None) for name, split in splits.items()}
-    return agreeing(replace(task, metrics=(AGREEMENT,), splits=bare), taught.name, origin)
+    return agreeing(task, taught.name, origin)
 
 
 def learned(task: Task, teacher: str) -> Task:
     """Return a task that says that its training rows are answered by a teacher."""
     count = len(task.splits["train"])
     note = f"Learned from the answers of {_short(teacher)} on {count:,} texts; no label was read."
-    return replace(task, note=" ".join(filter(None, [note, task.note])), fingerprint={})
+    return replace(task, note=" ".join(filter(None, [note, task.note])))
 
 
 def agreeing(task: Task, teacher: str | None, origin: str) -> Task:
-    """Return a task that says what its agreement is.
+    """Return a task without labels that is scored by agreement, and says what that is.
 
     Args:
-        task: scored by agreement.
+        task: its labels are left out.
         teacher: its name; ``None`` = the model itself.
         origin: of the validation rows.
     """
-    count, name = len(task.splits["validation"]), f" {_short(teacher)}" if teacher else ""
+    splits = {name: replace(split, labels=None) for name, split in task.splits.items()}
+    count, name = len(splits["validation"]), f" {_short(teacher)}" if teacher else ""
     note = (
         f"Agreement is not accuracy: no label was read. It is {task.kind.agreement}, in points, on "
         f"{count:,} {origin.removeprefix('the ')}; 100 is the teacher{name} itself, right or wrong."
     )
-    return replace(task, note=" ".join(filter(None, [note, task.note])), fingerprint={})
+    note = " ".join(filter(None, [note, task.note]))
+    return replace(task, metrics=(AGREEMENT,), splits=splits, note=note)
 
 
 def _short(teacher: str) -> str:
