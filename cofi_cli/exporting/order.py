@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cofi_cli.config import ExportConfig
 from cofi_cli.config.export import MAX_DROP
@@ -21,9 +20,7 @@ from cofi_cli.runtime.lengths import LENGTH, longest_input, tokenizer_limit
 from cofi_cli.runtime.named_task import named_task
 from cofi_cli.runtime.recorded_task import load_run_task
 from cofi_cli.runtime.timing import Schedule
-
-if TYPE_CHECKING:
-    from cofi_cli.tasks import Task
+from cofi_cli.tasks import Task
 
 logger = logging.getLogger(__name__)
 
@@ -189,9 +186,9 @@ def _output(source: Source, output: Path | None) -> Path:
 
 def _task_to_score_on(task: Task | None, source: Source) -> tuple[Task | None, str | None]:
     """Return the task whose rows are used, and why nothing can be scored on it, if so."""
-    if task is None and source.run is None:
-        return None, "no task was named, and only a run has its own"
-    if task is None and source.run is not None:
+    if task is None:
+        if source.run is None:
+            return None, "no task was named, and only a run has its own"
         try:
             task = load_run_task(source.run)
         except CofiError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from cofi_cli.errors import ENVIRONMENT, CofiError
@@ -14,39 +13,18 @@ from cofi_cli.exporting.graphs import blocks
 from cofi_cli.exporting.graphs.choice import CHOSEN, Graphs
 from cofi_cli.exporting.graphs.forms import FORMS
 from cofi_cli.exporting.precision.embeddings import EMBEDDINGS, to_int8_rows
-from cofi_cli.exporting.precision.fallback import keep_in_fp32
+from cofi_cli.exporting.precision.fallback import Kept, keep_in_fp32
 from cofi_cli.exporting.precision.quantization import RECIPES, Recipe, products, quantize, signs_for
 from cofi_cli.runs import machine
-from cofi_cli.runs.records import Candidate, ScoreRow
-from cofi_cli.runtime.inputs import Rows
+from cofi_cli.runs.records import Candidate
+from cofi_cli.runtime.inputs import Batch
 
 FORMS_IN_ALL_RECIPES = 2
 """The fastest forms, and the fastest portable one, are tried in every recipe."""
 
 
-@dataclass(frozen=True)
-class Kept:
-    """The file that is kept, and how the dense model's is made.
-
-    Attributes:
-        file: of :data:`CHOSEN`.
-        form, recipe: of its graph.
-        dense: form and recipe of the dense model's file: the fastest, whatever their score, for the
-            dense model does not share the reasons for a slower one.
-        score: what its score was found to be; ``None`` where there is no task.
-        fp32_layers: what stays in fp32 for the score's sake.
-        block: tokens of its blocks of rows, if any.
-        candidates: what was timed.
-    """
-
-    file: Path
-    form: str
-    recipe: Recipe
-    dense: tuple[str, Recipe]
-    score: ScoreRow | None
-    fp32_layers: list[str]
-    block: int | None
-    candidates: list[Candidate]
+How = tuple[str, Recipe]
+"""The form and the recipe of a graph."""
 
 
 class EightBits:
@@ -54,9 +32,8 @@ class EightBits:
 
     Args:
         graphs: the fp32 ones.
-        rows: inputs that layers are compared on.
+        batches: inputs that layers are compared on.
         calibration: text for static recipes; ``None`` leaves them out.
-        pad_id: of its padding.
         judge: of a file.
         notes: what is left out and why is added here.
     """
@@ -65,53 +42,56 @@ class EightBits:
         self,
         graphs: Graphs,
         *,
-        rows: Rows,
-        calibration: Rows | None,
-        pad_id: int,
+        batches: Sequence[Batch],
+        calibration: Sequence[Batch] | None,
         judge: Callable[[Path], Verdict],
         notes: list[str],
     ) -> None:
-        self._graphs, self._rows = graphs, rows
-        self._calibration, self._pad_id = calibration, pad_id
+        self._graphs, self._batches, self._calibration = graphs, batches, calibration
         self._judge, self._notes = judge, notes
         self._signs = signs_for(machine.cpu_flags())
 
-    def keep(self) -> Kept:
+    def keep(self) -> tuple[Kept, Recipe, How]:
         """Return the fastest file that keeps the score, in blocks of rows where that is faster.
+
+        Returns:
+            The file, its recipe, and how the dense model's is made: as is fastest, whatever that
+            scores, for the dense model does not share the reasons for a slower one.
 
         Raises:
             CofiError: onnxruntime could quantize nothing (exit code 5), or what it made loses
                 too much (4).
         """
         made, how, ranking, rows = self._ranked()
-        name, layers, score = self._that_holds(ranking, made, how)
+        name, layers, verdict = self._that_holds(ranking, made, how)
         shown = name + (f", {', '.join(layers)} in fp32" if layers else "")
         # Where another lost its score, or layers stay in fp32, nothing is known of those that tie.
         is_first = name == ranking.order[0] and not layers
         fastest = {own: made[own] for own in ranking.fastest} if is_first else {shown: made[name]}
         how[shown] = how[name]
         choices, in_blocks = self._graphs.in_blocks(fastest)
-        timed = [*rows, *in_blocks]
+        timed, dense = [*rows, *in_blocks], how[ranking.order[0]]
         for own, block, file in choices[:-1]:  # of other scores, since scales are those of a block
-            verdict = self._judge(file)
-            if verdict.fault is None:
-                dense = how[own if is_first else ranking.order[0]]
-                return Kept(file, *how[own], dense, verdict.score, layers, block, timed)
+            (form, recipe), judged = how[own], self._judge(file)
+            if judged.fault is None:
+                kept = Kept(file, form, judged, layers, timed, block)
+                return kept, recipe, how[own] if is_first else dense
             self._notes.append(
-                f"int8 in blocks of {block} tokens ({own}) is left out: it {verdict.fault}."
+                f"int8 in blocks of {block} tokens ({own}) is left out: it {judged.fault}."
             )
-        dense = how[ranking.order[0]]
-        return Kept(made[name], *how[name], dense, score, layers, None, timed)
+        form, recipe = how[name]
+        return Kept(made[name], form, verdict, layers, timed), recipe, dense
 
-    def as_fast(self, name: str, kept: Kept, target: Path, form: str) -> None:
-        """Write the dense model in a form, the recipe that was fastest, and the same blocks."""
-        self._quantize(self._graphs.proven(name, form)[0], target, kept.dense[1])
-        if kept.block is not None:
-            blocks.in_blocks(target, target, kept.block)
+    def write(self, name: str, how: How, block: int | None, target: Path) -> None:
+        """Write a model in a form and a recipe, in blocks of so many tokens, if any."""
+        form, recipe = how
+        self._quantize(self._graphs.proven(name, form)[0], target, recipe)
+        if block is not None:
+            blocks.in_blocks(target, target, block)
 
     def _ranked(
         self,
-    ) -> tuple[dict[str, Path], dict[str, tuple[str, Recipe]], Ranking, list[Candidate]]:
+    ) -> tuple[dict[str, Path], dict[str, How], Ranking, list[Candidate]]:
         """Return files, their forms and recipes, their order by speed, and all timings.
 
         All forms are tried in the first recipe, then the fastest of them in the others: each
@@ -142,10 +122,10 @@ class EightBits:
 
     def _quantized(
         self, sources: Mapping[str, Path], recipes: Sequence[Recipe]
-    ) -> tuple[dict[str, Path], dict[str, tuple[str, Recipe]]]:
+    ) -> tuple[dict[str, Path], dict[str, How]]:
         """Return forms in the recipes that they take: files, and forms and recipes."""
         made: dict[str, Path] = {}
-        how: dict[str, tuple[str, Recipe]] = {}
+        how: dict[str, How] = {}
         for recipe in recipes:
             if recipe.method == "static" and self._calibration is None:
                 continue
@@ -163,17 +143,14 @@ class EightBits:
         return made, how
 
     def _that_holds(
-        self,
-        ranking: Ranking,
-        made: Mapping[str, Path],
-        how: Mapping[str, tuple[str, Recipe]],
-    ) -> tuple[str, list[str], ScoreRow | None]:
-        """Return the candidate to keep, the layers that it keeps in fp32, and its score."""
+        self, ranking: Ranking, made: Mapping[str, Path], how: Mapping[str, How]
+    ) -> tuple[str, list[str], Verdict]:
+        """Return the candidate to keep, the layers that it keeps in fp32, and the verdict on it."""
         verdicts = {}
         for name in ranking.order:
             verdicts[name] = self._judge(made[name])
             if verdicts[name].fault is None:
-                return name, [], verdicts[name].score
+                return name, [], verdicts[name]
         name = max(ranking.order, key=lambda name: verdicts[name].points)
         form, recipe = how[name]
         source = self._graphs.proven(CHOSEN, form)[0]
@@ -182,34 +159,22 @@ class EightBits:
             [*products(source), *([EMBEDDINGS] if is_free else [])],
             precision="int8",
             source=source,
-            make=lambda keep: self._again(source, made[name], recipe, keep),
+            make=lambda keep: self._quantize(source, made[name], recipe, keep),
             judge=self._judge,
             fault=str(verdicts[name].fault),
             max_drop=self._graphs.wish.max_drop,
-            rows=self._rows,
-            pad_id=self._pad_id,
+            batches=self._batches,
         )
         self._notes.append(
             f"int8 keeps in fp32, for its score: {', '.join(kept)}. Graphs and recipes were timed "
             "before that, with every layer in 8 bits."
         )
-        return name, kept, verdict.score
+        return name, kept, verdict
 
     def _quantize(
         self, source: Path, target: Path, recipe: Recipe, keep: tuple[str, ...] = ()
-    ) -> None:
-        quantize(
-            source,
-            target,
-            recipe,
-            self._signs,
-            keep=keep,
-            calibration=self._calibration,
-            pad_id=self._pad_id,
-        )
+    ) -> Path:
+        quantize(source, target, recipe, self._signs, keep=keep, calibration=self._calibration)
         if self._graphs.wish.has_int8_rows("int8") and EMBEDDINGS not in keep:
             to_int8_rows(target, target)
-
-    def _again(self, source: Path, target: Path, recipe: Recipe, keep: tuple[str, ...]) -> Path:
-        self._quantize(source, target, recipe, keep)
         return target

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from cofi_cli.runtime.inputs import Rows, by_length, pad
+from cofi_cli.exporting.graphs.tracing import quiet
+from cofi_cli.runtime.inputs import Batch, Rows, by_length, pad
 
 CALIBRATION_ROWS = 128
 _CALIBRATION_BATCH = 8
@@ -89,8 +90,7 @@ def quantize(
     signs: Signs,
     *,
     keep: Sequence[str] = (),
-    calibration: Rows | None = None,
-    pad_id: int = 0,
+    calibration: Sequence[Batch] | None = None,
 ) -> None:
     """Write an 8-bit version of an fp32 graph.
 
@@ -99,8 +99,7 @@ def quantize(
         recipe: how.
         signs: of the integers.
         keep: names of nodes that stay fp32.
-        calibration: text for a static recipe; the task's own.
-        pad_id: of its padding.
+        calibration: :func:`calibration_batches` for a static recipe.
 
     Raises:
         ValueError: a static recipe without calibration.
@@ -117,7 +116,7 @@ def quantize(
         "weight_type": kinds[signs.weights],
         "nodes_to_exclude": kept,
     }
-    with _quiet(), _biases_added(source) as given:
+    with quiet(), _biases_added(source) as given:
         if recipe.method == "dynamic":
             shared["op_types_to_quantize"] = list(_OPERATORS)
             ort.quantize_dynamic(
@@ -127,10 +126,12 @@ def quantize(
         if calibration is None:
             raise ValueError("a static recipe needs text to calibrate on")
         constants = _without_weight(source)
+        taken = _inputs(source)
+        batches = iter([{k: v for k, v in own.items() if k in taken} for own in calibration])
         ort.quantize_static(
             str(given),
             str(target),
-            _Reader(calibration, pad_id, _inputs(source)),
+            SimpleNamespace(get_next=lambda: next(batches, None)),
             quant_format=ort.QuantFormat.QDQ,
             activation_type=kinds[signs.activations],
             calibrate_method=ort.CalibrationMethod.MinMax,
@@ -193,35 +194,12 @@ def _without_weight(file: Path) -> list[str]:
     return [n.name for n in graph.node if n.op_type in _OPERATORS and n.name not in own]
 
 
-class _Reader:
-    """Feeds calibration text to onnxruntime, batch by batch."""
-
-    def __init__(self, rows: Rows, pad_id: int, names: set[str]) -> None:
-        chosen = np.linspace(0, len(rows) - 1, min(len(rows), CALIBRATION_ROWS)).astype(int)
-        own = Rows(
-            [rows.input_ids[i] for i in chosen],
-            [rows.token_type_ids[i] for i in chosen],
-            rows.origin,
-        )
-        self._batches: Iterator[Mapping[str, np.ndarray]] = iter(
-            [
-                {k: v for k, v in pad(own, indices, pad_id=pad_id).items() if k in names}
-                for indices in by_length(own, _CALIBRATION_BATCH)
-            ]
-        )
-
-    def get_next(self) -> Mapping[str, np.ndarray] | None:
-        """Return the next batch, ``None`` after the last."""
-        return next(self._batches, None)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide advice that is not for our users; what comes out is measured and scored."""
-    log = logging.getLogger()
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(level)
+def calibration_batches(rows: Rows, pad_id: int) -> list[Batch]:
+    """Return what static recipes are calibrated on: some rows of all lengths, padded."""
+    chosen = np.linspace(0, len(rows) - 1, min(len(rows), CALIBRATION_ROWS)).astype(int)
+    own = Rows(
+        [rows.input_ids[i] for i in chosen],
+        [rows.token_type_ids[i] for i in chosen],
+        rows.origin,
+    )
+    return [pad(own, indices, pad_id=pad_id) for indices in by_length(own, _CALIBRATION_BATCH)]
