@@ -12,7 +12,7 @@ from cofi_cli.config.max_drop import Limits
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.exporting.candidates import Conditions
 from cofi_cli.exporting.graphs.choice import CHOSEN, Wish
-from cofi_cli.exporting.graphs.forms import get_form, portable_forms
+from cofi_cli.exporting.graphs.forms import FORMS, portable_forms
 from cofi_cli.runs import machine
 from cofi_cli.runs.export_folder import EXPORT_JSON, foreign_files
 from cofi_cli.runs.find import Source, find_source
@@ -116,7 +116,7 @@ def _check_options(config: ExportConfig) -> None:
                 else "."
             ),
         )
-    if config.graph != "auto" and config.portable and not get_form(config.graph).is_portable:
+    if config.graph != "auto" and config.portable and not FORMS[config.graph].is_portable:
         raise CofiError(
             f"--portable takes standard operators only, and graph '{config.graph}' has others.",
             hint=f"Use --graph {portable_forms()}, or leave --graph out.",

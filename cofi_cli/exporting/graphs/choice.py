@@ -157,7 +157,7 @@ class Graphs:
             try:
                 made[form] = self.proven(name, form)[0]
             except CofiError as error:
-                if error.exit_code != PARITY or len(forms) == 1 or form == forms[0]:
+                if error.exit_code != PARITY or form == forms[0]:
                     raise
                 self.refuse(name, form, error.message)
         return made

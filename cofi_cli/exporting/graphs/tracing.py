@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from cofi_cli.exporting.graphs.forms import SKIP, get_form
+from cofi_cli.exporting.graphs.forms import FORMS, SKIP
 from cofi_cli.exporting.graphs.modules import Traced
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.runtime.outputs import STATES
@@ -59,7 +59,7 @@ def write_onnx(
     axes = dict.fromkeys(names, long) | {
         name: long if model.per_token or name == STATES else {0: "batch"} for name in outputs
     }
-    traced = Traced(model, get_form(form), on_gpu=provider == "cuda").eval()
+    traced = Traced(model, FORMS[form], on_gpu=provider == "cuda").eval()
     with quiet("torch.onnx"), torch.inference_mode():
         torch.onnx.export(
             traced,

@@ -138,13 +138,11 @@ def _without_round_trips(graph: GraphProto) -> None:
     for node in graph.node:
         for place, name in enumerate(node.input):
             node.input[place] = whole.get(name) or name
-    read = {name for node in graph.node for name in node.input}
-    read |= {output.name for output in graph.output}
-    for cast in [c for c in casts if c.output[0] in whole and c.output[0] not in read]:
-        graph.node.remove(cast)
-    read = {name for node in graph.node for name in node.input}
-    for cast in [c for c in casts if c.output[0] in narrow and c.output[0] not in read]:
-        graph.node.remove(cast)
+    for made in (whole, narrow):
+        read = {name for node in graph.node for name in node.input}
+        read |= {output.name for output in graph.output}
+        for cast in [c for c in casts if c.output[0] in made and c.output[0] not in read]:
+            graph.node.remove(cast)
 
 
 def _fastest(graphs: Graphs) -> tuple[str, list[Candidate]]:
