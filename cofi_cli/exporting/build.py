@@ -154,13 +154,13 @@ class Build:
             judge=self._verdict,
             notes=self.notes,
         )
-        kept, recipe, (dense_form, dense_recipe) = eight_bits.keep()
+        kept, recipe, dense = eight_bits.keep()
         self._keep("int8", kept, block_tokens=kept.block, recipe=recipe.name)
         for name, target in self._others("int8"):
             with self._or_without(target):
-                form = self._form_for(name, dense_form)
-                eight_bits.write(name, (form, dense_recipe), kept.block, target)
-                how = {"block_tokens": kept.block, "recipe": dense_recipe.name}
+                form = self._form_for(name, dense.form)
+                eight_bits.write(name, form, target, recipe=dense.recipe, block=kept.block)
+                how = {"block_tokens": kept.block, "recipe": dense.recipe.name}
                 self._record(name, target, "int8", form, self._judge.score(target), **how)
 
     def fp16(self) -> None:
