@@ -25,7 +25,6 @@ FIXED = {"position_embedding_type": "absolute", "is_decoder": False, "add_cross_
 EMBEDDING = {"pooling": "mean", "pooler_act": "linear", "normalize": True}
 """What our configuration needs for a sentence embedder."""
 
-
 _TABLES = {
     "word": "word_embeddings",
     "position": "position_embeddings",
