@@ -63,10 +63,10 @@ class Build:
         self.notes: list[str] = []
         self.choices = dict(choices or {})
         self._exact: dict[str, ScoreRow | None] = {}
-        for made in (self.folder, candidates_of := shop / "candidates"):
+        for made in (self.folder, tried := shop / "candidates"):
             made.mkdir()
         args, side = (models, rows, wish, self.notes), getattr(tokenizer, "padding_side", "right")
-        self.graphs = Graphs(candidates_of, *args, pads_right=side == "right", known=known)
+        self.graphs = Graphs(tried, *args, pads_right=side == "right", known=known)
         self._pad_id = pad_id(models[CHOSEN][1])
         self._judge = Judge(
             models, rows, task=task, tokenizer=tokenizer, wish=wish, notes=self.notes
@@ -210,11 +210,8 @@ class Build:
 
     def _others(self, precision: str) -> list[tuple[str, Path]]:
         """Return the models beside the deployed one, and their files of a smaller precision."""
-        return [
-            (name, self.folder / f"{name}_{precision}.onnx")
-            for name in self.models
-            if name != CHOSEN
-        ]
+        names = [name for name in self.models if name != CHOSEN]
+        return [(name, self.folder / f"{name}_{precision}.onnx") for name in names]
 
     def _form_for(self, name: str, form: str) -> str:
         """Return a form of the deployed model, or the own one of a model that lacks it."""
