@@ -39,21 +39,18 @@ def read_answers(name: str) -> Answers:
         CofiError: it has no task head.
     """
     with reading(f"config.json of '{name}'"):
-        return _answers(name, load_config_dict(resolve(name)))
-
-
-def _answers(name: str, config: Mapping[str, Any]) -> Answers:
-    if config["model_type"] != CofiConfig.model_type:
-        adapter_for(name, config)
-    head = head_kind(config)
-    if head is None or HEADS[head].is_bare:
-        raise CofiError(
-            f"The teacher '{name}' has no task head, so it has nothing to teach "
-            f"(architectures: {', '.join(config.get('architectures') or ['none'])}).",
-            hint=f"Fine-tune it first: cofi finetune {name} --task TASK",
-        )
-    is_ranker = activation_of(name) is not None
-    return Answers(name, head, _labels(config), config.get("problem_type"), is_ranker)
+        config = load_config_dict(resolve(name))
+        if config["model_type"] != CofiConfig.model_type:
+            adapter_for(name, config)
+        head = head_kind(config)
+        if head is None or HEADS[head].is_bare:
+            raise CofiError(
+                f"The teacher '{name}' has no task head, so it has nothing to teach "
+                f"(architectures: {', '.join(config.get('architectures') or ['none'])}).",
+                hint=f"Fine-tune it first: cofi finetune {name} --task TASK",
+            )
+        is_ranker = activation_of(name) is not None
+        return Answers(name, head, _labels(config), config.get("problem_type"), is_ranker)
 
 
 def _labels(config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -12,21 +12,12 @@ from safetensors.torch import save_file
 
 from cofi_cli.architectures.adapter import Adapter
 from cofi_cli.architectures.bert import BERT
-from cofi_cli.architectures.compact import HEAD, load_compact, with_head
-from cofi_cli.architectures.cross_encoder import (
-    activation_config,
-    activation_of,
-    kept_activation,
-)
+from cofi_cli.architectures.compact import HEAD, load_compact
+from cofi_cli.architectures.cross_encoder import activation_config, activation_of, kept_activation
 from cofi_cli.architectures.deberta_v2 import DEBERTA_V2
 from cofi_cli.architectures.distilbert import DISTILBERT
 from cofi_cli.architectures.electra import ELECTRA
-from cofi_cli.architectures.embedders import (
-    Embedder,
-    copy_modules,
-    is_embedder,
-    read_embedder,
-)
+from cofi_cli.architectures.embedders import Embedder, copy_modules, is_embedder, read_embedder
 from cofi_cli.architectures.ernie import ERNIE
 from cofi_cli.architectures.hub import load_config_dict, resolve
 from cofi_cli.architectures.megatron_bert import MEGATRON_BERT
@@ -110,11 +101,9 @@ def _load_dense(
     theirs = load_config_dict(source)
     if theirs["model_type"] == CofiConfig.model_type:
         kind, own = head_kind(theirs), {"problem_type": problem_type, **_label_maps(labels)}
-        if kind == head:
-            return load_compact(source, head, num_labels, **own)
-        if kind is not None and HEADS[kind].is_general:
-            stored = ADAPTERS[theirs["source_model_type"]].head(head).config
-            return with_head(source, kind, head, num_labels, stored=stored, **own)
+        if kind is not None and (kind == head or HEADS[kind].is_general):
+            stored = ADAPTERS[theirs["source_model_type"]].head(head).config if kind != head else {}
+            return load_compact(source, kind, head, num_labels, stored=stored, **own)
         raise CofiError(
             f"'{name}' is a compact model with a {kind} head; this task needs a {head} head.",
             hint="Prune a dense model for this task: cofi prune MODEL --task TASK",
@@ -193,9 +182,7 @@ def dense_config(name: str) -> CofiConfig:
             f"'{name}' is a compact model; pruning starts from a dense one.",
             hint=f"To train it further: cofi finetune {name} --task TASK",
         )
-    adapter = adapter_for(name, theirs)
-    with reading(f"config.json of '{name}'"):
-        return _dense_config(adapter, theirs, "sequence", None)
+    return read_config(name, "sequence")
 
 
 def head_kind(config: Mapping[str, Any]) -> str | None:

@@ -13,19 +13,26 @@ HEAD = ("model.pooler.", "model.pooler_norm.", "model.state_map.", "classifier."
 """What the names of tensors begin with that belong to a head, not to the encoder."""
 
 
-def load_compact(source: str, head: str, num_labels: int, **own: Any) -> CofiForTask:
-    """Load a compact model with the head that it has.
+def load_compact(
+    source: str, kind: str, head: str, num_labels: int, *, stored: Mapping[str, Any], **own: Any
+) -> CofiForTask:
+    """Load a compact model with the head that it has, or a general encoder with a new one.
 
-    The classifier is a new one where it has another number of outputs.
+    The classifier is a new one where it has another number of outputs. What is new is
+    initialised from torch's global random state.
 
     Args:
         source: its folder.
-        head: kind of its head.
+        kind: of the head that it has.
+        head: kind of head that is asked for.
         num_labels: outputs that are asked for.
+        stored: what its architecture's configuration needs for a new head.
         own: what of its configuration is the task's.
     """
     transformers_logging.disable_progress_bar()
-    model = HEADS[head].from_pretrained(source)
+    model = HEADS[kind].from_pretrained(source)
+    if kind != head:
+        return _rebuilt(model, head, {"num_labels": num_labels, **stored, **own}, dropped=HEAD)
     if model.is_bare:
         return model
     if num_labels == model.config.num_labels or model.rows is not None:
@@ -33,25 +40,6 @@ def load_compact(source: str, head: str, num_labels: int, **own: Any) -> CofiFor
             setattr(model.config, key, value)
         return model
     return _rebuilt(model, head, {"num_labels": num_labels} | own, dropped=("classifier.",))
-
-
-def with_head(
-    source: str, general: str, head: str, num_labels: int, *, stored: Mapping[str, Any], **own: Any
-) -> CofiForTask:
-    """Load a compact general encoder with a new head; its map is dropped.
-
-    Args:
-        source: its folder.
-        general: kind of the head that it has.
-        head: kind of the new one, initialised from torch's global random state.
-        num_labels: outputs of the new one.
-        stored: what its architecture's configuration needs for the new one.
-        own: what of the configuration is the task's.
-    """
-    transformers_logging.disable_progress_bar()
-    model = HEADS[general].from_pretrained(source)
-    changed = {"num_labels": num_labels, **stored, **own}
-    return _rebuilt(model, head, changed, dropped=HEAD)
 
 
 def _rebuilt(

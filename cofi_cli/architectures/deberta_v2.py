@@ -6,10 +6,11 @@ leaves unread. ``pooler_dropout``, 0 in all that are published, is not applied.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from cofi_cli.architectures.adapter import Adapter, Head, Rename, encoder_head
-from cofi_cli.architectures.bert import CONFIG, EMBEDDING, encoder_renames
+from cofi_cli.architectures.adapter import Adapter, Rename
+from cofi_cli.architectures.bert import CONFIG, LAYER, encoder_renames, heads
 from cofi_cli.errors import CofiError
 
 
@@ -42,30 +43,17 @@ def _projection(theirs: Mapping[str, Any]) -> dict[str, Any]:
     return {"embedding_size": width if is_narrow else None, "project_first": is_narrow}
 
 
+_HEADS = heads("DebertaV2", "pooler.dense")
+_PROJECTED = ("attention.query", "attention.key", "attention.value")
+_LAYER = LAYER | {ours: f"{LAYER[ours]}_proj" for ours in _PROJECTED}
+
 DEBERTA_V2 = Adapter(
     model_type="deberta-v2",
     prefix="deberta.",
-    heads={
-        "sequence": Head(
-            "DebertaV2ForSequenceClassification",
-            (Rename("pooler.dense", "model.pooler"), Rename("classifier", "classifier")),
-        ),
-        "token": Head(
-            "DebertaV2ForTokenClassification",
-            (Rename("classifier", "classifier"),),
-            {"classifier_dropout": None},
-        ),
-        "span": Head(
-            "DebertaV2ForQuestionAnswering",
-            (Rename("qa_outputs", "classifier"),),
-            {"classifier_dropout": 0.0},
-        ),
-        "embedding": Head("DebertaV2Model", (), EMBEDDING),
-        "encoder": encoder_head("DebertaV2Model"),
-        "choice": Head(
-            "DebertaV2ForMultipleChoice",
-            (Rename("pooler.dense", "model.pooler"), Rename("classifier", "classifier")),
-        ),
+    heads=_HEADS
+    | {
+        "token": replace(_HEADS["token"], config={"classifier_dropout": None}),
+        "span": replace(_HEADS["span"], config={"classifier_dropout": 0.0}),
     },
     config=CONFIG | {"classifier_dropout": "cls_dropout", "pooler_act": "pooler_hidden_act"},
     defaults={
@@ -89,7 +77,7 @@ DEBERTA_V2 = Adapter(
     fixed={"relative_attention": True, "share_att_key": True, "conv_kernel_size": 0},
     derive=_distances,
     renames=(
-        *encoder_renames("deberta.", projections="_proj"),
+        *encoder_renames("deberta.", _LAYER),
         Rename("deberta.embeddings.embed_proj", "model.encoder.embeddings.widen"),
         Rename("deberta.encoder.rel_embeddings", "model.encoder.distances.table"),
         Rename("deberta.encoder.LayerNorm", "model.encoder.distances.norm"),

@@ -7,8 +7,8 @@ dense layer with GELU over the state of [CLS]; there is no pooler.
 from collections.abc import Mapping
 from typing import Any
 
-from cofi_cli.architectures.adapter import Adapter, Head, Rename, encoder_head
-from cofi_cli.architectures.bert import CONFIG, EMBEDDING, FIXED, encoder_renames
+from cofi_cli.architectures.adapter import Adapter, Rename
+from cofi_cli.architectures.bert import CONFIG, FIXED, SEQUENCE_DENSE, encoder_renames, heads
 
 
 def _projection(theirs: Mapping[str, Any]) -> dict[str, Any]:
@@ -19,28 +19,12 @@ def _projection(theirs: Mapping[str, Any]) -> dict[str, Any]:
 ELECTRA = Adapter(
     model_type="electra",
     prefix="electra.",
-    heads={
-        "sequence": Head(
-            "ElectraForSequenceClassification",
-            (
-                Rename("classifier.dense", "model.pooler"),
-                Rename("classifier.out_proj", "classifier"),
-            ),
-            {"pooler_act": "gelu"},
-        ),
-        "token": Head("ElectraForTokenClassification", (Rename("classifier", "classifier"),)),
-        "span": Head("ElectraForQuestionAnswering", (Rename("qa_outputs", "classifier"),)),
-        "embedding": Head("ElectraModel", (), EMBEDDING),
-        "encoder": encoder_head("ElectraModel"),
-        "choice": Head(
-            "ElectraForMultipleChoice",
-            (
-                Rename("sequence_summary.summary", "model.pooler"),
-                Rename("classifier", "classifier"),
-            ),
-            {"pooler_act": "gelu"},
-        ),
-    },
+    heads=heads(
+        "Electra",
+        "sequence_summary.summary",
+        sequence=SEQUENCE_DENSE,
+        pooled={"pooler_act": "gelu"},
+    ),
     config=CONFIG,
     fixed=FIXED,
     defaults={"embedding_size": 128, "hidden_size": 256},

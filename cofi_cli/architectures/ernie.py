@@ -9,7 +9,7 @@ from cofi_cli.architectures.bert import CONFIG, FIXED, encoder_renames, heads
 ERNIE = Adapter(
     model_type="ernie",
     prefix="ernie.",
-    heads=heads("Ernie", "ernie."),
+    heads=heads("Ernie", "ernie.pooler.dense"),
     config=CONFIG,
     fixed=FIXED | {"use_task_id": False},
     renames=encoder_renames("ernie."),

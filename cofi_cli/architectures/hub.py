@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import logging
@@ -20,6 +19,7 @@ from transformers.utils import cached_file
 
 import cofi_cli.auto  # noqa: F401  tokenizers look at the model type
 from cofi_cli.errors import ENVIRONMENT, UNREACHABLE, CofiError, reading
+from cofi_cli.runs.digests import file_digest
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def _demo_folder() -> Path:
             exit_code=ENVIRONMENT,
         )
     folder = Path(spec.origin).parent / "model"
-    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    digest = file_digest(folder / "model.safetensors")
     if digest != DEMO_SHA256:
         raise CofiError(
             f"The demo's weights have sha256 {digest}, expected {DEMO_SHA256}.",

@@ -7,8 +7,8 @@ pooler, if it has one, takes no part. Position embeddings begin after the paddin
 from collections.abc import Mapping
 from typing import Any
 
-from cofi_cli.architectures.adapter import Adapter, Head, Rename, encoder_head
-from cofi_cli.architectures.bert import CONFIG, EMBEDDING, FIXED, encoder_renames
+from cofi_cli.architectures.adapter import Adapter
+from cofi_cli.architectures.bert import CONFIG, FIXED, SEQUENCE_DENSE, encoder_renames, heads
 
 
 def _positions(theirs: Mapping[str, Any]) -> dict[str, Any]:
@@ -20,26 +20,7 @@ def _adapter(model_type: str, name: str) -> Adapter:
     return Adapter(
         model_type=model_type,
         prefix="roberta.",
-        heads={
-            "sequence": Head(
-                f"{name}ForSequenceClassification",
-                (
-                    Rename("classifier.dense", "model.pooler"),
-                    Rename("classifier.out_proj", "classifier"),
-                ),
-            ),
-            "token": Head(f"{name}ForTokenClassification", (Rename("classifier", "classifier"),)),
-            "span": Head(f"{name}ForQuestionAnswering", (Rename("qa_outputs", "classifier"),)),
-            "embedding": Head(f"{name}Model", (), EMBEDDING),
-            "encoder": encoder_head(f"{name}Model"),
-            "choice": Head(
-                f"{name}ForMultipleChoice",
-                (
-                    Rename("roberta.pooler.dense", "model.pooler"),
-                    Rename("classifier", "classifier"),
-                ),
-            ),
-        },
+        heads=heads(name, "roberta.pooler.dense", sequence=SEQUENCE_DENSE),
         config=CONFIG,
         fixed=FIXED,
         defaults={"pad_token_id": 1},

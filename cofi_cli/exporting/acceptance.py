@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
+from cofi_cli.architectures import load_tokenizer
 from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
-from cofi_cli.exporting.candidates import Conditions
-from cofi_cli.exporting.gpu_agreement import check_on_gpu
+from cofi_cli.exporting.checkpoint import load_model
+from cofi_cli.exporting.graphs.choice import CHOSEN, Wish
+from cofi_cli.exporting.graphs.tracing import write_onnx
+from cofi_cli.exporting.parity import check_on_gpu
+from cofi_cli.modeling import CofiForTask
 from cofi_cli.runs.records import GpuParity, ScoreRow
 from cofi_cli.runtime.client import WorkerClient
 from cofi_cli.runtime.inputs import Rows
 from cofi_cli.runtime.inspection import inspect
 from cofi_cli.runtime.model import Model
 from cofi_cli.runtime.scoring import DevSet, NotANumber, score_model
+from cofi_cli.tasks import Task
 from cofi_cli.tolerances import within
-
-if TYPE_CHECKING:
-    from cofi_cli.modeling import CofiForTask
-    from cofi_cli.tasks import Task
 
 
 class Verdict(NamedTuple):
@@ -49,9 +52,8 @@ class Judge:
         inputs: real inputs, by the same names.
         task: whose dev set files are scored on; ``None`` leaves scores out.
         tokenizer: the models'.
-        conditions: names the provider, and the batch sizes that files are used at.
+        wish: names the provider, the batch sizes that files are used at, and what may be lost.
         notes: what could not be judged is added here.
-        needs_provider: whether a provider that is not there is an error.
     """
 
     def __init__(
@@ -61,13 +63,15 @@ class Judge:
         *,
         task: Task | None,
         tokenizer: Any,
-        conditions: Conditions,
+        wish: Wish,
         notes: list[str],
-        needs_provider: bool,
     ) -> None:
         self._models, self._inputs, self._task = models, inputs, task
-        self._tokenizer, self._conditions, self._notes = tokenizer, conditions, notes
-        self._provider = conditions.provider if needs_provider else None
+        self._tokenizer, self._wish, self._notes = tokenizer, wish, notes
+        self._conditions = wish.conditions
+        # Where forms are timed the provider has to be there; one asked for by name needs none.
+        is_needed = wish.graph == "auto" or self._conditions.provider == "cpu"
+        self._provider = self._conditions.provider if is_needed else None
         self._dev: DevSet | None = None
 
     def provider(self, file: Path) -> str:
@@ -109,34 +113,24 @@ class Judge:
         model, rows = self._models[name][1], self._inputs[name]
         return check_on_gpu(model, file, rows, threads=self._conditions.threads)
 
-    def verdict(
-        self,
-        name: str,
-        file: Path,
-        *,
-        exact: ScoreRow | None,
-        max_drop: float,
-        part_drops: Mapping[str, float],
-    ) -> Verdict:
-        """Judge a file of a smaller precision.
+    def verdict(self, file: Path, exact: ScoreRow | None) -> Verdict:
+        """Judge a file of the model in a smaller precision.
 
         Args:
-            name: of the model.
-            file: its file.
+            file: of ``CHOSEN``.
             exact: the score that it is held against, ``None`` where nothing is scored.
-            max_drop: points that it may lose.
-            part_drops: the same of parts of the rows, by name.
         """
         try:
             score = self.score(file)
         except NotANumber:
             return Verdict(None, "answers with what is no number")
         if score is not None and exact is not None:
+            max_drop, part_drops = self._wish.max_drop, self._wish.part_drops
             fault = lost(exact, score, max_drop=max_drop, part_drops=part_drops)
             if fault is not None:
                 return Verdict(score, fault)
         try:
-            on_gpu = self.on_gpu(name, file)
+            on_gpu = self.on_gpu(CHOSEN, file)
         except CofiError as error:
             if error.exit_code != PARITY:
                 raise
@@ -147,6 +141,30 @@ class Judge:
         provider = self._provider or self._conditions.provider
         threads = self._conditions.threads
         return WorkerClient(file, name=file.stem, provider=provider, threads=threads)
+
+
+def score_of(
+    place: str,
+    *,
+    task: Task,
+    wish: Wish,
+    change: Callable[[CofiForTask], None] = lambda model: None,
+) -> ScoreRow | None:
+    """Return the score of a checkpoint as an fp32 graph.
+
+    Args:
+        place: of the checkpoint, with its tokenizer.
+        task: that it is scored on.
+        wish: of the export.
+        change: made to the model before, in place.
+    """
+    model, tokenizer = load_model(place), load_tokenizer(place)
+    change(model)
+    on_cpu = replace(wish, conditions=replace(wish.conditions, provider="cpu"))
+    with TemporaryDirectory(prefix="cofi-score-") as folder:
+        file = Path(folder, f"{CHOSEN}.onnx")
+        write_onnx(model, file, opset=18)
+        return Judge({}, {}, task=task, tokenizer=tokenizer, wish=on_cpu, notes=[]).score(file)
 
 
 def lost(

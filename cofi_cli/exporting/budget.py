@@ -17,14 +17,17 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from cofi_cli.architectures import load_config_dict, load_tokenizer, resolve
 from cofi_cli.config import ExportConfig
 from cofi_cli.errors import PARITY, CofiError
+from cofi_cli.exporting.acceptance import score_of
 from cofi_cli.exporting.graphs.choice import CHOSEN
 from cofi_cli.exporting.order import Order
 from cofi_cli.exporting.table_size import BESIDE, Table, measured
 from cofi_cli.exporting.vocabulary import known_texts, with_vocabulary
-from cofi_cli.exporting.whole import score_of
 from cofi_cli.runs.records import ExportRecord
+from cofi_cli.runtime.scoring import as_numbered
+from cofi_cli.vocabulary.checkpoint import needed_ids
 from cofi_cli.vocabulary.factors import FEWEST_COLUMNS, with_words_of
 from cofi_cli.vocabulary.pieces import Pieces, uses_of
 
@@ -66,22 +69,14 @@ def fitted(order: Order, budget: int) -> ExportConfig:
 
 def _levels(asked: ExportConfig) -> list[tuple[str, str]]:
     """Return precisions of the encoder and of the tables to try, the most exact first."""
-    if asked.precision == "fp16":
-        levels = [("fp16", "fp32"), ("fp16", "int8")]
-    elif asked.precision == "int8":
-        levels = [("int8", "fp32"), ("int8", "int8")]
-    else:
-        levels = [("fp32", "fp32"), ("fp32", "int8"), ("int8", "int8")]
-    if asked.embeddings == "auto":
-        return levels
-    return [own for own in levels if own[1] == asked.embeddings]
+    levels = [("fp32", "fp32"), ("fp32", "int8"), ("int8", "int8")]
+    if asked.precision in ("fp16", "int8"):
+        levels = [(asked.precision, "fp32"), (asked.precision, "int8")]
+    return [own for own in levels if asked.embeddings in ("auto", own[1])]
 
 
 def _fewest(place: str) -> float:
     """Return the fewest pieces that a tokenizer can be trimmed to; infinity where it cannot be."""
-    from cofi_cli.architectures import load_tokenizer
-    from cofi_cli.vocabulary.checkpoint import needed_ids
-
     try:
         return Pieces(load_tokenizer(place), needed_ids(place)).smallest
     except CofiError:
@@ -127,9 +122,6 @@ def _best(order: Order, texts: Sequence[str], candidates: list[ExportConfig]) ->
     place, task = order.source.models[CHOSEN], order.task
     if len(candidates) == 1 or task is None or order.unscored is not None:
         return candidates[0]
-    from cofi_cli.architectures import load_config_dict, load_tokenizer, resolve
-    from cofi_cli.runtime.scoring import as_numbered
-
     task, scores = as_numbered(task, load_config_dict(resolve(place)), "the model"), []
     for own in candidates:
         given = with_vocabulary({CHOSEN: place}, vocab=own.vocab, texts=texts, task=task)
@@ -137,20 +129,22 @@ def _best(order: Order, texts: Sequence[str], candidates: list[ExportConfig]) ->
             mine = models.places[CHOSEN]
             uses = uses_of(load_tokenizer(mine), texts)
             change = partial(with_words_of, rank=own.embedding_rank, uses=uses)
-            score = score_of(mine, task=task, conditions=order.wish.conditions, change=change)
+            score = score_of(mine, task=task, wish=order.wish, change=change)
         scores.append(-math.inf if score is None else score.score)
         log.info("%s scores %.2f.", words(own), scores[-1])
     return candidates[scores.index(max(scores))]
 
 
 class TooLarge(CofiError):
-    """A folder has more bytes than were asked for.
+    """A folder has more bytes than were asked for, by ``excess``."""
 
-    Attributes:
-        excess: so many more.
-    """
-
-    excess = 0
+    def __init__(self, found: int, budget: int) -> None:
+        super().__init__(
+            f"The folder has {found / 1e6:.2f} MB, and {budget / 1e6:.2f} MB are allowed.",
+            hint="Ask for a slightly smaller --size.",
+            exit_code=PARITY,
+        )
+        self.excess = found - budget
 
 
 def check_size(folder: Path, budget: int) -> None:
@@ -161,13 +155,7 @@ def check_size(folder: Path, budget: int) -> None:
     """
     found = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     if found > budget:
-        error = TooLarge(
-            f"The folder has {found / 1e6:.2f} MB, and {budget / 1e6:.2f} MB are allowed.",
-            hint="Ask for a slightly smaller --size.",
-            exit_code=PARITY,
-        )
-        error.excess = found - budget
-        raise error
+        raise TooLarge(found, budget)
 
 
 def within(

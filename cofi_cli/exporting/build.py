@@ -6,25 +6,25 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
 from cofi_cli.exporting import candidates
-from cofi_cli.exporting.acceptance import Judge, Verdict
-from cofi_cli.exporting.description import describe_file, score_fields
-from cofi_cli.exporting.fastest import Found, fastest
-from cofi_cli.exporting.graphs.choice import CHOSEN, Choice, Graphs, Made, Wish
+from cofi_cli.exporting.acceptance import Judge, Verdict, lost
+from cofi_cli.exporting.graphs.choice import CHOSEN, Choice, Found, Graphs, Made, Wish
+from cofi_cli.exporting.parity import pad_id
 from cofi_cli.exporting.precision.embeddings import to_int8_rows
+from cofi_cli.exporting.precision.fallback import Kept, layer_batches
 from cofi_cli.exporting.precision.fp16 import half, to_fp16
 from cofi_cli.exporting.precision.int8 import EightBits
-from cofi_cli.exporting.whole import check_against
+from cofi_cli.exporting.precision.quantization import calibration_batches
+from cofi_cli.modeling import CofiForTask
+from cofi_cli.runs.digests import file_digest, weights_digest
 from cofi_cli.runs.records import EXACT, Candidate, ExportedFile, ScoreRow
 from cofi_cli.runtime.inputs import Rows
 from cofi_cli.runtime.inspection import inspect
-
-if TYPE_CHECKING:
-    from cofi_cli.modeling import CofiForTask
-    from cofi_cli.tasks import Task
+from cofi_cli.tasks import Task
+from cofi_cli.tasks.metrics.basic import SHARES, share_error
 
 
 class Build:
@@ -63,20 +63,13 @@ class Build:
         self.notes: list[str] = []
         self.choices = dict(choices or {})
         self._exact: dict[str, ScoreRow | None] = {}
-        for made in (self.folder, candidates_of := shop / "candidates"):
+        for made in (self.folder, tried := shop / "candidates"):
             made.mkdir()
         args, side = (models, rows, wish, self.notes), getattr(tokenizer, "padding_side", "right")
-        self.graphs = Graphs(candidates_of, *args, pads_right=side == "right", known=known)
-        self._pad_id = int(models[CHOSEN][1].config.pad_token_id or 0)
+        self.graphs = Graphs(tried, *args, pads_right=side == "right", known=known)
+        self._pad_id = pad_id(models[CHOSEN][1])
         self._judge = Judge(
-            models,
-            rows,
-            task=task,
-            tokenizer=tokenizer,
-            conditions=wish.conditions,
-            notes=self.notes,
-            # Where forms are timed the provider has to be there; one asked for by name needs none.
-            needs_provider=wish.graph == "auto" or wish.conditions.provider == "cpu",
+            models, rows, task=task, tokenizer=tokenizer, wish=wish, notes=self.notes
         )
 
     def fp32(self) -> None:
@@ -95,7 +88,7 @@ class Build:
             self._exact[name] = score = self._judge.score(target)
             if name == CHOSEN and self._whole is not None:
                 self._exact[name] = self._whole  # what all files are held against
-                check_against(score, self._whole, self.wish)
+                self._check_smaller_words(score, self._whole)
             if self.wish.has_int8_rows(EXACT):
                 score = self._with_int8_rows(name, target)
             self._record(
@@ -113,7 +106,22 @@ class Build:
     def _fastest(self, name: str) -> Found:
         if name in self.choices:
             return self.choices[name], None, []
-        return fastest(self.graphs, name, self._judge.on_gpu if name == CHOSEN else None)
+        return self.graphs.fastest(name, self._judge.on_gpu if name == CHOSEN else None)
+
+    def _check_smaller_words(self, score: ScoreRow | None, whole: ScoreRow) -> None:
+        """Refuse a model whose smaller table of word vectors costs more than is allowed."""
+        if score is None:
+            return
+        max_drop, part_drops = self.wish.max_drop, self.wish.part_drops
+        fault = lost(whole, score, max_drop=max_drop, part_drops=part_drops)
+        if fault is not None:
+            raise CofiError(
+                f"With the smaller table of word vectors the model {fault}; with the whole one it "
+                f"scores {whole.score:.2f}.",
+                hint="Use a larger --vocab, --embedding-rank or --size, or allow more with "
+                "--max-drop.",
+                exit_code=PARITY,
+            )
 
     def _with_int8_rows(self, name: str, file: Path) -> ScoreRow | None:
         """Store the tables of an fp32 file as int8 rows, in place; return its new score."""
@@ -138,36 +146,22 @@ class Build:
         Raises:
             CofiError: it takes all of them (exit code 4); nothing is written then.
         """
+        text = self.calibration
         eight_bits = EightBits(
             self.graphs,
-            rows=self.inputs[CHOSEN],
-            calibration=self.calibration,
-            pad_id=self._pad_id,
+            batches=layer_batches(self.inputs[CHOSEN], self._pad_id),
+            calibration=None if text is None else calibration_batches(text, self._pad_id),
             judge=self._verdict,
             notes=self.notes,
         )
-        kept = eight_bits.keep()
-        target = self.folder / f"{CHOSEN}_int8.onnx"
-        shutil.move(kept.file, target)
-        self._record(
-            CHOSEN,
-            target,
-            "int8",
-            kept.form,
-            kept.score,
-            candidates=kept.candidates,
-            fp32_layers=kept.fp32_layers,
-            block_tokens=kept.block,
-            recipe=kept.recipe.name,
-        )
-        for name in (name for name in self.models if name != CHOSEN):
-            target = self.folder / f"{name}_int8.onnx"
+        kept, recipe, dense = eight_bits.keep()
+        self._keep("int8", kept, block_tokens=kept.block, recipe=recipe.name)
+        for name, target in self._others("int8"):
             with self._or_without(target):
-                recipe, form = kept.dense[1], self._form_for(name, kept.dense[0])
-                eight_bits.as_fast(name, kept, target, form)
-                score = self._judge.score(target)
-                how = {"block_tokens": kept.block, "recipe": recipe.name}
-                self._record(name, target, "int8", form, score, **how)
+                form = self._form_for(name, dense.form)
+                eight_bits.write(name, form, target, recipe=dense.recipe, block=kept.block)
+                how = {"block_tokens": kept.block, "recipe": dense.recipe.name}
+                self._record(name, target, "int8", form, self._judge.score(target), **how)
 
     def fp16(self) -> None:
         """Write the half-precision files in the form that is fastest, or in the one asked for.
@@ -180,37 +174,44 @@ class Build:
         kept = half(
             self.graphs,
             judge=self._verdict,
-            rows=self.inputs[CHOSEN],
-            pad_id=self._pad_id,
+            batches=layer_batches(self.inputs[CHOSEN], self._pad_id),
             provider=self._judge.provider,
             notes=self.notes,
         )
-        target = self.folder / f"{CHOSEN}_fp16.onnx"
-        shutil.move(kept.file, target)
-        checked_on = self._judge.provider(target)
-        self._record(
-            CHOSEN,
-            target,
-            "fp16",
-            kept.form,
-            kept.verdict.score,
-            candidates=kept.candidates,
-            fp32_layers=kept.fp32_layers,
-            checked_on=checked_on,
-            parity_on_gpu=kept.verdict.on_gpu,
-        )
+        checked_on = self._judge.provider(kept.file)
+        self._keep("fp16", kept, checked_on=checked_on)
         if checked_on == "cpu":
             self.notes.append(
                 "fp16 was checked on a processor, which computes it in fp32: what its range and "
                 "rounding cost on a GPU is not known."
             )
-        for name in (name for name in self.models if name != CHOSEN):
-            target = self.folder / f"{name}_fp16.onnx"
+        for name, target in self._others("fp16"):
             with self._or_without(target):
                 form = self._form_for(name, kept.form)
                 to_fp16(self.graphs.proven(name, form)[0], target)
                 score = self._judge.score(target)
                 self._record(name, target, "fp16", form, score, checked_on=checked_on)
+
+    def _keep(self, precision: str, kept: Kept, **more: Any) -> None:
+        """Move the file of a smaller precision to where it belongs, and record it."""
+        target = self.folder / f"{CHOSEN}_{precision}.onnx"
+        shutil.move(kept.file, target)
+        self._record(
+            CHOSEN,
+            target,
+            precision,
+            kept.form,
+            kept.verdict.score,
+            candidates=kept.candidates,
+            fp32_layers=kept.fp32_layers,
+            parity_on_gpu=kept.verdict.on_gpu,
+            **more,
+        )
+
+    def _others(self, precision: str) -> list[tuple[str, Path]]:
+        """Return the models beside the deployed one, and their files of a smaller precision."""
+        names = [name for name in self.models if name != CHOSEN]
+        return [(name, self.folder / f"{name}_{precision}.onnx") for name in names]
 
     def _form_for(self, name: str, form: str) -> str:
         """Return a form of the deployed model, or the own one of a model that lacks it."""
@@ -262,14 +263,7 @@ class Build:
 
     def _verdict(self, file: Path) -> Verdict:
         """Judge a file of the model in a smaller precision."""
-        wish = self.wish
-        return self._judge.verdict(
-            CHOSEN,
-            file,
-            exact=self._exact[CHOSEN],
-            max_drop=wish.max_drop,
-            part_drops=wish.part_drops,
-        )
+        return self._judge.verdict(file, self._exact[CHOSEN])
 
     def _record(
         self,
@@ -281,10 +275,25 @@ class Build:
         **more: Any,
     ) -> None:
         """Record a file that lies in the folder; ``more`` are further fields of its record."""
-        graph, exact = inspect(file), self._exact[size]
+        graph, exact, checkpoint = inspect(file), self._exact[size], self.models[size][0]
         is_exact = {precision, graph.embeddings} == {EXACT} and self._whole is None
-        more |= score_fields(score, None if is_exact else exact)
-        checkpoint = self.models[size][0]
-        self.files[file.stem] = describe_file(
-            file, graph, checkpoint, size=size, precision=precision, form=form, **more
+        if score is not None:
+            more |= {"metric": score.metric, "score": score.score, "rows": score.rows}
+            if exact is not None and not is_exact:
+                more["drop"] = exact.score - score.score
+                if score.metric in SHARES:
+                    more["standard_error"] = share_error(score.score, score.rows)
+        self.files[file.stem] = ExportedFile(
+            file=file.name,
+            size=size,
+            precision=precision,
+            form=form,
+            source=checkpoint,
+            weights_sha256=weights_digest(checkpoint),
+            bytes=file.stat().st_size,
+            sha256=file_digest(file),
+            embeddings=graph.embeddings,
+            node_count=sum(graph.nodes.values()),
+            nodes=graph.nodes,
+            **more,
         )

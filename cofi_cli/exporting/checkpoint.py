@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+from torch import nn
+
+from cofi_cli.architectures import (
+    adapter_for,
+    has_head,
+    head_kind,
+    is_embedder,
+    load_config_dict,
+    load_dense,
+    resolve,
+)
 from cofi_cli.errors import CofiError
+from cofi_cli.modeling import HEADS, CofiConfig, CofiForTask
 from cofi_cli.tasks.teacher.taught import label_names
 
-if TYPE_CHECKING:
-    from cofi_cli.modeling import CofiForTask
 
-log = logging.getLogger(__name__)
-
-
-def load_model(name: str) -> CofiForTask:
+def load_model(name: str, *, longest: int | None = None) -> CofiForTask:
     """Load a checkpoint, dense or compact, with the task head that it carries.
 
-    Raises:
-        CofiError: it cannot be loaded, or carries no task head to export.
-    """
-    from cofi_cli.architectures import (
-        adapter_for,
-        has_head,
-        head_kind,
-        is_embedder,
-        load_config_dict,
-        load_dense,
-        resolve,
-    )
-    from cofi_cli.modeling import HEADS, CofiConfig
+    Args:
+        name: of the checkpoint.
+        longest: tokens of a row; position rows beyond it are left out. ``None`` keeps all.
 
+    Raises:
+        CofiError: it cannot be loaded, carries no task head to export, or has no table of
+            positions that could be shortened.
+    """
     config = load_config_dict(resolve(name))
     is_ours = config["model_type"] == CofiConfig.model_type
     if not is_ours:
@@ -59,7 +60,31 @@ def load_model(name: str) -> CofiForTask:
     model.leave_out_identity()
     model.config._attn_implementation = "eager"
     model.train(False)
+    if longest is not None:
+        _shorten(model, longest)
     return model
+
+
+def _shorten(model: CofiForTask, longest: int) -> None:
+    """Remove the position rows that rows of ``longest`` tokens do not reach, in place."""
+    config = model.config
+    if config.position != "learned" or config.disentangled:
+        raise CofiError(
+            "--max-length removes rows of a table of positions, and this model's positions are "
+            "no such table.",
+            hint="Leave --max-length out.",
+        )
+    if not 2 <= longest <= config.longest_input:
+        raise CofiError(
+            f"max_length is {longest}; the model takes 2 to {config.longest_input} tokens.",
+            hint=f"Use --max-length {config.longest_input} or less.",
+        )
+    rows = longest + config.position_offset
+    embeddings: Any = model.model.encoder.embeddings
+    weight = embeddings.position.weight
+    with torch.no_grad():
+        embeddings.position = nn.Embedding(rows, weight.shape[1], _weight=weight[:rows].clone())
+    config.max_position_embeddings = rows
 
 
 def write_config(name: str, folder: Path, *, changed: Mapping[str, Any] | None = None) -> None:
@@ -74,8 +99,6 @@ def write_config(name: str, folder: Path, *, changed: Mapping[str, Any] | None =
         folder: where the file goes.
         changed: what is otherwise than in the checkpoint.
     """
-    from cofi_cli.architectures import load_config_dict, resolve
-
     config = load_config_dict(resolve(name))
     for key in ("_commit_hash", "auto_map", "architectures"):
         config.pop(key, None)

@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from cofi_cli.architectures import load_config_dict, load_tokenizer, resolve, save_tokenizer
 from cofi_cli.config import ExportConfig
 from cofi_cli.errors import PARITY, CofiError
+from cofi_cli.exporting.acceptance import score_of
 from cofi_cli.exporting.budget import check_size, fitted, within
 from cofi_cli.exporting.build import Build
 from cofi_cli.exporting.candidates import SCHEDULE
@@ -21,9 +23,8 @@ from cofi_cli.exporting.graphs.choice import CHOSEN
 from cofi_cli.exporting.graphs.forms import FORMS
 from cofi_cli.exporting.graphs.tracing import LARGEST_FILE, inputs_of
 from cofi_cli.exporting.order import Order, choose
-from cofi_cli.exporting.positions import shorten
 from cofi_cli.exporting.vocabulary import Models, known_texts, with_vocabulary
-from cofi_cli.exporting.whole import score_of
+from cofi_cli.modeling import CofiForTask
 from cofi_cli.report.cards.onnx import onnx_card
 from cofi_cli.runs import machine, write_atomic
 from cofi_cli.runs.atomic import workshop
@@ -32,14 +33,12 @@ from cofi_cli.runs.records import EXACT, ExportRecord, Machine, Parity
 from cofi_cli.runtime.disturbance import busy_note
 from cofi_cli.runtime.inputs import Rows, synthetic_rows, task_rows
 from cofi_cli.runtime.named_task import check_answers
+from cofi_cli.runtime.scoring import as_numbered
 from cofi_cli.runtime.timing import Schedule
+from cofi_cli.tasks import Task
 from cofi_cli.tolerances import EXPORT
 from cofi_cli.vocabulary.factors import factorise
 from cofi_cli.vocabulary.pieces import uses_of
-
-if TYPE_CHECKING:
-    from cofi_cli.modeling import CofiForTask
-    from cofi_cli.tasks import Task
 
 logger = logging.getLogger(__name__)
 
@@ -133,18 +132,14 @@ def make(order: Order, given: Models, shop: Path, texts: Sequence[str] = ()) -> 
     Raises:
         CofiError: no graph is the torch model, or a precision that was asked for cannot be had.
     """
-    from cofi_cli.architectures import load_config_dict, load_tokenizer, resolve
-    from cofi_cli.runtime.scoring import as_numbered
-
     started, here = time.perf_counter(), machine.describe_machine()
     task, source, one = order.task, order.source.models, order.config.one_file
     alone = one or not order.config.dense
     tokenizer = load_tokenizer(given.places[CHOSEN])
-    fitting, without = _that_fit({CHOSEN: given.places[CHOSEN]} if alone else given.places)
+    longest, places = order.config.max_length, given.places
+    fitting, without = _that_fit({CHOSEN: places[CHOSEN]} if alone else places, longest)
     models = {name: (source[name], model) for name, model in fitting.items()}
-    if (longest := order.config.max_length) is not None:
-        for model in fitting.values():
-            shorten(model, longest)
+    if longest is not None:
         tokenizer.model_max_length = min(tokenizer.model_max_length, longest)
     if (rank := order.config.embedding_rank) is not None:
         factorise(fitting[CHOSEN], rank, uses_of(tokenizer, texts))
@@ -156,7 +151,7 @@ def make(order: Order, given: Models, shop: Path, texts: Sequence[str] = ()) -> 
             config = load_config_dict(resolve(source[CHOSEN]))
             scored = as_numbered(task, config, "the model")
             if order.config.has_smaller_words:
-                whole = score_of(source[CHOSEN], task=scored, conditions=order.wish.conditions)
+                whole = score_of(source[CHOSEN], task=scored, wish=order.wish)
         if "int8" in order.smaller and "train" in task.splits:
             calibration = task_rows(task, tokenizer, split="train", limit=CALIBRATION_ROWS)
     build = Build(
@@ -231,7 +226,6 @@ def prove(order: Order, given: Models, made: Made) -> ExportRecord:
 
 def write(order: Order, given: Models, made: Made, record: ExportRecord) -> ExportRecord:
     """Write the folder, whole or not at all; return the record, which names its files."""
-    from cofi_cli.architectures import save_tokenizer
 
     def fill(folder: Path) -> None:
         nonlocal record
@@ -270,7 +264,7 @@ def _add(build: Build, precision: str, *, is_asked_for: bool) -> None:
 
 
 def _that_fit(
-    places: Mapping[str, str],
+    places: Mapping[str, str], longest: int | None
 ) -> tuple[dict[str, CofiForTask], dict[str, str]]:
     """Load the models that one ONNX file can hold; return them, and why others are left out.
 
@@ -279,7 +273,7 @@ def _that_fit(
     """
     models, without = {}, {}
     for name, place in places.items():
-        model = load_model(place)
+        model = load_model(place, longest=longest)
         size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
         if size < LARGEST_FILE:
             models[name] = model

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cofi_cli.config import ExportConfig
 from cofi_cli.config.export import MAX_DROP
@@ -13,7 +12,7 @@ from cofi_cli.config.max_drop import Limits
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.exporting.candidates import Conditions
 from cofi_cli.exporting.graphs.choice import CHOSEN, Wish
-from cofi_cli.exporting.graphs.forms import get_form, portable_forms
+from cofi_cli.exporting.graphs.forms import FORMS, portable_forms
 from cofi_cli.runs import machine
 from cofi_cli.runs.export_folder import EXPORT_JSON, foreign_files
 from cofi_cli.runs.find import Source, find_source
@@ -21,9 +20,7 @@ from cofi_cli.runtime.lengths import LENGTH, longest_input, tokenizer_limit
 from cofi_cli.runtime.named_task import named_task
 from cofi_cli.runtime.recorded_task import load_run_task
 from cofi_cli.runtime.timing import Schedule
-
-if TYPE_CHECKING:
-    from cofi_cli.tasks import Task
+from cofi_cli.tasks import Task
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +116,7 @@ def _check_options(config: ExportConfig) -> None:
                 else "."
             ),
         )
-    if config.graph != "auto" and config.portable and not get_form(config.graph).is_portable:
+    if config.graph != "auto" and config.portable and not FORMS[config.graph].is_portable:
         raise CofiError(
             f"--portable takes standard operators only, and graph '{config.graph}' has others.",
             hint=f"Use --graph {portable_forms()}, or leave --graph out.",
@@ -189,9 +186,9 @@ def _output(source: Source, output: Path | None) -> Path:
 
 def _task_to_score_on(task: Task | None, source: Source) -> tuple[Task | None, str | None]:
     """Return the task whose rows are used, and why nothing can be scored on it, if so."""
-    if task is None and source.run is None:
-        return None, "no task was named, and only a run has its own"
-    if task is None and source.run is not None:
+    if task is None:
+        if source.run is None:
+            return None, "no task was named, and only a run has its own"
         try:
             task = load_run_task(source.run)
         except CofiError as error:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
 from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
-from cofi_cli.runs.records import ParityCase, Proof
+from cofi_cli.modeling import CofiForTask
+from cofi_cli.runs.records import GpuParity, ParityCase, Proof
+from cofi_cli.runtime.client import WorkerClient
 from cofi_cli.runtime.inputs import Rows, by_length, pad
 from cofi_cli.runtime.outputs import STATES, answer_of
-from cofi_cli.tolerances import EXPORT, allowed
-
-if TYPE_CHECKING:
-    from cofi_cli.modeling import CofiForTask
+from cofi_cli.tolerances import EXPORT, ON_GPU, allowed
 
 
 def check_parity(
@@ -24,7 +24,7 @@ def check_parity(
     *,
     name: str,
     tolerance: float = EXPORT,
-    block: int = 0,
+    block: int | None = None,
 ) -> Proof:
     """Compare logits over several batch sizes and lengths, padded and not.
 
@@ -47,7 +47,7 @@ def check_parity(
         outputs = dict(zip(names, session.run(None, taken(session, batch)), strict=True))
         pairs = [(answer_of(outputs), torch_answer(model, batch))]
         if STATES in outputs and len(outputs) > 1:  # beside the answer, not the answer itself
-            pairs.append((outputs[STATES], _torch_states(model, batch)))
+            pairs.append((outputs[STATES], torch_answer(model, batch, states=True)))
         size, *_, length = batch["input_ids"].shape
         is_padded = bool((batch["attention_mask"] == 0).any())
         deltas = []
@@ -62,9 +62,9 @@ def check_parity(
                 raise _differs(
                     name, f"a logit by {deltas[-1]:.2e} ({where}); allowed is {bound:.1e}"
                 )
-        delta = max(deltas)
-        case = ParityCase(batch=size, seq_len=length, padded=is_padded, max_abs_delta=delta)
-        cases.append(case)
+        cases.append(
+            ParityCase(batch=size, seq_len=length, padded=is_padded, max_abs_delta=max(deltas))
+        )
     return Proof(
         max_abs_delta=max(case.max_abs_delta for case in cases),
         tolerance=tolerance,
@@ -74,30 +74,48 @@ def check_parity(
     )
 
 
-def parity_batches(rows: Rows, *, block: int = 0) -> list[list[int]]:
+def check_on_gpu(model: CofiForTask, file: Path, rows: Rows, *, threads: int) -> GpuParity:
+    """Compare logits of an fp32 or fp16 file with the torch model's, padded rows among them.
+
+    Other kernels run on a GPU than on a processor.
+
+    Raises:
+        CofiError: a logit differs by more or is not a number (4), or there is no GPU (5).
+    """
+    delta, largest = 0.0, 0.0
+    with WorkerClient(file, name=file.stem, provider="cuda", threads=threads) as worker:
+        for indices in parity_batches(rows):
+            batch = pad(rows, indices, pad_id=pad_id(model))
+            theirs = worker.logits(batch)
+            ours = torch_answer(model, batch)
+            is_real = batch["attention_mask"].astype(bool) if model.per_token else ...
+            largest = max(largest, float(np.abs(ours[is_real]).max()))
+            delta = float(np.maximum(delta, np.abs(theirs - ours)[is_real].max()))
+    floor = 0.0 if model.kind == "embedding" else 1.0  # an embedding's numbers are small
+    bound = allowed(ON_GPU, largest, floor=floor)
+    if not delta <= bound:
+        raise CofiError(
+            f"On the GPU {file.name} and torch disagree by {delta:.2e}; allowed is {bound:.2e}.",
+            hint="Nothing was written. Try --graph plain, or --precision fp32.",
+            exit_code=PARITY,
+        )
+    return GpuParity(max_abs_delta=delta, allowed=bound)
+
+
+def parity_batches(rows: Rows, *, block: int | None = None) -> list[list[int]]:
     """Choose the batches: single rows, the most padding, and batches of 4 and 16 as they come.
 
     With ``block`` tokens in a block also one of two blocks and a row, rows repeated as needed.
     """
     order = by_length(rows, len(rows))[0]
     shortest, longest, middle = order[0], order[-1], order[len(order) // 2]
-    chosen = [
-        [shortest],
-        [middle],
-        [longest],
-        [shortest, longest],
-        *(order[:4], order[-4:]),
-    ]
+    chosen = [[shortest], [middle], [longest], [shortest, longest], order[:4], order[-4:]]
     chosen.append(list(range(min(16, len(rows)))))
     if block:
         longest_row = len(rows.input_ids[longest])
         size = 2 * max(1, block // longest_row) + 1
         chosen.append([order[-1 - i % len(order)] for i in range(size)])
-    unique: list[list[int]] = []
-    for batch in chosen:
-        if batch not in unique:
-            unique.append(batch)
-    return unique
+    return [batch for place, batch in enumerate(chosen) if batch not in chosen[:place]]
 
 
 def open_session(file: Path) -> Any:
@@ -128,23 +146,15 @@ def taken(session: Any, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: array for name, array in batch.items() if name in names}
 
 
-def torch_answer(model: CofiForTask, batch: dict[str, np.ndarray]) -> np.ndarray:
-    """Return what the torch model answers to a padded batch."""
-    import torch
-
+def torch_answer(
+    model: CofiForTask, batch: dict[str, np.ndarray], *, states: bool = False
+) -> np.ndarray:
+    """Return what the torch model answers to a padded batch, or the states of all tokens."""
     with torch.inference_mode():
         inputs: dict[str, Any] = {key: torch.from_numpy(value) for key, value in batch.items()}
-        answer: np.ndarray = model.run(**inputs).logits.numpy()
+        found = model.run(**inputs)
+        answer: np.ndarray = (found.states[-1] if states else found.logits).numpy()
     return answer
-
-
-def _torch_states(model: CofiForTask, batch: dict[str, np.ndarray]) -> np.ndarray:
-    import torch
-
-    with torch.inference_mode():
-        inputs: dict[str, Any] = {key: torch.from_numpy(value) for key, value in batch.items()}
-        states: np.ndarray = model.run(**inputs).states[-1].numpy()
-    return states
 
 
 def pad_id(model: Any) -> int:

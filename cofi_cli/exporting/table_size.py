@@ -8,10 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from cofi_cli.architectures import load_tokenizer, save_tokenizer
 from cofi_cli.config import ExportConfig
 from cofi_cli.exporting.checkpoint import load_model, write_config
 from cofi_cli.exporting.graphs.tracing import write_onnx
-from cofi_cli.exporting.positions import shorten
 from cofi_cli.exporting.precision.embeddings import to_int8_rows
 from cofi_cli.exporting.precision.unscored import in_precision
 from cofi_cli.vocabulary.factors import SCALE_BYTES
@@ -63,11 +63,7 @@ class Table:
 
 def measured(place: str, asked: ExportConfig) -> Table:
     """Return the sizes of a model by a trial file."""
-    from cofi_cli.architectures import load_tokenizer, save_tokenizer
-
-    model, tokenizer = load_model(place), load_tokenizer(place)
-    if asked.max_length is not None:
-        shorten(model, asked.max_length)
+    model, tokenizer = load_model(place, longest=asked.max_length), load_tokenizer(place)
     with TemporaryDirectory(prefix="cofi-size-") as name:
         folder = Path(name, "folder")
         folder.mkdir()

@@ -7,20 +7,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from cofi_cli.architectures import load_tokenizer
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.exporting.graphs.choice import CHOSEN
 from cofi_cli.runs.records import Vocabulary
+from cofi_cli.tasks import Task
 from cofi_cli.tasks.files.file import Ask, File
 from cofi_cli.tasks.kinds import KINDS
 from cofi_cli.vocabulary.checkpoint import needed_ids, write_trimmed
 from cofi_cli.vocabulary.choice import choose
 from cofi_cli.vocabulary.texts import texts_of
-
-if TYPE_CHECKING:
-    from cofi_cli.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -74,8 +73,6 @@ def with_vocabulary(
     if vocab is None:
         yield Models(places)
         return
-    from cofi_cli.architectures import load_tokenizer
-
     if not texts:
         raise CofiError(
             "There is no text to choose a vocabulary by: the model is not a run, and no task is "

@@ -10,13 +10,7 @@ import numpy as np
 
 from cofi_cli.format import threads
 from cofi_cli.report.report import conditions
-from cofi_cli.report.tables import (
-    case_table,
-    change_table,
-    curve_table,
-    gate_table,
-    score_table,
-)
+from cofi_cli.report.tables import case_table, change_table, curve_table, gate_table, score_table
 from cofi_cli.runs import write_json
 from cofi_cli.runs.records import BenchResult, gate_error
 
@@ -36,12 +30,11 @@ def summary(bench: BenchResult, *, title: str) -> str:
         parts.append(f"**{failed.message}**")
     elif bench.gates:
         parts.append("All gates passed.")
-    notes: list[str] = []
     if (comparison := bench.comparison) is not None:
-        notes = [f"Differs by its environment: {d}." for d in comparison.environment]
-        notes = [*comparison.notes, *notes]
-    if notes:
-        parts.append("\n".join(f"- {note}" for note in notes))
+        notes = [*comparison.notes]
+        notes += [f"Differs by its environment: {d}." for d in comparison.environment]
+        if notes:
+            parts.append("\n".join(f"- {note}" for note in notes))
     tables = (gate_table, curve_table, case_table, change_table, score_table)
     for table in (of(bench) for of in tables):
         if table.rows:
@@ -72,10 +65,9 @@ def write_ci_files(folder: Path, bench: BenchResult) -> list[Path]:
     Raises:
         CofiError: the folder is not writable (exit code 6).
     """
-    smaller, bigger = series(bench)
     files = [folder / SMALLER, folder / BIGGER]
-    write_json(files[0], smaller)
-    write_json(files[1], bigger)
+    for file, figures in zip(files, series(bench), strict=True):
+        write_json(file, figures)
     return files
 
 
@@ -92,43 +84,27 @@ def series(bench: BenchResult) -> tuple[list[Json], list[Json]]:
         name = f"{row.model} {row.case}"
         runs = [run for turn in row.samples_ms for run in turn]
         extra = f"{row.precision}, {row.runs} runs, {where}"
+        percentiles = f"p90 {row.p90_ms:.4g} ms, p99 {row.p99_ms:.4g} ms"
+        spread = f"± {np.std(runs):.3g}"
         smaller.append(
-            {
-                "name": f"{name} p50",
-                "unit": "ms",
-                "value": row.p50_ms,
-                "range": f"± {np.std(runs):.3g}",
-                "extra": f"p90 {row.p90_ms:.4g} ms, p99 {row.p99_ms:.4g} ms, {extra}",
-            }
+            _figure(f"{name} p50", "ms", row.p50_ms, f"{percentiles}, {extra}", spread=spread)
         )
-        bigger.append(
-            {
-                "name": f"{name} throughput",
-                "unit": "examples/s",
-                "value": row.throughput,
-                "extra": extra,
-            }
-        )
+        bigger.append(_figure(f"{name} throughput", "examples/s", row.throughput, extra))
     for speedup in bench.headline:
         if speedup.interval is None:
             continue
         low, high = speedup.interval
-        bigger.append(
-            {
-                "name": f"{speedup.model} {speedup.case} speedup",
-                "unit": "x",
-                "value": speedup.ratio,
-                "range": f"{low:.2f} to {high:.2f}",
-                "extra": f"against {speedup.vs}, {speedup.precision}, {where}",
-            }
-        )
+        name = f"{speedup.model} {speedup.case} speedup"
+        extra = f"against {speedup.vs}, {speedup.precision}, {where}"
+        bigger.append(_figure(name, "x", speedup.ratio, extra, spread=f"{low:.2f} to {high:.2f}"))
     for score in bench.scores:
-        bigger.append(
-            {
-                "name": f"{score.model} {score.metric}",
-                "unit": "points",
-                "value": score.score,
-                "extra": f"{score.task}, {score.rows} rows",
-            }
-        )
+        name, extra = f"{score.model} {score.metric}", f"{score.task}, {score.rows} rows"
+        bigger.append(_figure(name, "points", score.score, extra))
     return smaller, bigger
+
+
+def _figure(
+    name: str, unit: str, value: float | None, extra: str, *, spread: str | None = None
+) -> Json:
+    own = {} if spread is None else {"range": spread}
+    return {"name": name, "unit": unit, "value": value, **own, "extra": extra}

@@ -66,8 +66,7 @@ def render_report(
     if bench is not None:
         if table := _table(curve_table(bench)):
             parts += _section("Score against latency", f"{table}\n\n![curve](curve.svg)")
-        table = _table(case_table(bench))
-        parts += _section("Latency", f"{table}\n\n{conditions(bench)}")
+        parts += _section("Latency", f"{_table(case_table(bench))}\n\n{conditions(bench)}")
         parts += _section("Models", _table(score_table(bench)))
         parts += _section("Gates", _table(gate_table(bench)))
         parts += _section("Changes", _table(change_table(bench)))
@@ -112,20 +111,19 @@ def refresh(run: RunDir) -> None:
 def _draw(
     run: RunDir, report: RunReport, bench: BenchResult | None, export: ExportRecord | None
 ) -> None:
-    words = render_report(report, bench, export, _or_none(Environment, run.env))
-    write_text(run.report_md, words)
+    env = _or_none(Environment, run.env)
+    write_text(run.report_md, render_report(report, bench, export, env))
     if report.structure is not None:
-        subtitle = _sparsity_words(report)
-        drawn = structure_svg(report.structure, title=_title(report), subtitle=subtitle)
-        write_text(run.structure, drawn)
+        title, subtitle = _title(report), _sparsity_words(report)
+        write_text(run.structure, structure_svg(report.structure, title=title, subtitle=subtitle))
     if bench is None or bench.curve is None:
         run.curve.unlink(missing_ok=True)  # it was of other files
         return
-    chosen, env = report.chosen, bench.env
+    chosen, here = report.chosen, bench.env
     drawn = curve_svg(
         bench.curve,
         title=f"{_short(report.model_name)} on {report.task}: score against latency",
-        subtitle=f"{env.cpu}, {text.threads(env.threads)}, onnxruntime {env.onnxruntime}",
+        subtitle=f"{here.cpu}, {text.threads(here.threads)}, onnxruntime {here.onnxruntime}",
         chosen=chosen.name if chosen else None,
         max_drop=chosen.max_drop if chosen else None,
     )

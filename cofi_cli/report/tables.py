@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cofi_cli import format as text
 from cofi_cli.format import MISSING, Table
 from cofi_cli.runs.records import (
@@ -10,10 +12,10 @@ from cofi_cli.runs.records import (
     MODEL,
     BenchResult,
     CaseRow,
-    GateRow,
     HeadlineRow,
     ModelSummary,
     RunReport,
+    SizeRow,
     UnmeasuredRow,
 )
 from cofi_cli.runs.records.gates import ChangeGate
@@ -34,15 +36,12 @@ def summary_table(report: RunReport, bench: BenchResult | None = None) -> Table:
         ("encoder weights", teacher.encoder_params if teacher else None, model.encoder_params),
         ("all weights", teacher.total_params if teacher else None, model.total_params),
     ):
-        rows.append((label, text.count(big), text.count(small), _fewer(big, small)))
+        rows.append((label, text.count(big), text.count(small), _change(big, small, "fewer")))
     big, small = teacher.bytes if teacher else None, model.bytes
-    rows.append(("file", text.size(big), text.size(small), _smaller(big, small)))
+    rows.append(("file", text.size(big), text.size(small), _change(big, small, "smaller")))
     rows += _latency_rows(bench, report.chosen.name if report.chosen else None)
-    return Table(
-        "Teacher against compact model",
-        ("", "teacher", "compact", "change"),
-        tuple(rows),
-    )
+    columns = ("", "teacher", "compact", "change")
+    return Table("Teacher against compact model", columns, tuple(rows))
 
 
 def size_table(report: RunReport) -> Table:
@@ -51,40 +50,21 @@ def size_table(report: RunReport) -> Table:
     chosen = report.chosen.name if report.chosen else None
     has_speed = any(row.expected_speedup is not None for row in rows)
     has_error = any(row.standard_error is not None for row in rows)
-    cells = [
-        (
-            "teacher",
-            text.number(teacher.score if teacher else None),
-            MISSING,
-            *([MISSING] * has_error),
-            text.count(teacher.encoder_params if teacher else None),
-            *(["1", MISSING] if has_speed else []),
-            "",
-        )
+    score, weights = (teacher.score, teacher.encoder_params) if teacher else (None, None)
+    # A column's name, the teacher's cell, that of a size, and whether it is shown.
+    columns: list[tuple[str, str, Callable[[SizeRow], str], bool]] = [
+        ("size", "teacher", lambda row: row.name, True),
+        (report.metric, text.number(score), lambda row: text.number(row.score), True),
+        ("drop", MISSING, lambda row: text.number(row.drop), True),
+        ("standard error", MISSING, lambda row: text.number(row.standard_error), has_error),
+        ("encoder weights", text.count(weights), lambda row: text.count(row.encoder_params), True),
+        ("speedup expected", "1", lambda row: text.number(row.expected_speedup), has_speed),
+        ("measured", MISSING, lambda row: text.number(row.measured_speedup), has_speed),
+        ("", "", lambda row: "chosen" if row.name == chosen else "", True),
     ]
-    for row in rows:
-        speeds = [text.number(value) for value in (row.expected_speedup, row.measured_speedup)]
-        cells.append(
-            (
-                row.name,
-                text.number(row.score),
-                text.number(row.drop),
-                *([text.number(row.standard_error)] if has_error else []),
-                text.count(row.encoder_params),
-                *(speeds if has_speed else []),
-                "chosen" if row.name == chosen else "",
-            )
-        )
-    columns = (
-        "size",
-        report.metric,
-        "drop",
-        *(["standard error"] if has_error else []),
-        "encoder weights",
-        *(["speedup expected", "measured"] if has_speed else []),
-        "",
-    )
-    return Table("Sizes", columns, tuple(cells) if rows else ())
+    names, teachers, cells, _ = zip(*(own for own in columns if own[-1]), strict=True)
+    sizes = (tuple(cell(row) for cell in cells) for row in rows)
+    return Table("Sizes", names, (teachers, *sizes) if rows else ())
 
 
 def stage_table(report: RunReport) -> Table:
@@ -191,18 +171,17 @@ def curve_table(bench: BenchResult) -> Table:
 
 def gate_table(bench: BenchResult) -> Table:
     """What was demanded and what was found."""
-    rows = tuple(_gate_row(gate) for gate in bench.gates)
-    return Table("Gates", ("gate", "threshold", "value", "result", "found"), rows)
-
-
-def _gate_row(gate: GateRow) -> tuple[str, ...]:
-    return (
-        gate.label,
-        gate.shown_threshold,
-        text.number(gate.value),
-        "passed" if gate.passed else gate.verdict.upper(),
-        gate.describe(),
+    rows = tuple(
+        (
+            gate.label,
+            gate.shown_threshold,
+            text.number(gate.value),
+            "passed" if gate.passed else gate.verdict.upper(),
+            gate.describe(),
+        )
+        for gate in bench.gates
     )
+    return Table("Gates", ("gate", "threshold", "value", "result", "found"), rows)
 
 
 def change_table(bench: BenchResult) -> Table:
@@ -264,12 +243,8 @@ def _dev_scores(side: ModelSummary) -> dict[str, float]:
     return side.scores.get("validation", {})
 
 
-def _fewer(big: float | None, small: float | None) -> str:
-    return f"{text.factor(big, small)} fewer" if big and small else MISSING
-
-
-def _smaller(big: float | None, small: float | None) -> str:
-    return f"{text.factor(big, small)} smaller" if big and small else MISSING
+def _change(big: float | None, small: float | None, word: str) -> str:
+    return f"{text.factor(big, small)} {word}" if big and small else MISSING
 
 
 def _latency_rows(bench: BenchResult | None, chosen: str | None) -> list[tuple[str, ...]]:

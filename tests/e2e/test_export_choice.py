@@ -23,17 +23,24 @@ from cofi_cli.exporting import acceptance, candidates, order
 from cofi_cli.exporting import export as export_module
 from cofi_cli.exporting.candidates import Conditions, Ranking, rank
 from cofi_cli.exporting.checkpoint import load_model
-from cofi_cli.exporting.gpu_agreement import check_on_gpu
 from cofi_cli.exporting.graphs import blocks
 from cofi_cli.exporting.graphs import choice as graphs_module
 from cofi_cli.exporting.graphs.blocks import in_blocks
 from cofi_cli.exporting.graphs.forms import FORMS, ON_GPU, SKIP, is_another, unsupported
 from cofi_cli.exporting.graphs.modules import Traced
 from cofi_cli.exporting.graphs.tracing import residuals_as_sums, write_onnx
+from cofi_cli.exporting.parity import check_on_gpu
 from cofi_cli.exporting.precision import fallback, int8
+from cofi_cli.exporting.precision.fallback import by_layer, layer_batches, most_sensitive_first
 from cofi_cli.exporting.precision.fp16 import to_fp16
-from cofi_cli.exporting.precision.quantization import RECIPES, Recipe, products, quantize, signs_for
-from cofi_cli.exporting.precision.sensitivity import by_layer, most_sensitive_first
+from cofi_cli.exporting.precision.quantization import (
+    RECIPES,
+    Recipe,
+    calibration_batches,
+    products,
+    quantize,
+    signs_for,
+)
 from cofi_cli.runs import RunDir, read_json
 from cofi_cli.runs.export_folder import is_fresh, options_of
 from cofi_cli.runs.records import Candidate, ExportRecord
@@ -157,7 +164,8 @@ def test_a_place_beyond_the_table_is_an_error(graphs, model):
 @pytest.mark.parametrize("form", ["plain", "packed"])
 def test_eight_bits_stay_near(graphs, tmp_path, recipe, form):
     file = tmp_path / "q.onnx"
-    quantize(graphs[form], file, recipe, signs_for(["avx512_vnni"]), calibration=ROWS)
+    text = calibration_batches(ROWS, pad_id=0)
+    quantize(graphs[form], file, recipe, signs_for(["avx512_vnni"]), calibration=text)
     assert inspect(file).precision == "int8"
     assert np.abs(logits(file) - logits(graphs[form])).max() < 0.5
     assert np.abs(logits(file) - logits(graphs[form])).max() > 0
@@ -195,7 +203,8 @@ def test_the_layer_that_suffers_most_comes_first(graphs, tmp_path):
         quantize(graphs["plain"], file, RECIPES[0], signs_for(["avx512_vnni"]), keep=keep)
         return file
 
-    order = most_sensitive_first(layers, source=graphs["plain"], make=make, rows=ROWS, pad_id=0)
+    batches = layer_batches(ROWS, pad_id=0)
+    order = most_sensitive_first(layers, source=graphs["plain"], make=make, batches=batches)
     errors = []
     for layer in order:
         keep = [node for other, own in layers.items() if other != layer for node in own]
@@ -212,7 +221,8 @@ def test_layers_are_compared_where_the_graph_takes_no_token_types(tmp_path):
         quantize(source, tmp_path / "part.onnx", RECIPES[0], signs_for([]), keep=keep)
         return tmp_path / "part.onnx"
 
-    order = most_sensitive_first(layers, source=source, make=make, rows=ROWS, pad_id=0)
+    batches = layer_batches(ROWS, pad_id=0)
+    order = most_sensitive_first(layers, source=source, make=make, batches=batches)
     assert sorted(order) == sorted(layers)
 
 
@@ -472,7 +482,7 @@ def test_a_form_that_is_another_function_is_left_out_of_both_precisions(
 ):
     check = graphs_module.check_parity
 
-    def strict(model, file, rows, *, name, tolerance):
+    def strict(model, file, rows, *, name, tolerance, block):
         return check(model, file, rows, name=name, tolerance=-1.0 if "lean" in name else tolerance)
 
     monkeypatch.setattr(graphs_module, "check_parity", strict)
@@ -485,7 +495,7 @@ def test_a_form_that_is_another_function_is_left_out_of_both_precisions(
 def test_a_form_that_the_teacher_loses_is_left_out_for_it_alone(finished, tmp_path, monkeypatch):
     check = graphs_module.check_parity
 
-    def strict(model, file, rows, *, name, tolerance):
+    def strict(model, file, rows, *, name, tolerance, block):
         return check(
             model,
             file,

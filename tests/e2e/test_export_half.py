@@ -18,8 +18,8 @@ from cofi_cli.exporting.checkpoint import load_model
 from cofi_cli.exporting.graphs.forms import FORMS
 from cofi_cli.exporting.graphs.tracing import write_onnx
 from cofi_cli.exporting.precision import fallback
+from cofi_cli.exporting.precision.fallback import by_layer
 from cofi_cli.exporting.precision.fp16 import names, to_fp16
-from cofi_cli.exporting.precision.sensitivity import by_layer
 from cofi_cli.runs import RunDir
 from cofi_cli.runs.records import ExportRecord, gate_error
 from cofi_cli.runtime import providers

@@ -149,8 +149,8 @@ def test_bench_times_and_scores_them(run: RunDir, exported: dict[str, Any]) -> N
 
 def test_int8_keeps_layers_in_fp32_for_the_score(run: RunDir, tmp_path: Path) -> None:
     """The search for sensitive layers takes heads with several outputs too."""
+    from cofi_cli.exporting.precision.fallback import by_layer, layer_batches, most_sensitive_first
     from cofi_cli.exporting.precision.quantization import products
-    from cofi_cli.exporting.precision.sensitivity import by_layer, most_sensitive_first
     from cofi_cli.runtime.inputs import synthetic_rows
 
     export(run.root, graph="plain", output=tmp_path / "onnx", schedule=FAST)
@@ -160,8 +160,7 @@ def test_int8_keeps_layers_in_fp32_for_the_score(run: RunDir, tmp_path: Path) ->
         layers,
         source=file,
         make=lambda keep: file,
-        rows=synthetic_rows(vocab=20, longest=12),
-        pad_id=0,
+        batches=layer_batches(synthetic_rows(vocab=20, longest=12), pad_id=0),
     )
     assert sorted(order) == sorted(layers)
 

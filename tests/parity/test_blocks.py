@@ -16,7 +16,14 @@ from cofi_cli.exporting.graphs.blocks import in_blocks
 from cofi_cli.exporting.graphs.forms import FORMS
 from cofi_cli.exporting.graphs.tracing import write_onnx
 from cofi_cli.exporting.parity import check_parity, open_session, parity_batches
-from cofi_cli.exporting.precision.quantization import RECIPES, Recipe, products, quantize, signs_for
+from cofi_cli.exporting.precision.quantization import (
+    RECIPES,
+    Recipe,
+    calibration_batches,
+    products,
+    quantize,
+    signs_for,
+)
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.runs.records import graph_name
 from cofi_cli.runtime.inputs import Rows, pad, synthetic_rows
@@ -134,7 +141,8 @@ def test_eight_bits_in_blocks(form: str, recipe: Recipe, tmp_path: Path) -> None
     """Each block is answered as the old graph answers its rows alone, with scales of their own."""
     fp32, int8, file = (tmp_path / f"{name}.onnx" for name in ("fp32", "int8", "blocks"))
     write_onnx(classifier(tmp_path), fp32, opset=18, form=form)
-    quantize(fp32, int8, recipe, signs_for(["avx512_vnni"]), calibration=ROWS)
+    text = calibration_batches(ROWS, pad_id=0)
+    quantize(fp32, int8, recipe, signs_for(["avx512_vnni"]), calibration=text)
     in_blocks(int8, file, TOKENS)
     inputs = feed(8, 8)
     before, found = open_session(int8), open_session(file).run(None, inputs)[0]

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from cofi_cli.errors import PARITY, CofiError
-from cofi_cli.exporting import gpu_agreement, parity
-from cofi_cli.exporting.gpu_agreement import check_on_gpu
-from cofi_cli.exporting.parity import check_parity
+from cofi_cli.exporting import parity
+from cofi_cli.exporting.parity import check_on_gpu, check_parity
 from cofi_cli.runtime.inputs import Rows
 from cofi_cli.tolerances import COMPACT, EXPORT, ON_GPU, allowed
 
@@ -77,7 +76,7 @@ def test_a_gpu_is_judged_by_the_same_rule(monkeypatch: pytest.MonkeyPatch) -> No
         def __exit__(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr(gpu_agreement, "WorkerClient", Worker)
-    monkeypatch.setattr(gpu_agreement, "torch_answer", lambda model, batch: answers(46.0))
+    monkeypatch.setattr(parity, "WorkerClient", Worker)
+    monkeypatch.setattr(parity, "torch_answer", lambda model, batch: answers(46.0))
     proof = check_on_gpu(MODEL, Path("model.onnx"), ROWS, threads=1)
     assert proof.max_abs_delta == pytest.approx(0.5) and proof.allowed == pytest.approx(0.92)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from cofi_cli.errors import PARITY, CofiError
 from cofi_cli.exporting import candidates
@@ -15,11 +15,9 @@ from cofi_cli.exporting.graphs import blocks
 from cofi_cli.exporting.graphs.forms import FORMS, ON_GPU, SKIP, is_another, unsupported
 from cofi_cli.exporting.graphs.tracing import write_onnx
 from cofi_cli.exporting.parity import check_parity
-from cofi_cli.runs.records import BY_LENGTH, MODEL, Candidate, Proof, graph_name
+from cofi_cli.modeling import CofiForTask
+from cofi_cli.runs.records import BY_LENGTH, MODEL, Candidate, GpuParity, Proof, graph_name
 from cofi_cli.runtime.inputs import Rows
-
-if TYPE_CHECKING:
-    from cofi_cli.modeling import CofiForTask
 
 CHOSEN = MODEL
 """The size that is deployed. Others get the fastest graph of their own, in 8 bits its recipe."""
@@ -64,6 +62,9 @@ class Wish:
         return self.embeddings == "int8" or (self.embeddings == "auto" and precision == "int8")
 
 
+OnGpu = Callable[[str, Path], GpuParity | None]
+Found = tuple[Choice, GpuParity | None, list[Candidate]]
+"""A graph, its parity on the GPU, and what was timed."""
 Made = dict[tuple[str, str, int | None], tuple[Path, Proof]]
 """Graphs by their model's name, their form and the tokens of their blocks, with their proofs."""
 
@@ -107,34 +108,56 @@ class Graphs:
             model, wish = self._models[name][1], self.wish
             shown = f"{name}.onnx"
             if form != "plain" or block is not None:
-                own = graph_name(form, block)
-                shown += f" (graph '{own}')"
-            rows, tolerance = self._inputs[name], wish.tolerance
+                shown += f" (graph '{graph_name(form, block)}')"
             if block is None:
-                file = self.shop / f"{name}-{form}.onnx"
-                provider = wish.conditions.provider
+                file, provider = self.shop / f"{name}-{form}.onnx", wish.conditions.provider
                 write_onnx(model, file, opset=wish.opset, form=form, provider=provider)
-                proof = check_parity(model, file, rows, name=shown, tolerance=tolerance)
             else:
                 file = self.shop / f"{name}-{form}-{block}.onnx"
                 blocks.in_blocks(self.proven(name, form)[0], file, block)
-                proof = check_parity(
-                    model, file, rows, name=shown, tolerance=tolerance, block=block
-                )
+            rows, tolerance = self._inputs[name], wish.tolerance
+            proof = check_parity(model, file, rows, name=shown, tolerance=tolerance, block=block)
             self.made[name, form, block] = file, proof
         return self.made[name, form, block]
 
+    def fastest(self, name: str, on_gpu: OnGpu | None = None) -> Found:
+        """Return the graph of a model that is fastest here, of those that are proven to be it.
+
+        Forms are timed whole, then the fastest of them in blocks of rows.
+
+        Args:
+            name: of the model.
+            on_gpu: compares a model's file there with torch; ``None`` leaves that out.
+
+        Raises:
+            CofiError: no graph is the torch model (exit code 4).
+        """
+        made = self.of_each_form(name)
+        ranking = candidates.rank(made, self.wish.conditions) if len(made) > 1 else None
+        order, tied = (ranking.order, ranking.fastest) if ranking else (list(made), list(made))
+        choices, in_blocks = self.in_blocks({form: made[form] for form in tied})
+        timed = [*(ranking.rows if ranking else []), *in_blocks]
+        choices += [Choice(form, None, made[form]) for form in order if form != choices[-1].name]
+        for choice in choices:
+            try:
+                file = self.proven(name, choice.name, choice.block)[0]
+                return choice, None if on_gpu is None else on_gpu(name, file), timed
+            except CofiError as error:
+                if error.exit_code != PARITY or choice is choices[-1]:
+                    raise
+                self.refuse(name, graph_name(choice.name, choice.block), error.message)
+        raise AssertionError("there is always a choice")
+
     def of_each_form(self, name: str = CHOSEN) -> dict[str, Path]:
         """Return a model's graph in each form to try; one that is not proven is left out."""
-        forms = self._forms(name)
-        made = {}
+        forms, made = self._forms(name), {}
         for form in forms:
             if (name, form) in self._refused:
                 continue
             try:
                 made[form] = self.proven(name, form)[0]
             except CofiError as error:
-                if error.exit_code != PARITY or len(forms) == 1 or form == forms[0]:
+                if error.exit_code != PARITY or form == forms[0]:
                     raise
                 self.refuse(name, form, error.message)
         return made
@@ -167,9 +190,7 @@ class Graphs:
     def _sizes_of_blocks(self) -> list[int]:
         """Return the tokens of blocks to try: none where the largest batch would be one block."""
         conditions = self.wish.conditions
-        if self.wish.graph != "auto" or conditions.provider != "cpu":
-            return []
-        if max(conditions.batch) == 1:
+        if self.wish.graph != "auto" or conditions.provider != "cpu" or max(conditions.batch) == 1:
             return []
         largest = max(conditions.batch) * max(conditions.seq_len)
         sizes = [tokens * conditions.threads for tokens in blocks.TOKENS]
@@ -179,8 +200,7 @@ class Graphs:
         """Return the forms of a model to try, the plainest first."""
         model = self._models[name][1]
         if self.wish.graph != "auto":
-            why = unsupported(model, self.wish.graph)
-            if why is not None:
+            if (why := unsupported(model, self.wish.graph)) is not None:
                 raise CofiError(
                     f"Graph '{self.wish.graph}' does not fit this model: {why}.",
                     hint="Use --graph plain or --graph packed, or leave --graph out.",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cofi_cli.errors import unknown
 from cofi_cli.exporting.graphs.lean import reads_first_token
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.runs.records import BY_LENGTH
@@ -53,17 +52,6 @@ SKIP = ("fused-skip", BY_LENGTH)
 """Few nodes, each one kernel or two."""
 ON_GPU = ("plain", "fused", *SKIP)
 """What is tried for a GPU beside --portable; the others were never ahead there (docs/log.md)."""
-
-
-def get_form(name: str) -> Form:
-    """Return a form by its name.
-
-    Raises:
-        CofiError: there is none of that name.
-    """
-    if name not in FORMS:
-        raise unknown("graph", name, FORMS)
-    return FORMS[name]
 
 
 def portable_forms() -> str:

@@ -21,7 +21,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cofi_cli.exporting.graphs.lean_embeddings import LeanEmbeddings
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.modeling.encoder import Attention, FeedForward, attend
 from cofi_cli.runtime.outputs import STATES
@@ -81,22 +80,20 @@ class LeanAttention(nn.Module):
         mask is (B, 1, 1, T), added to scores, or for onnxruntime's operator (B, T), 1 = attend.
         """
         if self.fused is not None:
-            return self._closed(
-                u, self.fused(u, self.weight, self.bias, mask, self.heads, self.width)
-            )
-        asking = u[:, :1] if self.first_only else u
-        q = self._by_head(F.linear(asking, self.query, self.query_bias))
-        k = self._by_head(F.linear(u, self.key))
-        v = self._by_head(F.linear(u, self.value, self.value_bias))
-        context = attend(q, k, v, mask, dropout=0.0, scale=1.0, eager=True).transpose(1, 2)
-        return self._closed(asking, context.reshape(*context.shape[:2], self.width))
+            asking = u
+            context = self.fused(u, self.weight, self.bias, mask, self.heads, self.width)
+        else:
+            asking = u[:, :1] if self.first_only else u
+            q = self._by_head(F.linear(asking, self.query, self.query_bias))
+            k = self._by_head(F.linear(u, self.key))
+            v = self._by_head(F.linear(u, self.value, self.value_bias))
+            context = attend(q, k, v, mask, dropout=0.0, scale=1.0, eager=True).transpose(1, 2)
+            context = context.reshape(*context.shape[:2], self.width)
+        y: Tensor = self.close(asking, context)
+        return y
 
     def _by_head(self, x: Tensor) -> Tensor:
         return x.reshape(*x.shape[:2], self.heads, self.head_dim).transpose(1, 2)
-
-    def _closed(self, u: Tensor, context: Tensor) -> Tensor:
-        y: Tensor = self.close(u, context)
-        return y
 
 
 class LeanFeedForward(nn.Module):
@@ -129,6 +126,43 @@ class LeanLayer(nn.Module):
         if self.attention is not None:
             u = self.attention(u, bias if self.attention.fused is None else mask)
         return u if self.ffn is None else self.ffn(u)
+
+
+class LeanEmbeddings(nn.Module):
+    """Word embeddings less minus (position + token type), then as the encoder has it.
+
+    Row p · types + t of the table is minus the sum for position p and type t. A position that
+    the model does not have lies beyond the table's end, so the runtime refuses it as before;
+    a type that it does not have is not noticed.
+
+    Args:
+        embeddings: with learned positions; becomes a part of this.
+    """
+
+    @torch.no_grad()
+    def __init__(self, embeddings: Any) -> None:
+        super().__init__()
+        self.inner = embeddings
+        types = embeddings.token_type
+        places = embeddings.position.weight[embeddings.offset :, None]
+        if types is not None:
+            own = types.weight if embeddings.has_types else types.weight[:1]
+            places = places + own
+        self.types = places.shape[1]
+        self.minus = nn.Parameter(-places.flatten(0, 1))
+
+    @property
+    def last(self) -> Any:
+        """The module whose bias is added to the stream last."""
+        return self.inner.project or self.inner.norm
+
+    def forward(self, ids: Tensor, types: Tensor | None) -> Tensor:
+        """Return the stream, (B, T, d), for (B, T) int; types may be ``None``."""
+        places = torch.arange(ids.shape[1], device=ids.device)[None]
+        if self.types > 1 and types is not None:
+            places = places * self.types + types
+        x: Tensor = self.inner(self.inner.word(ids) - F.embedding(places, self.minus))
+        return x
 
 
 class LeanEncoder(nn.Module):

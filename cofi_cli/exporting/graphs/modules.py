@@ -191,17 +191,12 @@ class Traced(nn.Module):
         if self.lean is not None:
             bias: Any = bare._bias(mask, torch.float32)
             last = self.lean(ids, types, bias, mask.to(torch.int32))
-            return self._guarded(self._answers(last, mask), mask)
-        if self.is_fused:
+        elif self.is_fused:
             own = mask.sum(1) if self.by_length else mask
-            states = bare.encoder(ids, own.to(torch.int32), types, eager=True)
+            last = bare.encoder(ids, own.to(torch.int32), types, eager=True)[-1]
         else:
-            states = bare.states(ids, mask, types)
-        return self._guarded(self._answers(states[-1], mask), mask)
-
-    def _answers(self, last: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
-        """Return what the head makes of the last state, (B, T, d), output by output."""
-        return self.inner.outputs_of(last, self.inner.head(last, mask))
+            last = bare.states(ids, mask, types)[-1]
+        return self._guarded(self.inner.outputs_of(last, self.inner.head(last, mask)), mask)
 
     def _guarded(self, given: tuple[Tensor, ...], mask: Tensor) -> tuple[Tensor, ...]:
         """Make NaN what would be wrong, silently: kernels of a GPU look at no bounds.

@@ -9,10 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
+from cofi_cli.exporting.graphs.forms import FORMS, SKIP
+from cofi_cli.exporting.graphs.modules import Traced
+from cofi_cli.modeling import CofiForTask
+from cofi_cli.runtime.outputs import STATES
+
 if TYPE_CHECKING:
     from onnx import GraphProto
-
-    from cofi_cli.modeling import CofiForTask
 
 LARGEST_FILE = 2**31 - 2**24
 """Bytes of weights: protobuf ends at 2 GiB, and the nodes take their share."""
@@ -45,23 +50,17 @@ def write_onnx(
     newer one's: there it fuses Add and LayerNormalization into an operator that
     is slower on processors.
     """
-    import torch
-
-    from cofi_cli.exporting.graphs.forms import SKIP, get_form
-    from cofi_cli.exporting.graphs.modules import Traced
-
-    shape, outputs = get_form(form), model.output_names
+    outputs = model.output_names
     between = (model.config.num_labels,) if model.has_parts else ()
     ids = torch.ones((2, *between, 8), dtype=torch.int64)
     names = inputs_of(model)
     inputs = (ids, torch.ones_like(ids), torch.zeros_like(ids))[: len(names)]
     long = {0: "batch", ids.dim() - 1: "length"}
-    per_token = model.per_token
     axes = dict.fromkeys(names, long) | {
-        name: long if per_token or name == "last_hidden_state" else {0: "batch"} for name in outputs
+        name: long if model.per_token or name == STATES else {0: "batch"} for name in outputs
     }
-    traced = Traced(model, shape, on_gpu=provider == "cuda").eval()
-    with _quiet(), torch.inference_mode():
+    traced = Traced(model, FORMS[form], on_gpu=provider == "cuda").eval()
+    with quiet("torch.onnx"), torch.inference_mode():
         torch.onnx.export(
             traced,
             inputs,
@@ -106,7 +105,7 @@ def fuse_skip(file: Path) -> None:
     from onnxruntime.transformers.fusion_options import FusionOptions
     from onnxruntime.transformers.optimizer import optimize_model
 
-    with _quiet():
+    with quiet("torch.onnx"):
         fused = optimize_model(
             str(file),
             model_type="bert",
@@ -127,16 +126,18 @@ def _name_after_outputs(graph: GraphProto) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide what the exporter says about itself; errors pass, and parity judges the result."""
-    loggers = [logging.getLogger("torch.onnx")]
-    levels = [log.level for log in loggers]
+def quiet(name: str | None = None) -> Iterator[None]:
+    """Hide advice that is not for our users; errors pass, and what comes out is judged.
+
+    Args:
+        name: of the logger that gives it; ``None`` for all.
+    """
+    log = logging.getLogger(name)
+    level = log.level
+    log.setLevel(logging.ERROR)
     try:
-        for log in loggers:
-            log.setLevel(logging.ERROR)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for log, level in zip(loggers, levels, strict=True):
-            log.setLevel(level)
+        log.setLevel(level)

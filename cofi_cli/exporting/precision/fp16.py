@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +10,9 @@ from cofi_cli.exporting import candidates
 from cofi_cli.exporting.acceptance import Verdict
 from cofi_cli.exporting.graphs.choice import CHOSEN, Graphs
 from cofi_cli.exporting.precision.embeddings import to_int8_rows
-from cofi_cli.exporting.precision.fallback import keep_in_fp32
+from cofi_cli.exporting.precision.fallback import Kept, keep_in_fp32
 from cofi_cli.runs.records import Candidate
-from cofi_cli.runtime.inputs import Rows
+from cofi_cli.runtime.inputs import Batch
 
 if TYPE_CHECKING:
     from onnx import GraphProto
@@ -26,40 +25,20 @@ _NARROWING, _WIDENING = "_cast_to_fp16_node", "_cast_to_fp32_node"
 """End the names of the casts that the converter puts around what stays fp32."""
 
 
-@dataclass(frozen=True)
-class Half:
-    """The half-precision file of :data:`~cofi_cli.exporting.graphs.choice.CHOSEN` that is kept.
-
-    Attributes:
-        file, form: of it.
-        verdict: on it; its score is ``None`` where there is no task.
-        fp32_layers: what stays in fp32, where all of it in fp16 would not do.
-        candidates: what was timed.
-    """
-
-    file: Path
-    form: str
-    verdict: Verdict
-    fp32_layers: list[str]
-    candidates: list[Candidate]
-
-
 def half(
     graphs: Graphs,
     *,
     judge: Callable[[Path], Verdict],
-    rows: Rows,
-    pad_id: int,
+    batches: Sequence[Batch],
     provider: Callable[[Path], str],
     notes: list[str],
-) -> Half:
+) -> Kept:
     """Return the fastest half-precision graph, with layers in fp32 where it would not do without.
 
     Args:
         graphs: the fp32 ones; the form that is fastest need not be theirs.
         judge: of a file.
-        rows: inputs that layers are compared on.
-        pad_id: of their padding.
+        batches: inputs that layers are compared on.
         provider: which one a file is compared on.
         notes: what is kept and why is added here.
 
@@ -71,14 +50,11 @@ def half(
     file = source.with_suffix(".half.onnx")
 
     def make(keep: tuple[str, ...]) -> Path:
-        to_fp16(source, file, keep=keep)
-        if graphs.wish.has_int8_rows("fp16"):
-            to_int8_rows(file, file)
-        return file
+        return _in_fp16(graphs, source, file, keep=keep)
 
     verdict = judge(make(()))
     if verdict.fault is None:
-        return Half(file, form, verdict, [], timed)
+        return Kept(file, form, verdict, [], timed)
     layers, verdict = keep_in_fp32(
         names(source),
         precision="fp16",
@@ -87,15 +63,21 @@ def half(
         judge=judge,
         fault=verdict.fault,
         max_drop=graphs.wish.max_drop,
-        rows=rows,
-        pad_id=pad_id,
+        batches=batches,
         provider=provider(file),
     )
     notes.append(
         f"fp16 keeps in fp32, for its score: {', '.join(layers)}. Its candidates were timed "
         "before that, with every layer in fp16."
     )
-    return Half(file, form, verdict, layers, timed)
+    return Kept(file, form, verdict, layers, timed)
+
+
+def _in_fp16(graphs: Graphs, source: Path, target: Path, *, keep: Sequence[str] = ()) -> Path:
+    to_fp16(source, target, keep=keep)
+    if graphs.wish.has_int8_rows("fp16"):
+        to_int8_rows(target, target)
+    return target
 
 
 def to_fp16(source: Path, target: Path, *, keep: Sequence[str] = ()) -> None:
@@ -156,23 +138,19 @@ def _without_round_trips(graph: GraphProto) -> None:
     for node in graph.node:
         for place, name in enumerate(node.input):
             node.input[place] = whole.get(name) or name
-    read = {name for node in graph.node for name in node.input}
-    read |= {output.name for output in graph.output}
-    for cast in [c for c in casts if c.output[0] in whole and c.output[0] not in read]:
-        graph.node.remove(cast)
-    read = {name for node in graph.node for name in node.input}
-    for cast in [c for c in casts if c.output[0] in narrow and c.output[0] not in read]:
-        graph.node.remove(cast)
+    for made in (whole, narrow):
+        read = {name for node in graph.node for name in node.input}
+        read |= {output.name for output in graph.output}
+        for cast in [c for c in casts if c.output[0] in made and c.output[0] not in read]:
+            graph.node.remove(cast)
 
 
 def _fastest(graphs: Graphs) -> tuple[str, list[Candidate]]:
     """Return the form whose fp16 graph is fastest, and the timings; fp32's need not be."""
-    halves = {}
-    for form, file in graphs.of_each_form().items():
-        halves[form] = file.with_suffix(".fp16.onnx")
-        to_fp16(file, halves[form])
-        if graphs.wish.has_int8_rows("fp16"):
-            to_int8_rows(halves[form], halves[form])
+    halves = {
+        form: _in_fp16(graphs, file, file.with_suffix(".fp16.onnx"))
+        for form, file in graphs.of_each_form().items()
+    }
     if len(halves) == 1:
         return next(iter(halves)), []
     ranking = candidates.rank(halves, graphs.wish.conditions)

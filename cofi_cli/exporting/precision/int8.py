@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from cofi_cli.errors import ENVIRONMENT, CofiError
 from cofi_cli.exporting import candidates
@@ -14,39 +14,22 @@ from cofi_cli.exporting.graphs import blocks
 from cofi_cli.exporting.graphs.choice import CHOSEN, Graphs
 from cofi_cli.exporting.graphs.forms import FORMS
 from cofi_cli.exporting.precision.embeddings import EMBEDDINGS, to_int8_rows
-from cofi_cli.exporting.precision.fallback import keep_in_fp32
+from cofi_cli.exporting.precision.fallback import Kept, keep_in_fp32
 from cofi_cli.exporting.precision.quantization import RECIPES, Recipe, products, quantize, signs_for
 from cofi_cli.runs import machine
-from cofi_cli.runs.records import Candidate, ScoreRow
-from cofi_cli.runtime.inputs import Rows
+from cofi_cli.runs.records import Candidate
+from cofi_cli.runtime.inputs import Batch
 
 FORMS_IN_ALL_RECIPES = 2
 """The fastest forms, and the fastest portable one, are tried in every recipe."""
 
 
-@dataclass(frozen=True)
-class Kept:
-    """The file that is kept, and how the dense model's is made.
+class Version(NamedTuple):
+    """A graph in 8 bits: its form, its recipe and its file."""
 
-    Attributes:
-        file: of :data:`CHOSEN`.
-        form, recipe: of its graph.
-        dense: form and recipe of the dense model's file: the fastest, whatever their score, for the
-            dense model does not share the reasons for a slower one.
-        score: what its score was found to be; ``None`` where there is no task.
-        fp32_layers: what stays in fp32 for the score's sake.
-        block: tokens of its blocks of rows, if any.
-        candidates: what was timed.
-    """
-
-    file: Path
     form: str
     recipe: Recipe
-    dense: tuple[str, Recipe]
-    score: ScoreRow | None
-    fp32_layers: list[str]
-    block: int | None
-    candidates: list[Candidate]
+    file: Path
 
 
 class EightBits:
@@ -54,9 +37,8 @@ class EightBits:
 
     Args:
         graphs: the fp32 ones.
-        rows: inputs that layers are compared on.
+        batches: inputs that layers are compared on.
         calibration: text for static recipes; ``None`` leaves them out.
-        pad_id: of its padding.
         judge: of a file.
         notes: what is left out and why is added here.
     """
@@ -65,87 +47,86 @@ class EightBits:
         self,
         graphs: Graphs,
         *,
-        rows: Rows,
-        calibration: Rows | None,
-        pad_id: int,
+        batches: Sequence[Batch],
+        calibration: Sequence[Batch] | None,
         judge: Callable[[Path], Verdict],
         notes: list[str],
     ) -> None:
-        self._graphs, self._rows = graphs, rows
-        self._calibration, self._pad_id = calibration, pad_id
+        self._graphs, self._batches, self._calibration = graphs, batches, calibration
         self._judge, self._notes = judge, notes
         self._signs = signs_for(machine.cpu_flags())
 
-    def keep(self) -> Kept:
+    def keep(self) -> tuple[Kept, Recipe, Version]:
         """Return the fastest file that keeps the score, in blocks of rows where that is faster.
+
+        Returns:
+            The file, its recipe, and the version that the dense model's is made like: the fastest,
+            whatever that scores, for the dense model does not share the reasons for a slower one.
 
         Raises:
             CofiError: onnxruntime could quantize nothing (exit code 5), or what it made loses
                 too much (4).
         """
-        made, how, ranking, rows = self._ranked()
-        name, layers, score = self._that_holds(ranking, made, how)
-        shown = name + (f", {', '.join(layers)} in fp32" if layers else "")
+        made, ranking, rows = self._ranked()
+        name, layers, verdict = self._that_holds(ranking, made)
+        best, fastest = made[name], made[ranking.order[0]]
         # Where another lost its score, or layers stay in fp32, nothing is known of those that tie.
-        is_first = name == ranking.order[0] and not layers
-        fastest = {own: made[own] for own in ranking.fastest} if is_first else {shown: made[name]}
-        how[shown] = how[name]
-        choices, in_blocks = self._graphs.in_blocks(fastest)
+        is_first = best is fastest and not layers
+        shown = name + (f", {', '.join(layers)} in fp32" if layers else "")
+        tried = {own: made[own] for own in ranking.fastest} if is_first else {shown: best}
+        choices, in_blocks = self._graphs.in_blocks(_files(tried))
         timed = [*rows, *in_blocks]
         for own, block, file in choices[:-1]:  # of other scores, since scales are those of a block
-            verdict = self._judge(file)
-            if verdict.fault is None:
-                dense = how[own if is_first else ranking.order[0]]
-                return Kept(file, *how[own], dense, verdict.score, layers, block, timed)
+            version, judged = tried[own], self._judge(file)
+            if judged.fault is None:
+                kept = Kept(file, version.form, judged, layers, timed, block)
+                return kept, version.recipe, version if is_first else fastest
             self._notes.append(
-                f"int8 in blocks of {block} tokens ({own}) is left out: it {verdict.fault}."
+                f"int8 in blocks of {block} tokens ({own}) is left out: it {judged.fault}."
             )
-        dense = how[ranking.order[0]]
-        return Kept(made[name], *how[name], dense, score, layers, None, timed)
+        return Kept(best.file, best.form, verdict, layers, timed), best.recipe, fastest
 
-    def as_fast(self, name: str, kept: Kept, target: Path, form: str) -> None:
-        """Write the dense model in a form, the recipe that was fastest, and the same blocks."""
-        self._quantize(self._graphs.proven(name, form)[0], target, kept.dense[1])
-        if kept.block is not None:
-            blocks.in_blocks(target, target, kept.block)
+    def write(
+        self, name: str, form: str, target: Path, *, recipe: Recipe, block: int | None
+    ) -> None:
+        """Write a model in a form and a recipe, in blocks of so many tokens, if any."""
+        self._quantize(self._graphs.proven(name, form)[0], target, recipe)
+        if block is not None:
+            blocks.in_blocks(target, target, block)
 
-    def _ranked(
-        self,
-    ) -> tuple[dict[str, Path], dict[str, tuple[str, Recipe]], Ranking, list[Candidate]]:
-        """Return files, their forms and recipes, their order by speed, and all timings.
+    def _ranked(self) -> tuple[dict[str, Version], Ranking, list[Candidate]]:
+        """Return versions by their names, their order by speed, and all timings.
 
         All forms are tried in the first recipe, then the fastest of them in the others: each
         file that is timed is held open by a process of its own.
         """
         sources, conditions = self._graphs.of_each_form(), self._graphs.wish.conditions
-        made, how = self._quantized(sources, RECIPES[:1])
+        made = self._quantized(sources, RECIPES[:1])
         ranking = Ranking(list(made), [])
         if len(made) > 1:
-            ranking = candidates.rank(made, conditions)
-            order = [how[name][0] for name in ranking.order]
+            ranking = candidates.rank(_files(made), conditions)
+            order = [made[name].form for name in ranking.order]
             portable = [form for form in order if FORMS[form].is_portable]
             chosen = dict.fromkeys([*order[:FORMS_IN_ALL_RECIPES], *portable[:1]])
             sources = {form: sources[form] for form in chosen}
-        others, how_others = self._quantized(sources, RECIPES[1:])
-        how |= how_others
+        others = self._quantized(sources, RECIPES[1:])
         if not others and made:
-            return made, how, ranking, ranking.rows
-        made = {name: made[name] for name in ranking.order if how[name][0] in sources} | others
+            return made, ranking, ranking.rows
+        made = {name: made[name] for name in ranking.order if made[name].form in sources} | others
         if not made:
             raise CofiError(
                 f"onnxruntime could quantize no graph: {self._notes[-1]}",
                 hint="Try another --opset, or another version of onnxruntime.",
                 exit_code=ENVIRONMENT,
             )
-        last = candidates.rank(made, conditions)
-        return made, how, last, [*ranking.rows, *last.rows]
+        last = candidates.rank(_files(made), conditions)
+        return made, last, [*ranking.rows, *last.rows]
 
     def _quantized(
         self, sources: Mapping[str, Path], recipes: Sequence[Recipe]
-    ) -> tuple[dict[str, Path], dict[str, tuple[str, Recipe]]]:
-        """Return forms in the recipes that they take: files, and forms and recipes."""
-        made: dict[str, Path] = {}
-        how: dict[str, tuple[str, Recipe]] = {}
+    ) -> dict[str, Version]:
+        """Return forms in the recipes that they take, by their names."""
+        made: dict[str, Version] = {}
         for recipe in recipes:
             if recipe.method == "static" and self._calibration is None:
                 continue
@@ -159,57 +140,46 @@ class EightBits:
                 except Exception as error:  # of onnxruntime's quantizer, for this graph
                     self._notes.append(f"int8 '{name}' is left out: {error}")
                     continue
-                made[name], how[name] = file, (form, recipe)
-        return made, how
+                made[name] = Version(form, recipe, file)
+        return made
 
     def _that_holds(
-        self,
-        ranking: Ranking,
-        made: Mapping[str, Path],
-        how: Mapping[str, tuple[str, Recipe]],
-    ) -> tuple[str, list[str], ScoreRow | None]:
-        """Return the candidate to keep, the layers that it keeps in fp32, and its score."""
+        self, ranking: Ranking, made: Mapping[str, Version]
+    ) -> tuple[str, list[str], Verdict]:
+        """Return the candidate to keep, the layers that it keeps in fp32, and the verdict on it."""
         verdicts = {}
         for name in ranking.order:
-            verdicts[name] = self._judge(made[name])
+            verdicts[name] = self._judge(made[name].file)
             if verdicts[name].fault is None:
-                return name, [], verdicts[name].score
+                return name, [], verdicts[name]
         name = max(ranking.order, key=lambda name: verdicts[name].points)
-        form, recipe = how[name]
+        form, recipe, file = made[name]
         source = self._graphs.proven(CHOSEN, form)[0]
         is_free = self._graphs.wish.embeddings == "auto"
         kept, verdict = keep_in_fp32(
             [*products(source), *([EMBEDDINGS] if is_free else [])],
             precision="int8",
             source=source,
-            make=lambda keep: self._again(source, made[name], recipe, keep),
+            make=lambda keep: self._quantize(source, file, recipe, keep),
             judge=self._judge,
             fault=str(verdicts[name].fault),
             max_drop=self._graphs.wish.max_drop,
-            rows=self._rows,
-            pad_id=self._pad_id,
+            batches=self._batches,
         )
         self._notes.append(
             f"int8 keeps in fp32, for its score: {', '.join(kept)}. Graphs and recipes were timed "
             "before that, with every layer in 8 bits."
         )
-        return name, kept, verdict.score
+        return name, kept, verdict
 
     def _quantize(
         self, source: Path, target: Path, recipe: Recipe, keep: tuple[str, ...] = ()
-    ) -> None:
-        quantize(
-            source,
-            target,
-            recipe,
-            self._signs,
-            keep=keep,
-            calibration=self._calibration,
-            pad_id=self._pad_id,
-        )
+    ) -> Path:
+        quantize(source, target, recipe, self._signs, keep=keep, calibration=self._calibration)
         if self._graphs.wish.has_int8_rows("int8") and EMBEDDINGS not in keep:
             to_int8_rows(target, target)
-
-    def _again(self, source: Path, target: Path, recipe: Recipe, keep: tuple[str, ...]) -> Path:
-        self._quantize(source, target, recipe, keep)
         return target
+
+
+def _files(versions: Mapping[str, Version]) -> dict[str, Path]:
+    return {name: version.file for name, version in versions.items()}

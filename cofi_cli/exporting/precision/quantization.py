@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cofi_cli.runtime.inputs import Rows, by_length, pad
+from cofi_cli.exporting.graphs.tracing import quiet
+from cofi_cli.runtime.inputs import Batch, Rows, by_length, pad
+
+if TYPE_CHECKING:
+    from onnx import GraphProto
 
 CALIBRATION_ROWS = 128
 _CALIBRATION_BATCH = 8
@@ -48,12 +52,11 @@ class Signs:
     """Integer types that a processor multiplies fast and exactly.
 
     Attributes:
-        activations, weights: ``u8`` or ``s8``.
+        activations: ``u8`` or ``s8``; weights are ``s8``.
         reduce_range: 7 bits for weights, since 8 by 8 bits may saturate.
     """
 
     activations: str
-    weights: str
     reduce_range: bool
 
 
@@ -65,21 +68,25 @@ def signs_for(flags: Sequence[str]) -> Signs:
     take either sign.
     """
     if any(flag in flags for flag in _ARM):
-        return Signs("s8", "s8", reduce_range=False)
-    return Signs("u8", "s8", reduce_range=not any(flag in flags for flag in _VNNI))
+        return Signs("s8", reduce_range=False)
+    return Signs("u8", reduce_range=not any(flag in flags for flag in _VNNI))
 
 
 def products(file: Path) -> list[str]:
     """Return the names of the nodes that can be quantized, in the graph's order."""
-    import onnx
-
-    graph = onnx.load(str(file), load_external_data=False).graph
+    graph = _graph(file)
     weights = {tensor.name for tensor in graph.initializer}
     return [
         node.name
         for node in graph.node
         if node.op_type in _OPERATORS and any(name in weights for name in node.input[1:2])
     ]
+
+
+def _graph(file: Path) -> GraphProto:
+    import onnx
+
+    return onnx.load(str(file), load_external_data=False).graph
 
 
 def quantize(
@@ -89,8 +96,7 @@ def quantize(
     signs: Signs,
     *,
     keep: Sequence[str] = (),
-    calibration: Rows | None = None,
-    pad_id: int = 0,
+    calibration: Sequence[Batch] | None = None,
 ) -> None:
     """Write an 8-bit version of an fp32 graph.
 
@@ -99,25 +105,24 @@ def quantize(
         recipe: how.
         signs: of the integers.
         keep: names of nodes that stay fp32.
-        calibration: text for a static recipe; the task's own.
-        pad_id: of its padding.
+        calibration: :func:`calibration_batches` for a static recipe.
 
     Raises:
         ValueError: a static recipe without calibration.
     """
     from onnxruntime import quantization as ort
 
-    kinds = {"u8": ort.QuantType.QUInt8, "s8": ort.QuantType.QInt8}
+    u8, s8 = ort.QuantType.QUInt8, ort.QuantType.QInt8
     # onnxruntime first writes a Gemm as a MatMul of this name and an Add.
     kept = [*keep, *(f"{name}_MatMul" for name in keep)]
     shared: dict[str, Any] = {
         "op_types_to_quantize": [op for op in _OPERATORS if op != "Attention"],
         "per_channel": recipe.per_channel,
         "reduce_range": signs.reduce_range,
-        "weight_type": kinds[signs.weights],
+        "weight_type": s8,
         "nodes_to_exclude": kept,
     }
-    with _quiet(), _biases_added(source) as given:
+    with quiet(), _biases_added(source) as given:
         if recipe.method == "dynamic":
             shared["op_types_to_quantize"] = list(_OPERATORS)
             ort.quantize_dynamic(
@@ -126,16 +131,22 @@ def quantize(
             return
         if calibration is None:
             raise ValueError("a static recipe needs text to calibrate on")
-        constants = _without_weight(source)
+        graph, own = _graph(source), products(source)
+        # Products of two activations stay fp32: they are small, and masked.
+        shared["nodes_to_exclude"] += [
+            n.name for n in graph.node if n.op_type in _OPERATORS and n.name not in own
+        ]
+        taken = {i.name for i in graph.input}
+        batches = iter([{k: v for k, v in b.items() if k in taken} for b in calibration])
         ort.quantize_static(
             str(given),
             str(target),
-            _Reader(calibration, pad_id, _inputs(source)),
+            SimpleNamespace(get_next=lambda: next(batches, None)),
             quant_format=ort.QuantFormat.QDQ,
-            activation_type=kinds[signs.activations],
+            activation_type=s8 if signs.activations == "s8" else u8,
             calibrate_method=ort.CalibrationMethod.MinMax,
             extra_options={"ActivationSymmetric": signs.activations == "s8"},
-            **shared | {"nodes_to_exclude": [*kept, *constants]},
+            **shared,
         )
 
 
@@ -177,51 +188,12 @@ def _biases_added(source: Path) -> Iterator[Path]:
         yield file
 
 
-def _inputs(file: Path) -> set[str]:
-    """Return the names of a graph's inputs."""
-    import onnx
-
-    return {i.name for i in onnx.load(str(file), load_external_data=False).graph.input}
-
-
-def _without_weight(file: Path) -> list[str]:
-    """Return products of two activations, which stay fp32: they are small, and masked."""
-    import onnx
-
-    graph = onnx.load(str(file), load_external_data=False).graph
-    own = set(products(file))
-    return [n.name for n in graph.node if n.op_type in _OPERATORS and n.name not in own]
-
-
-class _Reader:
-    """Feeds calibration text to onnxruntime, batch by batch."""
-
-    def __init__(self, rows: Rows, pad_id: int, names: set[str]) -> None:
-        chosen = np.linspace(0, len(rows) - 1, min(len(rows), CALIBRATION_ROWS)).astype(int)
-        own = Rows(
-            [rows.input_ids[i] for i in chosen],
-            [rows.token_type_ids[i] for i in chosen],
-            rows.origin,
-        )
-        self._batches: Iterator[Mapping[str, np.ndarray]] = iter(
-            [
-                {k: v for k, v in pad(own, indices, pad_id=pad_id).items() if k in names}
-                for indices in by_length(own, _CALIBRATION_BATCH)
-            ]
-        )
-
-    def get_next(self) -> Mapping[str, np.ndarray] | None:
-        """Return the next batch, ``None`` after the last."""
-        return next(self._batches, None)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide advice that is not for our users; what comes out is measured and scored."""
-    log = logging.getLogger()
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(level)
+def calibration_batches(rows: Rows, pad_id: int) -> list[Batch]:
+    """Return what static recipes are calibrated on: some rows of all lengths, padded."""
+    chosen = np.linspace(0, len(rows) - 1, min(len(rows), CALIBRATION_ROWS)).astype(int)
+    own = Rows(
+        [rows.input_ids[i] for i in chosen],
+        [rows.token_type_ids[i] for i in chosen],
+        rows.origin,
+    )
+    return [pad(own, indices, pad_id=pad_id) for indices in by_length(own, _CALIBRATION_BATCH)]

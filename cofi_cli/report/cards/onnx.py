@@ -31,7 +31,6 @@ def onnx_card(record: ExportRecord, *, is_portable: bool) -> str:
     metric = next((file.metric for file in files if file.metric is not None), "score")
     table = text.Table("", ("file", "precision", "graph", "size", f"{metric} (dev)"), rows)
     card = frame("onnx").format(
-        title="ONNX models",
         table=table.markdown(),
         source=record.source,
         opset=record.opset,

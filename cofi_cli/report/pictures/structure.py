@@ -9,6 +9,8 @@ from cofi_cli.runs.records import Structure
 WIDTH = 760
 MARGIN = 24
 ROW, BAR = 26, 14
+BASE = BAR - 3
+"""From the top of a bar to the base line of the words beside it."""
 LABEL, NUMBER = 64, 84
 GAP = 20
 TOP = 124
@@ -40,43 +42,35 @@ def structure_svg(structure: Structure, *, title: str, subtitle: str = "") -> st
         _text(MARGIN, 36, title, size=17, weight="600"),
         _text(MARGIN, 56, subtitle, color=QUIET),
         _text(MARGIN, 84, "hidden", color=QUIET),
-        *_bar(left, 73, structure.hidden, of.hidden, HIDDEN, width=_BAR),
-        _number(left, 84, structure.hidden, of.hidden),
+        *_kept(left, 73, structure.hidden, of.hidden, HIDDEN),
         _text(left, TOP - 8, "attention heads kept", color=HEADS, weight="600"),
         _text(right, TOP - 8, "FFN dims kept", color=FFN, weight="600"),
     ]
     for i, (heads, ffn) in enumerate(layers):
         y = TOP + ROW * i
-        base = y + BAR - 3
-        parts.append(_text(MARGIN, base, f"layer {i}", color=QUIET))
-        parts += _bar(left, y, heads, of.heads, HEADS, width=_BAR)
-        parts.append(_number(left, base, heads, of.heads))
-        parts += _bar(right, y, ffn, of.ffn, FFN, width=_BAR)
-        parts.append(_number(right, base, ffn, of.ffn))
+        parts.append(_text(MARGIN, y + BASE, f"layer {i}", color=QUIET))
+        parts += _kept(left, y, heads, of.heads, HEADS)
+        parts += _kept(right, y, ffn, of.ffn, FFN)
     return document(parts, title=title, width=WIDTH, height=height)
 
 
-def _bar(x: float, y: float, kept: int, of: int, color: str, *, width: float) -> list[str]:
+def _kept(x: float, y: float, kept: int, of: int, color: str) -> list[str]:
     """Kept units in colour, lost ones in grey; nothing kept is a dashed outline."""
     if kept == 0:
-        return [
-            f"<rect x='{x + 0.5}' y='{y + 0.5}' width='{width - 1}' height='{BAR - 1}' rx='2' "
+        outline = (
+            f"<rect x='{x + 0.5}' y='{y + 0.5}' width='{_BAR - 1}' height='{BAR - 1}' rx='2' "
             f"fill='none' stroke='#b6bec6' stroke-dasharray='3 3'/>"
-        ]
+        )
+        return [outline, _text(x + _BAR + 8, y + BASE, "removed", color=QUIET)]
     if of > MAX_CELLS:
-        filled = max(1.0, width * kept / of)
-        return [_rect(x, y, width, LOST), _rect(x, y, filled, color)]
-    cell = width / of
-    return [_rect(x + i * cell, y, cell - 2, color if i < kept else LOST) for i in range(of)]
+        drawn = [_rect(x, y, _BAR, LOST), _rect(x, y, max(1.0, _BAR * kept / of), color)]
+    else:
+        cell = _BAR / of
+        drawn = [_rect(x + i * cell, y, cell - 2, color if i < kept else LOST) for i in range(of)]
+    return [*drawn, _text(x + _BAR + 8, y + BASE, f"{kept} / {of}")]
 
 
 def _rect(x: float, y: float, width: float, color: str) -> str:
     return (
         f"<rect x='{x:.1f}' y='{y:.1f}' width='{width:.1f}' height='{BAR}' rx='2' fill='{color}'/>"
     )
-
-
-def _number(x: float, y: float, kept: int, of: int) -> str:
-    if kept == 0:
-        return _text(x + _BAR + 8, y, "removed", color=QUIET)
-    return _text(x + _BAR + 8, y, f"{kept} / {of}")
