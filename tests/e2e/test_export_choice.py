@@ -784,7 +784,7 @@ def test_the_guard_counts_tokens():
 def test_a_tokenizer_that_pads_on_the_left_leaves_lengths_out(finished, tmp_path, gpu, monkeypatch):
     left = load_tokenizer(str(RunDir(finished).model))
     left.padding_side = "left"
-    monkeypatch.setattr("cofi_cli.architectures.load_tokenizer", lambda name: left)
+    monkeypatch.setattr("cofi_cli.exporting.export.load_tokenizer", lambda name: left)
     report = export(finished, output=tmp_path / "onnx", provider="cuda", schedule=FAST)
     assert any("does not pad on the right" in note for note in report.notes)
     assert "fused-lengths" not in {row.name for row in report.models["model"].candidates}
