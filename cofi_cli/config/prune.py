@@ -49,11 +49,11 @@ class PruneConfig(Section):
     max_drop: float | None = Field(None, ge=0)
     """Choose the smallest size that loses at most this many points of validation score. Exit code
     3 if none does. Default: any loss, and 1 where no target is given."""
-    epochs: float = Field(16, gt=0)
+    epochs: float = Field(11, gt=0)
     """All epochs of the stage, the dense and the ramp epochs among them."""
     dense_epochs: float = Field(0, ge=0)
     """Distillation of the dense student before any gate may close."""
-    ramp_epochs: float = Field(6, ge=0)
+    ramp_epochs: float = Field(4, ge=0)
     """The target rises from 0 over these epochs."""
     ramp: Literal["cubic", "linear"] = "cubic"
     """``cubic`` rises fast while much can be spared, and slowly towards the target."""

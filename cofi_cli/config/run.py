@@ -65,7 +65,7 @@ class DistillConfig(Section):
 class RecoverConfig(Section):
     """Fine-tuning of the compact model, still distilled."""
 
-    epochs: float = Field(12, ge=0)
+    epochs: float = Field(8, ge=0)
     learning_rate: float | None = Field(None, gt=0)
     """``None`` = what pruning reached at its target."""
     schedule: Literal["constant", "linear"] = "linear"

@@ -62,7 +62,7 @@ def test_a_preset_is_chosen_by_the_task_and_named(
     asked = ("--data", reviews, "--max-length", "32", "--dry-run")
     result = cofi("prune", bert_folder, "--task", "sst2", *asked, "--json")
     assert "glue-large" in result.err
-    assert json.loads(result.out)["config"]["prune"]["ramp_epochs"] == 6
+    assert json.loads(result.out)["config"]["prune"]["ramp_epochs"] == 4
     other = cofi("prune", bert_folder, "--task", "rte", *asked)
     assert "glue-small" in other.err
 
