@@ -67,12 +67,21 @@ def render(results: Mapping[str, Any]) -> str:
         for who in WHO:
             lines += _costs(name, sparsity, who, [row[who] for row in seeds.values() if who in row])
     lines += ["", "| task | budget | where |", "|---|---|---|"]
-    for name, row in results.items():
-        note = f"; {ROWS[name].note}" if ROWS[name].note else _EMPTY
-        first = next(cell for seeds in row.values() for cell in seeds.values())
-        budget = ", ".join(f"{key} {value}" for key, value in first["budget"].items())
-        lines.append(f"| {name} | {budget}{note} | {first['environment']} |")
+    lines += [line for name, row in results.items() for line in _budgets(name, row)]
     return "\n".join([*lines, ""])
+
+
+def _budgets(name: str, row: Mapping[str, Json]) -> Iterator[str]:
+    """Yield a task's budgets, each with the sparsities that had it where there are several."""
+    having: dict[tuple[str, str], set[str]] = {}
+    for sparsity in sorted(row, key=float):
+        for cell in row[sparsity].values():
+            budget = ", ".join(f"{key} {value}" for key, value in cell["budget"].items())
+            having.setdefault((budget, cell["environment"]), set()).add(_percent(sparsity))
+    note = f"; {ROWS[name].note}" if ROWS[name].note else _EMPTY
+    for (budget, environment), sparsities in having.items():
+        where = f", {' and '.join(sorted(sparsities))}" if len(having) > 1 else ""
+        yield f"| {name}{where} | {budget}{note} | {environment} |"
 
 
 def _groups(results: Mapping[str, Any]) -> Iterator[tuple[str, str, Json]]:
