@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cofi_cli.errors import UNREACHABLE, CofiError, reading
+from cofi_cli.errors import ENVIRONMENT, UNREACHABLE, CofiError, reading
 
 _INT8_OPS = {
     "DynamicQuantizeLinear",
@@ -53,9 +53,13 @@ def inspect(path: Path) -> Graph:
     Raises:
         CofiError: the file is missing or not ONNX (exit code 6).
     """
-    import onnx
-    from google.protobuf.message import DecodeError  # comes with onnx
-
+    try:
+        import onnx
+        from google.protobuf.message import DecodeError  # comes with onnx
+    except ImportError as error:
+        raise CofiError(
+            f"onnx is not installed: {error}.", hint="pip install onnx", exit_code=ENVIRONMENT
+        ) from error
     try:
         model = onnx.load(str(path), load_external_data=False)
     except (OSError, DecodeError) as error:
