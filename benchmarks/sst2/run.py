@@ -25,8 +25,8 @@ from runs import cofi  # noqa: E402
 from runs import prune as prune_once  # noqa: E402
 
 RECIPES: dict[float, dict[str, object]] = {
-    0.95: {"prune.epochs": 8, "recover.epochs": 6},
-    0.8: {"prune.epochs": 6, "recover.epochs": 3},
+    0.95: {"prune.epochs": 8, "prune.ramp_epochs": 3, "recover.epochs": 6},
+    0.8: {"prune.epochs": 6, "prune.ramp_epochs": 3, "recover.epochs": 3},
 }
 
 

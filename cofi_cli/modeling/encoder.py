@@ -23,6 +23,9 @@ from .norms import layer_norm, masked_layer_norm, open_layer_norm, scaled
 from .positions import Positions, Rotation, rotate
 from .select import Hidden, index_of, rounded_up, units_of
 
+SHORT = 256
+"""Tokens up to which attention is spelled out for the backward pass of bf16 on a CPU."""
+
 
 def attend(
     q: Tensor,
@@ -48,10 +51,11 @@ def attend(
     Returns:
         (B, h, T, dh).
     """
-    # On a CPU torch is slow with dropout, and in the backward pass of bf16, 3 to 10 times as slow
-    # as the products that attention consists of.
+    # On a CPU torch is slow with dropout, and with short rows in the backward pass of bf16, 2 to 10
+    # times as slow as the products that attention consists of. Those keep (B, h, T, T).
     is_bf16 = q.dtype == torch.bfloat16
-    is_slow = q.device.type == "cpu" and (dropout > 0 or (is_bf16 and q.requires_grad))
+    is_short = q.shape[2] <= SHORT
+    is_slow = q.device.type == "cpu" and (dropout > 0 or (is_short and is_bf16 and q.requires_grad))
     if not eager and weights is None and not is_slow:
         return F.scaled_dot_product_attention(
             q, k, v, attn_mask=bias, dropout_p=dropout, scale=scale

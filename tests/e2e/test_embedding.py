@@ -41,7 +41,7 @@ HIDE = (
 
 def made_config(model: Path, data: Path, **task: Any) -> RunConfig:
     texts, pairs = save_texts(data)
-    base = quick_config(model, data, prune={"epochs": 4, "dense_epochs": 0, "ramp": "linear"})
+    base = quick_config(model, data, prune={"epochs": 4, "dense_epochs": 0})
     own = {"kind": "embedding", "train": str(texts), "validation": str(pairs), "max_length": 24}
     return RunConfig.model_validate(base.model_dump() | {"task": own | task})
 

@@ -43,12 +43,22 @@ def test_value_and_gradient(has_bias: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "learns", "is_fused"),
-    [(torch.bfloat16, True, False), (torch.bfloat16, False, True), (torch.float32, True, True)],
+    ("dtype", "learns", "longest", "is_fused"),
+    [
+        (torch.bfloat16, True, T, False),
+        (torch.bfloat16, True, T - 1, True),
+        (torch.bfloat16, False, T, True),
+        (torch.float32, True, T, True),
+    ],
 )
 def test_only_the_slow_backward_pass_is_avoided(
-    dtype: torch.dtype, learns: bool, is_fused: bool, monkeypatch: pytest.MonkeyPatch
+    dtype: torch.dtype,
+    learns: bool,
+    longest: int,
+    is_fused: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("cofi_cli.modeling.encoder.SHORT", longest)
     calls, fused = [], F.scaled_dot_product_attention
     monkeypatch.setattr(
         F, "scaled_dot_product_attention", lambda *a, **k: calls.append(1) or fused(*a, **k)

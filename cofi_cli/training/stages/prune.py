@@ -29,6 +29,8 @@ from cofi_cli.training.stages.schedule import Schedule
 from cofi_cli.training.stages.seeding import derive, generator
 from cofi_cli.training.stages.target import Target
 
+SHORT_RAMP = 24
+"""Steps of a ramp under which it is linear: the first step of a cubic one would close too much."""
 REACHED = 0.001
 """A plan counts as on target when it misses by no more than this."""
 _LEAST_KEPT = 1e-4
@@ -94,7 +96,7 @@ class PruneStage:
             start=self.dense_steps,
             ramp_steps=self.ramp_steps,
             target=self.goal.reduction,
-            power=self.settings.ramp_power,
+            power=self.settings.ramp_power if self.ramp_steps >= SHORT_RAMP else 1,
         )
 
     def learning_rate(self, step: int) -> float:
