@@ -99,11 +99,6 @@ class PruneConfig(Section):
         return family | dict(values)
 
     @property
-    def ramp_power(self) -> int:
-        """The power of the time left in which the ramp falls short of the target."""
-        return {"linear": 1, "cubic": 3}[self.ramp]
-
-    @property
     def copies_teacher(self) -> bool:
         """Whether the teacher itself is pruned, whatever its shape."""
         return self.method == "fast" or self.student_init == "teacher"

@@ -26,6 +26,17 @@ class Lagrangian(nn.Module):
         return self.lambda1 * violation + self.lambda2 * violation.square()
 
 
+RAMP_POWERS = {"linear": 1, "cubic": 3}
+"""Powers of the time left in which a ramp misses its target: 1 / (power + 1) in the mean."""
+_SHORT_RAMP = 24
+"""Steps of a ramp under which it is linear: the first step of a cubic one would close too much."""
+
+
+def ramp_power(ramp: str, *, ramp_steps: int) -> int:
+    """Return the power for :func:`ramped_target` of a ramp of :data:`RAMP_POWERS`."""
+    return RAMP_POWERS[ramp] if ramp_steps >= _SHORT_RAMP else 1
+
+
 def ramped_target(step: int, *, start: int, ramp_steps: int, target: float, power: int) -> float:
     """Return t at a step: 0 before ``start``, then over the ramp up to the target.
 

@@ -18,6 +18,7 @@ from cofi_cli.format import clock
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.pruning.compact import compact
 from cofi_cli.pruning.distillation import teacher_taps
+from cofi_cli.pruning.lagrangian import RAMP_POWERS
 from cofi_cli.tasks import Encoded
 from cofi_cli.training.distiller import uses_layers
 from cofi_cli.training.session import Session
@@ -198,7 +199,7 @@ def estimate(session: Session, costs: Costs, steps: Schedule) -> Estimate:
     each = 0.0 if costs.keeps_answers else costs.answers
     keeps = costs.keeps_answers and steps.prune > 0
     late = steps.prune - steps.dense - steps.ramp
-    kept = _RAMP / (config.prune.ramp_power + 1)  # the mean of (1 - x)^power times _RAMP
+    kept = _RAMP / (RAMP_POWERS[config.prune.ramp] + 1)
     pruning = steps.dense * costs.dense + steps.ramp * (
         kept * costs.dense + (1 - kept) * costs.pruned
     )

@@ -14,7 +14,7 @@ from cofi_cli.architectures import load_dense, load_tokenizer
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.pruning.compact import compact
-from cofi_cli.pruning.lagrangian import Lagrangian, ramped_target
+from cofi_cli.pruning.lagrangian import Lagrangian, ramp_power, ramped_target
 from cofi_cli.pruning.plan import everything
 from cofi_cli.pruning.sparsity import EncoderShape
 from cofi_cli.tasks import KINDS, collate, load_task
@@ -40,6 +40,13 @@ def test_the_target_rises_over_the_ramp(power: int, expected: list[float]) -> No
     targets = [ramped_target(step, **ramp) for step in (0, 9, 10, 11, 13, 99)]
     assert targets == pytest.approx(expected)
     assert ramped_target(0, start=0, ramp_steps=0, target=0.5, power=power) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("ramp", "steps", "power"), [("cubic", 24, 3), ("cubic", 23, 1), ("linear", 900, 1)]
+)
+def test_a_short_ramp_is_linear(ramp: str, steps: int, power: int) -> None:
+    assert ramp_power(ramp, ramp_steps=steps) == power
 
 
 def test_the_multipliers_ascend() -> None:

@@ -13,7 +13,7 @@ from cofi_cli.modeling import CofiForTask, Masks
 from cofi_cli.modeling.dropout import set_dropout
 from cofi_cli.pruning.decide import decide
 from cofi_cli.pruning.gates import Gates
-from cofi_cli.pruning.lagrangian import Lagrangian, ramped_target
+from cofi_cli.pruning.lagrangian import Lagrangian, ramp_power, ramped_target
 from cofi_cli.pruning.plan import PrunePlan
 from cofi_cli.pruning.sparsity import EncoderShape
 from cofi_cli.training.distiller import Distiller, existing_layers
@@ -29,8 +29,6 @@ from cofi_cli.training.stages.schedule import Schedule
 from cofi_cli.training.stages.seeding import derive, generator
 from cofi_cli.training.stages.target import Target
 
-SHORT_RAMP = 24
-"""Steps of a ramp under which it is linear: the first step of a cubic one would close too much."""
 REACHED = 0.001
 """A plan counts as on target when it misses by no more than this."""
 _LEAST_KEPT = 1e-4
@@ -96,7 +94,7 @@ class PruneStage:
             start=self.dense_steps,
             ramp_steps=self.ramp_steps,
             target=self.goal.reduction,
-            power=self.settings.ramp_power if self.ramp_steps >= SHORT_RAMP else 1,
+            power=ramp_power(self.settings.ramp, ramp_steps=self.ramp_steps),
         )
 
     def learning_rate(self, step: int) -> float:
