@@ -13,6 +13,7 @@ from cofi_cli.modeling import CofiForTask, Masks
 from cofi_cli.tasks import Encoded, Ragged, collate, eval_batches
 from cofi_cli.training.processes import Processes
 from cofi_cli.training.session import Session
+from cofi_cli.training.stages.precision import autocast
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -27,6 +28,7 @@ def predict(
     device: torch.device,
     masks: Masks | None = None,
     processes: Processes | None = None,
+    precision: str = "fp32",
 ) -> NDArray[Any] | Ragged:
     """Return logits in the split's order, fp32: (rows, num_labels), or rows of (length, ...).
 
@@ -35,6 +37,7 @@ def predict(
         batch_size, pad_id, device: of batches.
         masks: of its units; ``None`` = all open.
         processes: that share the batches; ``None`` = this one runs all.
+        precision: that the model computes in.
     """
     was_training = model.training
     model.eval()
@@ -45,7 +48,9 @@ def predict(
         with enough_memory("while scoring", batch_size=batch_size, setting=setting):
             batch = collate(encoded, indices, pad_id=pad_id, device=device)
             inputs: dict[str, Any] = {k: batch[k] for k in INPUTS}
-            out = model.run(**inputs, masks=masks).logits.float().cpu().numpy()
+            with autocast(precision, device):
+                logits = model.run(**inputs, masks=masks).logits
+            out = logits.float().cpu().numpy()
         for place, row in enumerate(indices):
             own = out[place, : encoded.lengths[row]] if model.per_token else out[place]
             found.append((row, own))
@@ -57,7 +62,12 @@ def predict(
 
 
 def answers(
-    session: Session, model: CofiForTask, encoded: Encoded, *, masks: Masks | None = None
+    session: Session,
+    model: CofiForTask,
+    encoded: Encoded,
+    *,
+    masks: Masks | None = None,
+    precision: str = "fp32",
 ) -> NDArray[Any] | Ragged:
     """Return a model's logits as :func:`predict` does; all processes take part."""
     return predict(
@@ -68,13 +78,22 @@ def answers(
         device=session.device,
         masks=masks,
         processes=session.processes,
+        precision=precision,
     )
 
 
 def evaluate(
-    session: Session, model: CofiForTask, *, split: str = "validation", masks: Masks | None = None
+    session: Session,
+    model: CofiForTask,
+    *,
+    split: str = "validation",
+    masks: Masks | None = None,
+    precision: str = "fp32",
 ) -> dict[str, float]:
-    """Return the task's metrics of a model on a split, in points."""
+    """Return the task's metrics of a model on a split, in points.
+
+    What a report states is computed in fp32; stages compare their own models in their precision.
+    """
     encoded = session.splits[split]
-    logits = answers(session, model, encoded, masks=masks)
+    logits = answers(session, model, encoded, masks=masks, precision=precision)
     return session.processes.by_main(lambda: session.task.score(logits, encoded.reference))

@@ -74,7 +74,8 @@ def finetune(
             teacher = load_for_task(session, config.teacher.path)
             session = ask_teacher(session, teacher)
             session = replace(session, imitated=imitated_rows(session))
-        before = evaluate(session, model)
+        knows_task = was_pruned or teacher is not None
+        before = evaluate(session, model) if knows_task else None
         factorise_words(session, model)
         if teacher is not None:
             used = _distil(session, model, teacher)
@@ -114,7 +115,7 @@ def _distil(session: Session, model: CofiForTask, teacher: CofiForTask) -> Stage
     steps = total_steps(rows, batch_size=settings.batch_size, epochs=settings.epochs)
     stage = RecoverStage(session, model, distiller, settings, kept=kept, steps=steps, name=_STAGE)
     if not has_begun(session, stage):
-        stage.best.offer(evaluate(session, model)[session.task.headline], 0, model)
+        stage.evaluate(0)
     used = stage.run()
     used.teacher_seconds = spent
     return used

@@ -191,7 +191,7 @@ class RunReport(Record):
         model: the result.
         constant: one answer to all rows.
         not_learned, missed: warnings.
-        before: scores by metric before finetune.
+        before: scores by metric before finetune, of a model that was pruned or has a teacher.
         before_recovery: the compact model's score as it was cut out.
         stages: by name.
         baseline: word vectors alone, where they were asked for.

@@ -140,7 +140,7 @@ def build_report(
 
 
 def finetune_report(
-    session: Session, *, model: CofiForTask, before: dict[str, float], time: StageSummary
+    session: Session, *, model: CofiForTask, before: dict[str, float] | None, time: StageSummary
 ) -> RunReport:
     """Return report.json of a fine-tuning run."""
     return RunReport(

@@ -83,7 +83,7 @@ class PlainStage:
 
     def evaluate(self, step: int) -> dict[str, float] | None:
         """Score the validation split and keep the best model."""
-        scores = evaluate(self.session, self.model)
+        scores = evaluate(self.session, self.model, precision=self.precision)
         self.best.offer(scores[self.session.task.headline], step, self.model)
         if self.patience is not None:
             self.ended = step - self.best.step >= self.patience

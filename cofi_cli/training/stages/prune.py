@@ -208,7 +208,7 @@ class PruneStage:
         if step < min(self.dense_steps + self.ramp_steps, self.total):
             return None
         plan = self.plan()
-        scores = evaluate(self.session, self.student, masks=plan.masks())
+        scores = evaluate(self.session, self.student, masks=plan.masks(), precision=self.precision)
         row = {f"validation_{k}": v for k, v in scores.items()}
         realised = self.goal.reached(plan)
         row |= self.goal.row("realised", realised) | {"realised_sparsity": plan.sparsity}
