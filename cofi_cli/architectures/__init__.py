@@ -8,6 +8,7 @@ from cofi_cli.architectures.checkpoints import (
     dense_config,
     has_head,
     head_kind,
+    is_compact,
     load_dense,
     read_config,
     save_dense,

@@ -48,6 +48,11 @@ MARK = "cofi_head"
 """Key of config.json: which head a dense bare encoder of ours is meant for."""
 
 
+def is_compact(model: str) -> bool:
+    """Whether a model was pruned, by its configuration."""
+    return bool(load_config_dict(resolve(model))["model_type"] == CofiConfig.model_type)
+
+
 def adapter_for(name: str, config: Mapping[str, Any]) -> Adapter:
     """Return the adapter of a checkpoint's configuration.
 

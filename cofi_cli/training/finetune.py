@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from cofi_cli.architectures import is_compact
 from cofi_cli.config import DistillConfig, RunConfig, TeacherConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiForTask
@@ -16,7 +17,6 @@ from cofi_cli.training.evaluation import evaluate
 from cofi_cli.training.outcome.artefacts import PLAN, plan_of, save_compact, save_dense_model
 from cofi_cli.training.outcome.summary import finetune_report, finish, finished_report
 from cofi_cli.training.preflight.checks import preflight
-from cofi_cli.training.preflight.embedder import is_compact
 from cofi_cli.training.preflight.run import guard_folder
 from cofi_cli.training.processes import claimed, open_processes
 from cofi_cli.training.session import Session, open_session

@@ -6,14 +6,14 @@ import functools
 import logging
 from dataclasses import dataclass
 
-from cofi_cli.architectures import load_dense, read_answers, read_config
+from cofi_cli.architectures import is_compact, load_dense, read_answers, read_config
 from cofi_cli.config import CaseConfig, RunConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.pruning.cost import LatencyTable
 from cofi_cli.runs import RunDir
 from cofi_cli.tasks import Task, Taught, asks_teacher, load_task, no_labels, with_extra
 from cofi_cli.training.baselines.word_vectors import check as check_words
-from cofi_cli.training.preflight.embedder import check_embedders, given_teacher, is_compact
+from cofi_cli.training.preflight.embedder import check_embedders, given_teacher
 from cofi_cli.training.preflight.run import guard_data, wide_numbers
 from cofi_cli.training.preflight.target import check_target
 from cofi_cli.training.preflight.teacher import check_given_teacher

@@ -8,10 +8,9 @@ from typing import Any
 from cofi_cli.architectures import (
     embedder_tokenizer,
     has_head,
-    load_config_dict,
+    is_compact,
     load_tokenizer,
     read_config,
-    resolve,
 )
 from cofi_cli.errors import CofiError
 from cofi_cli.modeling import CofiConfig
@@ -24,11 +23,6 @@ _FITTING = {
     "pooler_size": "vector width",
     "num_hidden_layers": "number of layers",
 }
-
-
-def is_compact(model: str) -> bool:
-    """Whether a model was pruned, by its configuration."""
-    return bool(load_config_dict(resolve(model))["model_type"] == CofiConfig.model_type)
 
 
 def given_teacher(model: str, teacher: str | None, task: Task) -> str | None:

@@ -12,10 +12,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from cofi_cli.architectures import is_compact
 from cofi_cli.errors import enough_memory
 from cofi_cli.runs.records import StageSummary
 from cofi_cli.tasks import Encoded, batches
-from cofi_cli.training.preflight.embedder import is_compact
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.batch import make_batch
 from cofi_cli.training.stages.checkpoint import load_state, reading_state
