@@ -105,7 +105,7 @@ def test_recovery_ends_when_the_score_no_longer_rises(
     def evaluate(stage: RecoverStage, step: int) -> dict[str, float] | None:
         with pytest.MonkeyPatch.context() as patch:
             found = {"accuracy": next(scores)}
-            patch.setattr("cofi_cli.training.stages.plain.evaluate", lambda *_: found)
+            patch.setattr("cofi_cli.training.stages.plain.evaluate", lambda *_, **__: found)
             return honest(stage, step)
 
     monkeypatch.setattr(RecoverStage, "evaluate", evaluate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from cofi_cli.modeling import CofiConfig, CofiForSequenceClassification
 from cofi_cli.tasks import Encoded, Ragged, collate
+from cofi_cli.training.evaluation import predict
 from cofi_cli.training.processes import open_processes
 from cofi_cli.training.teacher.outputs import TeacherOutputs
 
@@ -57,3 +59,16 @@ def test_outputs_are_the_teachers_wherever_they_are_kept(
     expected = outputs._run(batch)
     for found, own in zip(outputs.get(batch, [1, 3]), expected, strict=True):
         torch.testing.assert_close(found, own, atol=within, rtol=within)
+
+
+@pytest.mark.parametrize(("precision", "within"), [("fp32", 1e-6), ("bf16", 0.1)])
+def test_answers_are_computed_in_the_precision_asked_for(precision: str, within: float) -> None:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "head_dim": 8, "layer_heads": [4, 4], "layer_ffn": [64, 64]}
+    config = CofiConfig(vocab_size=20, max_position_embeddings=16, **sizes)
+    model, rows = CofiForSequenceClassification(config).eval(), _rows()
+    answer = partial(predict, model, rows, batch_size=2, pad_id=0, device=CPU)
+    full, found = np.asarray(answer()), np.asarray(answer(precision=precision))
+    assert found.dtype == np.float32
+    assert np.abs(found - full).max() <= within * np.abs(full).max()
+    assert (found == full).all() == (precision == "fp32")
