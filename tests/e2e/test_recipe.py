@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from cofi_cli.config import RunConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.runs import RunDir
 from cofi_cli.runs.records import RunReport
-from cofi_cli.training import Interrupted, finetune, prune
+from cofi_cli.training import Interrupted, evaluation, finetune, prune
 from cofi_cli.training.stages.recover import RecoverStage
 from tests.stopping import StopAt, assert_same_weights
 from tests.tiny import quick_config
@@ -112,3 +113,20 @@ def test_recovery_ends_when_the_score_no_longer_rises(
     config = quick_config(bert_folder, reviews, recover={"epochs": 6, "patience": 2})
     report = prune(config, RunDir(tmp_path / "run"))
     assert report.stages["recover"].steps == 4 * 16, "two epochs after the best"
+
+
+def test_stages_score_in_their_own_precision_and_the_report_in_fp32(
+    bert_folder: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest, used = evaluation.predict, []
+
+    def predict(*given: Any, **known: Any) -> Any:
+        used.append(known["precision"])
+        return honest(*given, **known)
+
+    monkeypatch.setattr(evaluation, "predict", predict)
+    config = quick_config(bert_folder, reviews, train={"precision": "bf16"})
+    stages = prune(config, RunDir(tmp_path / "run")).stages
+    assert {"teacher", "prune", "recover"} <= set(stages)
+    assert used[0] == "bf16" and used[-1] == "fp32"
+    assert used.count("bf16") >= 3 and used.count("fp32") >= 2, "the teacher and the model"
