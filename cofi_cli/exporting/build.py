@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -158,10 +159,21 @@ class Build:
         self._keep("int8", kept, block_tokens=kept.block, recipe=recipe.name)
         for name, target in self._others("int8"):
             with self._or_without(target):
-                form = self._form_for(name, dense.form)
-                eight_bits.write(name, form, target, recipe=dense.recipe, block=kept.block)
-                how = {"block_tokens": kept.block, "recipe": dense.recipe.name}
-                self._record(name, target, "int8", form, self._judge.score(target), **how)
+                # The deployed model's form, or the one that is fastest for this model in fp32.
+                forms = dict.fromkeys([self._form_for(name, dense.form), self.choices[name].name])
+                judge = partial(self._judge.verdict, exact=self._exact[name])
+                choice, timed = eight_bits.fastest_of(name, [*forms], dense.recipe, judge)
+                shutil.move(choice.file, target)
+                self._record(
+                    name,
+                    target,
+                    "int8",
+                    choice.name,
+                    self._judge.score(target),
+                    block_tokens=choice.block,
+                    recipe=dense.recipe.name,
+                    candidates=timed,
+                )
 
     def fp16(self) -> None:
         """Write the half-precision files in the form that is fastest, or in the one asked for.

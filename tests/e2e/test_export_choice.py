@@ -492,6 +492,23 @@ def test_a_form_that_is_another_function_is_left_out_of_both_precisions(
     assert sum("Graph 'lean" in note for note in report.notes) == 2 * 2
 
 
+def test_the_dense_model_is_in_8_bits_what_is_fastest_for_it(finished, tmp_path, monkeypatch):
+    def preferring(files, conditions):
+        is_dense = all(file.name.startswith("dense") for file in files.values())
+        own = "plain" if is_dense else "fused"
+        order = sorted(files, key=lambda name: not name.startswith(own))
+        return Ranking(order, [timing(name) for name in files])
+
+    monkeypatch.setattr(candidates, "rank", preferring)
+    monkeypatch.setattr(int8, "RECIPES", RECIPES[:1])
+    report = export(finished, output=tmp_path / "onnx", precision="int8", max_drop=100.0)
+    rows = report.models
+    assert {rows[name].form for name in ("model", "model_int8")} == {"fused"}
+    assert {rows[name].form for name in ("dense", "dense_int8")} == {"plain"}
+    assert {row.name for row in rows["dense_int8"].candidates} == {"fused", "plain"}
+    assert rows["dense_int8"].recipe == rows["model_int8"].recipe
+
+
 def test_a_form_that_the_teacher_loses_is_left_out_for_it_alone(finished, tmp_path, monkeypatch):
     check = graphs_module.check_parity
 

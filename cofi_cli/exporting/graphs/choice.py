@@ -20,7 +20,7 @@ from cofi_cli.runs.records import BY_LENGTH, MODEL, Candidate, GpuParity, Proof,
 from cofi_cli.runtime.inputs import Rows
 
 CHOSEN = MODEL
-"""The size that is deployed. Others get the fastest graph of their own, in 8 bits its recipe."""
+"""The size that is deployed. Others get the fastest graph of their own, in 8 bits in its recipe."""
 MOST_IN_BLOCKS = 2
 """Graphs that are tried in blocks of rows."""
 

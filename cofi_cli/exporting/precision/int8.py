@@ -10,8 +10,7 @@ from cofi_cli.errors import ENVIRONMENT, CofiError
 from cofi_cli.exporting import candidates
 from cofi_cli.exporting.acceptance import Verdict
 from cofi_cli.exporting.candidates import Ranking
-from cofi_cli.exporting.graphs import blocks
-from cofi_cli.exporting.graphs.choice import CHOSEN, Graphs
+from cofi_cli.exporting.graphs.choice import CHOSEN, Choice, Graphs
 from cofi_cli.exporting.graphs.forms import FORMS
 from cofi_cli.exporting.precision.embeddings import EMBEDDINGS, to_int8_rows
 from cofi_cli.exporting.precision.fallback import Kept, keep_in_fp32
@@ -86,13 +85,28 @@ class EightBits:
             )
         return Kept(best.file, best.form, verdict, layers, timed), best.recipe, fastest
 
-    def write(
-        self, name: str, form: str, target: Path, *, recipe: Recipe, block: int | None
-    ) -> None:
-        """Write a model in a form and a recipe, in blocks of so many tokens, if any."""
-        self._quantize(self._graphs.proven(name, form)[0], target, recipe)
-        if block is not None:
-            blocks.in_blocks(target, target, block)
+    def fastest_of(
+        self, name: str, forms: Sequence[str], recipe: Recipe, judge: Callable[[Path], Verdict]
+    ) -> tuple[Choice, list[Candidate]]:
+        """Return which of some forms of a model is fastest in a recipe, and what was timed.
+
+        Args:
+            name: of a model beside the deployed one.
+            forms: without those that the model lacks.
+            recipe: of all of them.
+            judge: of a file in blocks, which scores otherwise than the whole one.
+        """
+        files = {}
+        for form in forms:
+            source = self._graphs.proven(name, form)[0]
+            files[form] = self._quantize(source, source.with_suffix(f".{recipe.name}.onnx"), recipe)
+        rows: list[Candidate] = []
+        if len(files) > 1:
+            ranking = candidates.rank(files, self._graphs.wish.conditions)
+            files, rows = {form: files[form] for form in ranking.fastest}, ranking.rows
+        (*divided, whole), in_blocks = self._graphs.in_blocks(files)
+        holding = (choice for choice in divided if judge(choice.file).fault is None)
+        return next(holding, whole), [*rows, *in_blocks]
 
     def _ranked(self) -> tuple[dict[str, Version], Ranking, list[Candidate]]:
         """Return versions by their names, their order by speed, and all timings.
