@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cofi_cli.errors import ENVIRONMENT, CofiError
+from cofi_cli.errors import ENVIRONMENT, PARITY, CofiError
 from cofi_cli.exporting import candidates
 from cofi_cli.exporting.acceptance import Verdict
 from cofi_cli.exporting.candidates import Ranking
@@ -95,11 +95,15 @@ class EightBits:
             forms: without those that the model lacks.
             recipe: of all of them.
             judge: of a file in blocks, which scores otherwise than the whole one.
+
+        Raises:
+            CofiError: none of them can be quantized so (exit code 4).
         """
-        files = {}
-        for form in forms:
-            source = self._graphs.proven(name, form)[0]
-            files[form] = self._quantize(source, source.with_suffix(f".{recipe.name}.onnx"), recipe)
+        sources = {form: self._graphs.proven(name, form)[0] for form in forms}
+        made = self._quantized(sources, [recipe], stem=f"{name}-")
+        files = {version.form: version.file for version in made.values()}
+        if not files:
+            raise CofiError(f"No graph of it can be quantized as {recipe.name}.", exit_code=PARITY)
         rows: list[Candidate] = []
         if len(files) > 1:
             ranking = candidates.rank(files, self._graphs.wish.conditions)
@@ -137,9 +141,9 @@ class EightBits:
         return made, last, [*ranking.rows, *last.rows]
 
     def _quantized(
-        self, sources: Mapping[str, Path], recipes: Sequence[Recipe]
+        self, sources: Mapping[str, Path], recipes: Sequence[Recipe], *, stem: str = ""
     ) -> dict[str, Version]:
-        """Return forms in the recipes that they take, by their names."""
+        """Return forms in the recipes that they take, by their names; files begin with ``stem``."""
         made: dict[str, Version] = {}
         for recipe in recipes:
             if recipe.method == "static" and self._calibration is None:
@@ -148,7 +152,7 @@ class EightBits:
                 if recipe.method == "static" and not FORMS[form].is_portable:
                     continue  # onnxruntime quantizes its own Attention in dynamic form only
                 name = f"{form}, {recipe.name}"
-                file = self._graphs.shop / f"{form}-{recipe.name}.onnx"
+                file = self._graphs.shop / f"{stem}{form}-{recipe.name}.onnx"
                 try:
                     self._quantize(source, file, recipe)
                 except Exception as error:  # of onnxruntime's quantizer, for this graph
