@@ -63,6 +63,7 @@ ROWS: Mapping[str, Row] = {
             "prune.epochs": 3,
             "prune.ramp_epochs": 1,
             "prune.ramp": "linear",
+            "prune.gate_learning_rate": 0.1,
             "recover.epochs": 3,
         },
         note="trained on pairs made of 44 articles of SQuAD, scored on QNLI's dev set",
