@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,18 +160,18 @@ class Build:
             with self._or_without(target):
                 # The deployed model's form, or the one that is fastest for this model in fp32.
                 forms = dict.fromkeys([self._form_for(name, dense.form), self.choices[name].name])
-                judge = partial(self._judge.verdict, exact=self._exact[name])
-                choice, timed = eight_bits.fastest_of(name, [*forms], dense.recipe, judge)
-                shutil.move(choice.file, target)
+                judge = self._judge.verdict
+                found = eight_bits.fastest_of(name, [*forms], dense.recipe, judge)
+                shutil.move(found.choice.file, target)
                 self._record(
                     name,
                     target,
                     "int8",
-                    choice.name,
+                    found.choice.name,
                     self._judge.score(target),
-                    block_tokens=choice.block,
-                    recipe=dense.recipe.name,
-                    candidates=timed,
+                    block_tokens=found.choice.block,
+                    recipe=found.recipe.name,
+                    candidates=found.timed,
                 )
 
     def fp16(self) -> None:

@@ -505,7 +505,8 @@ def test_the_dense_model_is_in_8_bits_what_is_fastest_for_it(finished, tmp_path,
     rows = report.models
     assert {rows[name].form for name in ("model", "model_int8")} == {"fused"}
     assert {rows[name].form for name in ("dense", "dense_int8")} == {"plain"}
-    assert {row.name for row in rows["dense_int8"].candidates} == {"fused", "plain"}
+    shown = {f"{form}, dynamic-channel" for form in ("fused", "plain")}
+    assert {row.name for row in rows["dense_int8"].candidates} == shown
     assert rows["dense_int8"].recipe == rows["model_int8"].recipe
 
 

@@ -16,7 +16,7 @@ from cofi_cli.exporting.precision.embeddings import EMBEDDINGS, to_int8_rows
 from cofi_cli.exporting.precision.fallback import Kept, keep_in_fp32
 from cofi_cli.exporting.precision.quantization import RECIPES, Recipe, products, quantize, signs_for
 from cofi_cli.runs import machine
-from cofi_cli.runs.records import Candidate
+from cofi_cli.runs.records import Candidate, ScoreRow
 from cofi_cli.runtime.inputs import Batch
 
 FORMS_IN_ALL_RECIPES = 2
@@ -29,6 +29,17 @@ class Version(NamedTuple):
     form: str
     recipe: Recipe
     file: Path
+
+
+class Fastest(NamedTuple):
+    """A model's fastest graph in 8 bits, its recipe, and what was timed."""
+
+    choice: Choice
+    recipe: Recipe
+    timed: list[Candidate]
+
+
+Judged = Callable[[Path, ScoreRow | None], Verdict]
 
 
 class EightBits:
@@ -85,32 +96,36 @@ class EightBits:
             )
         return Kept(best.file, best.form, verdict, layers, timed), best.recipe, fastest
 
-    def fastest_of(
-        self, name: str, forms: Sequence[str], recipe: Recipe, judge: Callable[[Path], Verdict]
-    ) -> tuple[Choice, list[Candidate]]:
-        """Return which of some forms of a model is fastest in a recipe, and what was timed.
+    def fastest_of(self, name: str, forms: Sequence[str], recipe: Recipe, judge: Judged) -> Fastest:
+        """Return which of some forms of a model is fastest in a recipe.
+
+        In blocks of rows only where these cost no score against the same file whole.
 
         Args:
             name: of a model beside the deployed one.
             forms: without those that the model lacks.
-            recipe: of all of them.
-            judge: of a file in blocks, which scores otherwise than the whole one.
+            recipe: of all of them; the others where none of them takes it.
+            judge: of a file, by the score that it is held against.
 
         Raises:
-            CofiError: none of them can be quantized so (exit code 4).
+            CofiError: onnxruntime could quantize no graph (exit code 4).
         """
         sources = {form: self._graphs.proven(name, form)[0] for form in forms}
         made = self._quantized(sources, [recipe], stem=f"{name}-")
-        files = {version.form: version.file for version in made.values()}
-        if not files:
-            raise CofiError(f"No graph of it can be quantized as {recipe.name}.", exit_code=PARITY)
+        made = made or self._quantized(sources, RECIPES, stem=f"{name}-")
+        if not made:
+            raise CofiError("onnxruntime could quantize no graph of it.", exit_code=PARITY)
+        files = _files(made)
         rows: list[Candidate] = []
         if len(files) > 1:
             ranking = candidates.rank(files, self._graphs.wish.conditions)
-            files, rows = {form: files[form] for form in ranking.fastest}, ranking.rows
+            files, rows = {own: files[own] for own in ranking.fastest}, ranking.rows
         (*divided, whole), in_blocks = self._graphs.in_blocks(files)
-        holding = (choice for choice in divided if judge(choice.file).fault is None)
-        return next(holding, whole), [*rows, *in_blocks]
+        exact = judge(whole.file, None).score if divided else None
+        holding = (choice for choice in divided if judge(choice.file, exact).fault is None)
+        choice = next(holding, whole)
+        form, used, _ = made[choice.name]
+        return Fastest(Choice(form, choice.block, choice.file), used, [*rows, *in_blocks])
 
     def _ranked(self) -> tuple[dict[str, Version], Ranking, list[Candidate]]:
         """Return versions by their names, their order by speed, and all timings.
