@@ -376,7 +376,9 @@ def test_of_8_bits_that_tie_the_first_in_blocks_that_holds_is_kept(
         places = [fused, lean] if any("blocks" in name for name in files) else [lean]
         order = sorted(files, key=lambda name: ("blocks" not in name, not name.startswith(lean)))
         order.sort(key=lambda name: "blocks" not in name or not name.startswith(places[0]))
-        return Ranking(order, [timing(name) for name in files], [fused] * ({lean, fused} <= files.keys()))
+        return Ranking(
+            order, [timing(name) for name in files], [fused] * ({lean, fused} <= files.keys())
+        )
 
     def score(worker, model, dev):
         nodes = model.graph.nodes
