@@ -70,7 +70,7 @@ class EightBits:
         """Return the fastest file that keeps the score, in blocks of rows where that is faster.
 
         Returns:
-            The file, its recipe, and the version that the dense model's is made like: the fastest,
+            The file, its recipe, and the version whose recipe the dense model gets: the fastest,
             whatever that scores, for the dense model does not share the reasons for a slower one.
 
         Raises:
