@@ -271,8 +271,11 @@ def test_agreement_by_kind():
     assert agree("regression", numbers * 0, numbers * 0) == 100.0, "the same, though constant"
     tags = [np.eye(3)[[0, 1, 2, 0, 0]], np.eye(3)[[1, 0, 1]]]
     other = [np.eye(3)[[1, 1, 1, 0, 1]], np.eye(3)[[0, 0, 2]]]
-    # [CLS] and [SEP] aside: 1 2 0 against 1 1 0, and 0 against 0
-    assert agree("tokens", Ragged(tags, np.float32), Ragged(other, np.float32)) == 75.0
+    # [CLS] and [SEP] aside: 1 2 0 against 1 1 0, and 0 against 0. The commonest tag is 0, so of
+    # two tags found and two wanted one is right.
+    assert agree("tokens", Ragged(tags, np.float32), Ragged(other, np.float32)) == 50.0
+    outside = Ragged([np.eye(3)[[1, 0, 0, 2]]], np.float32)
+    assert agree("tokens", outside, outside) == 100.0, "both find nothing"
     # cosines 1 and 1/√2, whatever the lengths
     vectors, gold = np.array([[2.0, 0.0], [1.0, 1.0]]), np.array([[1.0, 0.0], [0.0, 3.0]])
     assert agree("embedding", vectors, gold) == pytest.approx(100 * (1 + 0.5**0.5) / 2)
