@@ -8,8 +8,9 @@ The first form makes a family of speeds for each precision and batch, exports ea
 it in turn with its dense model. Whether a speed is reached does not depend on training: with
 ``--method fast`` a case takes minutes, and its scores are those of a preview. The second form
 prunes to a share of the weights, measures the speed that this gives, asks for that speed, and
-compares the scores over seeds. Runs that are there are not made again: an interrupted call goes
-on. Writes results.json and results.md beside this file.
+compares the scores over seeds. ``--precisions``, ``--batches`` and ``--tasks`` choose a part; the
+rows of other parts stay. Runs that are there are not made again: an interrupted call goes on.
+Writes results.json and results.md beside this file.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def timed(
 def speeds(options: argparse.Namespace) -> Iterator[Json]:
     """Yield what was asked and measured, case by case."""
     length = ROWS[FIRST].length
-    for batch, precision in itertools.product(BATCHES, PRECISIONS):
+    for batch, precision in itertools.product(options.batches, options.precisions):
         run = options.output / FIRST / f"{precision}-b{batch}"
         own = teacher(FIRST, SEEDS[0], options.data, options.output)
         prune(
@@ -205,17 +206,20 @@ def main() -> None:
     parser.add_argument("--method", choices=("gates", "fast"), default="gates")
     parser.add_argument("--against-weights", action="store_true")
     parser.add_argument("--tasks", nargs="+", choices=AGAINST, default=AGAINST)
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=PRECISIONS)
+    parser.add_argument("--batches", nargs="+", type=int, choices=BATCHES, default=BATCHES)
     options = parser.parse_args()
     file = HERE / "results.json"
     results = read(file) if file.exists() else {"speeds": [], "against_weights": []}
-    key, made = ("speeds", speeds(options))
+    key, parts, made = "speeds", ("batch", "precision", "asked"), speeds(options)
     if options.against_weights:
-        key, made = "against_weights", against_weights(options)
-    results[key] = []
-    if key == "speeds":
+        key, parts, made = "against_weights", ("task", "seed"), against_weights(options)
+    else:
         results["method"] = options.method
+    rows = {tuple(row[part] for part in parts): row for row in results[key]}
     for row in made:
-        results[key].append(row)
+        rows[tuple(row[part] for part in parts)] = row
+        results[key] = [rows[case] for case in sorted(rows)]
         run = next((options.output / FIRST).glob("*/env.json"), None)
         run = run or next(options.output.glob("*/*/env.json"))
         results["environment"] = f"{environment(run.parent)}."
