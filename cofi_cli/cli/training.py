@@ -127,6 +127,7 @@ def _show_report(report: RunReport, run: RunDir) -> None:
     from cofi_cli.format import speed_words, vocabulary_words
     from cofi_cli.report.bars import structure_lines
     from cofi_cli.report.tables import size_table, stage_table, summary_table
+    from cofi_cli.yaml_files import read_yaml
 
     show_tables([size_table(report), summary_table(report), stage_table(report)])
     lines = []
@@ -143,6 +144,8 @@ def _show_report(report: RunReport, run: RunDir) -> None:
         lines.append(f"speed   {speed_words(target)}")
     root = shlex.quote(str(run.root)) + " --all-sizes" * (len(report.sizes) > 1)
     files, case = _case_flags(target.setting) if target else ("", "")
+    if (size := read_yaml(run.config).get("size")) is not None:
+        files = f" --size {size}"
     show_lines([*lines, f"next    cofi export {root}{files}{case} && cofi bench {root}{case}"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -35,13 +36,21 @@ def _some(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
+_UNITS = {"kb": 1e3, "mb": 1e6, "gb": 1e9}
+
+
 def bytes_of(size: str) -> int:
     """Return the bytes that ``5MB`` means; a kB is 1,000 of them."""
-    number, unit = size[:-2], size[-2:]
-    return round(float(number) * {"kB": 1e3, "MB": 1e6, "GB": 1e9}[unit])
+    return round(float(size[:-2]) * _UNITS[size[-2:].lower()])
 
 
-Bytes = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(kB|MB|GB)$")]
+def _with_unit(size: str) -> str:
+    if not re.fullmatch(r"\d+(\.\d+)?(kb|mb|gb)", size, re.IGNORECASE | re.ASCII):
+        raise ValueError("it is no number of kB, MB or GB, such as 5MB")
+    return size
+
+
+Bytes = Annotated[str, AfterValidator(_with_unit)]
 """Bytes with their unit: ``5MB``."""
 Size = Annotated[int, Field(ge=1)]
 Pieces = Size | Literal["auto"]

@@ -166,7 +166,11 @@ def _output(source: Source, output: Path | None) -> Path:
     """Choose the folder; one that holds anything but the files of an export is not touched."""
     folder = output or source.output
     if folder is None:
-        raise CofiError("A hub model needs a folder to be exported to.", hint="Add --output DIR.")
+        name = next(iter(source.models.values()))
+        raise CofiError(
+            f"There is no folder '{name}', and a model of the hub needs one to be exported to.",
+            hint="Correct the path, or add --output DIR.",
+        )
     is_other = folder.exists() and (
         not folder.is_dir() or (any(folder.iterdir()) and not (folder / EXPORT_JSON).exists())
     )

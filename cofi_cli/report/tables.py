@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from cofi_cli import format as text
 from cofi_cli.format import MISSING, Table
@@ -13,7 +13,6 @@ from cofi_cli.runs.records import (
     BenchResult,
     CaseRow,
     HeadlineRow,
-    ModelSummary,
     RunReport,
     SizeRow,
     UnmeasuredRow,
@@ -22,10 +21,19 @@ from cofi_cli.runs.records.gates import ChangeGate
 
 
 def summary_table(report: RunReport, bench: BenchResult | None = None) -> Table:
-    """Teacher against compact model: score, weights, bytes, latency, speedup."""
+    """Teacher against compact model: score, weights, bytes, latency, speedup.
+
+    Of a fine-tuned model: before against after.
+    """
     teacher, model, metric = report.teacher, report.model, report.metric
-    scores = [metric] + [name for name in _dev_scores(model) if name != metric]
-    rows = [_score_row(name, teacher, model, headline=name == metric) for name in scores]
+    first = report.before
+    if teacher is not None:
+        first = teacher.scores.get("validation", {}) | {metric: teacher.score}
+    last = {metric: model.score} | model.scores.get("validation", {}) | {metric: model.score}
+    rows = [_score_row(f"{_named(name)} (dev, points)", first, last, name) for name in last]
+    if (tested := model.scores.get("test")) is not None:
+        known = None if teacher is None else teacher.scores.get("test")
+        rows.append(_score_row(f"{_named(metric)} (test, points)", known, tested, metric))
     for what, other in (
         ("one answer to all rows", report.constant),
         ("word vectors alone", report.baseline),
@@ -40,6 +48,8 @@ def summary_table(report: RunReport, bench: BenchResult | None = None) -> Table:
     big, small = teacher.bytes if teacher else None, model.bytes
     rows.append(("file", text.size(big), text.size(small), _change(big, small, "smaller")))
     rows += _latency_rows(bench, report.chosen.name if report.chosen else None)
+    if teacher is None:
+        return Table("Before and after", ("", "before", "after", "change"), tuple(rows))
     columns = ("", "teacher", "compact", "change")
     return Table("Teacher against compact model", columns, tuple(rows))
 
@@ -224,23 +234,16 @@ def _equal(of: HeadlineRow | None, precision: str) -> str:
 
 
 def _score_row(
-    name: str, teacher: ModelSummary | None, model: ModelSummary, *, headline: bool
+    label: str, first: Mapping[str, float] | None, last: Mapping[str, float], metric: str
 ) -> tuple[str, ...]:
-    before, after = (_points(side, name, headline=headline) for side in (teacher, model))
+    """Return a row of a metric's points in two sets of scores."""
+    before, after = (first or {}).get(metric), last.get(metric)
     change = MISSING if before is None or after is None else f"{after - before:+.2f}"
-    shown = f"{name} with the teacher" if name == "agreement" else name
-    return (f"{shown} (dev, points)", text.number(before), text.number(after), change)
+    return (label, text.number(before), text.number(after), change)
 
 
-def _points(side: ModelSummary | None, name: str, *, headline: bool) -> float | None:
-    if side is None:
-        return None
-    return side.score if headline else _dev_scores(side).get(name)
-
-
-def _dev_scores(side: ModelSummary) -> dict[str, float]:
-    """Return metric -> points on the dev set."""
-    return side.scores.get("validation", {})
+def _named(metric: str) -> str:
+    return f"{metric} with the teacher" if metric == "agreement" else metric
 
 
 def _change(big: float | None, small: float | None, word: str) -> str:

@@ -27,7 +27,7 @@ def load_run_task(run: RunDir) -> Task | None:
     config = task_of(run)
     if config is None:
         return None
-    from cofi_cli.tasks import Taught, asks_teacher, load_task
+    from cofi_cli.tasks import EXTRA, Taught, asks_teacher, load_task
     from cofi_cli.tasks.teacher.agreement import AGREEMENT, load_answers
 
     taught = None
@@ -39,7 +39,8 @@ def load_run_task(run: RunDir) -> Task | None:
     if task.headline == AGREEMENT:
         task = replace(task, answers=load_answers(run.answers, task.fingerprint))
     then, now = _trained_on(run), task.fingerprint
-    if then and (changed := sorted(k for k in {*then, *now} if then.get(k) != now.get(k))):
+    scored = {*(then or {}), *now} - {EXTRA}
+    if then and (changed := sorted(k for k in scored if then.get(k) != now.get(k))):
         log.warning(
             "The rows of %s changed since it was trained: %s. The scores use the "
             "present rows; relative paths start in the current folder.",

@@ -105,7 +105,7 @@ def with_extra(task: Task, config: TaskConfig) -> Task:
         raise CofiError(
             f"{config.extra} has {found} texts a row; the training rows of task '{task.name}' have "
             f"{wanted}.",
-            hint="Name the columns: --text COLUMN, twice for pairs.",
+            hint="A row of a .txt is one text; of a table --text COLUMN names the columns.",
         )
     return replace(task, splits={**task.splits, EXTRA: extra})
 

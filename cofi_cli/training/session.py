@@ -129,7 +129,7 @@ def open_session(
             made = {name: task.encode(name, tokenizer) for name in task.splits}
             guard_ids(model, made)
             if config.size is not None:
-                check_reachable(tokenizer, config.size)
+                check_reachable(tokenizer, config.size, weights=_kept_weights(target))
             if command == "prune":
                 rows = len(made["train"])
                 steps = Schedule.of(config.prune, config.recover, rows=rows)
@@ -165,6 +165,13 @@ def open_session(
         target=target,
         vocabulary=kept,
     )
+
+
+def _kept_weights(target: Target | None) -> int:
+    """Return how many weights stay at a target, 0 where they are not known before pruning."""
+    if target is None or target.speedup is not None:
+        return 0
+    return round(target.cost.dense * (1 - target.reduction))
 
 
 def _record(config: RunConfig, run: RunDir, env: Environment, target: Target | None) -> None:

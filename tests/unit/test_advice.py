@@ -26,6 +26,11 @@ def test_a_model_that_does_not_follow_on_training_rows_needs_time_or_weights() -
     assert "--extra" not in said
 
 
+def test_a_gap_smaller_than_what_training_rows_lack_asks_for_time() -> None:
+    assert "--minutes" in advice(lost=4.0, train=80.7, validation=76.7)
+    assert "--extra" in advice(lost=4.0, train=85.7, validation=63.7)
+
+
 class Rows:
     """A split whose rows are their own numbers."""
 

@@ -98,5 +98,5 @@ def test_words_that_contradict() -> None:
     with pytest.raises(ValueError, match="--size chooses the number of pieces"):
         ExportConfig(size="5MB", vocab="auto")
     for wrong in ("5", "5 MB", "MB", "-5MB"):
-        with pytest.raises(ValueError, match="pattern"):
+        with pytest.raises(ValueError, match="such as 5MB"):
             ExportConfig(size=wrong)

@@ -7,6 +7,7 @@ import pytest
 from cofi_cli import format as text
 from cofi_cli.errors import UNREACHABLE, CofiError
 from cofi_cli.report.bars import bar, structure_lines
+from cofi_cli.report.cards.model import model_card
 from cofi_cli.report.pictures.structure import FFN, HEADS, structure_svg
 from cofi_cli.report.report import refresh, render_report, write_report
 from cofi_cli.report.tables import case_table, stage_table, summary_table
@@ -69,6 +70,25 @@ def test_summary_compares_teacher_and_compact_model():
         ("all weights", "22.70M", "12.50M", "1.8x fewer"),
         ("file", "90.8 MB", "50.0 MB", "1.8x smaller"),
         ("ONNX, batch 1, length 128: p50 ms", "30.0", "2.50", "12.00x (11.40 to 12.60)"),
+    )
+
+
+def test_a_test_set_is_scored_beside_the_dev_set():
+    teacher = summary(91.0, scores={"validation": {"accuracy": 91.0}, "test": {"accuracy": 90.0}})
+    model = summary(90.0, scores={"validation": {"accuracy": 90.0}, "test": {"accuracy": 88.5}})
+    report = run_report(teacher=teacher, model=model, constant={"score": 55.5})
+    assert summary_table(report).rows[1] == ("accuracy (test, points)", "90.00", "88.50", "-1.50")
+    card = model_card(report)
+    assert "| accuracy, test | 88.5 |" in card
+    assert "| accuracy of one answer to all rows | 55.5 |" in card
+
+
+def test_a_fine_tuned_model_stands_beside_itself_before():
+    report = run_report(teacher=None, model=summary(90.0), before={"accuracy": 81.0})
+    table = summary_table(report)
+    assert (table.title, table.rows[0]) == (
+        "Before and after",
+        ("accuracy (dev, points)", "81.00", "90.00", "+9.00"),
     )
 
 

@@ -43,6 +43,16 @@ def test_rows_that_changed_are_told(
     assert "the present rows" in caplog.text and "current folder" in caplog.text
 
 
+def test_further_texts_are_not_scored_and_so_not_missed(
+    run: RunDir, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = load_run_task(run)
+    assert task is not None
+    environment(data={**task.fingerprint, "extra": "0" * 64}).write(run.env)
+    assert load_run_task(run) is not None
+    assert caplog.text == ""
+
+
 def test_a_run_that_says_nothing_of_its_rows(run: RunDir, caplog: pytest.LogCaptureFixture) -> None:
     run.env.unlink()
     assert load_run_task(run) is not None

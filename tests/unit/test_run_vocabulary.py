@@ -66,15 +66,15 @@ def test_a_factorised_table_is_trained_on_and_resumed(config: RunConfig, tmp_pat
     with pytest.raises(CofiError, match="embedding_rank is 16, and the model's word vectors have"):
         prune(config.model_copy(update={"embedding_rank": 16}), RunDir(tmp_path / "wide"))
     least = smallest_folder(load_tokenizer(config.model))
-    size = {"embedding_rank": None, "size": f"{(least + 100) / 1e3}kB"}
+    size = {"embedding_rank": None, "size": f"{(least + 9_000) / 1e3}kB"}
     sized = config.model_copy(update=size)
     prune(sized, RunDir(tmp_path / "sized"))
     word = load_model(str(tmp_path / "sized" / "model")).model.encoder.embeddings.word
     assert word.weight.shape[1] == 8
     with pytest.raises(
-        CofiError, match=r"size is 90kB, and a table of 8 columns and the tokenizer"
+        CofiError, match=r"size is 9kB, and the tokenizer, the weights that stay and a table"
     ):
-        prune(sized.model_copy(update={"size": "90kB"}), RunDir(tmp_path / "none"))
+        prune(sized.model_copy(update={"size": "9kB"}), RunDir(tmp_path / "none"))
     with pytest.raises(CofiError, match="is a dense model, and its architecture has no factorised"):
         finetune(config, RunDir(tmp_path / "dense"))
 

@@ -72,6 +72,11 @@ def test_a_bar_leaves_commas_alone():
     assert load(rows, kind="multilabel", separator="none").labels == ("art, old|war", "war")
 
 
+def test_joined_names_tell_the_kind_where_one_stands_alone_too():
+    task = load(CELLS.format("toxic|rude"))
+    assert (task.kind.name, task.labels) == ("multilabel", ("rude", "toxic"))
+
+
 def test_without_the_kind_a_cell_is_one_class():
     rows = "text,label\na,x|y\nb,z\n"
     task = load(rows)

@@ -78,7 +78,8 @@ def place_of(measure: Measure, model: str, case: str | None) -> Place:
 
 def peaks(before: Sequence[str], now: Sequence[str]) -> str:
     """Say which cases two peaks are of."""
-    return f"it is the peak over {', '.join(before)} before, over {', '.join(now)} now"
+    then, today = (", ".join(cases) or "no case" for cases in (before, now))
+    return f"it is the peak over {then} before, over {today} now"
 
 
 def _facts(result: BenchResult) -> Iterator[tuple[Place, tuple[str, str]]]:

@@ -66,6 +66,9 @@ def compare(
     return rows
 
 
+_OR_UNLIKE = ", or its rows are not those of the earlier result"
+
+
 def regression_gates(
     conditions: Sequence[Condition],
     rows: Sequence[ChangeRow],
@@ -111,7 +114,7 @@ def regression_gates(
                 if not scored[model]:
                     why = f"{model} has no score now"
                 elif measure.is_part and model not in with_figure:
-                    why = missing_part(model, measure.name)
+                    why = missing_part(model, measure.name) + _OR_UNLIKE
                 else:
                     continue
                 found.append(_gate(condition, model=model, reason=why))

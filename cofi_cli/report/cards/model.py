@@ -14,8 +14,12 @@ def model_card(report: RunReport) -> str:
     model, metric = report.model, report.metric
     is_agreement = metric == AGREEMENT
     shown = f"{metric} with the teacher" if is_agreement else metric
-    rows = [
-        f"| {shown}, validation | {model.score:.1f} |",
+    rows = [f"| {shown}, validation | {model.score:.1f} |"]
+    if (tested := model.scores.get("test", {}).get(metric)) is not None:
+        rows.append(f"| {shown}, test | {tested:.1f} |")
+    if report.constant is not None:
+        rows.append(f"| {shown} of one answer to all rows | {report.constant.score:.1f} |")
+    rows += [
         f"| encoder weights | {model.encoder_params:,} |",
         f"| all weights | {model.total_params:,} |",
     ]

@@ -27,7 +27,8 @@ def filled(table: Table, column: str) -> list[object]:
         if is_empty(value):
             raise CofiError(
                 f"{table.place(row)}: the label (column '{column}') is empty.",
-                hint="Fill it in, or leave the row out.",
+                hint="Fill it in, or leave the row out. Rows that may have no label are read with "
+                "--kind multilabel.",
             )
         if isinstance(value, list | dict):
             raise CofiError(

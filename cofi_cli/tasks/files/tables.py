@@ -247,6 +247,12 @@ READERS: dict[str, Callable[[Path], Table]] = {
 }
 
 
+_HINTS = {
+    ".json": "SQuAD's JSON is read with --kind span.",
+    ".txt": "Texts alone: --kind embedding, --kind encoder, or --teacher DIR --unlabelled.",
+}
+
+
 def read_table(path: Path) -> Table:
     """Read a file by its extension.
 
@@ -258,6 +264,6 @@ def read_table(path: Path) -> Table:
         raise CofiError(
             f"{path}: cannot read files of type '{path.suffix or 'none'}'. "
             f"Choices: {', '.join(READERS)}.",
-            hint="SQuAD's JSON is read with --kind span." if path.suffix == ".json" else None,
+            hint=_HINTS.get(path.suffix.lower()),
         )
     return reader(path)

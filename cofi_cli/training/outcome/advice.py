@@ -64,6 +64,8 @@ class Adviser:
 def advice(*, lost: float, train: float, validation: float) -> str:
     """Return what would help a model that lost points, by its agreement with its teacher.
 
+    Rows are missing where more is lost between training and validation rows than on training rows.
+
     Args:
         lost: points below the teacher.
         train, validation: agreement on the rows of each split, 100 = wholly.
@@ -72,7 +74,7 @@ def advice(*, lost: float, train: float, validation: float) -> str:
         f"The model is {lost:.1f} points below its teacher. It agrees with the teacher to "
         f"{train:.1f} % on training rows"
     )
-    if train - validation > GENERALISES:
+    if train - validation > max(GENERALISES, 100 - train):
         return (
             f"{said} and to {validation:.1f} % on validation rows, so it needs more rows. Texts of "
             "the same kind without labels are enough: --extra FILE"
