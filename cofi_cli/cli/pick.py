@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cofi_cli.cli import options as o
-from cofi_cli.cli.console import prepare, show_json, show_lines, show_tables
+from cofi_cli.cli.console import prepare, say, show_json, show_lines, show_tables
+from cofi_cli.cli.next_step import next_step
 from cofi_cli.errors import unknown
 from cofi_cli.runs import RunDir
 from cofi_cli.runs.claim import claim
@@ -57,5 +57,6 @@ def pick(
     from cofi_cli.report.tables import size_table
 
     show_tables([size_table(report)])
-    root = shlex.quote(str(place.root))
-    show_lines([f"model   {place.model}", f"next    cofi export {root} && cofi bench {root}"])
+    show_lines([f"model   {place.model}", next_step(report, place, all_sizes=False)])
+    for warning in report.warnings:
+        say(f"Warning: {warning}")

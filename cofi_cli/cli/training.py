@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -21,7 +20,7 @@ from cofi_cli.config import RunConfig
 from cofi_cli.errors import GATE, CofiError
 from cofi_cli.format import clock
 from cofi_cli.runs import RunDir
-from cofi_cli.runs.records import LatencySetting, RunReport
+from cofi_cli.runs.records import RunReport
 
 if TYPE_CHECKING:
     from cofi_cli.benchmarking.stopwatch import Stopwatch
@@ -124,10 +123,10 @@ def _stopwatch(config: RunConfig) -> Stopwatch | None:
 
 def _show_report(report: RunReport, run: RunDir) -> None:
     """Write the report's tables, the structure and the next command to stdout."""
+    from cofi_cli.cli.next_step import next_step
     from cofi_cli.format import speed_words, vocabulary_words
     from cofi_cli.report.bars import structure_lines
     from cofi_cli.report.tables import size_table, stage_table, summary_table
-    from cofi_cli.yaml_files import read_yaml
 
     show_tables([size_table(report), summary_table(report), stage_table(report)])
     lines = []
@@ -142,20 +141,7 @@ def _show_report(report: RunReport, run: RunDir) -> None:
         lines.append(f"pieces  {vocabulary_words(report.vocabulary)}")
     if (target := report.latency_target) is not None:
         lines.append(f"speed   {speed_words(target)}")
-    root = shlex.quote(str(run.root)) + " --all-sizes" * (len(report.sizes) > 1)
-    files, case = _case_flags(target.setting) if target else ("", "")
-    if (size := read_yaml(run.config).get("size")) is not None:
-        files = f" --size {size}"
-    show_lines([*lines, f"next    cofi export {root}{files}{case} && cofi bench {root}{case}"])
-
-
-def _case_flags(setting: LatencySetting) -> tuple[str, str]:
-    """Return the flags of a speed's case: those of an export alone, and those of both commands."""
-    files = "" if setting.precision == "fp32" else f" --precision {setting.precision}"
-    flags = f" --provider {setting.provider} --batch {setting.batch}"
-    flags += f" --threads {setting.threads}" if setting.threads else ""
-    # The task's lengths are none that an export times.
-    return files, flags + (f" --seq-len {setting.seq_len}" if setting.seq_len != "task" else "")
+    show_lines([*lines, next_step(report, run, all_sizes=len(report.sizes) > 1)])
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,11 +12,11 @@ import yaml
 
 from cofi_cli.cli.folders import run_name
 from cofi_cli.cli.given import build_config
-from cofi_cli.cli.training import _case_flags
+from cofi_cli.cli.next_step import next_step
 from cofi_cli.config import FAMILY, RunConfig
 from cofi_cli.errors import GATE, UNREACHABLE, USAGE
 from cofi_cli.format import speed_words
-from cofi_cli.runs import RunDir
+from cofi_cli.runs import RunDir, write_text
 from cofi_cli.runs.records import (
     Chosen,
     LatencySetting,
@@ -211,6 +212,7 @@ def test_a_drop_that_no_size_keeps_ends_with_its_own_code(
 
     def prune(config: RunConfig, run: RunDir, **_: object) -> RunReport:
         report.write(run.report_json)
+        write_text(run.config, yaml.safe_dump(config.model_dump(mode="json")))
         return report
 
     monkeypatch.setattr("cofi_cli.training.prune", prune)
@@ -221,15 +223,26 @@ def test_a_drop_that_no_size_keeps_ends_with_its_own_code(
     assert "next    cofi export run --all-sizes && cofi bench run --all-sizes" in done.out
 
 
-def test_the_next_commands_have_the_case_of_the_speed() -> None:
+def test_the_next_commands_have_the_case_of_the_speed_and_the_bytes(tmp_path: Path) -> None:
     table = made_up_table(precision="int8", batch=32, seq_len=64)
     setting = LatencySetting.model_validate(table.setting())
     case = " --provider cpu --batch 32 --threads 1 --seq-len 64"
-    assert _case_flags(setting) == (" --precision int8", case)
+    run = RunDir(tmp_path)
+    write_text(run.config, "size: null\n")
+
+    def step(**update: object) -> str:
+        target = SimpleNamespace(setting=setting.model_copy(update=update))
+        return next_step(SimpleNamespace(latency_target=target), run, all_sizes=False)  # type: ignore[arg-type]
+
+    root = run.root
+    assert step() == f"next    cofi export {root} --precision int8{case} && cofi bench {root}{case}"
+    case = " --provider cpu --batch 32"
     other = {"precision": "fp32", "seq_len": "task", "threads": None}
-    assert _case_flags(setting.model_copy(update=other)) == (
-        "",
-        " --provider cpu --batch 32",
+    assert step(**other) == f"next    cofi export {root}{case} && cofi bench {root}{case}"
+    write_text(run.config, "size: 5MB\n")
+    found = next_step(SimpleNamespace(latency_target=None), run, all_sizes=True)  # type: ignore[arg-type]
+    assert found == (
+        f"next    cofi export {root} --all-sizes --size 5MB && cofi bench {root} --all-sizes"
     )
 
 
