@@ -79,6 +79,7 @@ ROWS: Mapping[str, Row] = {
             "teacher.epochs": 1.5,
             "prune.epochs": 4,
             "prune.ramp_epochs": 1.2,
+            "prune.gate_learning_rate": 0.1,
             "train.evals_per_epoch": 0.5,
             "recover.epochs": 4,
         },

@@ -25,8 +25,8 @@ sys.path[:0] = [str(HERE.parent)]
 
 from runs import cofi, environment, mean_interval, prune, read  # noqa: E402
 
-SIZES = (0.5, 0.7, 0.8, 0.9, 0.95)
-"""The default of ``cofi prune MODEL --max-drop 1``."""
+from cofi_cli.config import FAMILY  # noqa: E402
+
 ALONE = {"prune.milestones": "[]", "prune.max_drop": "null"}
 """What makes the preset's family a single size."""
 
@@ -66,9 +66,9 @@ def family(seed: int, options: argparse.Namespace) -> Json:
         return costed(run, lambda: prune(run, *given, "--sparsity", sizes, settings=settings))
 
     together = place / "family"
-    of_family = pruned(together, ",".join(map(str, SIZES)), {"prune.max_drop": 100})
+    of_family = pruned(together, ",".join(map(str, FAMILY)), {"prune.max_drop": 100})
     rows = []
-    for size in SIZES:
+    for size in FAMILY:
         alone = place / f"{size:g}"
         seconds = pruned(alone, str(size), ALONE)
         places = (together / "sizes" / f"{size:g}", alone)
@@ -108,7 +108,7 @@ def render(results: Json) -> str:
         "| removed | dev / test, in one run | dev / test, a run of its own | seconds of its own |",
         "|---:|---:|---:|---:|",
     ]
-    for i, size in enumerate(SIZES):
+    for i, size in enumerate(FAMILY):
         own = [row["sizes"][i] for row in rows]
         cells = [
             " / ".join(

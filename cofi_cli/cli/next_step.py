@@ -21,7 +21,7 @@ def next_step(report: RunReport, run: RunDir, *, all_sizes: bool) -> str:
     target = report.latency_target
     files, case = _case_flags(target.setting) if target else ("", "")
     if (size := read_yaml(run.config).get("size")) is not None:
-        files = f" --size {size}"
+        files += f" --size {size}"
     return f"next    cofi export {root}{files}{case} && cofi bench {root}{case}"
 
 

@@ -240,6 +240,9 @@ def test_the_next_commands_have_the_case_of_the_speed_and_the_bytes(tmp_path: Pa
     other = {"precision": "fp32", "seq_len": "task", "threads": None}
     assert step(**other) == f"next    cofi export {root}{case} && cofi bench {root}{case}"
     write_text(run.config, "size: 5MB\n")
+    case = " --provider cpu --batch 32 --threads 1 --seq-len 64"
+    files = " --precision int8 --size 5MB"
+    assert step() == f"next    cofi export {root}{files}{case} && cofi bench {root}{case}"
     found = next_step(SimpleNamespace(latency_target=None), run, all_sizes=True)  # type: ignore[arg-type]
     assert found == (
         f"next    cofi export {root} --all-sizes --size 5MB && cofi bench {root} --all-sizes"

@@ -6,13 +6,14 @@ import pytest
 import yaml
 from transformers import BertForSequenceClassification
 
+from cofi_cli import export
 from cofi_cli.architectures import load_tokenizer
 from cofi_cli.config import RunConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.exporting.checkpoint import load_model
 from cofi_cli.runs import RunDir
 from cofi_cli.training import finetune, prune
-from cofi_cli.training.preflight.bytes import smallest_folder
+from cofi_cli.training.preflight.bytes import fitting_rank, smallest_folder
 from tests.tiny import bert_config, quick_config
 from tests.tiny_tokenizers import save
 
@@ -63,6 +64,15 @@ def test_a_factorised_table_is_trained_on_and_resumed(config: RunConfig, tmp_pat
     assert small.config.embedding_rank == 6
     assert small.model.encoder.embeddings.word.widen.weight.shape[1] == 6
     assert report.model.score > 0
+    # A folder has no more bytes than the size that its rank was found for.
+    tokenizer, pieces = load_tokenizer(config.model), small.config.vocab_size
+    rank = fitting_rank(small, 1_000_000, tokenizer=tokenizer)
+    budget = 1_000_000 - (rank - 6) * (pieces + 16)
+    assert fitting_rank(small, budget, tokenizer=tokenizer) == 6
+    assert fitting_rank(small, budget - pieces - 16, tokenizer=tokenizer) == 5
+    folder = tmp_path / "exported"
+    export(run.model, output=folder, precision="int8", one_file=True, graph="plain")
+    assert sum(file.stat().st_size for file in folder.iterdir()) <= budget
     with pytest.raises(CofiError, match="embedding_rank is 16, and the model's word vectors have"):
         prune(config.model_copy(update={"embedding_rank": 16}), RunDir(tmp_path / "wide"))
     least = smallest_folder(load_tokenizer(config.model))

@@ -276,6 +276,8 @@ def test_agreement_by_kind():
     assert agree("tokens", Ragged(tags, np.float32), Ragged(other, np.float32)) == 50.0
     outside = Ragged([np.eye(3)[[1, 0, 0, 2]]], np.float32)
     assert agree("tokens", outside, outside) == 100.0, "both find nothing"
+    empty = Ragged([np.eye(3)[[1, 2]]], np.float32)
+    assert agree("tokens", empty, empty) == 100.0, "rows without a token between special ones"
     # cosines 1 and 1/√2, whatever the lengths
     vectors, gold = np.array([[2.0, 0.0], [1.0, 1.0]]), np.array([[1.0, 0.0], [0.0, 3.0]])
     assert agree("embedding", vectors, gold) == pytest.approx(100 * (1 + 0.5**0.5) / 2)

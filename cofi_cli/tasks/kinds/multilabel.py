@@ -40,10 +40,10 @@ class Multilabel(Kind):
 
     def shown_by(self, values: Sequence[object]) -> bool:
         """Whether a label is a list, or a cell joins names of which one is a cell of its own."""
-        cells = {value.strip() for value in values if isinstance(value, str)}
+        cells = {value.strip() for value in values if isinstance(value, str)} - {""}
         joined = (cell.split(SEPARATORS[0]) for cell in cells if SEPARATORS[0] in cell)
         return any(isinstance(value, list) for value in values) or any(
-            name.strip() in cells - {""} for names in joined for name in names
+            name.strip() in cells for names in joined for name in names
         )
 
     def labels_of(self, table: Table, columns: tuple[str, ...], ask: Ask) -> Labels:

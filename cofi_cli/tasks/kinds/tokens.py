@@ -87,7 +87,7 @@ class Tokens(Kind):
         inner = np.ones(len(ours.flat), dtype=np.bool_)
         inner[ours.ends[:-1]] = inner[ours.ends[1:] - 1] = False
         found, wanted = ours.flat.argmax(-1)[inner], theirs.flat.argmax(-1)[inner]
-        common = np.bincount(wanted).argmax()
+        common = np.bincount(wanted, minlength=1).argmax()
         counted = np.count_nonzero(found != common) + np.count_nonzero(wanted != common)
         same = np.count_nonzero((found == wanted) & (wanted != common))
         return 2 * same / counted if counted else 1.0
