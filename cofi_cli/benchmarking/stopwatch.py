@@ -36,9 +36,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SCHEDULE = Schedule(runs=40, rounds=10, max_seconds=10.0, min_seconds=STEADY)
-SLOW, REPEATS = 1.1, 2
-"""Times its fastest measurement that the dense model may take, and how often both models are timed
-again where it takes longer: the machine is slow then, and not for both models alike."""
+SLOW, WIDE, REPEATS = 1.1, 0.05, 2
+"""Times its fastest measurement that the dense model may take, share by which the ends of a
+speedup's interval may be off, and how often both models are timed again beyond either: a machine is
+slow then, and not for both models alike, or other work came and went."""
 _MACHINE = ("cpu", "onnxruntime")
 """Facts of a table's environment that have to be those of this machine."""
 
@@ -181,16 +182,26 @@ class Stopwatch:
                 self._dense[key] = kept, proof
 
     def _steady(self, measure: Callable[[], dict[str, Turns]]) -> dict[str, Turns]:
-        """Return the measurement in which the dense model was fastest; on a busy machine none."""
-        best: dict[str, Turns] = {}
+        """Return the steadiest measurement; on a busy machine none.
+
+        It is one in which the dense model was not slow, and among these the one with the narrowest
+        interval.
+        """
+        found: list[dict[str, Turns]] = []
         for _ in range(1 + REPEATS):
-            timed = measure()
-            if timed and (not best or _dense_seconds(timed) < _dense_seconds(best)):
-                best = timed
-                self._fastest = min(self._fastest, _dense_seconds(best))
-            if not best or _dense_seconds(best) <= SLOW * self._fastest:
+            if timed := measure():
+                found.append(timed)
+                self._fastest = min(self._fastest, _dense_seconds(timed))
+            if not found or any(self._excess(timed) == (1.0, 1.0) for timed in found):
                 break
-        return best
+        return min(found, key=self._excess, default={})
+
+    def _excess(self, timed: dict[str, Turns]) -> tuple[float, float]:
+        """Return how far the dense model is beyond SLOW, and the interval beyond WIDE; else 1."""
+        slow = _dense_seconds(timed) / (SLOW * self._fastest)
+        found = statistics.speedup(timed["dense"], timed["model"])
+        wide = max(abs(end / found.ratio - 1) for end in found.interval) / WIDE
+        return max(1.0, slow), max(1.0, wide)
 
     def _timed(
         self,

@@ -121,6 +121,16 @@ def test_both_models_are_timed_again_while_the_dense_one_is_slow() -> None:
     assert watch._steady(lambda: next(clock)) == turns(5.0, 1.2), "the best of those that there are"
 
 
+def test_both_models_are_timed_again_while_their_ratio_is_uncertain() -> None:
+    wide = {"dense": [[4.0], [4.0], [4.1]], "model": [[1.0], [1.4], [1.2]]}
+    wider = {"dense": [[4.0], [4.0], [4.1]], "model": [[1.0], [1.9], [1.2]]}
+    narrow = {"dense": [[4.1], [4.1], [4.2]], "model": [[1.0], [1.01], [1.0]]}
+    clock, watch = iter([wide, narrow, wider, {}, wide, narrow]), Stopwatch()
+    assert watch._steady(lambda: next(clock)) == narrow
+    assert watch._steady(lambda: next(clock)) == wide, "the narrowest of those that there are"
+    assert next(clock) == narrow, "three times at most"
+
+
 def test_where_nothing_can_be_measured_the_table_is_believed() -> None:
     target = Target.of(PruneConfig(speedup=4.0), MINILM, TABLE)
     plan = decide(trained_gates(0.75, 0), 0.75)
