@@ -187,14 +187,14 @@ class Stopwatch:
         It is one in which the dense model was not slow, and among these the one with the narrowest
         interval.
         """
-        found: list[dict[str, Turns]] = []
+        best: dict[str, Turns] = {}
         for _ in range(1 + REPEATS):
             if timed := measure():
-                found.append(timed)
                 self._fastest = min(self._fastest, _dense_seconds(timed))
-            if not found or any(self._excess(timed) == (1.0, 1.0) for timed in found):
+                best = min(best or timed, timed, key=self._excess)
+            if not best or self._excess(best) == (1.0, 1.0):
                 break
-        return min(found, key=self._excess, default={})
+        return best
 
     def _excess(self, timed: dict[str, Turns]) -> tuple[float, float]:
         """Return how far the dense model is beyond SLOW, and the interval beyond WIDE; else 1."""
