@@ -38,6 +38,11 @@ def pairs(count: int = 40, length: int = 8) -> Encoded:
     return encoded([[CLS, *a, SEP, *b, SEP] for a, b in texts])
 
 
+@pytest.fixture
+def neighbours_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(augmentation, "SWITCHED", 0.0)
+
+
 def change(rows: Encoded, **options: object) -> Encoded:
     given = {"copies": 3, "max_length": 64, "keeps_order": False, "seed": 5} | options
     return augmented(rows, vectors=VECTORS, special=SPECIAL, **given)
@@ -58,6 +63,7 @@ def test_the_seed_decides():
     assert not np.array_equal(first.input_ids.flat, other.input_ids.flat)
 
 
+@pytest.mark.usefixtures("neighbours_only")
 def test_words_whose_place_counts_are_replaced_by_neighbours_and_nothing_else():
     rows = single(count=200)
     found = change(rows, keeps_order=True, copies=1)
@@ -71,6 +77,17 @@ def test_words_whose_place_counts_are_replaced_by_neighbours_and_nothing_else():
     assert not np.isin(after[~special], SPECIAL).any()
 
 
+def test_words_that_no_row_has_come_in(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(augmentation, "REPLACED", 0.0)
+    few = encoded([[CLS, *WORDS[:10], SEP]] * 400)
+    found = change(few, keeps_order=True, copies=1)
+    before, after = (x.reshape(400, -1)[:, 1:-1] for x in np.split(found.input_ids.flat, 2))
+    kept = 1 / len(WORDS)  # a word may be drawn in its own place
+    expected = augmentation.SWITCHED * (1 - kept)
+    assert (before != after).mean() == pytest.approx(expected, abs=0.03)
+    assert set(np.unique(after)) == set(WORDS), "all words, and special ones never"
+
+
 def test_the_frame_of_a_row_stays():
     for rows, separators in ((single(), 1), (pairs(), 2)):
         for ids, types in zip(*(lambda e: (e.input_ids, e.token_type_ids))(change(rows))):
@@ -80,7 +97,7 @@ def test_the_frame_of_a_row_stays():
 
 
 def test_some_pairs_are_paired_anew(monkeypatch: pytest.MonkeyPatch):
-    for share in ("REPLACED", "DROPPED"):
+    for share in ("SWITCHED", "REPLACED", "DROPPED"):
         monkeypatch.setattr(augmentation, share, 0.0)
     rows = pairs(count=400)
     found = change(rows, copies=1)

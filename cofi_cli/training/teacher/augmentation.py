@@ -2,9 +2,11 @@
 
 A small student follows its teacher on the rows that it trains on and not on others, so that it
 gains from any further text. No label is made up: the teacher answers for every row. Words are
-replaced by their neighbours in the encoder's own table of word vectors, as TinyBERT does with
-GloVe (Jiao et al. 2020, section 3.3), or left out, or a part of the text is kept alone (Tang et
-al. 2019, section 3.2); pairs are also paired anew (Thakur et al. 2021, Augmented SBERT).
+replaced by any word of the vocabulary (Wang et al. 2018, SwitchOut), so that the student learns
+words that no row has, or by their neighbours in the encoder's own table of word vectors, as
+TinyBERT does with GloVe (Jiao et al. 2020, section 3.3), or left out, or a part of the text is
+kept alone (Tang et al. 2019, section 3.2); pairs are also paired anew (Thakur et al. 2021,
+Augmented SBERT).
 """
 
 from __future__ import annotations
@@ -27,8 +29,11 @@ from cofi_cli.training.teacher.obtain import load_for_task
 
 NEIGHBOURS = 15
 """Words that may take a word's place; K of TinyBERT, appendix B."""
+SWITCHED = 0.2
+"""Share of words that any word of the vocabulary takes the place of."""
 REPLACED = 0.2
-"""Share of words that are replaced; TinyBERT's is 0.4, with a language model to choose."""
+"""Share of the other words that a neighbour takes the place of; TinyBERT's is 0.4, with a language
+model to choose."""
 DROPPED = 0.1
 """Share of words that are left out; Tang et al. 2019 mask as many."""
 CROPPED = 0.25
@@ -57,28 +62,29 @@ def imitated_rows(session: Session) -> Encoded:
             "distill.label_weight needs labels, which the texts of --extra do not have.",
             hint="Leave one of the two out.",
         )
-    if not has_extra and not config.distill.augment:
+    # Least squares, and importances, take the rows as they are.
+    copies = config.distill.augment if config.prune.method == "gates" else 0
+    if not has_extra and not copies:
         return session.splits["train"]
-    made = _more_rows(session) if session.processes.local_index == 0 else None
+    made = _more_rows(session, copies) if session.processes.local_index == 0 else None
     return mapped_arrays(session.run.checkpoints / "imitated", made, session.processes)
 
 
-def _more_rows(session: Session) -> Encoded:
-    config, rows = session.config, session.splits["train"]
-    if EXTRA in session.splits:
-        rows = _together(rows, session.splits[EXTRA])
-    if not config.distill.augment:
-        return rows
-    model = load_for_task(session, config.model)
-    return augmented(
-        rows,
-        copies=config.distill.augment,
-        vectors=model.model.encoder.embeddings.word.weight,
-        special=_no_words(session.tokenizer),
-        max_length=session.task.max_length * (1 if rows.parts is None else len(rows.parts[0])),
-        keeps_order=session.task.kind.keeps_order,
-        seed=derive(config.seed, "augmentation"),
-    )
+def _more_rows(session: Session, copies: int) -> Encoded:
+    """Return the training rows with changed copies of each, and the extra texts."""
+    rows = session.splits["train"]
+    if copies:
+        model = load_for_task(session, session.config.model)
+        rows = augmented(
+            rows,
+            copies=copies,
+            vectors=model.model.encoder.embeddings.word.weight,
+            special=_no_words(session.tokenizer),
+            max_length=session.task.max_length * (1 if rows.parts is None else len(rows.parts[0])),
+            keeps_order=session.task.kind.keeps_order,
+            seed=derive(session.config.seed, "augmentation"),
+        )
+    return _together(rows, session.splits[EXTRA]) if EXTRA in session.splits else rows
 
 
 def _together(*parts: Encoded) -> Encoded:
@@ -137,10 +143,10 @@ def augmented(
     """
     rng = np.random.default_rng(seed)
     rows = [_row(encoded, i, set(special)) for i in range(len(encoded))]
-    near = _Neighbours(rows, vectors, special)
+    words = _Vocabulary(rows, vectors, special)
     pairs = None if keeps_order else _similar(rows, vectors)
     made = [
-        _changed(rows, i, near, rng, pairs=pairs, whole=keeps_order, limit=max_length)
+        _changed(rows, i, words, rng, pairs=pairs, whole=keeps_order, limit=max_length)
         for _ in range(copies)
         for i in range(len(rows))
     ]
@@ -162,7 +168,7 @@ def _row(encoded: Encoded, index: int, special: set[int]) -> _Row:
 def _changed(
     rows: Sequence[_Row],
     index: int,
-    near: _Neighbours,
+    words: _Vocabulary,
     rng: np.random.Generator,
     *,
     pairs: Ids | None,
@@ -182,7 +188,7 @@ def _changed(
     is_cut = not whole and len(texts) == 1 and rng.random() < CROPPED
     changed = []
     for text in texts:
-        text = near.replaced(text, rng)
+        text = words.replaced(text, rng)
         if not whole:
             text = text[_part(len(text), rng)] if is_cut else text[_kept(len(text), rng)]
         changed.append(text)
@@ -210,13 +216,13 @@ def _kept(length: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     return kept if kept.any() else ~kept
 
 
-class _Neighbours:
-    """The words nearest to each word of some rows, by the cosine of their vectors.
+class _Vocabulary:
+    """What may take a word's place: any word, or one of those nearest to it by their vectors.
 
     Args:
-        rows: whose words are looked up.
+        rows: whose words are replaced.
         vectors: of all words, (V, d).
-        special: ids that are nobody's neighbour.
+        special: ids that take no word's place.
     """
 
     def __init__(self, rows: Sequence[_Row], vectors: Tensor, special: Sequence[int]) -> None:
@@ -228,15 +234,17 @@ class _Neighbours:
             (unit[part] @ unit.T).topk(count, dim=1).indices
             for part in torch.from_numpy(words).split(_WORDS_AT_ONCE)
         ]
+        self.all: Ids = np.setdiff1d(np.arange(len(unit)), special)
         self.place = np.full(len(unit), -1, dtype=np.int64)
         self.place[words] = np.arange(len(words))
-        self.found: Ids = torch.cat(nearest).numpy()[:, 1:]  # the first is the word itself
+        self.near: Ids = torch.cat(nearest).numpy()[:, 1:]  # the first is the word itself
 
     def replaced(self, words: Ids, rng: np.random.Generator) -> Ids:
-        """Return words of which some are replaced by a neighbour."""
-        chosen = rng.random(len(words)) < REPLACED
-        which = rng.integers(self.found.shape[1], size=len(words))
-        return np.where(chosen, self.found[self.place[words], which], words)
+        """Return words of which some are replaced."""
+        near = self.near[self.place[words], rng.integers(self.near.shape[1], size=len(words))]
+        words = np.where(rng.random(len(words)) < REPLACED, near, words)
+        switched = rng.random(len(words)) < SWITCHED
+        return np.where(switched, rng.choice(self.all, len(words)), words)
 
 
 def _similar(rows: Sequence[_Row], vectors: Tensor) -> Ids | None:
