@@ -1,16 +1,17 @@
 """Changed rows: what may change in them, and what may not."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from cofi_cli.config import TaskConfig
+from cofi_cli.config import DistillConfig, PruneConfig, TaskConfig
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks import EXTRA, Encoded, Ragged, load_task, with_extra
 from cofi_cli.training.teacher import augmentation
-from cofi_cli.training.teacher.augmentation import augmented
+from cofi_cli.training.teacher.augmentation import augmented, imitated_rows
 
 CLS, SEP = 1, 2
 SPECIAL = (0, CLS, SEP)
@@ -117,6 +118,14 @@ def test_no_row_grows_beyond_the_limit():
     )
     found = change(rows, max_length=23, copies=20)
     assert found.lengths.max() <= 23
+
+
+def test_a_preview_takes_the_rows_as_they_are():
+    config = SimpleNamespace(
+        prune=PruneConfig(sparsity=0.5, method="fast"), distill=DistillConfig(augment=5)
+    )
+    rows = single()
+    assert imitated_rows(SimpleNamespace(config=config, splits={"train": rows})) is rows
 
 
 def _files(folder: Path, extra: str) -> TaskConfig:
