@@ -54,16 +54,17 @@ def ours(cell: Cell, name: str = "ours") -> Json:
 
     Args:
         cell: task, sparsity and seed.
-        name: of the run's folder; ``WITH_TEXT`` adds unlabelled text.
+        name: of the run's folder; ``WITH_TEXT`` has unlabelled text in the place of changed copies.
     """
-    run = cell.folder / name
+    run, settings = cell.folder / name, dict(cell.row.settings)
     own = [] if not cell.row.has_teacher else ["--teacher", teacher(cell)]
     if name == WITH_TEXT:
         own += ["--extra", text_file(cell.data, cell.output)]
+        settings["distill.augment"] = 0
     prune(
         run,
         *(MODEL, *arguments(cell), "--sparsity", cell.sparsity, *own),
-        settings=dict(cell.row.settings),
+        settings=settings,
     )
     report = read(run / "report.json")
     return {

@@ -16,8 +16,8 @@ SEEDS: Mapping[float, tuple[int, ...]] = {
 }
 """Sparsity -> seeds."""
 WITH_TEXT = "with_text"
-"""Ours with unlabelled text beside the training rows (texts.py), in as many steps; of tasks of
-single texts."""
+"""Ours with unlabelled text (texts.py) in the place of changed copies, in as many steps; of tasks
+of single texts."""
 RIVALS = ("word_vectors", "fixed_structure", "graph_pruning")
 FIXED_STRUCTURE_BUDGET = "steps"
 """What the fixed structure has as much of as ours: ``steps``, or ``seconds`` if that is more."""

@@ -39,11 +39,6 @@ def pairs(count: int = 40, length: int = 8) -> Encoded:
     return encoded([[CLS, *a, SEP, *b, SEP] for a, b in texts])
 
 
-@pytest.fixture
-def neighbours_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(augmentation, "SWITCHED", 0.0)
-
-
 def change(rows: Encoded, **options: object) -> Encoded:
     given = {"copies": 3, "max_length": 64, "keeps_order": False, "seed": 5} | options
     return augmented(rows, vectors=VECTORS, special=SPECIAL, **given)
@@ -64,8 +59,10 @@ def test_the_seed_decides():
     assert not np.array_equal(first.input_ids.flat, other.input_ids.flat)
 
 
-@pytest.mark.usefixtures("neighbours_only")
-def test_words_whose_place_counts_are_replaced_by_neighbours_and_nothing_else():
+def test_words_whose_place_counts_are_replaced_by_neighbours_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(augmentation, "SWITCHED", 0.0)
     rows = single(count=200)
     found = change(rows, keeps_order=True, copies=1)
     before, after = rows.input_ids.flat, found.input_ids.flat[len(rows.input_ids.flat) :]
