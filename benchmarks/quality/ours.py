@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tasks import MODEL, WITH_TEXT, Cell
+from tasks import WITH_TEXT, Cell
 from texts import text_file
 
 from cofi_cli.config import RunConfig
@@ -40,12 +40,12 @@ def arguments(cell: Cell) -> list[object]:
 def teacher(cell: Cell) -> str:
     """Return the teacher's folder, trained unless it is there; an embedder is its own."""
     if not cell.row.has_teacher:
-        return MODEL
+        return cell.model
     run = cell.shared / "teacher"
     if not (run / "report.json").exists():
         resume = ["--resume"] if (run / "config.yaml").exists() else []
         sets = settings_of(cell.row.settings)
-        cofi("finetune", MODEL, *arguments(cell), "-o", run, *sets, *resume)
+        cofi("finetune", cell.model, *arguments(cell), "-o", run, *sets, *resume)
     return str(run / "model")
 
 
@@ -63,7 +63,7 @@ def ours(cell: Cell, name: str = "ours") -> Json:
         settings["distill.augment"] = 0
     prune(
         run,
-        *(MODEL, *arguments(cell), "--sparsity", cell.sparsity, *own),
+        *(cell.model, *arguments(cell), "--sparsity", cell.sparsity, *own),
         settings=settings,
     )
     report = read(run / "report.json")

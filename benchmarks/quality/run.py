@@ -11,7 +11,8 @@ model2vec and tokenlearn, also optional). Go on with an interrupted call by repe
 done stays, here and in results.json. With --with-text ours is also pruned with 19,455 unlabelled
 sentences of SQuAD's articles as further text (texts.py). With --no-bench nothing is exported and
 timed, as is wise while other work runs; a later call without it adds latencies. Writes results.json
-and results.md beside this file, or to --results.
+and results.md beside this file, or to --results. --model names another encoder, which needs an
+--output and --results of its own.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from graph_pruning import graph_pruning  # noqa: E402
 from ours import measure, ours, teacher_row  # noqa: E402
 from runs import environment, read  # noqa: E402
 from table import render  # noqa: E402
-from tasks import RIVALS, ROWS, SEEDS, WITH_TEXT, Cell, cells  # noqa: E402
+from tasks import MODEL, RIVALS, ROWS, SEEDS, WITH_TEXT, Cell, cells  # noqa: E402
 from word_vectors import word_vectors  # noqa: E402
 
 MAKE: Mapping[str, Callable[..., dict[str, Any]]] = {
@@ -84,6 +85,7 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--model", default=MODEL, help="hub id or folder of the encoder")
     parser.add_argument("--tasks", nargs="+", choices=ROWS, default=list(ROWS))
     parser.add_argument("--sparsities", nargs="+", type=float, choices=SEEDS, default=list(SEEDS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[57, 58, 59])
@@ -96,7 +98,8 @@ def main() -> None:
     file = options.results / "results.json"
     results = read(file) if file.exists() else {}
     for name, sparsity, seed in cells(options.tasks, options.sparsities, options.seeds):
-        cell = Cell(name, sparsity, seed, options.data, options.output, options.threads)
+        places = options.data, options.output
+        cell = Cell(name, sparsity, seed, *places, options.threads, model=options.model)
         row = _row(results, cell)
         fill(row, cell, options.rivals, bench=options.bench, with_text=options.with_text)
         results = read(file) if file.exists() else {}  # another call may have written meanwhile
@@ -104,7 +107,8 @@ def main() -> None:
         ordered = {known: results[known] for known in ROWS if known in results}
         options.results.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
-        (options.results / "results.md").write_text(render(ordered), encoding="utf-8")
+        table = render(ordered, Path(options.model).name)
+        (options.results / "results.md").write_text(table, encoding="utf-8")
 
 
 if __name__ == "__main__":

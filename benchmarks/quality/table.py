@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from runs import mean_interval
-from tasks import RIVALS, ROWS, WITH_TEXT
+from tasks import MODEL, RIVALS, ROWS, WITH_TEXT
 
 Json = dict[str, Any]
 WHO: Mapping[str, str] = {
@@ -21,14 +21,15 @@ SPLITS = ("validation", "test")
 _EMPTY = ""
 
 
-def render(results: Mapping[str, Any]) -> str:
+def render(results: Mapping[str, Any], model: str = MODEL) -> str:
     """Return the tables as Markdown.
 
     Args:
         results: task -> sparsity -> seed -> who -> row.
+        model: the encoder's name.
     """
     lines = [
-        "# Quality, all-MiniLM-L6-v2",
+        f"# Quality, {'all-MiniLM-L6-v2' if model == MODEL else model}",
         "",
         "Points on the dev set / on the test set where it has labels, mean over seeds with its",
         "95 % interval (Student's t). `word vectors`: their mean and a hidden layer, no encoder,",
