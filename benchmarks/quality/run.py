@@ -11,8 +11,8 @@ model2vec and tokenlearn, also optional). Go on with an interrupted call by repe
 done stays, here and in results.json. With --with-text ours is also pruned with 19,455 unlabelled
 sentences of SQuAD's articles as further text (texts.py). With --no-bench nothing is exported and
 timed, as is wise while other work runs; a later call without it adds latencies. Writes results.json
-and results.md beside this file, or to --results. --model names another encoder, which needs an
---output and --results of its own.
+and results.md beside this file, or to --results. Another encoder, by --model, has folders of its
+own there, named after it.
 """
 
 from __future__ import annotations
@@ -95,11 +95,14 @@ def main() -> None:
     parser.add_argument("--no-bench", dest="bench", action="store_false")
     parser.add_argument("--results", type=Path, default=HERE, help="folder of results.*")
     options = parser.parse_args()
+    if options.model != MODEL:
+        own = Path(options.model).name
+        options.output, options.results = options.output / own, options.results / own
     file = options.results / "results.json"
     results = read(file) if file.exists() else {}
     for name, sparsity, seed in cells(options.tasks, options.sparsities, options.seeds):
         places = options.data, options.output
-        cell = Cell(name, sparsity, seed, *places, options.threads, model=options.model)
+        cell = Cell(name, sparsity, seed, *places, options.threads, options.model)
         row = _row(results, cell)
         fill(row, cell, options.rivals, bench=options.bench, with_text=options.with_text)
         results = read(file) if file.exists() else {}  # another call may have written meanwhile

@@ -43,8 +43,11 @@ def render(results: Mapping[str, Any], model: str = MODEL) -> str:
     ]
     lines += [_scores(*group) for group in _groups(results)]
     behind = [text for group in _groups(results) if (text := _behind(*group))]
-    lines += ["", "Ours is behind or level on the dev set, by the mean:", ""]
-    lines += [f"- {text}" for text in behind] or ["- nowhere."]
+    if any(
+        rival in row for *_, seeds in _groups(results) for row in seeds.values() for rival in RIVALS
+    ):
+        lines += ["", "Ours is behind or level on the dev set, by the mean:", ""]
+        lines += [f"- {text}" for text in behind] or ["- nowhere."]
     lines += [
         "",
         "By seed, the headline metric, dev / test:",
