@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from .configuration_cofi import CofiConfig
+from .disentangled import aligned
 
 OFF = torch.finfo(torch.float32).min / 2
 """Added to the score of a position that is not attended to; finite, so no row becomes NaN."""
@@ -69,9 +70,10 @@ class Positions(nn.Module):
     def _relative(self, places: Tensor) -> Tensor:
         """Return the bias by head and distance, (1, H, T, T)."""
         assert self.table is not None
-        buckets = bucket(places[None, :] - places[:, None], self.buckets)
-        values: Tensor = self.table(buckets)
-        return values.permute(2, 0, 1)[None]
+        length = places.shape[0]
+        distances = torch.arange(1 - length, length + 1, device=places.device)
+        values = self.table(bucket(distances, self.buckets)).t()  # (H, 2T)
+        return aligned(values[None, :, None].expand(-1, -1, length, -1))
 
 
 def bucket(distance: Tensor, buckets: int) -> Tensor:

@@ -69,9 +69,8 @@ def is_another(model: CofiForTask, form: str) -> bool:
 def unsupported(model: CofiForTask, form: str) -> str | None:
     """Return why a model cannot be written in a form, ``None`` if it can."""
     config = model.config
-    has_bias = bool(config.relative_buckets or config.disentangled)
-    has_own_scores = config.position == "rotary" or has_bias or config.layer_windows
-    if has_own_scores and not FORMS[form].is_portable:
+    has_own_scores = config.position == "rotary" or config.disentangled or config.layer_windows
+    if (has_own_scores or config.relative_buckets) and not FORMS[form].is_portable:
         return "onnxruntime's Attention knows neither rotation, windows nor a bias by distance"
     if form == BY_LENGTH:
         # States of padding tokens may be anything; the mean over a row must not see them.

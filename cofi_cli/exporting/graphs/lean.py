@@ -77,7 +77,8 @@ class LeanAttention(nn.Module):
     def forward(self, u: Tensor, mask: Tensor) -> Tensor:
         """Take u, (B, T, d), and return the same, or (B, 1, d) of the first tokens.
 
-        mask is (B, 1, 1, T), added to scores, or for onnxruntime's operator (B, T), 1 = attend.
+        mask broadcasts to (B, h, T, T) and is added to scores; for onnxruntime's operator it is
+        (B, T), 1 = attend.
         """
         if self.fused is not None:
             asking = u
@@ -178,9 +179,11 @@ class LeanEncoder(nn.Module):
         super().__init__()
         encoder: Any = copy.deepcopy(model.model.encoder)
         self.embeddings = LeanEmbeddings(encoder.embeddings)
+        self.positions = encoder.positions if model.config.relative_buckets else None
         attentions = [layer.attention for layer in encoder.layers if layer.attention]
         last = attentions[-1] if attentions and reads_first_token(model) else None
         self.cut_at_once = reads_first_token(model) and not attentions
+        self.asks_once: int | None = None
         self.layers = nn.ModuleList()
         norm = self.embeddings.last
         for layer in encoder.layers:
@@ -188,6 +191,7 @@ class LeanEncoder(nn.Module):
             if layer.attention:
                 norm.bias += layer.attention.output.bias
                 norm, is_last = layer.attention.norm, layer.attention is last
+                self.asks_once = len(self.layers) if is_last else None
                 attention = LeanAttention(
                     layer.attention, first_only=is_last, fused=None if is_last else fused
                 )
@@ -205,6 +209,11 @@ class LeanEncoder(nn.Module):
         """
         u: Tensor = self.embeddings(ids, types)
         u = u[:, :1] if self.cut_at_once else u
-        for layer in self.layers:
-            u = layer(u, bias, mask)
+        biases = [bias] * len(self.layers)
+        if self.positions is not None:
+            biases = [own for own, _ in self.positions(ids, bias)]
+            if self.asks_once is not None:
+                biases[self.asks_once] = biases[self.asks_once][:, :, :1]
+        for layer, own in zip(self.layers, biases, strict=True):
+            u = layer(u, own, mask)
         return u
