@@ -69,8 +69,9 @@ def is_another(model: CofiForTask, form: str) -> bool:
 def unsupported(model: CofiForTask, form: str) -> str | None:
     """Return why a model cannot be written in a form, ``None`` if it can."""
     config = model.config
-    has_own_scores = config.position == "rotary" or config.disentangled or config.layer_windows
-    if (has_own_scores or config.relative_buckets) and not FORMS[form].is_portable:
+    turns = config.position == "rotary" or config.layer_windows
+    has_bias = config.relative_buckets or config.disentangled
+    if (turns or has_bias) and not FORMS[form].is_portable:
         return "onnxruntime's Attention knows neither rotation, windows nor a bias by distance"
     if form == BY_LENGTH:
         # States of padding tokens may be anything; the mean over a row must not see them.
@@ -78,7 +79,7 @@ def unsupported(model: CofiForTask, form: str) -> str | None:
     if form not in LEAN:
         return None
     has_biases = config.attention_bias and config.ffn_bias and config.norm_bias
-    is_post_norm = config.embedding_norm and not config.pre_norm
-    if has_own_scores or not is_post_norm or config.gated_ffn or not has_biases:
+    is_post_norm = config.embedding_norm and not config.pre_norm and not config.project_first
+    if turns or not is_post_norm or config.gated_ffn or not has_biases:
         return "it is written for encoders that normalise after each residual, as BERT does"
     return None

@@ -7,7 +7,8 @@ Rewritings, each exact:
 - The residual is a difference, u - (-W) h. Of the operators that add, onnxruntime fuses Add with
   LayerNormalization, into something slow on processors, and runs Sum on one thread. So are the
   bias before Gelu, which fused as BiasGelu takes twice what Gelu does, and the embeddings.
-- 1/√dh is folded into Q's weights. K has no bias: it would add the same to all scores of a query.
+- The scale is folded into Q's weights. K has no bias, which would add the same to all scores of a
+  query, except where its product with distances is read (DeBERTa).
 - A head that reads the first token only needs that token alone after the last attention, and
   of this attention one query a row.
 """
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cofi_cli.modeling import CofiForTask
+from cofi_cli.modeling.disentangled import Relative
 from cofi_cli.modeling.encoder import Attention, FeedForward, attend
 from cofi_cli.runtime.outputs import STATES
 
@@ -62,36 +64,53 @@ class LeanAttention(nn.Module):
         self.heads, self.head_dim = attention.heads, attention.head_dim
         self.width = self.heads * self.head_dim
         self.first_only, self.fused = first_only, fused
-        shift = attention.output.bias
-        q, k, v = (p.weight for p in (attention.query, attention.key, attention.value))
-        q_bias, v_bias = (p.bias - p.weight @ shift for p in (attention.query, attention.value))
+        self.whole = attention
+        shift, parts = attention.output.bias, (attention.query, attention.key, attention.value)
+        q, k, v = (part.weight for part in parts)
+        q_bias, k_bias, v_bias = (part.bias - part.weight @ shift for part in parts)
         if fused is None:
-            scale = self.head_dim**-0.5
+            scale = attention.scale
             self.query, self.key, self.value = (nn.Parameter(w) for w in (q * scale, k, v))
             self.query_bias, self.value_bias = nn.Parameter(q_bias * scale), nn.Parameter(v_bias)
+            self.key_bias = nn.Parameter(k_bias)
         else:
             self.weight = nn.Parameter(torch.cat([q, k, v]).t().contiguous())
             self.bias = nn.Parameter(torch.cat([q_bias, torch.zeros_like(q_bias), v_bias]))
         self.close = Residual(attention.output, attention.norm)
 
-    def forward(self, u: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, u: Tensor, mask: Tensor, relative: Relative | None = None) -> Tensor:
         """Take u, (B, T, d), and return the same, or (B, 1, d) of the first tokens.
 
-        mask broadcasts to (B, h, T, T) and is added to scores; for onnxruntime's operator it is
-        (B, T), 1 = attend.
+        Args:
+            u: (B, T, d).
+            mask: broadcasts to (B, h, T, T) and is added to scores; for onnxruntime's operator
+                (B, T), 1 = attend.
+            relative: distances that scores read by content.
         """
+        asking = u[:, :1] if self.first_only else u
         if self.fused is not None:
-            asking = u
             context = self.fused(u, self.weight, self.bias, mask, self.heads, self.width)
         else:
-            asking = u[:, :1] if self.first_only else u
-            q = self._by_head(F.linear(asking, self.query, self.query_bias))
-            k = self._by_head(F.linear(u, self.key))
+            bias = None if relative is None else self.key_bias
+            k = self._by_head(F.linear(u, self.key, bias))
             v = self._by_head(F.linear(u, self.value, self.value_bias))
+            if relative is not None:
+                q = self._by_head(F.linear(u, self.query, self.query_bias))
+                mask = self._by_content(q, k, mask, relative)
+                if self.first_only:
+                    q, mask = q[:, :, :1], mask[:, :, :1]
+            else:
+                q = self._by_head(F.linear(asking, self.query, self.query_bias))
             context = attend(q, k, v, mask, dropout=0.0, scale=1.0, eager=True).transpose(1, 2)
             context = context.reshape(*context.shape[:2], self.width)
         y: Tensor = self.close(asking, context)
         return y
+
+    def _by_content(self, q: Tensor, k: Tensor, mask: Tensor, relative: Relative) -> Tensor:
+        """Return what is added to the scores, (B, h, T, T), for q scaled, (B, h, T, dh), and k."""
+        rows = relative.rows
+        distances = (self.whole.query(rows) * self.whole.scale, self.whole.key(rows))
+        return relative.bias(q, k, distances, mask, 1.0)
 
     def _by_head(self, x: Tensor) -> Tensor:
         return x.reshape(*x.shape[:2], self.heads, self.head_dim).transpose(1, 2)
@@ -122,10 +141,12 @@ class LeanLayer(nn.Module):
         super().__init__()
         self.attention, self.ffn = attention, ffn
 
-    def forward(self, u: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
+    def forward(
+        self, u: Tensor, bias: Tensor, mask: Tensor, relative: Relative | None = None
+    ) -> Tensor:
         """Take and return (B, T, d), or return (B, 1, d); bias and mask as the encoder's."""
         if self.attention is not None:
-            u = self.attention(u, bias if self.attention.fused is None else mask)
+            u = self.attention(u, bias if self.attention.fused is None else mask, relative)
         return u if self.ffn is None else self.ffn(u)
 
 
@@ -134,23 +155,26 @@ class LeanEmbeddings(nn.Module):
 
     Row p · types + t of the table is minus the sum for position p and type t. A position that
     the model does not have lies beyond the table's end, so the runtime refuses it as before;
-    a type that it does not have is not noticed.
+    a type that it does not have is not noticed. Without either there is no table.
 
     Args:
-        embeddings: with learned positions; becomes a part of this.
+        embeddings: becomes a part of this.
     """
 
     @torch.no_grad()
     def __init__(self, embeddings: Any) -> None:
         super().__init__()
         self.inner = embeddings
-        types = embeddings.token_type
-        places = embeddings.position.weight[embeddings.offset :, None]
+        types, position = embeddings.token_type, embeddings.position
+        self.has_positions = position is not None
+        added = torch.zeros(1, 1, 1)
+        if position is not None:
+            added = position.weight[embeddings.offset :, None]
         if types is not None:
-            own = types.weight if embeddings.has_types else types.weight[:1]
-            places = places + own
-        self.types = places.shape[1]
-        self.minus = nn.Parameter(-places.flatten(0, 1))
+            added = added + (types.weight if embeddings.has_types else types.weight[:1])
+        self.types = added.shape[1]
+        has_table = position is not None or types is not None
+        self.minus = nn.Parameter(-added.flatten(0, 1)) if has_table else None
 
     @property
     def last(self) -> Any:
@@ -159,10 +183,14 @@ class LeanEmbeddings(nn.Module):
 
     def forward(self, ids: Tensor, types: Tensor | None) -> Tensor:
         """Return the stream, (B, T, d), for (B, T) int; types may be ``None``."""
-        places = torch.arange(ids.shape[1], device=ids.device)[None]
-        if self.types > 1 and types is not None:
-            places = places * self.types + types
-        x: Tensor = self.inner(self.inner.word(ids) - F.embedding(places, self.minus))
+        words = self.inner.word(ids)
+        if self.minus is not None:
+            places = torch.arange(ids.shape[1], device=ids.device)[None]
+            places = places if self.has_positions else torch.zeros_like(places)
+            if self.types > 1 and types is not None:
+                places = places * self.types + types
+            words = words - F.embedding(places, self.minus)
+        x: Tensor = self.inner(words)
         return x
 
 
@@ -180,6 +208,7 @@ class LeanEncoder(nn.Module):
         encoder: Any = copy.deepcopy(model.model.encoder)
         self.embeddings = LeanEmbeddings(encoder.embeddings)
         self.positions = encoder.positions if model.config.relative_buckets else None
+        self.distances = encoder.distances
         attentions = [layer.attention for layer in encoder.layers if layer.attention]
         last = attentions[-1] if attentions and reads_first_token(model) else None
         self.cut_at_once = reads_first_token(model) and not attentions
@@ -214,6 +243,7 @@ class LeanEncoder(nn.Module):
             biases = [own for own, _ in self.positions(ids, bias)]
             if self.asks_once is not None:
                 biases[self.asks_once] = biases[self.asks_once][:, :, :1]
+        relative = None if self.distances is None else self.distances(u)
         for layer, own in zip(self.layers, biases, strict=True):
-            u = layer(u, own, mask)
+            u = layer(u, own, mask, relative)
         return u
