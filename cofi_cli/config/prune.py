@@ -59,7 +59,7 @@ class PruneConfig(Section):
     """``cubic`` rises fast while much can be spared, and slowly towards the target."""
     batch_size: int = Field(32, ge=1)
     learning_rate: float | None = Field(None, gt=0)
-    """Of the weights while nothing is pruned; ``None`` = the teacher's, at least 1e-4."""
+    """Of the weights while nothing is pruned; ``None`` = as the teacher's by width."""
     rate_growth: float = Field(0.5, ge=0, le=1)
     """The rate is divided by this power of the share of weights that the target keeps."""
     gate_learning_rate: float = Field(0.1, gt=0)

@@ -5,17 +5,12 @@ import torch
 
 from cofi_cli.modeling import CofiConfig, CofiForSequenceClassification
 from cofi_cli.modeling.dropout import set_dropout
-from cofi_cli.training.stages.rates import base_rate, growth_of, pruning_rate
+from cofi_cli.training.stages.rates import base_rate, growth_of
 
 
 @pytest.mark.parametrize(("width", "rate"), [(384, 1e-4), (768, 5e-5), (128, 3e-4)])
 def test_the_rate_falls_with_the_width(width: int, rate: float) -> None:
     assert base_rate(width) == pytest.approx(rate)
-
-
-@pytest.mark.parametrize(("width", "rate"), [(384, 1e-4), (768, 1e-4), (128, 3e-4)])
-def test_wide_encoders_are_pruned_at_a_higher_rate_than_fine_tuned(width: int, rate: float) -> None:
-    assert pruning_rate(width) == pytest.approx(rate)
 
 
 def test_the_rate_grows_as_less_is_kept() -> None:

@@ -23,7 +23,7 @@ from cofi_cli.training.stages.best import Best
 from cofi_cli.training.stages.checkpoint import load_state
 from cofi_cli.training.stages.optim import WeightOptimizer, linear_decay, scalar_optimizer, set_lr
 from cofi_cli.training.stages.precision import autocast
-from cofi_cli.training.stages.rates import growth_of, pruning_rate
+from cofi_cli.training.stages.rates import base_rate, growth_of
 from cofi_cli.training.stages.rows import Row
 from cofi_cli.training.stages.schedule import Schedule
 from cofi_cli.training.stages.seeding import derive, generator
@@ -57,7 +57,7 @@ class PruneStage:
             set_dropout(student, session.config.distill.dropout)
         self.distiller = distiller.to(session.device)
         self.shape = EncoderShape.of(student.config)
-        self.rate = settings.learning_rate or pruning_rate(self.shape.hidden)
+        self.rate = settings.learning_rate or base_rate(self.shape.hidden)
         self.precision = session.precision(hidden=self.shape.hidden)
         *self.milestones, self.goal = session.sizes
         self.gates = Gates(

@@ -18,14 +18,6 @@ def base_rate(hidden: int) -> float:
     return RATE * WIDTH / hidden
 
 
-def pruning_rate(hidden: int) -> float:
-    """Return the rate of weights that are distilled, while an encoder of this width is whole.
-
-    Wide encoders stand, and need, a higher one than for fine-tuning (docs/log.md).
-    """
-    return max(base_rate(hidden), RATE)
-
-
 def growth_of(kept: float, exponent: float) -> float:
     """Return the factor of the rate where a share of the prunable weights is kept.
 

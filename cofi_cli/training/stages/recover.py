@@ -15,13 +15,13 @@ from cofi_cli.training.evaluation import INPUTS
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.optim import linear_decay
 from cofi_cli.training.stages.plain import PlainStage
-from cofi_cli.training.stages.rates import growth_of, pruning_rate
+from cofi_cli.training.stages.rates import base_rate, growth_of
 
 
 def _grown_rate(session: Session, model: CofiForTask, teacher: CofiForTask) -> float:
     """Return the rate that pruning reaches at the sparsity of a compact model."""
     settings = session.config.prune
-    rate = settings.learning_rate or pruning_rate(teacher.config.hidden_size)
+    rate = settings.learning_rate or base_rate(teacher.config.hidden_size)
     kept = count_prunable(model) / EncoderShape.of(teacher.config).prunable
     return rate * growth_of(max(kept, 1e-4), settings.rate_growth)
 
