@@ -223,7 +223,7 @@ def test_equals_onnx(name: str, head: str, form: str, model: CofiForTask, tmp_pa
             return
         assert form not in ("plain", "packed") and (has_own_scores or config.pre_norm)
         assert ("rotation" if has_own_scores and form != "lean" else "normalise after") in why
-        assert form != "lean" or config.pre_norm or config.project_first
+        assert form != "lean" or config.pre_norm
         return
     model.config._attn_implementation = "eager"
     masks = random_masks(EncoderShape.of(model.config), 2, soft=True, closed=0.3)

@@ -79,7 +79,7 @@ def unsupported(model: CofiForTask, form: str) -> str | None:
     if form not in LEAN:
         return None
     has_biases = config.attention_bias and config.ffn_bias and config.norm_bias
-    is_post_norm = config.embedding_norm and not config.pre_norm and not config.project_first
+    is_post_norm = config.embedding_norm and not config.pre_norm
     if turns or not is_post_norm or config.gated_ffn or not has_biases:
         return "it is written for encoders that normalise after each residual, as BERT does"
     return None

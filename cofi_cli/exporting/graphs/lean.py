@@ -141,6 +141,11 @@ class LeanLayer(nn.Module):
         super().__init__()
         self.attention, self.ffn = attention, ffn
 
+    @property
+    def asks_once(self) -> bool:
+        """Whether one query a row is asked."""
+        return self.attention is not None and self.attention.first_only
+
     def forward(
         self, u: Tensor, bias: Tensor, mask: Tensor, relative: Relative | None = None
     ) -> Tensor:
@@ -155,7 +160,8 @@ class LeanEmbeddings(nn.Module):
 
     Row p · types + t of the table is minus the sum for position p and type t. A position that
     the model does not have lies beyond the table's end, so the runtime refuses it as before;
-    a type that it does not have is not noticed. Without either there is no table.
+    a type that it does not have is not noticed. Embeddings without positions, or widened before
+    LayerNorm, are summed as the encoder does it.
 
     Args:
         embeddings: becomes a part of this.
@@ -165,16 +171,16 @@ class LeanEmbeddings(nn.Module):
     def __init__(self, embeddings: Any) -> None:
         super().__init__()
         self.inner = embeddings
-        types, position = embeddings.token_type, embeddings.position
-        self.has_positions = position is not None
-        added = torch.zeros(1, 1, 1)
-        if position is not None:
-            added = position.weight[embeddings.offset :, None]
+        self.minus = None
+        if embeddings.position is None or embeddings.widen is not None:
+            return
+        types = embeddings.token_type
+        places = embeddings.position.weight[embeddings.offset :, None]
         if types is not None:
-            added = added + (types.weight if embeddings.has_types else types.weight[:1])
-        self.types = added.shape[1]
-        has_table = position is not None or types is not None
-        self.minus = nn.Parameter(-added.flatten(0, 1)) if has_table else None
+            own = types.weight if embeddings.has_types else types.weight[:1]
+            places = places + own
+        self.types = places.shape[1]
+        self.minus = nn.Parameter(-places.flatten(0, 1))
 
     @property
     def last(self) -> Any:
@@ -183,14 +189,13 @@ class LeanEmbeddings(nn.Module):
 
     def forward(self, ids: Tensor, types: Tensor | None) -> Tensor:
         """Return the stream, (B, T, d), for (B, T) int; types may be ``None``."""
-        words = self.inner.word(ids)
-        if self.minus is not None:
-            places = torch.arange(ids.shape[1], device=ids.device)[None]
-            places = places if self.has_positions else torch.zeros_like(places)
-            if self.types > 1 and types is not None:
-                places = places * self.types + types
-            words = words - F.embedding(places, self.minus)
-        x: Tensor = self.inner(words)
+        if self.minus is None:
+            summed: Tensor = self.inner(self.inner.sum(ids, types))
+            return summed
+        places = torch.arange(ids.shape[1], device=ids.device)[None]
+        if self.types > 1 and types is not None:
+            places = places * self.types + types
+        x: Tensor = self.inner(self.inner.word(ids) - F.embedding(places, self.minus))
         return x
 
 
@@ -212,7 +217,6 @@ class LeanEncoder(nn.Module):
         attentions = [layer.attention for layer in encoder.layers if layer.attention]
         last = attentions[-1] if attentions and reads_first_token(model) else None
         self.cut_at_once = reads_first_token(model) and not attentions
-        self.asks_once: int | None = None
         self.layers = nn.ModuleList()
         norm = self.embeddings.last
         for layer in encoder.layers:
@@ -220,7 +224,6 @@ class LeanEncoder(nn.Module):
             if layer.attention:
                 norm.bias += layer.attention.output.bias
                 norm, is_last = layer.attention.norm, layer.attention is last
-                self.asks_once = len(self.layers) if is_last else None
                 attention = LeanAttention(
                     layer.attention, first_only=is_last, fused=None if is_last else fused
                 )
@@ -240,9 +243,8 @@ class LeanEncoder(nn.Module):
         u = u[:, :1] if self.cut_at_once else u
         biases = [bias] * len(self.layers)
         if self.positions is not None:
-            biases = [own for own, _ in self.positions(ids, bias)]
-            if self.asks_once is not None:
-                biases[self.asks_once] = biases[self.asks_once][:, :, :1]
+            found = zip(self.layers, self.positions(ids, bias), strict=True)
+            biases = [own[:, :, :1] if layer.asks_once else own for layer, (own, _) in found]
         relative = None if self.distances is None else self.distances(u)
         for layer, own in zip(self.layers, biases, strict=True):
             u = layer(u, own, mask, relative)
