@@ -64,7 +64,6 @@ class LeanAttention(nn.Module):
         self.heads, self.head_dim = attention.heads, attention.head_dim
         self.width = self.heads * self.head_dim
         self.first_only, self.fused = first_only, fused
-        self.whole = attention
         shift, parts = attention.output.bias, (attention.query, attention.key, attention.value)
         q, k, v = (part.weight for part in parts)
         q_bias, k_bias, v_bias = (part.bias - part.weight @ shift for part in parts)
@@ -73,6 +72,8 @@ class LeanAttention(nn.Module):
             self.query, self.key, self.value = (nn.Parameter(w) for w in (q * scale, k, v))
             self.query_bias, self.value_bias = nn.Parameter(q_bias * scale), nn.Parameter(v_bias)
             self.key_bias = nn.Parameter(k_bias)
+            asking = attention.query.bias * scale
+            self.row_biases = nn.ParameterList([asking, attention.key.bias])
         else:
             self.weight = nn.Parameter(torch.cat([q, k, v]).t().contiguous())
             self.bias = nn.Parameter(torch.cat([q_bias, torch.zeros_like(q_bias), v_bias]))
@@ -109,7 +110,8 @@ class LeanAttention(nn.Module):
     def _by_content(self, q: Tensor, k: Tensor, mask: Tensor, relative: Relative) -> Tensor:
         """Return what is added to the scores, (B, h, T, T), for q scaled, (B, h, T, dh), and k."""
         rows = relative.rows
-        distances = (self.whole.query(rows) * self.whole.scale, self.whole.key(rows))
+        asking, other = self.row_biases
+        distances = (F.linear(rows, self.query, asking), F.linear(rows, self.key, other))
         return relative.bias(q, k, distances, mask, 1.0)
 
     def _by_head(self, x: Tensor) -> Tensor:
