@@ -8,8 +8,9 @@ The first form makes a family of speeds for each precision and batch, exports ea
 it in turn with its dense model. Whether a speed is reached does not depend on training: with
 ``--method fast`` a case takes minutes, and its scores are those of a preview. The second form
 prunes to a share of the weights, measures the speed that this gives, asks for that speed, and
-compares the scores over seeds. ``--precisions``, ``--batches`` and ``--tasks`` choose a part; the
-rows of other parts stay. Runs that are there are not made again: an interrupted call goes on.
+compares the scores over seeds. ``--precisions``, ``--batches``, ``--tasks`` and ``--seeds`` choose
+a part; the rows of other parts stay. Runs that are there are not made again: an interrupted call
+goes on.
 Writes results.json and results.md beside this file.
 """
 
@@ -126,7 +127,7 @@ def speeds(options: argparse.Namespace) -> Iterator[Json]:
 
 def against_weights(options: argparse.Namespace) -> Iterator[Json]:
     """Yield scores at equal measured speed, task by task and seed by seed."""
-    for name, seed in itertools.product(options.tasks, SEEDS):
+    for name, seed in itertools.product(options.tasks, options.seeds):
         own, length = teacher(name, seed, options.data, options.output), ROWS[name].length
         shared = (MODEL, *task_of(name, options.data), "--teacher", own, "--seed", seed)
         run = options.output / name / f"weights-{seed}"
@@ -206,6 +207,7 @@ def main() -> None:
     parser.add_argument("--method", choices=("gates", "fast"), default="gates")
     parser.add_argument("--against-weights", action="store_true")
     parser.add_argument("--tasks", nargs="+", choices=AGAINST, default=AGAINST)
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=PRECISIONS)
     parser.add_argument("--batches", nargs="+", type=int, choices=BATCHES, default=BATCHES)
     options = parser.parse_args()
