@@ -32,8 +32,8 @@ from tasks import MODEL, ROWS  # noqa: E402
 
 SPEEDUPS = (2, 4, 8, 12)
 PRECISIONS, BATCHES, THREADS = ("fp32", "int8"), (1, 32), 1
-UNJUDGED = {"gates": (), "fast": ("--max-drop", "100")}
-"""The 8-bit file of a preview keeps no layers in fp32 for a score that it does not have."""
+UNJUDGED = ("--no-score",)
+"""fp32 is not judged, and a preview's 8-bit file keeps no layers for a score that it lacks."""
 AGAINST = ("sst2_sentences", "mrpc", "squad")
 SPARSITY, SEEDS = 0.95, (57, 58, 59)
 FIRST = "sst2_sentences"
@@ -86,7 +86,7 @@ def timed(
     if not (run / "bench.json").exists():
         sizes = ("--all-sizes",) if (run / "sizes").exists() else ()
         cofi("export", run, *sizes, "--precision", precision, *case, *judged)
-        cofi("bench", run, *sizes, *case, "--no-torch")
+        cofi("bench", run, *sizes, *case, "--no-torch", "--no-score")
     own = "model" if precision == "fp32" else f"model_{precision}"
     rows = [row for row in read(run / "bench.json")["headline"] if row["vs"] is not None]
     named = [(row["model"].rpartition("/"), row) for row in rows]
@@ -106,7 +106,8 @@ def speeds(options: argparse.Namespace) -> Iterator[Json]:
             *("--table", table(precision, batch, length, options.output)),
             settings={**ROWS[FIRST].settings, "prune.method": options.method},
         )
-        found = timed(run, precision, batch, length, UNJUDGED[options.method])
+        judged = UNJUDGED if options.method == "fast" else ()
+        found = timed(run, precision, batch, length, judged)
         for speedup in SPEEDUPS:
             report = read(run / "sizes" / f"{speedup}x" / "report.json")
             target = report["latency_target"]
@@ -133,14 +134,14 @@ def against_weights(options: argparse.Namespace) -> Iterator[Json]:
         run = options.output / name / f"weights-{seed}"
         settings = ROWS[name].settings
         prune(run, *shared, "--sparsity", SPARSITY, "--threads", THREADS, settings=settings)
-        speedup = timed(run, "fp32", 1, length).get("", {}).get("ratio")
+        speedup = timed(run, "fp32", 1, length, UNJUDGED).get("", {}).get("ratio")
         if speedup is None:
             continue
         other = options.output / name / f"speed-{seed}"
         known = ("--table", table("fp32", 1, length, options.output))
         ask = ("--speedup", f"{speedup:.3f}", "--threads", THREADS)
         prune(other, *shared, *ask, *known, settings=settings)
-        reached = timed(other, "fp32", 1, length).get("", {}).get("ratio")
+        reached = timed(other, "fp32", 1, length, UNJUDGED).get("", {}).get("ratio")
         scores = [read(place / "report.json")["model"] for place in (run, other)]
         yield {
             "task": name,

@@ -52,6 +52,8 @@ class ExportConfig(Section):
     """Built-in task to score on. Default: the task of the run."""
     data: str | None = None
     """Folder with the task's files."""
+    score: bool = True
+    """Score the files on the validation rows, and judge smaller precisions by their scores."""
     embeddings: Embeddings = "auto"
     """Embedding tables: int8 stores a row in 8 bits with a scale of its own, fp32 keeps the
     precision of the file. auto takes int8 in int8 files."""
@@ -85,6 +87,13 @@ class ExportConfig(Section):
         if least < 0:
             raise ValueError(f"{least:g} is below 0; it is how many points may be lost")
         return value
+
+    @model_validator(mode="after")
+    def _has_scores(self) -> ExportConfig:
+        """Refuse a loss of scores that are turned off."""
+        if self.max_drop and not self.score:
+            raise ValueError("--max-drop judges scores, so leave --no-score out")
+        return self
 
     @model_validator(mode="after")
     def _has_a_vocabulary(self) -> ExportConfig:

@@ -78,6 +78,8 @@ def choose(
     most = int(min(longest, tokenizer_limit(model)))
     named = named_task(config.task, config.data, longest=most)
     task, unscored = _task_to_score_on(task or named, source)
+    if not config.score:
+        unscored = unscored or "scores are turned off"
     if task is not None and config.max_length is not None:
         task = replace(task, max_length=min(task.max_length, config.max_length))
     if unscored is not None and config.max_drop and config.precision != "fp32":
