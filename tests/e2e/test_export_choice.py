@@ -927,10 +927,21 @@ def test_what_has_no_score_is_not_picked(finished, tmp_path, monkeypatch):
     assert caught.value.exit_code == 2 and "--max-drop" in caught.value.hint
 
 
+def test_scores_can_be_turned_off(finished, tmp_path):
+    report = export(
+        finished, output=tmp_path / "onnx", graph="plain", precision="int8", score=False
+    )
+    assert {"model", "model_int8", "dense"} <= set(report.models)
+    assert all(row.score is None for row in report.models.values())
+    assert "int8 is not scored: scores are turned off." in report.notes
+    assert "--no-score" in options_of(report.asked)
+
+
 @pytest.mark.parametrize(
     ("wish", "words"),
     [
         ({"graph": "fusd"}, "fused"),
+        ({"score": False, "max_drop": 1.0}, "--max-drop judges scores, so leave --no-score out"),
         ({"graph": "fused", "portable": True}, "--portable takes standard operators only"),
         ({"precision": "int4"}, "int8"),
         ({"provider": "gpu"}, "cuda"),
