@@ -102,16 +102,17 @@ def measure(run: Path, cell: Cell) -> Json:
     case = ("--batch", 1, "--seq-len", cell.row.length, "--threads", cell.threads)
     if not (run / "onnx" / "export.json").exists():
         cofi("export", run, "--onnx", "--precision", "int8", *case)
-    if not (run / "bench.json").exists():
-        cofi("bench", run, *case, "--no-score", "--no-torch")  # its export has the scores
+    bench = run / f"bench-t{cell.threads}.json"
+    if not bench.exists():  # its export has the scores
+        cofi("bench", run, *case, "--no-score", "--no-torch", "-o", bench)
     exported = read(run / "onnx" / "export.json")["models"]
     scores = {name: row["score"] for name, row in exported.items() if row.get("score") is not None}
-    return {**latencies(run / "bench.json"), "onnx_scores": scores}
+    return {**latencies(bench), "onnx_scores": scores}
 
 
 def measure_file(file: Path, cell: Cell) -> Json:
     """Time an ONNX file; return its latency and size."""
-    bench = file.with_suffix(".bench.json")
+    bench = file.with_suffix(f".bench-t{cell.threads}.json")
     if not bench.exists():
         case = ("--batch", 1, "--seq-len", cell.row.length, "--threads", cell.threads)
         cofi("bench", file, *case, "--no-score", "--no-torch", "-o", bench)
