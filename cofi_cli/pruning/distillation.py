@@ -12,6 +12,8 @@ from cofi_cli.modeling.gather import take
 
 N_TAPS = 4
 """Teacher layers that are matched; CoFi, section 2.3."""
+MATCHED_BY = 128
+"""Tokens of a batch by which layers are matched: all would take a product for every layer."""
 
 
 def teacher_taps(n_layers: int) -> list[int]:
@@ -99,56 +101,50 @@ class LayerLoss(nn.Module):
             positions: the n rows of the flattened states to compare, (n,); ``None`` = all.
             total: turns the errors over these states into those that layers are matched by.
         """
+        weight = self.weight if kept is None else take(self.weight, kept, 1)
+        if self.matching == "fixed":
+            self.last_match = [*self.taps]
+        else:
+            errors = _errors_by_some(states, teacher, weight.detach(), positions)
+            errors = errors if total is None else total(errors)
+            is_ordered = self.matching == "ordered"
+            self.last_match = match_ordered(errors, exists) if is_ordered else match_nearest(errors)
         projected: dict[int, Tensor] = {}
-        weight, missing = self._in_order(kept)
-        for state in states:
-            if id(state) not in projected:
-                # Projected whole and at full width, so that few shapes of product occur.
-                flat = F.linear(F.pad(state, (0, missing)), weight).flatten(0, -2)
-                projected[id(state)] = take(flat, positions, 0).float()
-        self.last_match = self._match(states, projected, teacher, exists, total)
         loss = teacher.new_zeros(())
         for tap, layer in enumerate(self.last_match):
-            if layer is not None:
-                loss = loss + F.mse_loss(projected[id(states[layer])], teacher[tap])
+            if layer is None:
+                continue
+            state = states[layer]
+            if id(state) not in projected:
+                # Projected with its padding, so that few shapes of product occur.
+                flat = F.linear(state, weight).flatten(0, -2)
+                projected[id(state)] = take(flat, positions, 0).float()
+            loss = loss + F.mse_loss(projected[id(state)], teacher[tap])
         return loss
 
-    def _match(
-        self,
-        states: Sequence[Tensor],
-        projected: dict[int, Tensor],
-        teacher: Tensor,
-        exists: Sequence[bool],
-        total: Callable[[Tensor], Tensor] | None,
-    ) -> list[int | None]:
-        if self.matching == "fixed":
-            return [*self.taps]
-        places = {key: place for place, key in enumerate(projected)}
-        # The difference of squares needs fp32 whatever the layers were computed in.
-        with torch.no_grad(), torch.autocast(teacher.device.type, enabled=False):
-            distinct = _ranked_errors(teacher, list(projected.values()))
-            distinct = distinct if total is None else total(distinct)
-            errors = distinct[:, [places[id(state)] for state in states]]
-        if self.matching == "ordered":
-            return match_ordered(errors, exists)
-        return match_nearest(errors)
 
-    def _in_order(self, kept: Tensor | None) -> tuple[Tensor, int]:
-        """Return W with the kept dims' columns first, and how many dims are not kept."""
-        if kept is None:
-            return self.weight, 0
-        is_kept = torch.zeros(self.weight.shape[1], dtype=torch.bool, device=kept.device)
-        is_kept[kept] = True
-        # By sorting, not by nonzero(), which a GPU would have to be waited for.
-        closed = is_kept.byte().argsort(stable=True)[: is_kept.numel() - kept.numel()]
-        return take(self.weight, torch.cat([kept, closed]), 1), closed.numel()
+@torch.no_grad()
+def _errors_by_some(
+    states: Sequence[Tensor], teacher: Tensor, weight: Tensor, positions: Tensor | None
+) -> Tensor:
+    """Return the layers' errors over :data:`MATCHED_BY` tokens, (taps, L).
 
+    Matching compares within a row only, so each row may lack its constant |t|²/n.
 
-def _ranked_errors(teacher: Tensor, students: Sequence[Tensor]) -> Tensor:
-    """Return (taps, S) mean squared errors, each row short of its constant |t|²/n.
-
-    Matching compares within a row only, so one pass over the pairs is enough.
+    Args:
+        states, teacher, positions: as in :meth:`LayerLoss.forward`.
+        weight: (d, k), that projects the states.
     """
-    t = teacher.flatten(1)
-    columns = [torch.dot(s.flatten(), s.flatten()) - 2 * (t @ s.flatten()) for s in students]
-    return torch.stack(columns, dim=1) / t.shape[1]
+    n = teacher.shape[1]
+    count = min(n, MATCHED_BY)
+    some = torch.arange(count, device=teacher.device) * n // count
+    rows = some if positions is None else positions[some]
+    distinct = {id(state): state for state in states}
+    seen = torch.stack([x.flatten(0, -2)[rows] for x in distinct.values()])
+    students = F.linear(seen, weight).float().flatten(1)
+    wanted = teacher[:, some].flatten(1)
+    # The difference of squares needs fp32 whatever the layers were computed in.
+    with torch.autocast(teacher.device.type, enabled=False):
+        errors = (students.square().sum(1) - 2 * wanted @ students.T) / wanted.shape[1]
+    places = {key: place for place, key in enumerate(distinct)}
+    return errors[:, [places[id(state)] for state in states]]

@@ -85,3 +85,17 @@ def test_layer_loss_compares_a_passed_on_state_once() -> None:
     loss = LayerLoss(4, matching="nearest")
     loss([state, state, state], teacher, exists=[True, False, False], kept=None).backward()
     assert loss.last_match == [0, 0] and state.grad is not None
+
+
+def test_layers_are_matched_by_tokens_from_the_whole_batch() -> None:
+    teacher = torch.randn(1, 1000, 4)
+    near, far = teacher[0] + 0.1, teacher[0].clone()
+    far[500:] += 1
+    loss = LayerLoss(4, matching="nearest")
+    value = loss([far, near], teacher, exists=[True, True], kept=None)
+    assert loss.last_match == [1] and value.item() == pytest.approx(0.01, rel=1e-3)
+    real = torch.arange(0, 1000, 3)
+    padded = torch.full((1000, 4), 100.0)
+    padded[real] = teacher[0, real]
+    loss([near, padded], teacher[:, real], exists=[True, True], kept=None, positions=real)
+    assert loss.last_match == [1]
