@@ -69,8 +69,9 @@ class RecoverConfig(Section):
     learning_rate: float | None = Field(None, gt=0)
     """``None`` = what pruning reached at its target."""
     schedule: Literal["constant", "linear"] = "linear"
-    patience: int = Field(6, ge=0)
-    """Evaluations without a better score after which recovery ends; 0 = it never ends early."""
+    patience: int = Field(0, ge=0)
+    """Evaluations without a better score after which recovery ends; 0 = it never ends early, as a
+    rate that decays asks for: much is gained at its end."""
     batch_size: int = Field(32, ge=1)
     weight_decay: float = Field(0.0, ge=0)
     freeze_embeddings: bool = False
