@@ -77,7 +77,7 @@ def timed(
     Args:
         run: that was pruned for the case.
         precision, batch, length: the case.
-        judged: flags of the export that say what it may lose.
+        judged: flags of the export that say how it is judged.
 
     Returns:
         The paired speedup of each size at that precision, by its name; of a single size by ``""``.

@@ -105,6 +105,7 @@ class LayerLoss(nn.Module):
         if self.matching == "fixed":
             self.last_match = [*self.taps]
         else:
+            # Detached, so that autocast cannot keep a cast of it without a gradient.
             errors = _errors_by_some(states, teacher, weight.detach(), positions)
             errors = errors if total is None else total(errors)
             is_ordered = self.matching == "ordered"

@@ -97,10 +97,16 @@ class Counting(StopAt):
         self.totals[name] = total_steps
 
 
-def test_recovery_ends_when_the_score_no_longer_rises(
-    bert_folder: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("patience", "epochs"), [({"patience": 2}, 4), ({}, 6)])
+def test_recovery_ends_early_only_if_asked_to(
+    bert_folder: Path,
+    reviews: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    patience: dict[str, int],
+    epochs: int,
 ) -> None:
-    scores = iter([90.0, 101.0, 98.0, 101.0, 97.0, 96.0])  # an equal one is no better
+    scores = iter([90.0, 101.0, 98.0, 101.0, 97.0, 96.0, 95.0])  # an equal one is no better
     honest = RecoverStage.evaluate
 
     def evaluate(stage: RecoverStage, step: int) -> dict[str, float] | None:
@@ -110,9 +116,9 @@ def test_recovery_ends_when_the_score_no_longer_rises(
             return honest(stage, step)
 
     monkeypatch.setattr(RecoverStage, "evaluate", evaluate)
-    config = quick_config(bert_folder, reviews, recover={"epochs": 6, "patience": 2})
+    config = quick_config(bert_folder, reviews, recover={"epochs": 6, **patience})
     report = prune(config, RunDir(tmp_path / "run"))
-    assert report.stages["recover"].steps == 4 * 16, "two epochs after the best"
+    assert report.stages["recover"].steps == epochs * 16, "two epochs after the best, or all"
 
 
 def test_stages_score_in_their_own_precision_and_the_report_in_fp32(

@@ -99,3 +99,11 @@ def test_layers_are_matched_by_tokens_from_the_whole_batch() -> None:
     padded[real] = teacher[0, real]
     loss([near, padded], teacher[:, real], exists=[True, True], kept=None, positions=real)
     assert loss.last_match == [1]
+
+
+def test_the_map_learns_in_bf16() -> None:
+    states = [torch.randn(5, 4, requires_grad=True) for _ in range(2)]
+    loss = LayerLoss(4, matching="nearest")
+    with torch.autocast("cpu", torch.bfloat16):
+        loss(states, torch.randn(1, 5, 4), exists=[True, True], kept=None).backward()
+    assert loss.weight.grad is not None and loss.weight.grad.abs().sum() > 0
