@@ -18,6 +18,7 @@ from cofi_cli.config.max_drop import Limits
 from cofi_cli.runs.records import BenchResult, CaseRow, Comparison, Gate, UnmeasuredRow
 from cofi_cli.runtime.disturbance import BUSY
 from cofi_cli.runtime.timing import Case
+from cofi_cli.tasks.metrics.jackknife import paired_error
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,11 @@ def _gates(plan: BenchPlan, result: BenchResult) -> list[Gate]:
         points = {model.name: math.nan for model in plan.scored}
         points |= {row.model: row.score for row in result.scores}
         held = {name: of for name, of in points.items() if name in (baseline, *plan.judged)}
-        gates += drop_gates(held, baseline, limits.whole)
+        without = {row.model: row.scores_without for row in result.scores}
+        errors = {
+            name: paired_error(without.get(name, ()), without.get(baseline, ())) for name in held
+        }
+        gates += drop_gates(held, baseline, limits.whole, errors=errors)
     if limits.parts and baseline is not None:
         gates += part_drop_gates(result.scores, baseline, limits.parts, judged=plan.judged)
     return gates

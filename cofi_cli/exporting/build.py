@@ -24,7 +24,7 @@ from cofi_cli.runs.records import EXACT, Candidate, ExportedFile, ScoreRow
 from cofi_cli.runtime.inputs import Rows
 from cofi_cli.runtime.inspection import inspect
 from cofi_cli.tasks import Task
-from cofi_cli.tasks.metrics.basic import SHARES, share_error
+from cofi_cli.tasks.metrics.jackknife import paired_error
 
 
 class Build:
@@ -292,8 +292,8 @@ class Build:
             more |= {"metric": score.metric, "score": score.score, "rows": score.rows}
             if exact is not None and not is_exact:
                 more["drop"] = exact.score - score.score
-                if score.metric in SHARES:
-                    more["standard_error"] = share_error(score.score, score.rows)
+                error = paired_error(score.scores_without, exact.scores_without)
+                more["standard_error"] = error
         self.files[file.stem] = ExportedFile(
             file=file.name,
             size=size,

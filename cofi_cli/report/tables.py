@@ -30,7 +30,10 @@ def summary_table(report: RunReport, bench: BenchResult | None = None) -> Table:
     if teacher is not None:
         first = teacher.scores.get("validation", {}) | {metric: teacher.score}
     last = {metric: model.score} | model.scores.get("validation", {}) | {metric: model.score}
-    rows = [_score_row(f"{_named(name)} (dev, points)", first, last, name) for name in last]
+    rows = [
+        _score_row(f"{_named(name)} (dev, points)", first, last, name, error=own)
+        for name, own in {**dict.fromkeys(last), metric: report.standard_error}.items()
+    ]
     if (tested := model.scores.get("test")) is not None:
         known = None if teacher is None else teacher.scores.get("test")
         rows.append(_score_row(f"{_named(metric)} (test, points)", known, tested, metric))
@@ -234,11 +237,18 @@ def _equal(of: HeadlineRow | None, precision: str) -> str:
 
 
 def _score_row(
-    label: str, first: Mapping[str, float] | None, last: Mapping[str, float], metric: str
+    label: str,
+    first: Mapping[str, float] | None,
+    last: Mapping[str, float],
+    metric: str,
+    *,
+    error: float | None = None,
 ) -> tuple[str, ...]:
-    """Return a row of a metric's points in two sets of scores."""
+    """Return a row of a metric's points in two sets of scores, with the error of their change."""
     before, after = (first or {}).get(metric), last.get(metric)
     change = MISSING if before is None or after is None else f"{after - before:+.2f}"
+    if error is not None:
+        change += f" (standard error {error:.2f})"
     return (label, text.number(before), text.number(after), change)
 
 

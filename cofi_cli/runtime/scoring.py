@@ -191,6 +191,7 @@ def _score_at(size: int, worker: WorkerClient, model: Model, dev: DevSet) -> Sco
         metric=metric,
         score=scores[metric],
         scores=scores,
+        scores_without=task.scores_without(outputs, dev.reference),
         parts={name: PartScore(score=part.score, rows=part.rows) for name, part in parts.items()},
         rows=dev.count,
         rows_in_all=len(task.splits["validation"]),

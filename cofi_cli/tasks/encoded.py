@@ -47,6 +47,10 @@ class Ragged(Sequence[Any]):
         lengths = np.concatenate([part.lengths for part in parts])
         return cls.over(np.concatenate([part.flat for part in parts]), lengths)
 
+    def take(self, kept: NDArray[np.bool_]) -> Ragged:
+        """Return some of the rows, (rows,)."""
+        return Ragged.over(self.flat[np.repeat(kept, self.lengths)], self.lengths[kept])
+
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Length of each row."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
@@ -224,6 +225,18 @@ class Kind:
         answers = finite(np.asarray(outputs, dtype=np.float64).reshape(-1, width), len(gold))
         predicted = self._predicted(answers)
         return {name: 100.0 * METRICS[name](gold, predicted) for name in metrics}
+
+    def units(self, reference: Any) -> int:
+        """Return how many independent parts the rows have: rows, sentences, contexts, queries."""
+        return len(reference)
+
+    def some(self, outputs: Any, reference: Any, kept: NDArray[np.bool_]) -> tuple[Any, Any]:
+        """Return outputs and reference, as :meth:`score` takes them, of some of the units.
+
+        Args:
+            kept: (units,) which.
+        """
+        return np.asarray(outputs)[kept], reference[kept]
 
     def judged_labels(self, labels: Names) -> tuple[str, ...]:
         """Return the names that :meth:`counts` has, of the names of the outputs."""

@@ -13,9 +13,10 @@ from cofi_cli.errors import did_you_mean
 from cofi_cli.tasks.encoded import Encoded
 from cofi_cli.tasks.files.columns import MOST_GROUPS
 from cofi_cli.tasks.kind import Kind
+from cofi_cli.tasks.metrics.jackknife import kept_units
 from cofi_cli.tasks.metrics.parts import OF_LABELS, PartScore, groups_of, label_scores
 from cofi_cli.tasks.rows import Split, fingerprint
-from cofi_cli.tasks.teacher.agreement import TeacherAnswers, agreement
+from cofi_cli.tasks.teacher.agreement import TeacherAnswers, agreement, some_rows
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,18 @@ class Task:
         if isinstance(reference, TeacherAnswers):
             return agreement(self.kind, outputs, reference)
         return self.kind.score(outputs, reference, self.labels, self.metrics)
+
+    def scores_without(self, outputs: Any, reference: Any) -> list[float]:
+        """Return the headline score without each of 20 groups of rows; empty with few rows.
+
+        :func:`~cofi_cli.tasks.metrics.jackknife.paired_error` compares those of two models. The
+        arguments are those of :meth:`score`.
+        """
+        is_taught = isinstance(reference, TeacherAnswers)
+        some = some_rows if is_taught else self.kind.some
+        units = len(reference.outputs) if is_taught else self.kind.units(reference)
+        parts = (some(outputs, reference, kept) for kept in kept_units(units))
+        return [self.score(*part)[self.headline] for part in parts]
 
     def part_scores(self, outputs: Any, reference: Any) -> dict[str, PartScore]:
         """Score each label, and the validation rows with each value of a column.

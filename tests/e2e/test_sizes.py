@@ -50,6 +50,7 @@ def test_each_size_meets_its_target(finished: RunDir) -> None:
         assert PrunePlan(**read_json(size.plan)).sparsity == pytest.approx(realised)
         assert row["standard_error"] >= 0
         assert row["drop"] == pytest.approx(report["teacher"]["score"] - row["score"])
+    assert report["standard_error"] == report["sizes"][-1]["standard_error"]
     stages = {json.loads(line)["stage"] for line in finished.metrics.read_text().splitlines()}
     assert {"prune", "recover-0.3", "recover-0.5", "recover-0.8"} <= stages
     assert {f"recover-{stop}" for stop in STOPS} <= set(report["stages"])
@@ -115,7 +116,9 @@ def test_pick_takes_another_size(
     assert report["chosen"] == {"name": "0.5", "max_drop": 2.0, "missed": None}
     assert PrunePlan(**read_json(run.plan)) == PrunePlan(**read_json(run.size("0.5").plan))
     assert (run.size("0.8").onnx / "model.onnx").read_text() == "of 0.8" and not run.onnx.exists()
-    assert "| 0.5 |" in run.report_md.read_text() and "chosen" in run.report_md.read_text()
+    page = run.report_md.read_text()
+    assert "| 0.5 |" in page and "chosen" in page
+    assert f"(standard error {report['standard_error']:.2f}) |" in page
     assert command(["pick", str(run.root), "--size", "0.3"]) == 0
     assert_same_weights(run, run.size("0.3"))
     capfd.readouterr()

@@ -70,6 +70,14 @@ def test_drop_is_in_points_and_a_gain_passes():
     ]
 
 
+def test_a_drop_is_told_with_its_error():
+    (gate,) = drop_gates({"dense": 90.0, "a": 88.5}, "dense", 1.0, errors={"a": 0.6})
+    assert not gate.passed
+    error = gate_error([gate])
+    assert error is not None
+    assert "a loses 1.50 points of score (standard error 0.60), allowed is 1" in error.message
+
+
 def test_the_error_names_every_gate_that_failed():
     gates = speedup_gates(ROWS, 8) + drop_gates({"dense": 90.0, "model": 88.5}, "dense", 1.0)
     error = gate_error(gates)

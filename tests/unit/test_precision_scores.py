@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,8 @@ from cofi_cli.runtime.inputs import Rows
 from cofi_cli.runtime.inspection import Graph
 from cofi_cli.runtime.model import Model, Runtime
 from cofi_cli.runtime.scoring import BATCH_SIZE, DevSet, score_model
-from cofi_cli.tasks import KINDS
+from cofi_cli.tasks import KINDS, Split, Task
+from cofi_cli.tasks.metrics.jackknife import kept_units
 from tests.records import exported_file, score_row
 from tests.tiny_onnx import save_onnx
 
@@ -37,21 +37,15 @@ class Worker:
         return np.eye(2)[right]
 
 
-class Task:
-    name, metrics, num_labels = "parity", ["accuracy"], 2
-    kind = KINDS["classification"]
-    splits = MappingProxyType({"validation": range(COUNT)})
-
-    def score(self, outputs: np.ndarray, reference: np.ndarray) -> dict[str, float]:
-        return {"accuracy": 100 * float((outputs.argmax(-1) == reference).mean())}
-
-    def part_scores(self, outputs: np.ndarray, reference: np.ndarray) -> dict[str, Any]:
-        return {}
+LABELS = [(i + 1) % 2 for i in range(COUNT)]
+SPLIT = Split([("text",)] * COUNT, LABELS)
+TASK = Task(
+    "parity", KINDS["classification"], ("even", "odd"), ("accuracy",), {"validation": SPLIT}, 8
+)
 
 
 def score(nodes: dict[str, int], *sizes: int, runtime: Runtime = "onnxruntime") -> Any:
-    task: Any = Task()
-    dev = DevSet(ROWS, np.asarray([(i + 1) % 2 for i in range(COUNT)]), 0, COUNT, task, sizes)
+    dev = DevSet(ROWS, np.asarray(LABELS), 0, COUNT, TASK, sizes)
     worker: Any = Worker()
     model = Model("model", Path("model.onnx"), Graph(nodes, "int8", 9, 18), runtime=runtime)
     return score_model(worker, model, dev), worker.sizes
@@ -77,30 +71,23 @@ def test_other_models_are_scored_once(runtime: Runtime) -> None:
     assert seen == [BATCH_SIZE, COUNT - BATCH_SIZE] and row.batch is None
 
 
-@pytest.mark.parametrize(
-    ("metric", "is_share", "shown"),
-    [
-        ("accuracy", True, "84.80 (-0.49, standard error 1.78)"),
-        ("spearman", False, "84.80 (-0.49)"),
-    ],
-)
-def test_a_drop_is_told_with_what_so_few_rows_can_tell(
-    tmp_path: Path, metric: str, is_share: bool, shown: str
-) -> None:
-    """MRPC's 408 rows: two of them are half a point, and a score is uncertain by 1.8."""
+def test_a_drop_is_told_with_what_so_few_rows_can_tell(tmp_path: Path) -> None:
+    """On MRPC's 408 rows the two files answer two otherwise: half a point, error 0.35."""
     made: Any = object.__new__(Build)
     made.files, made.models = {}, {"model": ("checkpoint", None)}
     made._exact, made._whole = {}, None
-    for key, right in (("model", 348), ("model_int8", 346)):
+    right = np.arange(408) < 348
+    for key, wrong in (("model", ()), ("model_int8", (3, 7))):
         file = save_onnx(tmp_path / f"{key}.onnx")
-        found = score_row("model", 100 * right / 408, metric=metric, rows=408)
+        own = right & ~np.isin(np.arange(408), wrong)
+        found = score_row("model", 100 * own.mean(), metric="accuracy", rows=408)
+        without = [float(100 * own[kept].mean()) for kept in kept_units(408)]
+        found = found.model_copy(update={"scores_without": without})
         made._exact.setdefault("model", found)
         made._record("model", file, "int8" if "int8" in key else "fp32", "plain", found)
     exact, eight = made.files.values()
     assert exact.drop is None and text.score(exact) == "85.29"
     assert eight.drop == pytest.approx(100 * 2 / 408)
-    p = 346 / 408
-    wanted = 100 * math.sqrt(p * (1 - p) / 408) if is_share else None
-    assert eight.standard_error == (wanted and pytest.approx(wanted))
-    assert text.score(eight) == shown
+    assert eight.standard_error == pytest.approx(100 * math.sqrt(2) / 408, rel=0.05)
+    assert text.score(eight) == "84.80 (-0.49, standard error 0.34)"
     assert text.score(exported_file()) == "-"

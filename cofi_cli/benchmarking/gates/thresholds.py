@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from cofi_cli.runs.records import DropGate, ScoreRow, SpeedupGate, SpeedupRow, UnmeasuredRow
 from cofi_cli.tolerances import within
@@ -55,7 +56,13 @@ def speedup_gates(
     return gates or [SpeedupGate(threshold=threshold, passed=False)]
 
 
-def drop_gates(scores: Mapping[str, float], baseline: str, threshold: float) -> list[DropGate]:
+def drop_gates(
+    scores: Mapping[str, float],
+    baseline: str,
+    threshold: float,
+    *,
+    errors: Mapping[str, float | None] = MappingProxyType({}),
+) -> list[DropGate]:
     """Judge how many points of score each model has lost against the baseline.
 
     Args:
@@ -63,13 +70,14 @@ def drop_gates(scores: Mapping[str, float], baseline: str, threshold: float) -> 
             one that answers with no numbers not a number, which fails.
         baseline: one of the names.
         threshold: the largest loss that passes, in points.
+        errors: standard error of each model's loss, where it is known.
 
     Returns:
         A gate a model; without any, one that has failed, for it was asked for in vain.
     """
     before = scores.get(baseline)
     gates = [
-        _drop_gate(model, before - score, threshold)
+        _drop_gate(model, before - score, threshold, error=errors.get(model))
         for model, score in scores.items()
         if before is not None and model != baseline
     ]
@@ -110,10 +118,22 @@ def part_drop_gates(
     return gates
 
 
-def _drop_gate(model: str, drop: float, threshold: float, part: str | None = None) -> DropGate:
-    value = None if math.isnan(drop) else drop
-    passed = within(drop, threshold)
-    return DropGate(model=model, part=part, threshold=threshold, value=value, passed=passed)
+def _drop_gate(
+    model: str,
+    drop: float,
+    threshold: float,
+    part: str | None = None,
+    *,
+    error: float | None = None,
+) -> DropGate:
+    return DropGate(
+        model=model,
+        part=part,
+        threshold=threshold,
+        value=None if math.isnan(drop) else drop,
+        standard_error=error,
+        passed=within(drop, threshold),
+    )
 
 
 def missing_part(model: str, part: str) -> str:

@@ -170,6 +170,7 @@ class ScoreRow(Part):
     Attributes:
         metric, score: the headline one.
         scores: all.
+        scores_without: as a :class:`ModelSummary` has them.
         parts: of each label, ``recall[PII]``, and each value of a column, ``accuracy[lang=de]``.
         rows, rows_in_all: that were scored, and that the split has.
         batch: size that it was scored at, where that matters.
@@ -180,6 +181,7 @@ class ScoreRow(Part):
     metric: str
     score: float
     scores: dict[str, float]
+    scores_without: list[float] = Field(default_factory=list)
     parts: dict[str, PartScore] = Field(default_factory=dict)
     rows: int
     rows_in_all: int

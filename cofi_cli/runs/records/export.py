@@ -78,7 +78,7 @@ class ExportedFile(Part):
         node_count, nodes: nodes of the graph, also by operator.
         metric, score, rows: on the dev set, in points; ``None`` where nothing was scored.
         drop: points below the fp32 file.
-        standard_error: of the score, where it is a share of rows.
+        standard_error: of the drop, on these rows.
         parity: of an fp32 file with torch.
         parity_on_gpu: there, where that was seen.
         candidates: what was timed before this one was taken.

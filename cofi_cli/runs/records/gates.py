@@ -86,10 +86,12 @@ class DropGate(GateRow):
 
     Attributes:
         part: of the rows, such as ``recall[PII]``; ``None`` = all of them.
+        standard_error: of the value, on these rows.
     """
 
     name: Literal["max_drop"] = "max_drop"
     part: str | None = None
+    standard_error: float | None = None
 
     @property
     def label(self) -> str:
@@ -99,8 +101,12 @@ class DropGate(GateRow):
     def _found(self) -> str:
         if self.value is None:
             return f"{self.model} or what it is compared with has no score"
-        of = self.part or "score"
-        return f"{self.model} loses {self.value:.2f} points of {of}, allowed is {self.threshold:g}"
+        of, error = self.part or "score", self.standard_error
+        noise = "" if error is None else f" (standard error {error:.2f})"
+        return (
+            f"{self.model} loses {self.value:.2f} points of {of}{noise}, "
+            f"allowed is {self.threshold:g}"
+        )
 
 
 class ChangeGate(GateRow):

@@ -20,12 +20,15 @@ class ModelSummary(Part):
     Attributes:
         score: the headline metric on the validation split, in points.
         scores: of every split.
+        scores_without: the headline metric on the validation split without each of 20 groups of
+            its rows; empty where there are few. Two models' give the error of their difference.
         encoder_params, prunable_params, total_params: weights.
         bytes: of all weights.
     """
 
     score: float
     scores: Scores
+    scores_without: list[float] = Field(default_factory=list)
     encoder_params: int
     prunable_params: int
     total_params: int
@@ -138,9 +141,9 @@ class SizeRow(Part):
 
     Attributes:
         drop: points below the teacher.
+        standard_error: of the drop, on these rows.
         encoder_params: weights.
         sparsity: realised.
-        standard_error: of the score, where it is a share of rows.
         expected_speedup, measured_speedup: where a speed was asked for.
     """
 
@@ -189,6 +192,7 @@ class RunReport(Record):
         note: what the scores are true for; may be empty.
         teacher: the dense model; ``None`` for finetune.
         model: the result.
+        standard_error: of the difference of their scores, on these rows.
         constant: one answer to all rows.
         not_learned, missed: warnings.
         before: scores by metric before finetune, of a model that was pruned or has a teacher.
@@ -212,6 +216,7 @@ class RunReport(Record):
     seed: int
     teacher: ModelSummary | None = None
     model: ModelSummary
+    standard_error: float | None = None
     constant: Score | None = None
     not_learned: str | None = None
     before: dict[str, float] | None = None

@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.tasks.encoded import Encoded
@@ -64,6 +65,10 @@ class Embedding(Regression):
         vectors = finite(np.asarray(outputs, dtype=np.float64), 2 * len(gold))
         found = cosines(vectors[0::2], vectors[1::2])
         return {name: 100.0 * METRICS[name](gold, found) for name in metrics}
+
+    def some(self, outputs: Any, reference: Any, kept: NDArray[np.bool_]) -> tuple[Any, Any]:
+        """Return the embeddings and ratings of some of the pairs."""
+        return np.asarray(outputs)[np.repeat(kept, 2)], reference[kept]
 
     def agree(self, ours: Any, theirs: Any) -> float:
         """Return the mean cosine."""

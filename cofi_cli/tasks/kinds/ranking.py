@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cofi_cli.errors import CofiError
 from cofi_cli.tasks.encoded import Encoded
@@ -81,6 +82,15 @@ class Ranking(Regression):
         logits = np.asarray(outputs, dtype=np.float64).reshape(-1)
         found = ranking_scores(finite(logits, len(reference.query)), reference)
         return {name: 100.0 * found[name] for name in metrics}
+
+    def units(self, reference: Any) -> int:
+        """Return the number of queries."""
+        return int(reference.query.max()) + 1
+
+    def some(self, outputs: Any, reference: Any, kept: NDArray[np.bool_]) -> tuple[Any, Any]:
+        """Return the passages of some of the queries."""
+        rows = kept[reference.query]
+        return np.asarray(outputs)[rows], RankingGold(reference.query[rows], reference.grade[rows])
 
     def fits(self, teacher: Fitted) -> int:
         """Return 2 for a cross-encoder, 1 for another pooled head with one output."""

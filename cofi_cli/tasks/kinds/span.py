@@ -1,6 +1,7 @@
 """Where in a context the answer to a question lies."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,23 @@ class Span(Kind):
         """Score start and end, a row of (length, 2) a feature."""
         found = span_scores(outputs, reference, has_none="best_f1" in metrics)
         return {name: 100.0 * found[name] for name in metrics}
+
+    def units(self, reference: Any) -> int:
+        """Return the number of contexts: questions on one are not independent."""
+        return len(reference.contexts)
+
+    def some(self, outputs: Any, reference: Any, kept: NDArray[np.bool_]) -> tuple[Any, Any]:
+        """Return the features and answers of the questions on some of the contexts."""
+        asked = kept[reference.context_of]
+        features = asked[reference.question_of]
+        number = np.cumsum(asked) - 1
+        return outputs.take(features), replace(
+            reference,
+            context_of=reference.context_of[asked],
+            answers=[reference.answers[question] for question in np.flatnonzero(asked)],
+            question_of=number[reference.question_of[features]],
+            windows=reference.windows[features],
+        )
 
     def agree(self, ours: Any, theirs: Any) -> float:
         """Return the mean F1 of the best spans, in tokens."""

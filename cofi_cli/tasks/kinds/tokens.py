@@ -1,9 +1,11 @@
 """A tag a word, such as named entities."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cofi_cli.config import TaskConfig
 from cofi_cli.errors import CofiError
@@ -70,6 +72,15 @@ class Tokens(Kind):
         """Score a tag a word; a word that the tokenizer makes nothing of counts as O."""
         scores = entity_scores(*_tags(outputs, reference, labels))
         return {name: 100.0 * scores[name] for name in metrics}
+
+    def units(self, reference: Any) -> int:
+        """Return the number of sentences."""
+        return len(reference.tags)
+
+    def some(self, outputs: Any, reference: Any, kept: NDArray[np.bool_]) -> tuple[Any, Any]:
+        """Return all outputs, and what some of the sentences are scored against."""
+        places = reference.places[np.repeat(kept, reference.tags.lengths)]
+        return outputs, replace(reference, tags=reference.tags.take(kept), places=places)
 
     def judged_labels(self, labels: Names) -> tuple[str, ...]:
         """Return the types of entities."""

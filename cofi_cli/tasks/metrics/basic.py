@@ -11,14 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SHARES = ("accuracy", "exact_match")
-"""Metrics that are shares of rows, whose standard error follows from their number."""
-
-
-def share_error(points: float, rows: int) -> float:
-    """Return the standard error of a share of rows, both in points: sqrt(p (1 - p) / n)."""
-    return float(np.sqrt(points * (100 - points) / rows))
-
 
 def accuracy(labels: NDArray[Any], predictions: NDArray[Any]) -> float:
     """Return the share of rows that are right."""

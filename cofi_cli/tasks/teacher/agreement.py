@@ -50,6 +50,17 @@ class TeacherAnswers:
         return TeacherAnswers(outputs[:rows])
 
 
+def some_rows(
+    outputs: Any, answers: TeacherAnswers, kept: NDArray[np.bool_]
+) -> tuple[Any, TeacherAnswers]:
+    """Return a model's outputs and a teacher's on some of the rows, (rows,)."""
+    ours, theirs = (
+        own.take(kept) if isinstance(own, Ragged) else np.asarray(own)[kept]
+        for own in (outputs, answers.outputs)
+    )
+    return ours, TeacherAnswers(theirs)
+
+
 def agreement(kind: Kind, outputs: Any, answers: TeacherAnswers) -> dict[str, float]:
     """Return the agreement of outputs with a teacher's, in points.
 

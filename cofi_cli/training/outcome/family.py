@@ -14,7 +14,6 @@ from cofi_cli.modeling import CofiForTask
 from cofi_cli.runs import write_text
 from cofi_cli.runs.records import Chosen, RunReport, SizeRow
 from cofi_cli.runs.sizes import choose, nearest, take
-from cofi_cli.tasks.metrics.basic import SHARES, share_error
 from cofi_cli.training.outcome.artefacts import save_compact
 from cofi_cli.training.outcome.summary import Pruned
 from cofi_cli.training.session import Session
@@ -34,7 +33,7 @@ def save_sizes(
         models: recovered, each with its report.
     """
     run, max_drop = session.run, session.config.prune.max_drop
-    rows = [_row(session, size, report) for size, (_, report) in zip(sizes, models)]
+    rows = [_row(size, report) for size, (_, report) in zip(sizes, models)]
     missed = None
     try:
         name = choose(rows, max_drop).name
@@ -83,18 +82,17 @@ def _config_of(config: RunConfig, goal: Target) -> RunConfig:
     return config.model_copy(update={"prune": config.prune.model_copy(update=own)})
 
 
-def _row(session: Session, size: Pruned, report: RunReport) -> SizeRow:
+def _row(size: Pruned, report: RunReport) -> SizeRow:
     """Return what is compared of a size: its score, its weights, its speed."""
     assert report.teacher is not None and report.sparsity is not None, "pruning states both"
-    score, rows = report.model.score, len(session.task.splits["validation"])
-    is_share, speed = session.task.headline in SHARES, report.latency_target
+    teacher, model, speed = report.teacher, report.model, report.latency_target
     return SizeRow(
         name=size.goal.name,
-        score=score,
-        drop=report.teacher.score - score,
-        encoder_params=report.model.encoder_params,
+        score=model.score,
+        drop=teacher.score - model.score,
+        encoder_params=model.encoder_params,
         sparsity=report.sparsity.realised,
-        standard_error=share_error(score, rows) if is_share else None,
+        standard_error=report.standard_error,
         expected_speedup=speed.expected_speedup if speed else None,
         measured_speedup=speed.measured.speedup if speed and speed.measured else None,
     )

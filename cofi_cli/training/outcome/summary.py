@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -26,8 +27,9 @@ from cofi_cli.runs.records import (
     Structure,
     WordVectors,
 )
+from cofi_cli.tasks.metrics.jackknife import paired_error
 from cofi_cli.training.baselines.constant import constant_score, not_learned
-from cofi_cli.training.evaluation import evaluate
+from cofi_cli.training.evaluation import answers
 from cofi_cli.training.processes import Processes
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.progress import Progress
@@ -63,14 +65,19 @@ class Pruned:
 
 def describe_model(session: Session, model: CofiForTask) -> ModelSummary:
     """Return a model's scores on every labelled split but ``train``, in points, and its sizes."""
-    scores = {
-        name: evaluate(session, model, split=name)
-        for name, encoded in session.splits.items()
-        if name != "train" and encoded.reference is not None
-    }
+    task, processes = session.task, session.processes
+    scores, without = {}, []
+    for name, encoded in session.splits.items():
+        if name == "train" or encoded.reference is None:
+            continue
+        known = answers(session, model, encoded), encoded.reference
+        scores[name] = processes.by_main(partial(task.score, *known))
+        if name == "validation":
+            without = processes.by_main(partial(task.scores_without, *known))
     return ModelSummary(
-        score=scores["validation"][session.task.headline],
+        score=scores["validation"][task.headline],
         scores=scores,
+        scores_without=without,
         encoder_params=count_encoder(model),
         prunable_params=count_prunable(model),
         total_params=count_parameters(model),
@@ -121,6 +128,7 @@ def build_report(
         **_header(session),
         teacher=teacher,
         model=model,
+        standard_error=paired_error(teacher.scores_without, model.scores_without),
         constant=None if constant is None else Score(score=constant),
         not_learned=not_learned(session.task, validation, teacher=teacher.score, model=model.score),
         before_recovery=Score(score=pruned.score),
