@@ -117,7 +117,8 @@ def test_keeping_teacher_outputs_changes_little(
         rows = [json.loads(line) for line in run.metrics.read_text().splitlines()]
         return [row["loss"] for row in rows if row["stage"] == "prune"][:10]
 
-    assert first_losses(live) == pytest.approx(first_losses(finished), rel=1e-3)
+    # The student begins as its teacher, so that its first losses, below 1e-5, are all rounding.
+    assert first_losses(live) == pytest.approx(first_losses(finished), rel=1e-3, abs=1e-7)
 
 
 @pytest.mark.parametrize("stage", ["teacher", "prune", "recover"])
