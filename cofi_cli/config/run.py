@@ -72,6 +72,9 @@ class RecoverConfig(Section):
     patience: int = Field(0, ge=0)
     """Evaluations without a better score after which recovery ends; 0 = it never ends early, as a
     rate that decays asks for: much is gained at its end."""
+    tolerance: float = Field(0.5, ge=0)
+    """Standard errors by which a later model may stay behind the best on the validation rows and is
+    kept all the same: the best of many is partly luck. 0 = the best is kept."""
     batch_size: int = Field(32, ge=1)
     weight_decay: float = Field(0.0, ge=0)
     freeze_embeddings: bool = False

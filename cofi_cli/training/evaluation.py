@@ -97,3 +97,15 @@ def evaluate(
     encoded = session.splits[split]
     logits = answers(session, model, encoded, masks=masks, precision=precision)
     return session.processes.by_main(lambda: session.task.score(logits, encoded.reference))
+
+
+def evaluate_in_groups(
+    session: Session, model: CofiForTask, *, precision: str = "fp32"
+) -> tuple[dict[str, float], list[float]]:
+    """Return the metrics on the validation split, and the headline without each group of rows.
+
+    Both are in points; the second is what :meth:`Task.scores_without` returns.
+    """
+    encoded, task = session.splits["validation"], session.task
+    known = answers(session, model, encoded, precision=precision), encoded.reference
+    return session.processes.by_main(lambda: (task.score(*known), task.scores_without(*known)))

@@ -179,7 +179,7 @@ def _loaded(student: CofiForTask, goal: Target, file: Path, times: Times) -> Pru
 def recover_size(
     session: Session, outputs: TeacherOutputs, size: Pruned, steps: Schedule, times: Times
 ) -> CofiForTask:
-    """Recover a compact model; the better of before and after is returned."""
+    """Recover a compact model; one that recovery made worse is returned as it was."""
     config, model = session.config, size.model
     if steps.recover == 0:
         return model
@@ -194,7 +194,7 @@ def recover_size(
             session, model, distiller, config.recover, kept=kept, steps=steps.recover, name=name
         )
         if not has_begun(session, stage):
-            stage.best.offer(size.score, 0, model)
+            stage.evaluate(0)
         used = stage.run()
         used.teacher_seconds = spent
         session.save(path, {"model": model.state_dict(), "time": used.summary().model_dump()})

@@ -62,6 +62,7 @@ def test_the_paper_preset_has_no_correction_of_ours() -> None:
     assert config.prune.gate_floor == -4.605
     assert config.prune.gate_learning_rate == config.prune.multiplier_learning_rate == 0.01
     assert config.prune.learning_rate == 2e-5 and not config.distill.mask_padding
+    assert config.recover.tolerance == 0
 
 
 @pytest.mark.parametrize("section", ["teacher", "prune", "distill", "recover", "train"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -29,7 +28,7 @@ from cofi_cli.runs.records import (
 )
 from cofi_cli.tasks.metrics.jackknife import paired_error
 from cofi_cli.training.baselines.constant import constant_score, not_learned
-from cofi_cli.training.evaluation import answers
+from cofi_cli.training.evaluation import evaluate, evaluate_in_groups
 from cofi_cli.training.processes import Processes
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.progress import Progress
@@ -65,17 +64,14 @@ class Pruned:
 
 def describe_model(session: Session, model: CofiForTask) -> ModelSummary:
     """Return a model's scores on every labelled split but ``train``, in points, and its sizes."""
-    task, processes = session.task, session.processes
-    scores, without = {}, []
-    for name, encoded in session.splits.items():
-        if name == "train" or encoded.reference is None:
-            continue
-        known = answers(session, model, encoded), encoded.reference
-        scores[name] = processes.by_main(partial(task.score, *known))
-        if name == "validation":
-            without = processes.by_main(partial(task.scores_without, *known))
+    first, without = evaluate_in_groups(session, model)
+    scores = {"validation": first} | {
+        name: evaluate(session, model, split=name)
+        for name, encoded in session.splits.items()
+        if name not in ("train", "validation") and encoded.reference is not None
+    }
     return ModelSummary(
-        score=scores["validation"][task.headline],
+        score=first[session.task.headline],
         scores=scores,
         scores_without=without,
         encoder_params=count_encoder(model),

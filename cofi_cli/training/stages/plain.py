@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cofi_cli.config import RecoverConfig, TeacherConfig
 from cofi_cli.modeling import CofiForTask
-from cofi_cli.training.evaluation import evaluate
+from cofi_cli.training.evaluation import evaluate_in_groups
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.best import Best
 from cofi_cli.training.stages.loop import StageTime, run_stage
@@ -26,6 +26,7 @@ class PlainStage:
     Args:
         model: what is trained.
         others: further modules with weights, such as the layer map.
+        tolerance: of :class:`~cofi_cli.training.stages.best.Best`.
         name: of the stage, and of its folder below ``checkpoints/``.
         steps: how many are taken at most.
     """
@@ -39,6 +40,7 @@ class PlainStage:
         name: str,
         steps: int,
         others: Sequence[nn.Module] = (),
+        tolerance: float = 0.0,
     ) -> None:
         self.name, self.batch_size, self.total = name, settings.batch_size, steps
         self.session, self.rows = session, session.splits["train"]
@@ -50,7 +52,8 @@ class PlainStage:
         )
         self.patience: int | None = None
         self.ended = False
-        self.best = Best(session.run.checkpoints / name / "best.pt", save=session.save)
+        file = session.run.checkpoints / name / "best.pt"
+        self.best = Best(file, save=session.save, tolerance=tolerance)
 
     def run(self) -> StageTime:
         """Run to the end; the model is the best one afterwards."""
@@ -83,8 +86,8 @@ class PlainStage:
 
     def evaluate(self, step: int) -> dict[str, float] | None:
         """Score the validation split and keep the best model."""
-        scores = evaluate(self.session, self.model, precision=self.precision)
-        self.best.offer(scores[self.session.task.headline], step, self.model)
+        scores, without = evaluate_in_groups(self.session, self.model, precision=self.precision)
+        self.best.offer(scores[self.session.task.headline], step, self.model, without=without)
         if self.patience is not None:
             self.ended = step - self.best.step >= self.patience
         return {f"validation_{k}": v for k, v in scores.items()}

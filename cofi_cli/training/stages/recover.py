@@ -53,6 +53,7 @@ class RecoverStage(PlainStage):
             name=name,
             steps=steps,
             others=[distiller],
+            tolerance=settings.tolerance,
         )
         if session.config.distill.dropout is not None:
             set_dropout(model, session.config.distill.dropout)
