@@ -179,7 +179,7 @@ def _loaded(student: CofiForTask, goal: Target, file: Path, times: Times) -> Pru
 def recover_size(
     session: Session, outputs: TeacherOutputs, size: Pruned, steps: Schedule, times: Times
 ) -> CofiForTask:
-    """Recover a compact model; one that recovery made worse is returned as it was."""
+    """Recover a compact model; one that recovery made worse, beyond tolerance, stays as it was."""
     config, model = session.config, size.model
     if steps.recover == 0:
         return model

@@ -95,6 +95,7 @@ def test_gates_judge_the_pruned_models_at_equal_precision(result: BenchResult) -
         ("max_drop", "model", None),
         ("max_drop", "model_int8", None),
     ]
+    assert all(g.standard_error is not None for g in result.gates if g.name == "max_drop")
 
 
 def test_without_a_dense_file_of_its_precision_none_is_the_headline(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from cofi_cli.errors import CofiError
 from cofi_cli.runs import RunDir
 from cofi_cli.runs.records import RunReport
 from cofi_cli.training import Interrupted, evaluation, finetune, prune
+from cofi_cli.training.stages.checkpoint import load_state
 from cofi_cli.training.stages.recover import RecoverStage
 from tests.stopping import StopAt, assert_same_weights
 from tests.tiny import quick_config
@@ -106,7 +107,7 @@ def test_recovery_ends_early_only_if_asked_to(
     patience: dict[str, int],
     epochs: int,
 ) -> None:
-    scores = iter([90.0, 101.0, 98.0, 101.0, 97.0, 96.0, 95.0])  # an equal one is no better
+    scores = iter([80.0, 90.0, 101.0, 98.0, 101.0, 97.0, 96.0, 95.0])  # an equal one is no better
     honest = RecoverStage.evaluate
 
     def evaluate(stage: RecoverStage, step: int) -> dict[str, float] | None:
@@ -116,9 +117,31 @@ def test_recovery_ends_early_only_if_asked_to(
             return honest(stage, step)
 
     monkeypatch.setattr(RecoverStage, "evaluate", evaluate)
-    config = quick_config(bert_folder, reviews, recover={"epochs": 6, **patience})
+    config = quick_config(bert_folder, reviews, recover={"epochs": 6, "tolerance": 0, **patience})
     report = prune(config, RunDir(tmp_path / "run"))
     assert report.stages["recover"].steps == epochs * 16, "two epochs after the best, or all"
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1000.0])
+def test_the_latest_level_model_is_kept(
+    tolerance: float, bert_folder: Path, reviews: Path, tmp_path: Path
+) -> None:
+    """Of a thousand errors all are level, so that the last one is kept."""
+    recover = {"epochs": 2.0, "tolerance": tolerance}
+    config = quick_config(bert_folder, reviews, recover=recover, train={"keep_checkpoints": True})
+    run = RunDir(tmp_path / "run")
+    prune(config, run)
+    kept = load_state(run.checkpoints / "recover" / "best.pt")
+    rows = [json.loads(line) for line in run.metrics.read_text("utf-8").splitlines()]
+    scores = {
+        row["step"]: row["validation_accuracy"]
+        for row in rows
+        if row["stage"] == "recover" and "validation_accuracy" in row
+    }
+    before = RunReport.read(run.report_json).before_recovery
+    assert before is not None
+    best = max({0: before.score, **scores}.items(), key=lambda own: (own[1], -own[0]))[0]
+    assert kept["step"] == (max(scores) if tolerance else best)
 
 
 def test_stages_score_in_their_own_precision_and_the_report_in_fp32(

@@ -94,7 +94,8 @@ def test_scores_without_a_group_are_those_of_the_other_rows(kind: str, tokenizer
     found = task.scores_without(outputs_of(kind, encoded), encoded.reference)
     assert len(found) == GROUPS and len(set(found)) > 1
     for left in (0, 7, GROUPS - 1):
-        others = task_of(kind, [row for row in rows if row[0] % GROUPS != left])
+        kept = kept_units(UNITS)[left]
+        others = task_of(kind, [row for row in rows if kept[row[0]]])
         some = others.encode("validation", tokenizer)
         alone = others.score(outputs_of(kind, some), some.reference)[task.headline]
         assert found[left] == pytest.approx(alone)
@@ -110,7 +111,7 @@ def test_agreement_with_a_teacher_has_an_error_too(is_ragged: bool) -> None:
         lambda rows: np.stack([row[0] for row in rows])
     )  # fmt: skip
     found = task.scores_without(make(ours), TeacherAnswers(make(theirs)))
-    kept = np.arange(UNITS) % GROUPS != 4
+    kept = kept_units(UNITS)[4]
     some = [[row for row, own in zip(rows, kept) if own] for rows in (ours, theirs)]
     alone = task.score(make(some[0]), TeacherAnswers(make(some[1])))
     assert found[4] == pytest.approx(alone["agreement"])
@@ -126,10 +127,24 @@ def test_of_a_mean_it_is_the_spread_of_the_groups_means() -> None:
     rng = np.random.default_rng(0)
     ours, theirs = (rng.random(100 * GROUPS) for _ in range(2))
     without = [[float(x[kept].mean()) for kept in kept_units(len(x))] for x in (ours, theirs)]
-    means = (ours - theirs).reshape(-1, GROUPS).mean(axis=0)
-    wanted = means.std(ddof=1) / np.sqrt(GROUPS)
+    means = [(ours - theirs)[~kept].mean() for kept in kept_units(len(ours))]
+    wanted = np.std(means, ddof=1) / np.sqrt(GROUPS)
     assert paired_error(*without) == pytest.approx(wanted)
     assert wanted == pytest.approx((ours - theirs).std() / np.sqrt(len(ours)), rel=0.35)
+
+
+def test_labels_in_turn_do_not_fall_into_groups() -> None:
+    """One model gains on the rows of the one class what it loses on the other's."""
+    rng = np.random.default_rng(0)
+    label = np.arange(2000) % 2
+    changed = np.where(rng.random(2000) < 0.1, 2 * label - 1, 0)
+    without = [float(changed[kept].mean()) for kept in kept_units(2000)]
+    error = paired_error(without, [0.0] * GROUPS)
+    assert error == pytest.approx(changed.std() / np.sqrt(2000), rel=0.35)
+
+
+def test_an_error_that_is_no_number_is_not_known() -> None:
+    assert paired_error([1.0, float("nan")], [1.0, 1.0]) is None
 
 
 def test_models_that_agree_differ_by_nothing() -> None:

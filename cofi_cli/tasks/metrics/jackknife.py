@@ -20,10 +20,13 @@ _LEAST = 2 * GROUPS
 
 
 def kept_units(units: int) -> list[NDArray[np.bool_]]:
-    """Return which units stay where a group is left out, (units,) each; none of too few units."""
+    """Return which units stay where a group is left out, (units,) each; none of too few units.
+
+    Groups are drawn, always the same for as many units: files often have labels in turn.
+    """
     if units < _LEAST:
         return []
-    group = np.arange(units) % GROUPS
+    group = np.random.default_rng(0).permutation(units) % GROUPS
     return [group != left for left in range(GROUPS)]
 
 
@@ -39,5 +42,5 @@ def paired_error(ours: Sequence[float], theirs: Sequence[float]) -> float | None
     if not ours or len(ours) != len(theirs):
         return None
     difference = np.subtract(ours, theirs)
-    groups = len(difference)
-    return float(np.sqrt((groups - 1) * difference.var()))
+    error = float(np.sqrt((len(difference) - 1) * difference.var()))
+    return error if np.isfinite(error) else None

@@ -1,4 +1,4 @@
-"""The best model of a stage, by the headline metric on the validation split."""
+"""The model of a stage that is kept, by the headline metric on the validation split."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from cofi_cli.training.stages.checkpoint import load_state, save_state
 
 
 class Best:
-    """Keeps the best state on disk and its score in memory.
+    """Keeps a state on disk, and the best score and its step in memory.
 
-    With a tolerance it keeps the latest of the states that are level with the best: the best of
-    many evaluations has also been lucky with the rows, and later states have learned more.
+    The state is the best one. With a tolerance it is the latest that is level with the best: the
+    best of many evaluations has also been lucky with the rows, and later states have learned more.
 
     Args:
         save: writes a state there.
@@ -30,7 +30,7 @@ class Best:
         save: Callable[[Path, dict[str, Any]], None] = save_state,
         tolerance: float = 0.0,
     ) -> None:
-        self.path, self._save, self._tolerance = path, save, tolerance
+        self.path, self._save, self.tolerance = path, save, tolerance
         self.score: float | None = None
         self.step = 0
         self._without: list[float] = []
@@ -60,9 +60,9 @@ class Best:
 
     def _is_level(self, score: float, without: Sequence[float]) -> bool:
         error = paired_error(self._without, without)
-        if not self._tolerance or error is None or self.score is None:
+        if not self.tolerance or error is None or self.score is None:
             return False
-        return self.score - score <= self._tolerance * error
+        return self.score - score <= self.tolerance * error
 
     def load(self) -> dict[str, Any]:
         """Return what was kept: ``model``, ``score``, ``step`` and the extras."""
@@ -75,4 +75,4 @@ class Best:
     def load_from(self, state: dict[str, Any]) -> None:
         """Continue from :meth:`state`."""
         self.score, self.step = state["score"], state["step"]
-        self._without = [*state["without"]]
+        self._without = [*state.get("without", ())]

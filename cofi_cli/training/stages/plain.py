@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cofi_cli.config import RecoverConfig, TeacherConfig
 from cofi_cli.modeling import CofiForTask
-from cofi_cli.training.evaluation import evaluate_in_groups
+from cofi_cli.training.evaluation import evaluate, evaluate_in_groups
 from cofi_cli.training.session import Session
 from cofi_cli.training.stages.best import Best
 from cofi_cli.training.stages.loop import StageTime, run_stage
@@ -56,7 +56,7 @@ class PlainStage:
         self.best = Best(file, save=session.save, tolerance=tolerance)
 
     def run(self) -> StageTime:
-        """Run to the end; the model is the best one afterwards."""
+        """Run to the end; the model is the one that was kept afterwards."""
         used = run_stage(self.session, self)
         self.model.load_state_dict(self.best.load()["model"])
         return used
@@ -85,8 +85,12 @@ class PlainStage:
         return row | {"loss": loss.detach(), "learning_rate": rate}
 
     def evaluate(self, step: int) -> dict[str, float] | None:
-        """Score the validation split and keep the best model."""
-        scores, without = evaluate_in_groups(self.session, self.model, precision=self.precision)
+        """Score the validation split, and keep the model if it is the best or level with it."""
+        session, model, how = self.session, self.model, self.precision
+        if self.best.tolerance:
+            scores, without = evaluate_in_groups(session, model, precision=how)
+        else:
+            scores, without = evaluate(session, model, precision=how), []
         self.best.offer(scores[self.session.task.headline], step, self.model, without=without)
         if self.patience is not None:
             self.ended = step - self.best.step >= self.patience
