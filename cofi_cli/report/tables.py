@@ -31,8 +31,14 @@ def summary_table(report: RunReport, bench: BenchResult | None = None) -> Table:
         first = teacher.scores.get("validation", {}) | {metric: teacher.score}
     last = {metric: model.score} | model.scores.get("validation", {}) | {metric: model.score}
     rows = [
-        _score_row(f"{_named(name)} (dev, points)", first, last, name, error=own)
-        for name, own in {**dict.fromkeys(last), metric: report.standard_error}.items()
+        _score_row(
+            f"{_named(name)} (dev, points)",
+            first,
+            last,
+            name,
+            error=report.standard_error if name == metric else None,
+        )
+        for name in last
     ]
     if (tested := model.scores.get("test")) is not None:
         known = None if teacher is None else teacher.scores.get("test")

@@ -105,20 +105,24 @@ def test_another_seed_gives_another_model(
     assert read_json(other.plan) != read_json(finished.plan)
 
 
-def test_keeping_teacher_outputs_changes_little(
-    config: RunConfig, finished: RunDir, tmp_path: Path
-) -> None:
-    """Kept or recomputed, the teacher says the same; only padding's rounding differs."""
-    live = RunDir(tmp_path / "live")
+def test_keeping_teacher_outputs_changes_little(config: RunConfig, tmp_path: Path) -> None:
+    """Kept or recomputed, the teacher says the same; only padding's rounding differs.
+
+    With dropout, so that no loss is so small that it is all rounding.
+    """
+    distill = config.distill.model_copy(update={"dropout": 0.1})
+    config = config.model_copy(update={"distill": distill})
+    live, kept = RunDir(tmp_path / "live"), RunDir(tmp_path / "kept")
     settings = config.prune.model_copy(update={"teacher_cache_gb": 0.0})
     prune(config.model_copy(update={"prune": settings}), live)
+    prune(config, kept)
 
     def first_losses(run: RunDir) -> list[float]:
         rows = [json.loads(line) for line in run.metrics.read_text().splitlines()]
         return [row["loss"] for row in rows if row["stage"] == "prune"][:10]
 
-    # The student begins as its teacher, so that its first losses, below 1e-5, are all rounding.
-    assert first_losses(live) == pytest.approx(first_losses(finished), rel=1e-3, abs=1e-7)
+    assert min(first_losses(kept)) > 1e-4
+    assert first_losses(live) == pytest.approx(first_losses(kept), rel=1e-3)
 
 
 @pytest.mark.parametrize("stage", ["teacher", "prune", "recover"])
