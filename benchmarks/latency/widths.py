@@ -19,7 +19,7 @@ from typing import Any
 from run import HERE, PRUNED, VOCAB, Shape
 
 from cofi_cli.exporting.graphs.tracing import write_onnx
-from cofi_cli.exporting.precision.quantization import RECIPES, quantize, signs_for
+from cofi_cli.exporting.precision.quantization import RECIPES, activations_for, quantize
 from cofi_cli.pruning.rounding import nearest_width
 from cofi_cli.runs import machine
 from cofi_cli.runtime import statistics
@@ -41,12 +41,12 @@ def rounded(multiple: int) -> Shape:
 
 def files_for(shapes: dict[str, Shape], folder: Path) -> dict[str, dict[str, Path]]:
     """Write every shape; return precision -> name -> file."""
-    signs = signs_for(machine.cpu_flags())
+    activations = activations_for(machine.cpu_flags())
     files: dict[str, dict[str, Path]] = {"fp32": {}, "int8": {}}
     for name, shape in shapes.items():
         fp32, int8 = folder / f"{name}.onnx", folder / f"{name}-int8.onnx"
         write_onnx(shape.model(), fp32, opset=18, form=FORM)
-        quantize(fp32, int8, RECIPE, signs)
+        quantize(fp32, int8, RECIPE, activations)
         files["fp32"][name], files["int8"][name] = fp32, int8
     return files
 

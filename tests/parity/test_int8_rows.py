@@ -14,7 +14,7 @@ from cofi_cli.exporting.graphs.forms import FORMS
 from cofi_cli.exporting.graphs.tracing import write_onnx
 from cofi_cli.exporting.precision.embeddings import int8_rows, to_int8_rows
 from cofi_cli.exporting.precision.fp16 import to_fp16
-from cofi_cli.exporting.precision.quantization import RECIPES, quantize, signs_for
+from cofi_cli.exporting.precision.quantization import RECIPES, quantize
 from cofi_cli.runtime.inspection import inspect
 from tests.architectures import inputs_of, save
 
@@ -94,8 +94,8 @@ def test_in_blocks_in_8_bits_and_in_fp16_there_is_one_table_too(tmp_path: Path) 
     in_blocks(exact, blocked, 16)
     to_int8_rows(blocked, small)
     np.testing.assert_allclose(answer(small, "bert"), answer(rounded, "bert"), atol=1e-6)
-    quantize(rounded, blocked, RECIPES[0], signs_for(["avx512_vnni"]))
-    quantize(exact, small, RECIPES[0], signs_for(["avx512_vnni"]))
+    quantize(rounded, blocked, RECIPES[0], "u8")
+    quantize(exact, small, RECIPES[0], "u8")
     to_int8_rows(small, small)
     np.testing.assert_allclose(answer(small, "bert"), answer(blocked, "bert"), atol=1e-6)
     assert onnx.TensorProto.INT8 in large_tables(small)

@@ -18,7 +18,7 @@ from cofi_cli.exporting.graphs.forms import FORMS, SKIP, unsupported
 from cofi_cli.exporting.graphs.tracing import write_onnx
 from cofi_cli.exporting.precision.embeddings import to_int8_rows
 from cofi_cli.exporting.precision.fp16 import to_fp16
-from cofi_cli.exporting.precision.quantization import RECIPES, quantize, signs_for
+from cofi_cli.exporting.precision.quantization import RECIPES, quantize
 from cofi_cli.modeling import CofiForTask
 from cofi_cli.modeling.low_rank import LowRankEmbedding
 from cofi_cli.runtime.inspection import inspect
@@ -94,7 +94,7 @@ def test_in_every_graph_form_and_precision(form: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(answer(small), expected, atol=0.05)
     if form in SKIP:  # for GPUs; onnxruntime quantizes none of their operators
         return
-    quantize(exact, small, RECIPES[0], signs_for(["avx512_vnni"]))
+    quantize(exact, small, RECIPES[0], "u8")
     to_int8_rows(small, small)
     np.testing.assert_allclose(answer(small), expected, atol=0.2)
 

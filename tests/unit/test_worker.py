@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from cofi_cli.errors import ENVIRONMENT, CofiError
-from cofi_cli.exporting.precision.quantization import signs_for
+from cofi_cli.exporting.precision.quantization import activations_for
 from cofi_cli.runs import machine
 from cofi_cli.runs.machine import cpu_flags, describe_machine, physical_cores
 from cofi_cli.runtime import client
@@ -79,12 +79,7 @@ def test_an_arm_processor_that_says_nothing_has_dot_products(
     monkeypatch.setattr(machine, "_cpu", lambda: {} if said is None else {"flags": said})
     monkeypatch.setattr(machine.platform, "machine", lambda: name)
     assert cpu_flags() == flags
-    signs = signs_for(cpu_flags())
-    has_vnni = "avx512_vnni" in flags
-    assert (signs.activations, signs.reduce_range) == (
-        activations,
-        activations == "u8" and not has_vnni,
-    )
+    assert activations_for(cpu_flags()) == activations
 
 
 def test_hyper_threads_of_one_core_count_once(monkeypatch, tmp_path):

@@ -14,7 +14,13 @@ from cofi_cli.exporting.graphs.choice import CHOSEN, Choice, Graphs
 from cofi_cli.exporting.graphs.forms import FORMS
 from cofi_cli.exporting.precision.embeddings import EMBEDDINGS, to_int8_rows
 from cofi_cli.exporting.precision.fallback import Kept, keep_in_fp32
-from cofi_cli.exporting.precision.quantization import RECIPES, Recipe, products, quantize, signs_for
+from cofi_cli.exporting.precision.quantization import (
+    RECIPES,
+    Recipe,
+    activations_for,
+    products,
+    quantize,
+)
 from cofi_cli.runs import machine
 from cofi_cli.runs.records import Candidate, ScoreRow
 from cofi_cli.runtime.inputs import Batch
@@ -64,7 +70,7 @@ class EightBits:
     ) -> None:
         self._graphs, self._batches, self._calibration = graphs, batches, calibration
         self._judge, self._notes = judge, notes
-        self._signs = signs_for(machine.cpu_flags())
+        self._activations = activations_for(machine.cpu_flags())
 
     def keep(self) -> tuple[Kept, Recipe, Version]:
         """Return the fastest file that keeps the score, in blocks of rows where that is faster.
@@ -208,7 +214,8 @@ class EightBits:
     def _quantize(
         self, source: Path, target: Path, recipe: Recipe, keep: tuple[str, ...] = ()
     ) -> Path:
-        quantize(source, target, recipe, self._signs, keep=keep, calibration=self._calibration)
+        text = self._calibration
+        quantize(source, target, recipe, self._activations, keep=keep, calibration=text)
         if self._graphs.wish.has_int8_rows("int8") and EMBEDDINGS not in keep:
             to_int8_rows(target, target)
         return target

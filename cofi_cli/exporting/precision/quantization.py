@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cofi_cli.exporting.graphs.tracing import quiet
+from cofi_cli.exporting.precision.saturation import round_for_any_processor
 from cofi_cli.runtime.inputs import Batch, Rows, by_length, pad
+from cofi_cli.runtime.inspection import with_bodies
 
 if TYPE_CHECKING:
     from onnx import GraphProto
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 CALIBRATION_ROWS = 128
 _CALIBRATION_BATCH = 8
 _OPERATORS = ("MatMul", "Gemm", "Attention")
-_VNNI = ("avx_vnni", "avx512_vnni", "amx_int8")
 _ARM = ("asimd", "asimddp", "i8mm")
 
 
@@ -47,29 +48,12 @@ class Recipe:
 RECIPES = (Recipe("dynamic", True), Recipe("dynamic", False), Recipe("static", True))
 
 
-@dataclass(frozen=True)
-class Signs:
-    """Integer types that a processor multiplies fast and exactly.
+def activations_for(flags: Sequence[str]) -> str:
+    """Choose the integers of activations by a processor's flags: ``u8``, on ARM ``s8``.
 
-    Attributes:
-        activations: ``u8`` or ``s8``; weights are ``s8``.
-        reduce_range: 7 bits for weights, since 8 by 8 bits may saturate.
+    Weights are ``s8``. The products of x86 processors take u8 by s8, ARM's take either sign.
     """
-
-    activations: str
-    reduce_range: bool
-
-
-def signs_for(flags: Sequence[str]) -> Signs:
-    """Choose integer types by a processor's flags.
-
-    VNNI multiplies u8 by s8 and adds into 32 bits. AVX2 and AVX-512 without it add two
-    products into 16 bits first, which saturates with full ranges. ARM's dot products
-    take either sign.
-    """
-    if any(flag in flags for flag in _ARM):
-        return Signs("s8", reduce_range=False)
-    return Signs("u8", reduce_range=not any(flag in flags for flag in _VNNI))
+    return "s8" if any(flag in flags for flag in _ARM) else "u8"
 
 
 def products(file: Path) -> list[str]:
@@ -93,7 +77,7 @@ def quantize(
     source: Path,
     target: Path,
     recipe: Recipe,
-    signs: Signs,
+    activations: str,
     *,
     keep: Sequence[str] = (),
     calibration: Sequence[Batch] | None = None,
@@ -103,7 +87,7 @@ def quantize(
     Args:
         source, target: ONNX files.
         recipe: how.
-        signs: of the integers.
+        activations: ``u8`` or ``s8``; any processor adds up either without saturating.
         keep: names of nodes that stay fp32.
         calibration: :func:`calibration_batches` for a static recipe.
 
@@ -112,13 +96,12 @@ def quantize(
     """
     from onnxruntime import quantization as ort
 
-    u8, s8 = ort.QuantType.QUInt8, ort.QuantType.QInt8
-    # onnxruntime first writes a Gemm as a MatMul of this name and an Add.
+    # A Gemm becomes a MatMul of this name and an Add.
     kept = [*keep, *(f"{name}_MatMul" for name in keep)]
+    u8, s8 = ort.QuantType.QUInt8, ort.QuantType.QInt8
     shared: dict[str, Any] = {
         "op_types_to_quantize": [op for op in _OPERATORS if op != "Attention"],
         "per_channel": recipe.per_channel,
-        "reduce_range": signs.reduce_range,
         "weight_type": s8,
         "nodes_to_exclude": kept,
     }
@@ -128,38 +111,42 @@ def quantize(
             ort.quantize_dynamic(
                 str(given), str(target), extra_options={"MatMulConstBOnly": True}, **shared
             )
-            return
-        if calibration is None:
+        elif calibration is None:
             raise ValueError("a static recipe needs text to calibrate on")
-        graph, own = _graph(source), products(source)
-        # Products of two activations stay fp32: they are small, and masked.
-        shared["nodes_to_exclude"] += [
-            n.name for n in graph.node if n.op_type in _OPERATORS and n.name not in own
-        ]
-        taken = {i.name for i in graph.input}
-        batches = iter([{k: v for k, v in b.items() if k in taken} for b in calibration])
-        ort.quantize_static(
-            str(given),
-            str(target),
-            SimpleNamespace(get_next=lambda: next(batches, None)),
-            quant_format=ort.QuantFormat.QDQ,
-            activation_type=s8 if signs.activations == "s8" else u8,
-            calibrate_method=ort.CalibrationMethod.MinMax,
-            extra_options={"ActivationSymmetric": signs.activations == "s8"},
-            **shared,
-        )
+        else:
+            graph, own = _graph(given), products(given)
+            # Products of two activations stay fp32: they are small, and masked.
+            shared["nodes_to_exclude"] += [
+                n.name for n in graph.node if n.op_type in _OPERATORS and n.name not in own
+            ]
+            taken = {i.name for i in graph.input}
+            batches = iter([{k: v for k, v in b.items() if k in taken} for b in calibration])
+            ort.quantize_static(
+                str(given),
+                str(target),
+                SimpleNamespace(get_next=lambda: next(batches, None)),
+                quant_format=ort.QuantFormat.QDQ,
+                activation_type=s8 if activations == "s8" else u8,
+                calibrate_method=ort.CalibrationMethod.MinMax,
+                extra_options={"ActivationSymmetric": activations == "s8"},
+                **shared,
+            )
+        round_for_any_processor(target, given)
 
 
 @contextmanager
 def _biases_added(source: Path) -> Iterator[Path]:
-    """Give a graph whose products add their bias where a lean one subtracts minus the bias.
+    """Give the same graph with each bias added to a product by an operator of its own.
 
-    onnxruntime takes an added bias into an 8-bit product.
+    onnxruntime takes an added bias into an 8-bit product; a lean graph subtracts minus the bias.
+    A Gemm's own bias it would turn into integers in the scale of the weight.
     """
     import onnx
     from onnx import numpy_helper
+    from onnxruntime.quantization.onnx_model import ONNXModel
 
     model = onnx.load(str(source))
+    ONNXModel(model).replace_gemm_with_matmul()
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:  # equal weights are stored once
         if node.op_type == "Identity" and node.input[0] in weights:
@@ -172,16 +159,14 @@ def _biases_added(source: Path) -> Iterator[Path]:
             bias = -numpy_helper.to_array(weights[node.input[1]])
             added[name] = numpy_helper.from_array(bias, name)
             node.op_type, node.input[1] = "Add", name
-    if not added:
-        yield source
-        return
-    read = {name for node in model.graph.node for name in node.input}
+    read = {
+        name for graph in with_bodies(model.graph) for node in graph.node for name in node.input
+    }
     tensors = model.graph.initializer
     for place in reversed(range(len(tensors))):
-        name = tensors[place].name
-        if f"{name}_added" in added and name not in read:
+        if tensors[place].name not in read:
             del tensors[place]  # else onnxruntime warns of it
-    model.graph.initializer.extend(added.values())
+    tensors.extend(added.values())
     with TemporaryDirectory() as folder:
         file = Path(folder, source.name)
         onnx.save(model, str(file))

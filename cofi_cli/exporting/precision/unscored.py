@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cofi_cli.exporting.precision.fp16 import to_fp16
-from cofi_cli.exporting.precision.quantization import RECIPES, quantize, signs_for
+from cofi_cli.exporting.precision.quantization import RECIPES, activations_for, quantize
 from cofi_cli.runs import machine
 
 
@@ -18,7 +18,7 @@ def in_precision(exact: Path, target: Path, precision: str) -> None:
         precision: ``fp32``, ``fp16`` or ``int8``.
     """
     if precision == "int8":
-        quantize(exact, target, RECIPES[0], signs_for(machine.cpu_flags()))
+        quantize(exact, target, RECIPES[0], activations_for(machine.cpu_flags()))
     elif precision == "fp16":
         to_fp16(exact, target)
     else:
