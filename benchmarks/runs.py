@@ -42,8 +42,9 @@ def read(file: Path) -> Any:
 def environment(run: Path) -> str:
     """Return where a run was made, in words."""
     env = read(run / "env.json")
+    slow = "" if env["bf16_gain"] else ", without fast bf16 products"
     return (
-        f"{env['cpu']}, {env['cores']} cores, {threads(env['threads'])}, "
+        f"{env['cpu']}, {env['cores']} cores{slow}, {threads(env['threads'])}, "
         f"torch {env['packages']['torch']}"
     )
 
