@@ -8,8 +8,16 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime import InferenceSession
 
+from cofi_cli.exporting.checkpoint import load_model
+from cofi_cli.exporting.graphs.forms import FORMS, SKIP
+from cofi_cli.exporting.graphs.tracing import write_onnx
 from cofi_cli.exporting.precision.quantization import RECIPES, Recipe, quantize
-from cofi_cli.exporting.precision.saturation import LARGEST_SUM, rounded
+from cofi_cli.exporting.precision.saturation import (
+    LARGEST_SUM,
+    round_for_any_processor,
+    rounded,
+)
+from tests.architectures import save
 
 STATIC = RECIPES[-1]
 
@@ -94,3 +102,27 @@ def test_a_file_answers_as_the_exact_sums(tmp_path: Path, recipe: Recipe, op: st
         np.testing.assert_allclose(found, expected, atol=(expected.max() + 1) / 255)
     else:
         np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("recipe", RECIPES[:2], ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize("form", [form for form in FORMS if form not in SKIP])
+def test_every_weight_of_every_form(tmp_path: Path, form: str, recipe: Recipe) -> None:
+    model = load_model(str(save(tmp_path / "model", "bert", "sequence")))
+    exact, file = tmp_path / "exact.onnx", tmp_path / "int8.onnx"
+    write_onnx(model, exact, opset=18, form=form)
+    quantize(exact, file, recipe, "u8")
+    held = {t.name: numpy_helper.to_array(t) for t in onnx.load(str(file)).graph.initializer}
+    weights = [rows for rows in held.values() if rows.dtype == np.int8 and rows.ndim == 2]
+    assert len(weights) > 4
+    for rows in weights:
+        assert sums_of_neighbours(rows).max() <= 1
+
+
+def test_a_weight_of_unknown_origin_is_an_error(tmp_path: Path) -> None:
+    one_product(tmp_path / "exact.onnx", np.eye(4, dtype=np.float32), "MatMul")
+    quantize(tmp_path / "exact.onnx", tmp_path / "int8.onnx", RECIPES[0], "u8")
+    other = onnx.load(str(tmp_path / "exact.onnx"))
+    other.graph.initializer[0].name = "another"
+    onnx.save(other, str(tmp_path / "other.onnx"))
+    with pytest.raises(ValueError, match="w_quantized"):
+        round_for_any_processor(tmp_path / "int8.onnx", tmp_path / "other.onnx")

@@ -28,6 +28,9 @@ def round_for_any_processor(quantized: Path, exact: Path) -> None:
     Args:
         quantized: what onnxruntime made of ``exact``, with symmetric weights; rewritten.
         exact: the fp32 graph.
+
+    Raises:
+        ValueError: a weight in 8 bits that is none of the fp32 graph.
     """
     import onnx
     from onnx import numpy_helper
@@ -40,9 +43,11 @@ def round_for_any_processor(quantized: Path, exact: Path) -> None:
         tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
 
     for name, tensor in tensors.items():
-        source = weights.get(name.removesuffix(_QUANTIZED))
-        if source is None or tensor.data_type != onnx.TensorProto.INT8:
+        if not name.endswith(_QUANTIZED) or tensor.data_type != onnx.TensorProto.INT8:
             continue
+        source = weights.get(name.removesuffix(_QUANTIZED))
+        if source is None:
+            raise ValueError(f"{name}: onnxruntime quantized a weight that the graph does not hold")
         scale = tensors[source.name + _SCALE]
         shape = tuple(scale.dims)
         rows, scales = rounded(numpy_helper.to_array(source), per_channel=bool(shape))
@@ -59,6 +64,6 @@ def rounded(weight: np.ndarray, *, per_channel: bool) -> tuple[np.ndarray, np.nd
     """
     after = np.concatenate([weight[1:], np.zeros_like(weight[:1])])
     sums = np.where(weight * after > 0, np.abs(weight + after), np.abs(weight))
-    largest = np.maximum(sums, np.abs(weight)).max(axis=0 if per_channel else None, keepdims=True)
+    largest = sums.max(axis=0 if per_channel else None, keepdims=True)
     scales = np.where(largest > 0, largest / (LARGEST_SUM - 1), 1).astype(np.float32)
     return np.rint(weight / scales).astype(np.int8), scales
